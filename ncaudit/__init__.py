@@ -1,0 +1,61 @@
+"""ncaudit audits and cleans noisy correspondence in image-text datasets.
+
+The verbs are plain functions, options in and one result out, and are loaded when first used, so that
+`import ncaudit` costs no torch:
+
+    import ncaudit
+    ncaudit.embed(ncaudit.EmbedOptions(sources=["data/"], out="embeddings"))
+    ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"))
+
+For arrays already in memory: `ncaudit.soft_labels(image, text)`.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from ncaudit.errors import NcauditError
+from ncaudit.options import (
+    CorruptOptions,
+    DemoOptions,
+    EmbedOptions,
+    EvalRetrievalOptions,
+    EvalScoresOptions,
+    ScoreOptions,
+    TrainOptions,
+)
+
+__version__ = "0.1.0"
+
+_VERBS = {
+    "embed": "ncaudit.verbs.embed",
+    "score": "ncaudit.verbs.score",
+    "train": "ncaudit.verbs.train",
+    "eval_retrieval": "ncaudit.verbs.evaluate",
+    "eval_scores": "ncaudit.verbs.evaluate",
+    "corrupt": "ncaudit.verbs.corrupt",
+    "demo": "ncaudit.verbs.demo",
+    "soft_labels": "ncaudit.verbs.soft_labels",
+}
+
+__all__ = [
+    "CorruptOptions",
+    "DemoOptions",
+    "EmbedOptions",
+    "EvalRetrievalOptions",
+    "EvalScoresOptions",
+    "NcauditError",
+    "ScoreOptions",
+    "TrainOptions",
+    "__version__",
+    *_VERBS,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        return getattr(import_module(_VERBS[name]), name)
+    raise AttributeError(f"module 'ncaudit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,30 @@
+"""The errors a user can repair. Knows nothing of the rest of ncaudit; anything else that is raised is a bug."""
+
+
+class NcauditError(Exception):
+    """Something the user can repair: `message` says what is wrong and where, `fix` what to do about it."""
+
+    def __init__(self, message: str, *, fix: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # raised in a worker process, it must arrive with its fix: Exception pickles positional arguments only
+        return _rebuild, (type(self), self.message, self.fix)
+
+
+class UsageError(NcauditError):
+    """Flags that contradict each other: exit code 2."""
+
+
+class ModelUnavailable(NcauditError):
+    """A model whose weights cannot be had: no network, wrong name, empty folder."""
+
+
+class BadTable(NcauditError):
+    """A file that is not what the command needs: no such column, truncated, of another width or dataset."""
+
+
+def _rebuild(kind: type[NcauditError], message: str, fix: str) -> NcauditError:
+    return kind(message, fix=fix)

@@ -1,0 +1,247 @@
+"""Every command's options: frozen, typed, checked once. Their defaults are the only defaults.
+
+Imports no torch, so that `ncaudit --help` stays fast. Choices are enums; numbers carry their unit in the name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ncaudit.errors import NcauditError, UsageError
+
+
+class Precision(StrEnum):
+    """What the encoders compute in: `auto` takes bfloat16 where the hardware is faster with it."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class StreamFormat(StrEnum):
+    """How `--out -` writes rows on standard output."""
+
+    arrow = "arrow"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class Variant(StrEnum):
+    """Whose BiCro: the paper's formula (distances) or the released code's (similarities)."""
+
+    paper = "paper"
+    released = "released"
+
+
+class Loss(StrEnum):
+    """The per-pair loss whose mixture finds the anchors."""
+
+    ranking = "ranking"
+    infonce = "infonce"
+
+
+class Mixture(StrEnum):
+    """The two components fitted to the losses."""
+
+    beta = "beta"
+    gaussian = "gaussian"
+
+
+class CorruptKind(StrEnum):
+    """Which captions are swapped: any, those of the same image cluster, or the nearest ones."""
+
+    shuffle = "shuffle"
+    topic = "topic"
+    near = "near"
+
+
+def _require(holds: bool, what: str, fix: str) -> None:
+    if not holds:
+        raise NcauditError(what, fix=fix)
+
+
+def _share(flag: str, value: float, *, zero: bool = False) -> None:
+    low = "0 or more" if zero else "above 0"
+    _require((0 <= value if zero else 0 < value) and value <= 1, f"{flag} is {value}, but it is a share", f"give a number {low}, at most 1")
+
+
+def _at_least(flag: str, value: int | None, low: int) -> None:
+    _require(value is None or value >= low, f"{flag} is {value}", f"give a whole number of at least {low}")
+
+
+def _positive(flag: str, value: float) -> None:
+    _require(value > 0, f"{flag} is {value}", "give a number above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which encoder, and how it computes: shared by every command that loads one."""
+
+    model: str = "ViT-B-32"  # an open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `train` wrote
+    pretrained: str = "laion2b_s34b_b79k"  # open_clip's tag, or a weights file; unused for hf-hub: and folders
+    device: str = "auto"
+    precision: Precision = Precision.auto
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where the pairs are in the user's dataset: columns are found by themselves unless named."""
+
+    image_column: str | None = None
+    caption_column: str | None = None
+    key: str | None = None
+    image_root: str | None = None  # folder that relative image paths start from; default: the shard's own folder
+    max_image_pixels: int = 100_000_000  # refused before decoding: a bomb of a few KiB can ask for GiBs
+
+    def __post_init__(self) -> None:
+        _at_least("--max-image-pixels", self.max_image_pixels, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions(ModelOptions, DataOptions):
+    """`ncaudit embed`: raw shards to embedding tables."""
+
+    sources: Sequence[str]
+    out: str
+    columns: Sequence[str] | None = None  # light columns to carry; None: all that are not images or nested data
+    batch_pairs: int | None = None  # None: found once from the model and the device, and recorded in run.json
+    workers: int | None = None  # decoding processes; None: one per core, at most 16; 0: decode in this process
+    max_failed: float = 1.0  # share of rows
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("--batch-pairs", self.batch_pairs, 1)
+        _at_least("--workers", self.workers, 0)
+        _share("--max-failed", self.max_failed, zero=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerOptions:
+    """What a score depends on: recorded in every score table, and enough to score arrays in memory."""
+
+    scorer: str = "bicro"
+    variant: Variant = Variant.paper
+    k: int = 1  # nearest anchors per direction, their similarities averaged; the paper uses 1
+    loss: Loss = Loss.ranking
+    mixture: Mixture = Mixture.beta
+    anchor_threshold: float = 0.5  # P(clean) above which a pair is an anchor
+    center: bool = True  # subtract each modality's mean first: in CLIP's narrow cone raw ratios saturate near 1
+    csls_k: int = 10  # neighbours that measure crowding
+    max_anchors: int = 20_000
+    fit_pairs: int = 50_000  # size of the seeded sample that everything global is fitted on
+    bank_pairs: int = 1_024  # fixed negatives that a pair's loss is measured against
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _at_least("--k", self.k, 1)
+        _at_least("--csls-k", self.csls_k, 1)
+        _at_least("--max-anchors", self.max_anchors, 2)
+        _at_least("--fit-pairs", self.fit_pairs, 2)
+        _at_least("--bank-pairs", self.bank_pairs, 2)
+        _require(0 <= self.anchor_threshold < 1, f"--anchor-threshold is {self.anchor_threshold}, but it is a probability", "give a number from 0 to below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(ScorerOptions):
+    """`ncaudit score`: embedding tables to score tables."""
+
+    embeddings: Sequence[str]
+    out: str  # a folder, a NAME.parquet, or - for standard output
+    data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
+    fit: str | None = None
+    save_fit: str | None = None
+    refit: bool = False
+    format: StreamFormat = StreamFormat.arrow
+    columns: Sequence[str] | None = None
+    max_failed: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _share("--max-failed", self.max_failed, zero=True)
+        if self.fit and self.refit:
+            raise UsageError("--fit and --refit contradict each other", fix="give one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ModelOptions, DataOptions):
+    """`ncaudit train`: fine-tune a matcher on pairs weighted by their soft labels."""
+
+    scores: Sequence[str]
+    data: Sequence[str]
+    out: str
+    objective: str = "weighted-infonce"
+    label_column: str = "soft_label"  # any column of the score table in [0, 1], or boolean
+    epochs: int = 8
+    batch_pairs: int = 128
+    learning_rate: float = 1e-5
+    weight_decay: float = 0.05
+    warmup_share: float = 0.1  # of all steps
+    clip_norm: float = 1.0
+    train_batchnorm: bool = False
+    val_share: float = 0.05  # of the photos, held out from training
+    val_data: Sequence[str] | None = None  # a dataset of its own for validation; then nothing is held out
+    workers: int | None = None
+    seed: int = 0
+    restart: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("--epochs", self.epochs, 1)
+        _at_least("--batch-pairs", self.batch_pairs, 2)
+        _positive("--learning-rate", self.learning_rate)
+        _positive("--clip-norm", self.clip_norm)
+        _require(self.weight_decay >= 0, f"--weight-decay is {self.weight_decay}", "give 0 or more")
+        _share("--warmup-share", self.warmup_share, zero=True)
+        _require(0 <= self.val_share < 1, f"--val-share is {self.val_share}, but it is a share", "give a number from 0 to below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRetrievalOptions:
+    """`ncaudit eval retrieval`: recall of captions by images and of images by captions."""
+
+    embeddings: Sequence[str]
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalScoresOptions:
+    """`ncaudit eval scores`: how well the scores find known mismatches."""
+
+    scores: Sequence[str]
+    truth: str  # boolean or 0/1 column: true where image and caption belong together
+    truth_table: str | None = None  # a parquet or CSV with pair_id and the truth column; None: in the score tables
+    bins: int = 10
+
+    def __post_init__(self) -> None:
+        _at_least("--bins", self.bins, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptOptions(DataOptions):
+    """`ncaudit corrupt`: known noise, with the truth beside it."""
+
+    sources: Sequence[str]
+    out: str
+    rate: float
+    kind: CorruptKind = CorruptKind.shuffle
+    embeddings: Sequence[str] | None = None  # what `topic` and `near` measure nearness with; None: TF-IDF of captions
+    clusters: int = 20
+    nearest: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _share("--rate", self.rate, zero=True)
+        _at_least("--clusters", self.clusters, 1)
+        _at_least("--nearest", self.nearest, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """`ncaudit demo`: the main job on the sample that ships with ncaudit."""
+
+    out: str = "ncaudit-demo"
+    seed: int = 0
+    device: str = "auto"
+    workers: int | None = None
