@@ -1,0 +1,33 @@
+"""CSLS: a pair's similarity, corrected for how crowded the two neighbourhoods are (hub captions, hub photos).
+
+Knows similarities that were already looked up; nothing of how the neighbours were found.
+"""
+
+from torch import Tensor
+
+
+def crowding(similarity: Tensor) -> Tensor:
+    """Mean similarity of the k best competitors, -inf entries (no such competitor) left out.
+
+    similarity: (n, k), as `nearest` returns it. Returns (n,), same unit; nan for a row without any competitor.
+
+    >>> import torch
+    >>> crowding(torch.tensor([[0.5, 0.25], [0.5, -torch.inf]]))
+    tensor([0.3750, 0.5000])
+    """
+    there = similarity.isfinite()
+    return similarity.masked_fill(~there, 0).sum(dim=1) / there.sum(dim=1)
+
+
+def csls_score(positive: Tensor, image_crowding: Tensor, text_crowding: Tensor) -> Tensor:
+    """2 s_ii - crowding of the image among captions - crowding of the caption among images.
+
+    All (n,), cosines. Returns (n,) in [-4, 4]; higher = more likely to correspond.
+    The pair itself, the same photo and the same caption must not be among the competitors: they would hide it.
+    CSLS, Conneau et al. 2018, section 2.3, with k = 10.
+
+    >>> import torch
+    >>> csls_score(torch.tensor([0.5]), torch.tensor([0.25]), torch.tensor([0.5]))
+    tensor([0.2500])
+    """
+    return 2 * positive - image_crowding - text_crowding

@@ -1,0 +1,122 @@
+"""Per-pair losses on similarities, shared by scoring and training, reduced only by the caller.
+
+Knows similarities and which columns are true negatives; nothing of embeddings, batches or optimisers.
+Notation: s_ij = similarity of image i and caption j; row i of every argument is pair i.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Allowed = Tensor | tuple[Tensor, Tensor]
+
+
+class Negatives(NamedTuple):
+    """What the losses below take: `ranking_loss(*negatives[:3], allowed=negatives.allowed, margin=0.2)`."""
+
+    positive: Tensor  # (n,) s_ii
+    image_to_text: Tensor  # (n, m) image i against negative captions
+    text_to_image: Tensor  # (n, m) caption i against negative images
+    allowed: tuple[Tensor, Tensor]  # two (n, m) bool, false where the column is no true negative
+
+
+def batch_negatives(similarity: Tensor, allowed: Tensor | None = None) -> Negatives:
+    """A batch's similarity matrix as positives and negatives; the diagonal (the pair itself) is never a negative.
+
+    similarity: (n, n), row = image, column = caption. allowed: (n, n) bool in the same layout, false where caption j
+    is no true negative of image i (same photo, same caption). Gradients flow through.
+
+    >>> batch_negatives(torch.eye(2)).allowed[0]
+    tensor([[False,  True],
+            [ True, False]])
+    """
+    mask = ~torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+    mask = mask if allowed is None else mask & allowed
+    return Negatives(similarity.diagonal(), similarity, similarity.T, (mask, mask.T))
+
+
+def ranking_loss(
+    positive: Tensor,
+    image_to_text: Tensor,
+    text_to_image: Tensor,
+    *,
+    margin: float | Tensor,
+    allowed: Allowed | None = None,
+    negatives: Literal["hardest", "mean"] = "hardest",
+) -> Tensor:
+    """Triplet loss [margin - s_ii + s_ij]_+ of the hardest negative (or the mean of all), both directions summed.
+
+    positive: (n,). image_to_text, text_to_image: (n, m). margin: one number or (n,), both directions use row i's own.
+    allowed: (n, m) bool, or one for each direction; a row without any allowed negative gives 0.
+    Returns (n,) >= 0; higher = the pair fits worse than its negatives.
+    VSE++ (Faghri et al. 2018) eq. 6 for "hardest", eq. 5 with a mean for "mean"; BiCro (CVPR 2023) with a soft margin.
+
+    >>> ranking_loss(torch.tensor([0.5]), torch.tensor([[0.25, 0.75]]), torch.tensor([[0.0, 0.5]]), margin=0.25)
+    tensor([0.7500])
+    """
+    room = margin - positive
+    image_allowed, text_allowed = _both_directions(allowed)
+    reduce = _hardest if negatives == "hardest" else _mean
+    return reduce(room, image_to_text, image_allowed) + reduce(room, text_to_image, text_allowed)
+
+
+def infonce_loss(
+    positive: Tensor,
+    image_to_text: Tensor,
+    text_to_image: Tensor,
+    *,
+    scale: float | Tensor,
+    allowed: Allowed | None = None,
+) -> Tensor:
+    """-log softmax of the positive among its negatives, logits scale * s, mean of the two directions.
+
+    Shapes and `allowed` as in `ranking_loss`; scale: > 0, 1 / temperature (CLIP's logit_scale.exp()).
+    Returns (n,) >= 0; higher = the pair fits worse; 0 for a row without any allowed negative.
+    CLIP (Radford et al. 2021), figure 3.
+
+    >>> infonce_loss(torch.zeros(1), torch.zeros(1, 3), torch.zeros(1, 1), scale=10.0).exp()  # sqrt(4 * 2)
+    tensor([2.8284])
+    """
+    image_allowed, text_allowed = _both_directions(allowed)
+    image_loss = _cross_entropy(positive, image_to_text, scale, image_allowed)
+    return (image_loss + _cross_entropy(positive, text_to_image, scale, text_allowed)) / 2
+
+
+def soft_margin(label: Tensor, *, margin: float, m: float = 10.0) -> Tensor:
+    """BiCro's margin of a soft label: margin * (m^label - 1) / (m - 1), 0 at label 0, `margin` at label 1.
+
+    label: any shape, in [0, 1]. m: > 1, how late the margin rises. Same shape back. BiCro (Yang et al., CVPR 2023).
+
+    >>> soft_margin(torch.tensor([0.0, 0.5, 1.0]), margin=0.2)
+    tensor([0.0000, 0.0481, 0.2000])
+    """
+    return margin * (m**label - 1) / (m - 1)
+
+
+def _both_directions(allowed: Allowed | None) -> tuple[Tensor | None, Tensor | None]:
+    return allowed if isinstance(allowed, tuple) else (allowed, allowed)
+
+
+def _hinge(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
+    cost = (room[:, None] + negative).clamp(min=0)
+    return cost if allowed is None else cost.masked_fill(~allowed, 0)
+
+
+def _hardest(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
+    if negative.shape[1] == 0:
+        return torch.zeros_like(room)
+    return _hinge(room, negative, allowed).amax(dim=1)
+
+
+def _mean(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
+    count = negative.new_tensor(negative.shape[1]) if allowed is None else allowed.sum(dim=1)
+    return _hinge(room, negative, allowed).sum(dim=1) / count.clamp(min=1)
+
+
+def _cross_entropy(positive: Tensor, negative: Tensor, scale: float | Tensor, allowed: Tensor | None) -> Tensor:
+    logits = scale * torch.cat([positive[:, None], negative], dim=1)
+    if allowed is not None:
+        own = allowed.new_ones(len(allowed), 1)
+        logits = logits.masked_fill(~torch.cat([own, allowed], dim=1), -torch.inf)
+    return logits.logsumexp(dim=1) - logits[:, 0]
