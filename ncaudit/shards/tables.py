@@ -1,0 +1,378 @@
+"""Reads embedding and score tables, ours or another tool's, and checks them once: what comes out can be trusted.
+
+Knows arrow tables and unit rows; nothing of encoders or scorers.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ncaudit.errors import BadTable
+from ncaudit.schema import EMBEDDING_COLUMNS, IDENTITY, OK, SCORE, STATUSES, carried_name
+from ncaudit.shards.hashing import fit_sample_keys, hash_rows, hash_values
+from ncaudit.shards.provenance import MIB, Provenance, provenance_of, unreadable
+from ncaudit.shards.sources import Shard
+
+__all__ = [
+    "EmbeddingBatch",
+    "EmbeddingTable",
+    "ScoreTable",
+    "check_tables_agree",
+    "fit_sample_keys",
+    "open_embeddings",
+    "open_scores",
+    "read_scores",
+]
+
+IMAGE, TEXT = "image_embedding", "text_embedding"
+ALWAYS_THERE = frozenset([*IDENTITY.names, "status"])
+BATCH_ROWS = 4_096
+SUCCESS = "success"  # what img2dataset calls ok
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbeddingBatch:
+    """Some rows of one embedding table, in its order. The arrays at the bottom hold the ok rows only."""
+
+    pair_id: list[str]
+    shard: list[str]
+    row: npt.NDArray[np.int64]
+    status: list[str]
+    ok: npt.NDArray[np.bool_]  # (n,): status is ok
+    carried: pa.RecordBatch  # (n,): the user's light columns, the caption among them
+    image: Matrix  # (n_ok, image_dims), unit rows
+    text: Matrix  # (n_ok, text_dims), unit rows
+    image_id: npt.NDArray[np.int64]  # (n_ok,): same photo, same number, in every table
+    caption_id: npt.NDArray[np.int64]  # (n_ok,): same caption, same number
+
+    def __len__(self) -> int:
+        return len(self.pair_id)
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """One embedding table whose schema has been checked; its rows are read when `batches` is called."""
+
+    shard: Shard
+    rows: int
+    image_dims: int  # 0 where the lists have no fixed width and no row has an embedding
+    text_dims: int
+    provenance: Provenance | None  # None for a table from another tool
+    carried: pa.Schema
+    carried_from: tuple[str, ...]  # the names that `carried` has in the file
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[EmbeddingBatch]:
+        """All rows, in order, none dropped: an ok row without a usable embedding becomes `embedding_invalid`.
+
+        Memory is bounded by the batch. Raises BadTable for a list of another width, naming the first and how many.
+        """
+        first = 0
+        wanted = {*ALWAYS_THERE, IMAGE, TEXT, "image_hash", "caption", *self.carried_from}
+        for batch in read_batches(self.shard.path, wanted, rows):
+            yield self._checked(batch, first)
+            first += len(batch)
+
+    def _checked(self, batch: pa.RecordBatch, first: int) -> EmbeddingBatch:
+        told = self._told_statuses(batch)
+        image_column, text_column = batch[IMAGE], batch[TEXT]
+        ok = np.array([status == OK for status in told], dtype=bool) & _present(image_column) & _present(text_column)
+        image, image_usable = self._unit_rows(image_column, ok, IMAGE, self.image_dims)
+        text, text_usable = self._unit_rows(text_column, ok, TEXT, self.text_dims)
+        usable = image_usable & text_usable
+        if not usable.all():
+            image, text = image[usable], text[usable]
+            ok[ok] = usable
+        return EmbeddingBatch(
+            pair_id=self._pair_ids(batch, first),
+            shard=[name or self.shard.name for name in _strings(batch, "shard") or [None] * len(batch)],
+            row=self._row_numbers(batch, first),
+            status=[_final_status(status, fine) for status, fine in zip(told, ok.tolist(), strict=True)],
+            ok=ok,
+            carried=pa.RecordBatch.from_arrays([batch[name] for name in self.carried_from], schema=self.carried),
+            image=image,
+            text=text,
+            image_id=_content_ids(batch, "image_hash", ok, image),
+            caption_id=_content_ids(batch, "caption", ok, text),
+        )
+
+    def _told_statuses(self, batch: pa.RecordBatch) -> list[str]:
+        told = _strings(batch, "status")
+        if told is None:
+            return [OK] * len(batch)
+        if self.provenance is None:  # another tool's column of that name: its words for failures are not ours
+            return [_translated(status) for status in told]
+        return ["embedding_invalid" if status is None else status for status in told]
+
+    def _pair_ids(self, batch: pa.RecordBatch, first: int) -> list[str]:
+        ids = _strings(batch, "pair_id")
+        if ids is None:
+            return [f"{self.shard.stem}/{row}" for row in range(first, first + len(batch))]
+        if None in ids:
+            raise BadTable(
+                f"{self.shard.path} has no pair_id in row {first + ids.index(None)}",
+                fix="give every row its pair_id, or remove the column: then <file>/<row> is used",
+            )
+        return ids
+
+    def _row_numbers(self, batch: pa.RecordBatch, first: int) -> npt.NDArray[np.int64]:
+        made = np.arange(first, first + len(batch), dtype=np.int64)
+        if "row" not in batch.schema.names or not pa.types.is_integer(batch["row"].type) or batch["row"].null_count:
+            return made
+        told: npt.NDArray[np.int64] = batch["row"].to_numpy().astype(np.int64)
+        return told
+
+    def _unit_rows(self, column: pa.Array, wanted: npt.NDArray[np.bool_], name: str, dims: int) -> tuple[Matrix, Any]:
+        """The wanted rows, (n, dims) unit; and which of them, (n,) bool, are finite and not zero."""
+        rows = column if wanted.all() else column.filter(pa.array(wanted))
+        if not pa.types.is_fixed_size_list(rows.type) and (pc.list_value_length(rows).to_numpy() != dims).any():
+            raise self._width_error(name, dims)
+        flat = rows.flatten().to_numpy(zero_copy_only=False)  # a null entry arrives as nan
+        with np.errstate(over="ignore", invalid="ignore"):
+            matrix = flat.astype(np.float32, copy=False).reshape(len(rows), dims)
+            norm = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))  # nan or infinite as soon as one entry is
+            usable = np.isfinite(norm) & (norm > 0)
+            return matrix / np.where(usable, norm, np.float32(1))[:, None], usable
+
+    def _width_error(self, name: str, dims: int) -> BadTable:
+        first, count, seen = -1, 0, 0
+        for batch in read_batches(self.shard.path, {name}, BATCH_ROWS):
+            lengths = pc.list_value_length(batch[name])
+            wrong = np.flatnonzero(pc.fill_null(pc.not_equal(lengths, dims), False).to_numpy(zero_copy_only=False))
+            if len(wrong) and first < 0:
+                first = seen + int(wrong[0])
+            count += len(wrong)
+            seen += len(batch)
+        return BadTable(
+            f"{self.shard.path}: {name} is {dims} wide at first, but not in row {first} ({count:,} such rows)",
+            fix="embed these rows again with the same encoder, or set their embedding to null",
+        )
+
+
+def open_embeddings(shard: Shard, columns: Sequence[str] | None = None) -> EmbeddingTable:
+    """An embedding table, ours or another tool's.
+
+    columns: the user's light columns to carry along; None takes all that are not images, embeddings or nested data.
+    Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
+    """
+    parquet = _open(shard.path)
+    schema = parquet.schema_arrow
+    for name in (IMAGE, TEXT):
+        _require_embedding(shard.path, schema, name)
+    for name in ("pair_id", "shard", "status"):
+        _require_word(shard.path, schema, name)
+    carried_from = _carried_names(shard.path, schema, columns)
+    fields = [schema.field(name).with_name(_name_beside_scores(name)) for name in carried_from]
+    return EmbeddingTable(
+        shard=shard,
+        rows=parquet.metadata.num_rows,
+        image_dims=_dims(shard.path, schema, IMAGE),
+        text_dims=_dims(shard.path, schema, TEXT),
+        provenance=provenance_of(schema),
+        carried=pa.schema(fields),
+        carried_from=carried_from,
+    )
+
+
+def check_tables_agree(tables: Sequence[EmbeddingTable]) -> None:
+    """Tables used together must come from the same model, computed the same way, and be as wide.
+
+    Tables from other tools carry no model: only their widths must agree. Raises BadTable with the difference and the
+    two files.
+    """
+    _check_dims(tables)
+    told = [(table, model) for table in tables if (model := (table.provenance or {}).get("model"))]
+    for table, model in told[1:]:
+        first, expected = told[0]
+        for key in sorted({*expected, *model}):
+            if expected.get(key) != model.get(key):
+                raise _disagreement(first, table, f"model {key}", expected.get(key), model.get(key))
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """One score table that has pair_id and status; its rows are read when asked for."""
+
+    shard: Shard
+    rows: int
+    schema: pa.Schema
+    provenance: Provenance | None
+
+    def batches(self, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+        """All rows in order: pair_id and status as strings, then `columns` (None: all others).
+
+        Raises BadTable when a column is missing, or a pair_id is null.
+        """
+        schema = self._schema(columns)
+        for batch in read_batches(self.shard.path, set(schema.names), rows):
+            self._require_ids(batch["pair_id"])
+            yield batch.select(schema.names).cast(schema)
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """`batches` as one table: the whole of it in memory."""
+        return pa.Table.from_batches(list(self.batches(columns)), schema=self._schema(columns))
+
+    def _schema(self, columns: Sequence[str] | None) -> pa.Schema:
+        for name in columns or ():
+            require_column(self.shard.path, self.schema, name)
+        words = {name: pa.field(name, pa.string()) for name in ("pair_id", "status")}
+        others = self.schema.names if columns is None else columns
+        fields = [self.schema.field(name) for name in dict.fromkeys(others) if name not in words]
+        return pa.schema([*words.values(), *fields])
+
+    def _require_ids(self, ids: pa.Array) -> None:
+        if ids.null_count:
+            raise BadTable(f"{self.shard.path} has rows without a pair_id", fix="give every row its pair_id")
+
+
+def open_scores(shard: Shard) -> ScoreTable:
+    """A score table, ours or another tool's. Raises BadTable without pair_id or status, or when it is no parquet."""
+    parquet = _open(shard.path)
+    for name in ("pair_id", "status"):
+        require_column(shard.path, parquet.schema_arrow, name)
+        _require_word(shard.path, parquet.schema_arrow, name)
+    return ScoreTable(shard, parquet.metadata.num_rows, parquet.schema_arrow, provenance_of(parquet.schema_arrow))
+
+
+def read_scores(shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
+    """pair_id, status and `columns` (None: all) of one score table, checked as in `open_scores`."""
+    return open_scores(shard).read(columns)
+
+
+def read_batches(path: str, columns: set[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a parquet file in order, at most `rows` at a time; columns that are not there are left out."""
+    parquet = _open(path)
+    names = [name for name in parquet.schema_arrow.names if name in columns]
+    try:
+        yield from parquet.iter_batches(rows, columns=names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise unreadable(path, error) from error
+
+
+def require_column(path: str, schema: pa.Schema, name: str) -> None:
+    """Raises BadTable, listing what is there, unless the table has the column."""
+    if name not in schema.names:
+        raise BadTable(
+            f"{path} has no column {name} (found: {', '.join(schema.names) or 'none'})",
+            fix="name another table, or give the column this name",
+        )
+
+
+def _open(path: str) -> pq.ParquetFile:
+    # pre_buffer holds whole row groups: with images beside the embeddings that is gigabytes
+    try:
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=MIB)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise unreadable(path, error) from error
+
+
+def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
+    require_column(path, schema, name)
+    kind = schema.field(name).type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not (is_list and pa.types.is_floating(kind.value_type)):
+        raise BadTable(
+            f"{path}: {name} is {kind}, not a list of float16, float32 or float64",
+            fix="give embedding tables: what `ncaudit embed` wrote, or lists of numbers in both columns",
+        )
+
+
+def _require_word(path: str, schema: pa.Schema, name: str) -> None:
+    if name in schema.names and not _is_word(schema.field(name).type):
+        raise BadTable(f"{path}: {name} is {schema.field(name).type}, not a string", fix="rename or convert the column")
+
+
+def _is_word(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_word(kind.value_type)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(text or pa.types.is_integer(kind))
+
+
+def _dims(path: str, schema: pa.Schema, name: str) -> int:
+    kind = schema.field(name).type
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size)
+    for batch in read_batches(path, {name}, BATCH_ROWS):
+        lengths = pc.list_value_length(batch[name]).drop_null()
+        if len(lengths):
+            return int(lengths[0].as_py())
+    return 0
+
+
+def _carried_names(path: str, schema: pa.Schema, columns: Sequence[str] | None) -> tuple[str, ...]:
+    for name in columns or ():
+        require_column(path, schema, name)
+    if columns is not None:
+        return tuple(dict.fromkeys(name for name in columns if name not in {*ALWAYS_THERE, IMAGE, TEXT}))
+    ours = EMBEDDING_COLUMNS - {"caption"}  # the caption is the user's, and is what people look at
+    return tuple(field.name for field in schema if field.name not in ours and _is_light(field.type))
+
+
+def _is_light(kind: pa.DataType) -> bool:
+    return not _is_binary(kind) and not pa.types.is_nested(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _name_beside_scores(name: str) -> str:
+    return carried_name(name) if name in SCORE.names else name
+
+
+def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
+    present: npt.NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
+    return present
+
+
+def _strings(batch: pa.RecordBatch, name: str) -> list[Any] | None:
+    if name not in batch.schema.names:
+        return None
+    values: list[Any] = batch[name].cast(pa.string()).to_pylist()
+    return values
+
+
+def _translated(status: str | None) -> str:
+    if status is None or status == SUCCESS:
+        return OK  # the embeddings decide
+    return status if status in STATUSES else "upstream_failed"
+
+
+def _final_status(told: str, ok: bool) -> str:
+    return "embedding_invalid" if told == OK and not ok else told
+
+
+def _content_ids(batch: pa.RecordBatch, name: str, ok: npt.NDArray[np.bool_], unit: Matrix) -> npt.NDArray[np.int64]:
+    """What the ok rows have in `name`, hashed; where there is nothing, the embedding speaks for it."""
+    if name not in batch.schema.names or not (_is_word(batch[name].type) or _is_binary(batch[name].type)):
+        return hash_rows(unit)
+    column = batch[name].filter(pa.array(ok))
+    if _is_word(column.type):
+        column = column.cast(pa.large_string())
+    present = _present(column)
+    ids = np.empty(len(column), dtype=np.int64)
+    ids[present] = hash_values(column.drop_null())
+    ids[~present] = hash_rows(unit[~present])
+    return ids
+
+
+def _check_dims(tables: Sequence[EmbeddingTable]) -> None:
+    for what in ("image_dims", "text_dims"):
+        known = [(table, getattr(table, what)) for table in tables if getattr(table, what)]
+        for table, dims in known[1:]:
+            if dims != known[0][1]:
+                raise _disagreement(known[0][0], table, what.replace("_dims", " dimensions"), known[0][1], dims)
+
+
+def _disagreement(first: EmbeddingTable, other: EmbeddingTable, what: str, expected: Any, found: Any) -> BadTable:
+    return BadTable(
+        f"{first.shard.path} and {other.shard.path} do not belong together: {what} {expected!r} against {found!r}",
+        fix="embed both with the same model and precision, or give them to separate runs",
+    )
