@@ -21,6 +21,7 @@ from ncaudit.options import (
     EvalRetrievalOptions,
     EvalScoresOptions,
     ScoreOptions,
+    ScorerOptions,
     TrainOptions,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "EvalScoresOptions",
     "NcauditError",
     "ScoreOptions",
+    "ScorerOptions",
     "TrainOptions",
     "__version__",
     *_VERBS,

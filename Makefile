@@ -1,0 +1,32 @@
+# Two commands do everything, on a fresh machine with Python 3.11 or later: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin/python
+PIP := $(BIN) -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test bench clean
+
+demo: .venv/installed
+	$(BIN) -m ncaudit demo --out demo-out
+
+test: .venv/installed-dev
+	$(BIN) -m ruff check .
+	$(BIN) -m mypy
+	$(BIN) -m pytest
+
+# Each figure in the README comes from one of these scripts.
+bench: .venv/installed-dev
+	for script in tests/benchmarks/*.py; do echo "== $$script"; $(BIN) $$script || exit 1; done
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(PIP) -e .
+	touch $@
+
+.venv/installed-dev: .venv/bin/python pyproject.toml
+	$(PIP) -e '.[dev]'
+	touch $@ .venv/installed
+
+clean:
+	rm -rf .venv demo-out build dist

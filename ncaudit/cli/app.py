@@ -1,0 +1,82 @@
+"""The `ncaudit` command: its subcommands, and what each way of ending means to the shell.
+
+Exit codes: 0 every row accounted for, 1 could not do it, 2 usage, 3 some shard failed or too many rows did,
+130 interrupted, 141 the reader of the pipe went away. A bug keeps its traceback.
+"""
+
+import os
+import shlex
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import ncaudit
+from ncaudit.cli import corrupt, demo, embed, evaluate, output, score, train
+from ncaudit.errors import NcauditError, UsageError
+
+INTERRUPTED = 130
+CLOSED_PIPE = 141
+
+
+class _Commands(TyperGroup):
+    """Ends quietly and with the right code; Typer's own answers would be 1 for Ctrl-C and for a closed pipe."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NcauditError as error:
+            output.error(error)
+            raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
+        except KeyboardInterrupt:
+            output.interrupted(_resume_command())
+            raise SystemExit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Python would complain once more when it flushes standard output at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(CLOSED_PIPE) from None
+
+
+def _resume_command() -> str:
+    return shlex.join(["ncaudit", *sys.argv[1:]])
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Audit and clean noisy correspondence in image-text datasets.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.data(f"ncaudit {ncaudit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes; errors are still told.")] = False,
+) -> None:
+    """Audit and clean noisy correspondence in image-text datasets."""
+    output.set_quiet(quiet)
+
+
+app.command()(embed.embed)
+app.command()(score.score)
+app.command()(train.train)
+app.command()(corrupt.corrupt)
+app.command()(demo.demo)
+app.add_typer(evaluate.app, name="eval")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="ncaudit")

@@ -1,0 +1,44 @@
+"""Flags that several subcommands share, so that one word means one thing everywhere."""
+
+from typing import Annotated
+
+import typer
+
+from ncaudit.options import Precision
+
+Json = Annotated[bool, typer.Option("--json", help="Print one summary object on standard output instead of words.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")]
+Seed = Annotated[int, typer.Option(help="Seeds every random choice; the same seed gives the same result.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Decoding processes; by default one per core, at most 16; 0 decodes in this process.")
+]
+MaxFailed = Annotated[
+    float, typer.Option(help="Exit with 3 when more than this share of rows failed, 0 to 1.", show_default=True)
+]
+
+Model = Annotated[
+    str,
+    typer.Option(help="An open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `ncaudit train` wrote."),
+]
+Pretrained = Annotated[
+    str, typer.Option(help="open_clip's tag of the weights, or a weights file; unused for hf-hub: and folders.")
+]
+PrecisionFlag = Annotated[
+    Precision, typer.Option("--precision", help="auto takes bfloat16 where the hardware is faster with it.")
+]
+
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Column with the image (bytes, struct<bytes,path> or path); found by itself if not given.")
+]
+CaptionColumn = Annotated[str | None, typer.Option(help="Column with the caption; found by itself if not given.")]
+Key = Annotated[
+    str | None, typer.Option(help="Column that names a pair; else a key column without repeats, else shard/row.")
+]
+ImageRoot = Annotated[
+    str | None, typer.Option(help="Folder that relative image paths start from; by default the shard's own folder.")
+]
+MaxImagePixels = Annotated[int, typer.Option(help="Images with more pixels than this are refused before decoding.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--columns", help="Light columns of the input to carry along (repeatable); all of them by default."),
+]

@@ -1,0 +1,72 @@
+"""`ncaudit score`: embedding tables to a soft label per pair."""
+
+from typing import Annotated
+
+import typer
+
+from ncaudit.cli import flags, output
+from ncaudit.errors import UsageError
+from ncaudit.options import Loss, Mixture, ScoreOptions, StreamFormat, Variant
+
+
+def score(
+    embeddings: Annotated[
+        list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote, or any with both embedding columns.")
+    ],
+    out: Annotated[
+        str, typer.Option(help="A folder (one table per shard), NAME.parquet (one table), or - for standard output.")
+    ],
+    scorer: Annotated[str, typer.Option(help="bicro, clip-score or csls.")] = ScoreOptions.scorer,
+    variant: Annotated[
+        Variant, typer.Option(help="bicro: the paper's distances, or the released code's similarities.")
+    ] = ScoreOptions.variant,
+    k: Annotated[int, typer.Option(help="bicro: nearest anchors per direction, averaged.")] = ScoreOptions.k,
+    loss: Annotated[Loss, typer.Option(help="bicro: the per-pair loss that finds the anchors.")] = ScoreOptions.loss,
+    mixture: Annotated[
+        Mixture, typer.Option(help="bicro: the two components fitted to the losses.")
+    ] = ScoreOptions.mixture,
+    anchor_threshold: Annotated[
+        float, typer.Option(help="bicro: pairs above this probability of being clean are anchors, 0 to 1.")
+    ] = ScoreOptions.anchor_threshold,
+    center: Annotated[
+        bool, typer.Option(help="bicro: subtract each modality's mean before anchors are compared.")
+    ] = ScoreOptions.center,
+    csls_k: Annotated[int, typer.Option(help="csls: neighbours that measure crowding.")] = ScoreOptions.csls_k,
+    max_anchors: Annotated[int, typer.Option(help="bicro: anchors kept in the fit.")] = ScoreOptions.max_anchors,
+    fit_pairs: Annotated[
+        int, typer.Option(help="Pairs in the seeded sample that everything global is fitted on.")
+    ] = ScoreOptions.fit_pairs,
+    bank_pairs: Annotated[
+        int, typer.Option(help="bicro: fixed negatives that every loss is measured against.")
+    ] = ScoreOptions.bank_pairs,
+    seed: flags.Seed = ScoreOptions.seed,
+    fit: Annotated[str | None, typer.Option(help="Score with this saved fit instead of fitting anew.")] = None,
+    save_fit: Annotated[str | None, typer.Option(help="Folder to save the fit in, for later shards.")] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Fit anew and score every shard again.")] = False,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="The embedded dataset: write it back with ncaudit_ columns instead of score tables (repeatable)."),
+    ] = None,
+    stream_format: Annotated[
+        StreamFormat, typer.Option("--format", help="How --out - writes rows.")
+    ] = ScoreOptions.format,
+    columns: flags.Columns = None,
+    device: flags.Device = ScoreOptions.device,
+    max_failed: flags.MaxFailed = ScoreOptions.max_failed,
+    as_json: flags.Json = False,
+) -> None:
+    """Give every pair a soft label: how likely its image and caption belong together, 0 to 1, higher = better."""
+    if as_json and out == "-":
+        raise UsageError("--json and --out - both want standard output", fix="give one of them")
+    options = ScoreOptions(
+        embeddings=embeddings, out=out, scorer=scorer, variant=variant, k=k, loss=loss, mixture=mixture,
+        anchor_threshold=anchor_threshold, center=center, csls_k=csls_k, max_anchors=max_anchors,
+        fit_pairs=fit_pairs, bank_pairs=bank_pairs, seed=seed, fit=fit, save_fit=save_fit, refit=refit,
+        data=data, format=stream_format, columns=columns, device=device, max_failed=max_failed,
+    )  # fmt: skip
+    from ncaudit.verbs.score import score as run  # torch takes seconds to import; --help must not pay for it
+
+    with output.progress() as progress:
+        scored = run(options, progress)
+    output.result(scored, scored.lines() + output.accounting(scored.accounting), as_json=as_json, to_stderr=out == "-")
+    raise typer.Exit(output.exit_code(scored.accounting, max_failed))

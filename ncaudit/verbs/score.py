@@ -1,0 +1,300 @@
+"""`score`: embedding tables to score tables. Fits once on a bounded sample, then applies the fit shard by shard.
+
+Knows options, shards and scorers; nothing of Typer or of how a score is computed.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import pyarrow as pa
+
+from ncaudit import scorers
+from ncaudit.core.device import pick_device
+from ncaudit.engines.local import Accounting, ShardRows, run_shards
+from ncaudit.errors import BadTable, NcauditError
+from ncaudit.options import ScoreOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.scorers import shared_space
+from ncaudit.scorers.fits import Applier
+from ncaudit.shards import fit_sample
+from ncaudit.shards.fits import SavedFit, has_fit, load_fit, save_fit
+from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch, tally_of
+from ncaudit.shards.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.streams import StreamWriter
+from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.writer import atomic_table
+from ncaudit.shards.write_back import DatasetShards, match_dataset
+
+FIT_FOLDER = "fit"
+STREAM = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreResult:
+    """What `score` did: the accounts, and what its numbers rest on."""
+
+    out: str
+    scorer: str
+    fit_id: str
+    fit_facts: Mapping[str, Any]
+    label_means: str
+    mean_soft_label: float | None  # over ok rows; None where the scorer gives no label
+    mean_similarity: float | None
+    share_below_half: float | None  # of labels under .5
+    accounting: Accounting
+    seconds: float
+    notes: tuple[str, ...] = field(default=())
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        head = f"{self.scorer} (fit {self.fit_id}): {self.label_means}"
+        if self.mean_soft_label is None or self.share_below_half is None:
+            return [head, f"mean similarity {self.mean_similarity or 0:.3f}", *_noted(self.notes)]
+        anchors = f"{self.fit_facts['anchors']:,} anchors by {self.fit_facts['anchor_rule']}"
+        labels = f"mean soft label {self.mean_soft_label:.3f}, {self.share_below_half:.1%} of labels below .5"
+        return [head, f"{anchors}; {labels}", *_noted(self.notes)]
+
+
+def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
+    """Score every pair of the embedding tables; failed rows keep their status and get no score.
+
+    Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
+    """
+    begun = monotonic()
+    scorers.get(options.scorer)  # an unknown name is told before anything is read
+    tables = _open_tables(options)
+    dataset = match_dataset(options.data, tables, options) if options.data else None
+    saved = _the_fit(options, tables, progress)
+    if options.save_fit:
+        save_fit(saved, options.save_fit)
+    run = _Run(options, saved, _applier(options, saved), progress)
+    progress.stage("score", sum(table.rows for table in tables))
+    accounts = _write(run, tables, dataset)
+    return _result(run, accounts, monotonic() - begun)
+
+
+@dataclass
+class _Run:
+    """What every shard needs, and the tally that all add to."""
+
+    options: ScoreOptions
+    saved: SavedFit
+    apply: Applier
+    progress: Progress
+    tally: Tally = field(default_factory=Tally)
+    notes: list[str] = field(default_factory=list)
+
+    def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
+        """The scored rows of a table, batch by batch."""
+        device = pick_device(self.options.device)
+        for batch in table.batches():
+            pairs = fit_sample.as_pairs(batch).to(device)
+            scored = ScoredRows(batch, self.apply(pairs) if len(pairs) else None, self.saved.fit.pair_ids)
+            self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
+            yield scored
+
+    def provenance(self, table: EmbeddingTable, **more: Any) -> Provenance:
+        """What this shard's scores are made from; `data` is what its embeddings were made from."""
+        made_from = table.provenance or {}
+        return describe(
+            "score", table.shard, options={**self.saved.fit.options, "columns": _listed(self.options.columns)},
+            fit=self.saved.fit_id, model=made_from.get("model"), data=made_from.get("source"),
+            label_means=label_means(self.saved), **more,
+        )  # fmt: skip
+
+
+def label_means(saved: SavedFit) -> str:
+    """What the soft label of this fit is, in words that go into every table."""
+    if saved.fit.scorer != "bicro":
+        return f"no soft label: {saved.fit.scorer} ranks pairs and is no probability"
+    return f"soft_label is BiCro's own y ({saved.fit.options['variant']} variant), in [0, 1], not calibrated"
+
+
+def _open_tables(options: ScoreOptions) -> list[EmbeddingTable]:
+    shards = [shard for shard in find_shards(options.embeddings) if not _is_own_output(shard, options.out)]
+    tables = [open_embeddings(shard, options.columns) for shard in shards]
+    check_tables_agree(tables)
+    if not sum(table.rows for table in tables):
+        raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give embedding tables with at least one pair")
+    return tables
+
+
+def _is_own_output(shard: Shard, out: str) -> bool:
+    """Scores written below the embeddings' folder must not be read as embeddings by the next run."""
+    return out != STREAM and os.path.abspath(shard.path).startswith(os.path.abspath(out) + os.sep)
+
+
+def _the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
+    """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
+    if options.fit:
+        return _asked_for(options, tables)
+    folder = os.path.join(options.out, FIT_FOLDER)
+    if not _writes_folder(options):
+        return _new_fit(options, tables, progress)
+    if not options.refit and has_fit(folder):
+        saved = load_fit(folder)
+        if _still_holds(saved, options, tables):
+            return saved
+    saved = _new_fit(options, tables, progress)
+    save_fit(saved, folder)
+    return saved
+
+
+def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
+    saved = load_fit(str(options.fit))
+    if saved.fit.scorer != options.scorer:
+        raise NcauditError(
+            f"the fit in {options.fit} is for --scorer {saved.fit.scorer}, not {options.scorer}",
+            fix=f"add --scorer {saved.fit.scorer}",
+        )
+    model = _model(tables)
+    if model and saved.model and model != saved.model:
+        different = sorted(key for key in {*model, *saved.model} if model.get(key) != saved.model.get(key))
+        raise BadTable(
+            f"the fit in {options.fit} was made with another model than {tables[0].shard.path} ({', '.join(different)})",
+            fix="embed with the model of the fit, or fit anew",
+        )
+    _require_width(saved, tables)
+    return saved
+
+
+def _require_width(saved: SavedFit, tables: Sequence[EmbeddingTable]) -> None:
+    widths = {tensor.shape[1] for name, tensor in saved.fit.tensors.items() if name in ("bank_image", "bank_text")}
+    found = {table.image_dims for table in tables} | {table.text_dims for table in tables}
+    if widths and found - {0} - widths:
+        raise BadTable(
+            f"the fit has {widths.pop()} dimensions and {tables[0].shard.path} has {tables[0].image_dims}",
+            fix="embed with the model of the fit, or fit anew",
+        )
+
+
+def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> bool:
+    """Whether an earlier fit is what this command asks for; shards that came since do not change it."""
+    asked = {name: getattr(options, name, None) for name in saved.fit.options}
+    known = (table.shard for table in tables if table.shard.name in saved.shards)
+    unchanged = all(saved.shards[shard.name] == fingerprint(shard.path) for shard in known)
+    return asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
+
+
+def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
+    progress.stage("fit: draw sample", sum(table.rows for table in tables))
+    pairs = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
+    if not len(pairs):
+        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
+    pairs = pairs.to(pick_device(options.device))
+    shared_space.require(pairs)
+    progress.stage("fit", None)
+    fit = scorers.get(options.scorer).fit(pairs, options)
+    return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard.path) for table in tables})
+
+
+def _applier(options: ScoreOptions, saved: SavedFit) -> Applier:
+    return scorers.get(saved.fit.scorer).applier(saved.fit, pick_device(options.device))
+
+
+def _model(tables: Sequence[EmbeddingTable]) -> dict[str, Any] | None:
+    return next((table.provenance["model"] for table in tables if table.provenance and table.provenance.get("model")), None)
+
+
+def _writes_folder(options: ScoreOptions) -> bool:
+    return options.out != STREAM and not options.out.endswith(SUFFIX)
+
+
+def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards | None) -> Accounting:
+    if dataset is not None:
+        return run_shards(list(dataset.shards), lambda shard: _write_dataset_shard(run, dataset, shard))
+    if run.options.out == STREAM:
+        return _write_one(run, tables)
+    if run.options.out.endswith(SUFFIX):
+        return _write_one(run, tables)
+    by_shard = {table.shard: table for table in tables}
+    return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
+
+
+def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
+    path, provenance = table.shard.output(run.options.out), run.provenance(table)
+    if is_finished(path, provenance) and not run.options.refit:
+        run.progress.advance(table.rows)
+        tally = tally_of(path)
+        run.tally.add(tally)
+        return ShardRows(tally.statuses, resumed=True)
+    tally = Tally()
+    schema = attach(score_schema(table.carried), provenance)
+    with atomic_table(path, schema) as writer:
+        for rows in run.rows(table):
+            writer.write(tally.counted(scored_batch(rows, schema)))
+    run.tally.add(tally)
+    return ShardRows(tally.statuses)
+
+
+def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> ShardRows:
+    table = dataset.table_of(shard)
+    path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard.path))
+    if is_finished(path, provenance) and not run.options.refit:
+        run.progress.advance(table.rows)
+        tally = tally_of(path, prefixed=True)
+        run.tally.add(tally)
+        return ShardRows(tally.statuses, resumed=True)
+    tally = Tally()
+    schema = score_schema(pa.schema([]))
+    scored = [tally.counted(scored_batch(rows, schema)) for rows in run.rows(table)]
+    dataset.write(shard, path, pa.Table.from_batches(scored, schema=schema), provenance)
+    run.tally.add(tally)
+    return ShardRows(tally.statuses)
+
+
+def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
+    """All shards into one table or one stream, in their order."""
+    carried = pa.unify_schemas([table.carried for table in tables], promote_options="permissive")
+    provenance = {"shards": [run.provenance(table) for table in tables]}
+    schema = attach(score_schema(carried), provenance)
+    if run.options.out == STREAM:
+        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format)
+        _write_rows(run, tables, schema, writer)
+        writer.close()
+    else:
+        with atomic_table(run.options.out, schema) as table_writer:
+            _write_rows(run, tables, schema, table_writer)
+    return Accounting(len(tables), 0, (), dict(run.tally.statuses))
+
+
+def _write_rows(run: _Run, tables: Sequence[EmbeddingTable], schema: pa.Schema, writer: Any) -> None:
+    for table in tables:
+        for rows in run.rows(table):
+            writer.write(run.tally.counted(scored_batch(rows, schema)))
+
+
+def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
+    tally, fit = run.tally, run.saved.fit
+    return ScoreResult(
+        out=run.options.out,
+        scorer=fit.scorer,
+        fit_id=run.saved.fit_id,
+        fit_facts=fit.facts,
+        label_means=label_means(run.saved),
+        mean_soft_label=tally.mean("soft_label"),
+        mean_similarity=tally.mean("similarity"),
+        share_below_half=tally.share_below_half(),
+        accounting=accounts,
+        seconds=seconds,
+        notes=tuple(_fallbacks(run)),
+    )
+
+
+def _fallbacks(run: _Run) -> Iterator[str]:
+    rule = str(run.saved.fit.facts.get("anchor_rule", ""))
+    if "too few" in rule:
+        yield f"anchors are the {rule}"
+
+
+def _noted(notes: Sequence[str]) -> list[str]:
+    return [f"note: {note}" for note in notes]
+
+
+def _listed(columns: Sequence[str] | None) -> list[str] | None:
+    return None if columns is None else list(columns)
