@@ -1,0 +1,257 @@
+"""Which column of a shard holds the image, the caption and the key: by names and types, never by position.
+
+Knows arrow schemas and the names that tools and releases use; nothing of what the rows hold.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as t
+
+from ncaudit.errors import BadTable
+from ncaudit.options import DataOptions
+from ncaudit.schema import carried_name
+
+# In order of preference; compared in lower case.
+ENCODINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tiff", "tif", "avif", "jp2")  # img2dataset names it so
+IMAGES = ("image", "img", "image_bytes", "img_bytes", "image_data", "picture", "photo")
+PATHS = (
+    "image_path",
+    "img_path",
+    "image_file",
+    "image",
+    "img",
+    "path",
+    "filepath",
+    "file_path",
+    "file_name",
+    "filename",
+)
+CAPTIONS = ("caption", "captions", "text", "txt", "top_caption", "title", "alt_text", "alt")
+KEYS = ("uid", "sample_id", "key", "__key__", "id")
+FOLDER_KEYS = ("key", "__key__")  # img2dataset and webdataset count anew in every output folder
+
+IMG2DATASET = frozenset({"status", "error_message"})  # together they are no user's own columns
+
+
+class ImageKind(StrEnum):
+    """How a column holds its images."""
+
+    bytes = "bytes"
+    struct = "struct"  # struct<bytes, path>, as Hugging Face datasets writes it
+    path = "path"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What `read_rows` reads of one shard."""
+
+    image: str
+    kind: ImageKind
+    many_images: bool  # a list per row: its first image is the pair's
+    caption: str
+    many_captions: bool  # a list per row: one pair per caption
+    key: str | None = None
+    status: str | None = None  # img2dataset's: anything but "success" is a download that failed
+    carried: tuple[str, ...] = ()
+
+
+def find_columns(
+    schema: pa.Schema, shard: str, options: DataOptions, *, key: str | None = None, carry: Sequence[str] | None = None
+) -> Columns:
+    """The columns of one shard. `options` name some of them; the rest are found.
+
+    key: the column that pair ids come from, already decided (see `key_candidates`), or None.
+    carry: light columns to carry; None for all of them, an empty list for none.
+    Raises BadTable naming the shard, what is missing or wrong, and the flag that settles it.
+    """
+    _refuse_twins(schema, shard)
+    image = _image(schema, shard, options.image_column)
+    caption = _caption(schema, shard, options.caption_column)
+    if key is not None:
+        usable = key in schema.names and is_key(schema.field(key).type)
+        _require(usable, f"{shard} has no column {key} that can name pairs", schema, "--key")
+    kind, many_images = _image_kind(schema.field(image).type) or (ImageKind.path, False)
+    return Columns(
+        image=image,
+        kind=kind,
+        many_images=many_images,
+        caption=caption,
+        many_captions=_is_list(schema.field(caption).type),
+        key=key,
+        status="status" if set(schema.names) >= IMG2DATASET and is_text(schema.field("status").type) else None,
+        carried=_carried(schema, shard, {image, caption}, carry),
+    )
+
+
+def key_candidates(schema: pa.Schema, *, one_folder: bool) -> list[str]:
+    """Columns that may name pairs, the most telling first. `key` counts only where all shards lie in one folder."""
+    known = [name for name in KEYS if one_folder or name not in FOLDER_KEYS]
+    return [name for name in _by_name(schema, known) if is_key(schema.field(name).type)]
+
+
+def is_key(kind: pa.DataType) -> bool:
+    """Whether values of this type can name a pair: text and whole numbers."""
+    return is_text(kind) or t.is_integer(kind)
+
+
+def carried_names(names: Sequence[str]) -> list[str]:
+    """What the user's columns are called in our tables: as they were, or `input_NAME` where the name is ours.
+
+    >>> carried_names(["url", "width", "input_width"])
+    ['url', 'input_input_width', 'input_width']
+    """
+    kept = {name for name in names if carried_name(name) == name}
+    renamed: list[str] = []
+    for name in names:
+        new = carried_name(name)
+        while new != name and new in kept:
+            new = f"input_{new}"
+        kept.add(new)
+        renamed.append(new)
+    return renamed
+
+
+def carried_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a carried column in our table: plain text for all the ways to write text.
+
+    An all-null column becomes text as well, which it is in the shards where something went wrong.
+    """
+    if t.is_dictionary(kind):
+        return carried_type(kind.value_type)
+    return pa.string() if t.is_null(kind) or t.is_string_view(kind) else kind
+
+
+def _image(schema: pa.Schema, shard: str, named: str | None) -> str:
+    if named is not None:
+        _require(named in schema.names, f"{shard} has no column {named}", schema, "--image-column")
+        kind = schema.field(named).type
+        holds = _image_kind(kind) is not None
+        _require(holds, f"{shard}: column {named} is {kind}, which holds no image", schema, "--image-column")
+        return named
+    for candidates in _image_candidates(schema):
+        if len(candidates) > 1:
+            several = ", ".join(candidates)
+            raise BadTable(f"{shard} has several image columns ({several})", fix="name one with --image-column")
+        if candidates:
+            return candidates[0]
+    raise BadTable(f"{shard} has no image column (found: {_found(schema)})", fix="name it with --image-column")
+
+
+def _image_candidates(schema: pa.Schema) -> Iterable[list[str]]:
+    """Ever weaker reasons to take a column for the image."""
+    declared = _declared_images(schema)
+    yield [f.name for f in schema if f.name in declared and _image_kind(f.type)]
+    yield [f.name for f in schema if (_image_kind(f.type) or (None,))[0] is ImageKind.struct]
+    binary = pa.schema([f for f in schema if (_image_kind(f.type) or (None,))[0] is ImageKind.bytes])
+    yield _by_name(binary, ENCODINGS)
+    yield _by_name(binary, IMAGES)[:1]
+    text = pa.schema([f for f in schema if is_text(f.type)])
+    yield _by_name(text, PATHS)[:1]
+
+
+def _declared_images(schema: pa.Schema) -> set[str]:
+    """The columns that Hugging Face's own metadata calls images."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {name for name, feature in features.items() if _is_image_feature(feature)}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return set()
+
+
+def _is_image_feature(feature: Any) -> bool:
+    if isinstance(feature, list):  # how older releases write a list of images
+        return len(feature) == 1 and _is_image_feature(feature[0])
+    inner = feature.get("feature")
+    return feature.get("_type") == "Image" or (inner is not None and _is_image_feature(inner))
+
+
+def _caption(schema: pa.Schema, shard: str, named: str | None) -> str:
+    if named is not None:
+        _require(named in schema.names, f"{shard} has no column {named}", schema, "--caption-column")
+        kind = schema.field(named).type
+        holds = _is_captions(kind)
+        _require(holds, f"{shard}: column {named} is {kind}, which holds no caption", schema, "--caption-column")
+        return named
+    candidates = [name for name in _by_name(schema, CAPTIONS) if _is_captions(schema.field(name).type)]
+    _require(bool(candidates), f"{shard} has no caption column", schema, "--caption-column")
+    return candidates[0]
+
+
+def _carried(schema: pa.Schema, shard: str, taken: set[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    if wanted is None:
+        return tuple(f.name for f in schema if f.name not in taken and _is_light(f.type))
+    for name in wanted:
+        _require(name in schema.names, f"{shard} has no column {name}", schema, "--columns")
+        light = not _is_heavy(schema.field(name).type)
+        _require(light, f"{shard}: column {name} holds bytes, and tables carry light columns only", schema, "--columns")
+    return tuple(f.name for f in schema if f.name in set(wanted) - taken)
+
+
+def _by_name(schema: pa.Schema, known: Sequence[str]) -> list[str]:
+    """The schema's columns that carry a known name, in the order of `known`, whatever their case."""
+    lower = {name: [f.name for f in schema if f.name.lower() == name] for name in known}
+    return [column for name in known for column in lower[name]]
+
+
+def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
+    """How a column of this type would hold images, and whether it holds a list of them; None if it cannot."""
+    if _is_list(kind):
+        inner = _image_kind(kind.value_type)
+        return None if inner is None or inner[1] else (inner[0], True)
+    if _is_binary(kind) or t.is_null(kind):  # a shard whose downloads all failed has a column of nulls
+        return ImageKind.bytes, False
+    if t.is_struct(kind) and min(kind.get_field_index("bytes"), kind.get_field_index("path")) >= 0:
+        holds = kind.field("bytes").type
+        return (ImageKind.struct, False) if _is_binary(holds) or t.is_null(holds) else None
+    return (ImageKind.path, False) if is_text(kind) else None
+
+
+def _is_captions(kind: pa.DataType) -> bool:
+    return is_text(kind) or t.is_null(kind) or (_is_list(kind) and is_text(kind.value_type))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(t.is_binary(kind) or t.is_large_binary(kind) or t.is_binary_view(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds text, in any of arrow's ways to hold it."""
+    if t.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind))
+
+
+def _is_light(kind: pa.DataType) -> bool:
+    return not (_is_binary(kind) or t.is_nested(kind))
+
+
+def _is_heavy(kind: pa.DataType) -> bool:
+    """Whether a column that the user asks for by name could still not be meant: images, in whatever wrapping."""
+    if t.is_nested(kind):
+        return any(_is_heavy(kind.field(i).type) for i in range(kind.num_fields))
+    return _is_binary(kind)
+
+
+def _refuse_twins(schema: pa.Schema, shard: str) -> None:
+    twins = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twins:
+        called = ", ".join(twins)
+        raise BadTable(f"{shard} has several columns called {called}", fix="rename them: columns are found by name")
+
+
+def _require(holds: bool, what: str, schema: pa.Schema, flag: str) -> None:
+    if not holds:
+        raise BadTable(f"{what} (found: {_found(schema)})", fix=f"name it with {flag}")
+
+
+def _found(schema: pa.Schema) -> str:
+    return ", ".join(schema.names) or "no columns"
