@@ -16,7 +16,9 @@ from PIL import Image, UnidentifiedImageError
 DRAFT_SCALE = 2  # a JPEG is decoded at 1/2, 1/4 or 1/8 while its sides stay this many times the target's
 
 # What the web serves. Other PIL plugins stay shut: captions and images are untrusted, and EPS alone runs Ghostscript.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+_WANTED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+Image.init()
+FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)  # a PIL may be built without some
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR}  # open_clip takes anything else as bicubic
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")

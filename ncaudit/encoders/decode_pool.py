@@ -1,0 +1,193 @@
+"""Decodes images in worker processes, ahead of the model, and survives images that kill their decoder.
+
+Knows processes and `images.decode`; nothing of models or tables. The workers import PIL and numpy, never torch.
+They are fresh interpreters that talk through pipes, not `multiprocessing` children: forking beside threads may
+deadlock, and spawning runs the user's script again wherever it lacks a main guard.
+"""
+
+import contextlib
+import os
+import pickle
+import queue
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from PIL import Image
+
+from ncaudit.encoders.images import Decoded, ImageError, Preprocess, decode
+from ncaudit.errors import NcauditError
+
+CHUNK_IMAGES = 16  # per task: enough that sending it costs little beside decoding it
+MAX_WORKERS = 16
+
+Outcome = Decoded | ImageError
+
+
+def default_workers() -> int:
+    """One per core that this process may use, at most 16."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MAX_WORKERS, cores)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some images and how to decode them: what travels to a worker."""
+
+    images: tuple[bytes, ...]
+    preprocess: Preprocess
+    max_pixels: int
+
+    def run(self) -> list[Outcome]:
+        """Decode all of them; an image that cannot be decoded does not stop the others."""
+        return [self._outcome(image) for image in self.images]
+
+    def _outcome(self, image: bytes) -> Outcome:
+        try:
+            return decode(image, self.preprocess, self.max_pixels)
+        except ImageError as error:
+            return error.with_traceback(None)
+
+
+class DecodePool:
+    """Worker processes that decode. They start at once, so that they are ready when the model has been loaded.
+
+    workers: None for one per core; 0 decodes in this process.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = default_workers() if workers is None else workers
+        self._closed = False
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        for _ in range(self.workers):
+            self._idle.put(_Worker())
+        self._threads = ThreadPoolExecutor(max(1, self.workers), "ncaudit-decode")  # one waits for each process
+
+    def __enter__(self) -> "DecodePool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop at once: what is still being decoded is not wanted any more."""
+        self._closed = True
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        while not self._idle.empty():
+            self._idle.get().stop()
+
+    def submit(self, images: Sequence[bytes], preprocess: Preprocess, max_pixels: int) -> "Pending":
+        """Begin to decode; the pool works while the caller does something else."""
+        parts = (tuple(images[i : i + CHUNK_IMAGES]) for i in range(0, len(images), CHUNK_IMAGES))
+        return Pending([self._threads.submit(self._run, Task(part, preprocess, max_pixels)) for part in parts])
+
+    def _run(self, task: Task) -> list[Outcome]:
+        if not self.workers:
+            return task.run()
+        worker = self._idle.get()
+        try:
+            return worker.run(task)
+        except EOFError:
+            worker = self._replace(worker)
+            if len(task.images) == 1:
+                return [ImageError("image_undecodable", "the decoder crashed on it")]
+        finally:
+            self._idle.put(worker)
+        # one at a time, so that a crash convicts one image and no neighbour
+        return [outcome for image in task.images for outcome in self._run(replace(task, images=(image,)))]
+
+    def _replace(self, worker: "_Worker") -> "_Worker":
+        worker.stop()
+        if self._closed:
+            raise CancelledError
+        return _Worker()
+
+
+class Pending:
+    """Images on their way."""
+
+    def __init__(self, futures: "list[Future[list[Outcome]]]") -> None:
+        self._futures = futures
+
+    def results(self) -> list[Outcome]:
+        """One outcome per image, in order; waits for them."""
+        return [outcome for future in self._futures for outcome in future.result()]
+
+
+# The module search path of this process, for one that was started in a place of its own.
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from ncaudit.encoders.decode_pool import serve; serve()"
+
+
+class _Worker:
+    """One decoding process, asked and answering through its standard streams.
+
+    It ends when its input does, however this process ends. In a session of its own, Ctrl-C does not reach it.
+    """
+
+    def __init__(self) -> None:
+        self._ready = False
+        command = [sys.executable, "-c", _PROGRAM.format(path=sys.path)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # libtiff and friends talk there
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise _no_workers() from error
+
+    def run(self, task: Task) -> list[Outcome]:
+        """Decode in the process. Raises EOFError when it died over the task, NcauditError when it never lived."""
+        if not self._ready:
+            self._greet()
+        try:
+            _send(self._process.stdin, task)
+            outcomes: list[Outcome] = _receive(self._process.stdout)
+        except (BrokenPipeError, pickle.UnpicklingError) as error:
+            raise EOFError from error
+        return outcomes
+
+    def stop(self) -> None:
+        """End the process; it holds nothing worth keeping."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _greet(self) -> None:
+        try:
+            self._ready = bool(_receive(self._process.stdout))
+        except EOFError as error:
+            raise _no_workers() from error
+
+
+def serve() -> None:
+    """A worker's life: say hello, then decode task by task until the input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing but answers may come out there
+    warnings.simplefilter("ignore")  # what matters becomes the row's status
+    Image.MAX_IMAGE_PIXELS = None  # the bound is --max-image-pixels
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        _send(answers, True)
+        while True:
+            task: Task = _receive(sys.stdin.buffer)
+            _send(answers, task.run())
+
+
+def _send(stream: IO[bytes] | None, message: Any) -> None:
+    assert stream is not None
+    pickle.dump(message, stream, pickle.HIGHEST_PROTOCOL)
+    stream.flush()
+
+
+def _receive(stream: IO[bytes] | None) -> Any:
+    assert stream is not None
+    return pickle.load(stream)
+
+
+def _no_workers() -> NcauditError:
+    return NcauditError("decoding processes cannot be started", fix="give --workers 0 to decode in the main process")
