@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import EMBEDDING_COLUMNS, IDENTITY, OK, SCORE, STATUSES, carried_name
+from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.hashing import fit_sample_keys, hash_rows, hash_values
-from ncaudit.shards.provenance import MIB, Provenance, provenance_of, unreadable
+from ncaudit.shards.provenance import Provenance, provenance_of, unreadable
 from ncaudit.shards.sources import Shard
 
 __all__ = [
@@ -161,7 +161,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None) -> Embed
     columns: the user's light columns to carry along; None takes all that are not images, embeddings or nested data.
     Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
     """
-    parquet = _open(shard.path)
+    parquet = open_parquet(shard)
     schema = parquet.schema_arrow
     for name in (IMAGE, TEXT):
         _require_embedding(shard.path, schema, name)
@@ -233,7 +233,7 @@ class ScoreTable:
 
 def open_scores(shard: Shard) -> ScoreTable:
     """A score table, ours or another tool's. Raises BadTable without pair_id or status, or when it is no parquet."""
-    parquet = _open(shard.path)
+    parquet = open_parquet(shard)
     for name in ("pair_id", "status"):
         require_column(shard.path, parquet.schema_arrow, name)
         _require_word(shard.path, parquet.schema_arrow, name)
@@ -247,11 +247,11 @@ def read_scores(shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
 
 def read_batches(path: str, columns: set[str], rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of a parquet file in order, at most `rows` at a time; columns that are not there are left out."""
-    parquet = _open(path)
+    parquet = open_parquet(Shard(path, path))
     names = [name for name in parquet.schema_arrow.names if name in columns]
     try:
         yield from parquet.iter_batches(rows, columns=names)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 
 
@@ -262,14 +262,6 @@ def require_column(path: str, schema: pa.Schema, name: str) -> None:
             f"{path} has no column {name} (found: {', '.join(schema.names) or 'none'})",
             fix="name another table, or give the column this name",
         )
-
-
-def _open(path: str) -> pq.ParquetFile:
-    # pre_buffer holds whole row groups: with images beside the embeddings that is gigabytes
-    try:
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=MIB)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise unreadable(path, error) from error
 
 
 def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:

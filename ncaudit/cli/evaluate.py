@@ -1,0 +1,95 @@
+"""`ncaudit eval`: how well a matcher retrieves, and how well scores find known mismatches."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ncaudit.cli import flags, output
+from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
+
+if TYPE_CHECKING:
+    from ncaudit.verbs.evaluate import DetectionResult, RetrievalResult
+
+app = typer.Typer(no_args_is_help=True, help="Measure a matcher's retrieval, or scores against a known truth.")
+
+
+@app.command()
+def retrieval(
+    embeddings: Annotated[list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote.")],
+    device: flags.Device = EvalRetrievalOptions.device,
+    as_json: flags.Json = False,
+) -> None:
+    """Recall at 1, 5 and 10 in percent, captions by images and images by captions."""
+    options = EvalRetrievalOptions(embeddings=embeddings, device=device)
+    from ncaudit.verbs.evaluate import eval_retrieval  # torch takes seconds to import; --help must not pay for it
+
+    with output.progress() as progress:
+        result = eval_retrieval(options, progress)
+    if not as_json:
+        _draw_retrieval(result)
+    output.result(result, output.accounting(result.accounting), as_json=as_json)
+
+
+@app.command()
+def scores(
+    scores: Annotated[list[str], typer.Argument(help="Score tables: what `ncaudit score` wrote.")],
+    truth: Annotated[
+        str, typer.Option(help="Column that says whether a pair belongs together: boolean, 0/1 or true/false.")
+    ],
+    truth_table: Annotated[
+        str | None, typer.Option(help="Parquet or CSV with pair_id and that column; default: the score tables.")
+    ] = None,
+    bins: Annotated[
+        int, typer.Option(help="Bins of the calibration error, of about equal numbers of pairs.")
+    ] = EvalScoresOptions.bins,
+    as_json: flags.Json = False,
+) -> None:
+    """How well soft label, similarity and score find the mismatched pairs, and how honest the soft label is."""
+    options = EvalScoresOptions(scores=scores, truth=truth, truth_table=truth_table, bins=bins)
+    from ncaudit.verbs.evaluate import eval_scores
+
+    with output.progress() as progress:
+        result = eval_scores(options, progress)
+    if not as_json:
+        _draw_detection(result)
+    output.result(result, [*_truth_lines(result), *output.accounting(result.accounting)], as_json=as_json)
+
+
+def _draw_retrieval(result: "RetrievalResult") -> None:
+    m = result.metrics
+    rows = [
+        ["image to caption", *(f"{r:.1f}" for r in (m.i2t_r1, m.i2t_r5, m.i2t_r10)), f"{m.i2t_median_rank:g}"],
+        ["caption to image", *(f"{r:.1f}" for r in (m.t2i_r1, m.t2i_r5, m.t2i_r10)), f"{m.t2i_median_rank:g}"],
+    ]
+    title = f"Recall in %, {m.images:,} images and {m.captions:,} captions; rSum {m.rsum:.1f} of 600"
+    output.table(title, ["", "R@1", "R@5", "R@10", "median rank"], rows)
+
+
+def _draw_detection(result: "DetectionResult") -> None:
+    columns = {"soft_label": result.soft_label, "similarity": result.similarity, "score": result.score}
+    rows = [
+        [name, _share(d.auroc), _share(d.average_precision), _share(d.precision_at_true_count), f"{d.pairs:,}"]
+        for name, d in columns.items()
+        if d is not None
+    ]
+    title = f"Finding {result.mismatched:,} mismatches among {result.judged:,} pairs (1 = perfect)"
+    output.table(title, ["", "AUROC", "average precision", "precision at true count", "pairs"], rows)
+    if result.reliability is not None:
+        bins = [
+            [f"{b.low:.3f} to {b.high:.3f}", f"{b.mean_probability:.3f}", f"{b.observed:.3f}", f"{b.count:,}"]
+            for b in result.reliability
+        ]
+        title = f"Soft label against truth: calibration error {result.calibration_error:.3f}"
+        output.table(title, ["soft label", "mean", "truly match", "pairs"], bins)
+
+
+def _truth_lines(result: "DetectionResult") -> list[str]:
+    columns = (result.soft_label, result.similarity, result.score)
+    notes = dict.fromkeys(f"note: {d.note}" for d in columns if d is not None and d.note)
+    missing = [f"{result.truth_missing:,} ok rows have no truth and are left out"] if result.truth_missing else []
+    unused = [f"{result.truth_unused:,} pairs of the truth table have no score"] if result.truth_unused else []
+    return [*notes, *missing, *unused]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
