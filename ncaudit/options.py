@@ -62,11 +62,25 @@ def _require(holds: bool, what: str, fix: str) -> None:
 
 def _share(flag: str, value: float, *, zero: bool = False) -> None:
     low = "0 or more" if zero else "above 0"
-    _require((0 <= value if zero else 0 < value) and value <= 1, f"{flag} is {value}, but it is a share", f"give a number {low}, at most 1")
+    inside = (0 <= value if zero else 0 < value) and value <= 1
+    _require(inside, f"{flag} is {value}, but it is a share", f"give a number {low}, at most 1")
+
+
+def _below_one(flag: str, value: float, what: str) -> None:
+    _require(0 <= value < 1, f"{flag} is {value}, but it is a {what}", "give a number from 0 to below 1")
 
 
 def _at_least(flag: str, value: int | None, low: int) -> None:
     _require(value is None or value >= low, f"{flag} is {value}", f"give a whole number of at least {low}")
+
+
+def _choose(options: object, **kinds: type[StrEnum]) -> None:
+    """Let a notebook write variant="paper": words become members of their enum, unknown words an error."""
+    for name, kind in kinds.items():
+        given = getattr(options, name)
+        known = [member.value for member in kind]
+        _require(given in known, f"--{name.replace('_', '-')} is {given}", f"give one of: {', '.join(known)}")
+        object.__setattr__(options, name, kind(given))
 
 
 def _positive(flag: str, value: float) -> None:
@@ -81,6 +95,9 @@ class ModelOptions:
     pretrained: str = "laion2b_s34b_b79k"  # open_clip's tag, or a weights file; unused for hf-hub: and folders
     device: str = "auto"
     precision: Precision = Precision.auto
+
+    def __post_init__(self) -> None:
+        _choose(self, precision=Precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +126,8 @@ class EmbedOptions(ModelOptions, DataOptions):
     max_failed: float = 1.0  # share of rows
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        ModelOptions.__post_init__(self)
+        DataOptions.__post_init__(self)
         _at_least("--batch-pairs", self.batch_pairs, 1)
         _at_least("--workers", self.workers, 0)
         _share("--max-failed", self.max_failed, zero=True)
@@ -134,12 +152,13 @@ class ScorerOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        _choose(self, variant=Variant, loss=Loss, mixture=Mixture)
         _at_least("--k", self.k, 1)
         _at_least("--csls-k", self.csls_k, 1)
         _at_least("--max-anchors", self.max_anchors, 2)
         _at_least("--fit-pairs", self.fit_pairs, 2)
         _at_least("--bank-pairs", self.bank_pairs, 2)
-        _require(0 <= self.anchor_threshold < 1, f"--anchor-threshold is {self.anchor_threshold}, but it is a probability", "give a number from 0 to below 1")
+        _below_one("--anchor-threshold", self.anchor_threshold, "probability")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +177,7 @@ class ScoreOptions(ScorerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _choose(self, format=StreamFormat)
         _share("--max-failed", self.max_failed, zero=True)
         if self.fit and self.refit:
             raise UsageError("--fit and --refit contradict each other", fix="give one of them")
@@ -186,14 +206,15 @@ class TrainOptions(ModelOptions, DataOptions):
     restart: bool = False
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        ModelOptions.__post_init__(self)
+        DataOptions.__post_init__(self)
         _at_least("--epochs", self.epochs, 1)
         _at_least("--batch-pairs", self.batch_pairs, 2)
         _positive("--learning-rate", self.learning_rate)
         _positive("--clip-norm", self.clip_norm)
         _require(self.weight_decay >= 0, f"--weight-decay is {self.weight_decay}", "give 0 or more")
         _share("--warmup-share", self.warmup_share, zero=True)
-        _require(0 <= self.val_share < 1, f"--val-share is {self.val_share}, but it is a share", "give a number from 0 to below 1")
+        _below_one("--val-share", self.val_share, "share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +253,7 @@ class CorruptOptions(DataOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _choose(self, kind=CorruptKind)
         _share("--rate", self.rate, zero=True)
         _at_least("--clusters", self.clusters, 1)
         _at_least("--nearest", self.nearest, 1)

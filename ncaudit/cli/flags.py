@@ -18,7 +18,9 @@ MaxFailed = Annotated[
 
 Model = Annotated[
     str,
-    typer.Option(help="An open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `ncaudit train` wrote."),
+    typer.Option(
+        help="An open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `ncaudit train` wrote."
+    ),
 ]
 Pretrained = Annotated[
     str, typer.Option(help="open_clip's tag of the weights, or a weights file; unused for hf-hub: and folders.")
@@ -28,9 +30,9 @@ PrecisionFlag = Annotated[
 ]
 
 ImageColumn = Annotated[
-    str | None, typer.Option(help="Column with the image (bytes, struct<bytes,path> or path); found by itself if not given.")
+    str | None, typer.Option(help="Column with the image: bytes, struct<bytes,path> or path; by default it is found.")
 ]
-CaptionColumn = Annotated[str | None, typer.Option(help="Column with the caption; found by itself if not given.")]
+CaptionColumn = Annotated[str | None, typer.Option(help="Column with the caption; by default it is found.")]
 Key = Annotated[
     str | None, typer.Option(help="Column that names a pair; else a key column without repeats, else shard/row.")
 ]

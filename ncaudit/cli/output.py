@@ -80,7 +80,9 @@ def accounting(accounts: Accounting) -> list[str]:
     shards = f"{accounts.shards:,} shard{'s' * (accounts.shards != 1)}"
     resumed = f", {accounts.shards_resumed:,} finished earlier" if accounts.shards_resumed else ""
     lines = [f"{accounts.rows:,} rows = {accounts.ok:,} ok + {accounts.failed:,} failed ({shards}{resumed})"]
-    lines += [f"  {status}: {count:,}" for status, count in sorted(accounts.statuses.items()) if status != "ok" and count]
+    lines += [
+        f"  {status}: {count:,}" for status, count in sorted(accounts.statuses.items()) if status != "ok" and count
+    ]
     for failure in accounts.shard_errors:
         lines += [f"failed shard: {failure.message}", f"  fix: {failure.fix}"]
     return lines
@@ -153,10 +155,17 @@ class Bar(Mute):
     """A live bar: rows done, rows per second, time left, failures so far."""
 
     def __init__(self) -> None:
-        columns = ("{task.completed:,.0f}/{task.fields[of]} {task.fields[unit]}", "{task.fields[speed]}", "{task.fields[failed]}")
+        columns = (
+            "{task.completed:,.0f}/{task.fields[of]} {task.fields[unit]}",
+            "{task.fields[speed]}",
+            "{task.fields[failed]}",
+        )
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), *(TextColumn(c, markup=False) for c in columns),
-            TimeRemainingColumn(), console=Console(stderr=True, highlight=False, markup=False),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            *(TextColumn(c, markup=False) for c in columns),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, highlight=False, markup=False),
         )
         self._task: TaskID | None = None
         self._failed = 0

@@ -11,7 +11,7 @@ from ncaudit.options import Loss, Mixture, ScoreOptions, StreamFormat, Variant
 
 def score(
     embeddings: Annotated[
-        list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote, or any with both embedding columns.")
+        list[str], typer.Argument(help="Embedding tables, from `ncaudit embed` or any with both embeddings.")
     ],
     out: Annotated[
         str, typer.Option(help="A folder (one table per shard), NAME.parquet (one table), or - for standard output.")
@@ -45,7 +45,7 @@ def score(
     refit: Annotated[bool, typer.Option("--refit", help="Fit anew and score every shard again.")] = False,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="The embedded dataset: write it back with ncaudit_ columns instead of score tables (repeatable)."),
+        typer.Option(help="The embedded dataset: write it back with ncaudit_ columns instead of score tables."),
     ] = None,
     stream_format: Annotated[
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
@@ -59,11 +59,29 @@ def score(
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = ScoreOptions(
-        embeddings=embeddings, out=out, scorer=scorer, variant=variant, k=k, loss=loss, mixture=mixture,
-        anchor_threshold=anchor_threshold, center=center, csls_k=csls_k, max_anchors=max_anchors,
-        fit_pairs=fit_pairs, bank_pairs=bank_pairs, seed=seed, fit=fit, save_fit=save_fit, refit=refit,
-        data=data, format=stream_format, columns=columns, device=device, max_failed=max_failed,
-    )  # fmt: skip
+        embeddings=embeddings,
+        out=out,
+        scorer=scorer,
+        variant=variant,
+        k=k,
+        loss=loss,
+        mixture=mixture,
+        anchor_threshold=anchor_threshold,
+        center=center,
+        csls_k=csls_k,
+        max_anchors=max_anchors,
+        fit_pairs=fit_pairs,
+        bank_pairs=bank_pairs,
+        seed=seed,
+        fit=fit,
+        save_fit=save_fit,
+        refit=refit,
+        data=data,
+        format=stream_format,
+        columns=columns,
+        device=device,
+        max_failed=max_failed,
+    )
     from ncaudit.verbs.score import score as run  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:

@@ -1,7 +1,7 @@
 """bicro: anchor-based bidirectional similarity consistency (Yang et al., CVPR 2023, arXiv 2303.12419), post hoc.
 
-A pair is judged by anchors: pairs trusted because their loss is low. If its image is near an anchor's image, its caption
-should be as near to that anchor's caption, and the reverse. Knows embeddings and identities; nothing of files.
+A pair is judged by anchors: pairs trusted because their loss is low. If its image is near an anchor's image, its
+caption should be as near to that anchor's caption, and the reverse. Knows embeddings and identities; nothing of files.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,18 @@ MARGIN = 0.2  # α of the paper
 SCALES = (5.0, 10.0, 14.3, 20.0, 30.0, 50.0, 70.0, 100.0)  # 1 / temperature, for infonce
 ROWS = 8_192  # whose losses are computed at once
 RECORDED = (
-    "scorer", "variant", "k", "loss", "mixture", "anchor_threshold", "center", "max_anchors", "fit_pairs", "bank_pairs", "seed",
-)  # fmt: skip
+    "scorer",
+    "variant",
+    "k",
+    "loss",
+    "mixture",
+    "anchor_threshold",
+    "center",
+    "max_anchors",
+    "fit_pairs",
+    "bank_pairs",
+    "seed",
+)
 
 
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
@@ -36,7 +46,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     """
     if len(pairs) < FEWEST_PAIRS:
         raise NcauditError(
-            f"bicro fits a mixture to the pairs' losses and needs at least {FEWEST_PAIRS} pairs; there are {len(pairs)}",
+            f"bicro fits a mixture to the pairs' losses and needs at least {FEWEST_PAIRS} pairs, not {len(pairs)}",
             fix="use --scorer clip-score for so few pairs, or --fit with a fit made on more",
         )
     bank = pairs.head(options.bank_pairs)
@@ -109,13 +119,21 @@ class _Bicro:
         t = {name: tensor.to(device) for name, tensor in fit.tensors.items()}
         options, facts = fit.options, dict(fit.facts)
         bank = Pairs(t["bank_image"].float(), t["bank_text"].float(), t["bank_image_id"], t["bank_caption_id"], ())
-        means = [t[name] if options["center"] else torch.zeros_like(t[name]) for name in ("image_mean", "text_mean")]
-        keys = [centre(t[name].float(), mean) for name, mean in zip(("anchor_image", "anchor_text"), means, strict=True)]
+        image_mean, text_mean = (t[name] * bool(options["center"]) for name in ("image_mean", "text_mean"))
         return cls(
-            Variant(options["variant"]), int(options["k"]), Loss(options["loss"]), float(options["anchor_threshold"]),
-            facts, _mixture_of(facts["mixture"]), bank, *means, *(prepare_keys(key) for key in keys),
+            Variant(options["variant"]),
+            int(options["k"]),
+            Loss(options["loss"]),
+            float(options["anchor_threshold"]),
+            facts,
+            _mixture_of(facts["mixture"]),
+            bank,
+            image_mean,
+            text_mean,
+            prepare_keys(centre(t["anchor_image"].float(), image_mean)),
+            prepare_keys(centre(t["anchor_text"].float(), text_mean)),
             [t["anchor_image_id"], t["anchor_caption_id"]],
-        )  # fmt: skip
+        )
 
     def apply(self, pairs: Pairs) -> PairScores:
         loss = pair_loss(pairs, self.bank, self.loss, self.facts["infonce_scale"])
@@ -149,7 +167,7 @@ class _Bicro:
     def _is_anchor(self, loss: Tensor, clean: Tensor) -> Tensor:
         if str(self.facts["anchor_rule"]).startswith("P(clean)"):
             return clean > self.threshold
-        return loss <= self.facts["anchor_loss"]
+        return loss <= float(self.facts["anchor_loss"])
 
     def _label(self, consistency: Tensor, clean: Tensor, trusted: Tensor) -> Tensor:
         if self.variant is Variant.released:
@@ -215,6 +233,10 @@ def _mixture_facts(mixture: Mixture) -> dict[str, Any]:
 def _mixture_of(facts: dict[str, Any]) -> Mixture:
     first, second = facts["parameters"]
     return Mixture(
-        facts["kind"], tuple(facts["weights"]), (tuple(first), tuple(second)), facts["loss_min"], facts["loss_max"],
+        facts["kind"],
+        tuple(facts["weights"]),
+        (tuple(first), tuple(second)),
+        facts["loss_min"],
+        facts["loss_max"],
         facts["converged"],
-    )  # fmt: skip
+    )

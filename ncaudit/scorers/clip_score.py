@@ -15,7 +15,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:
-    """score = similarity = s_ii in [-1, 1]; higher = likelier to correspond. No soft label: a cosine is no probability."""
+    """score = similarity = s_ii in [-1, 1]; higher = likelier. No soft label: a cosine is no probability."""
 
     def apply(pairs: Pairs) -> PairScores:
         similarity = pairs.similarity()

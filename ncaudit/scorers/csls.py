@@ -16,16 +16,23 @@ ABOUT = "cosine corrected for hub images and captions (CSLS)"
 
 
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
-    """The bank of competitors: all images and captions of the fitting sample, so that a score does not move with N."""
+    """The bank of competitors: all pairs of the fitting sample, so that a score does not move with N."""
     if len(pairs) < 2:
-        raise NcauditError(f"csls compares pairs with each other, and there is {len(pairs)}", fix="use --scorer clip-score")
+        raise NcauditError(
+            f"csls compares pairs with each other, and there is {len(pairs)}", fix="use --scorer clip-score"
+        )
     tensors = {
         "bank_image": pairs.image.half(),
         "bank_text": pairs.text.half(),
         "bank_image_id": pairs.image_id,
         "bank_caption_id": pairs.caption_id,
     }
-    recorded = {"scorer": options.scorer, "csls_k": options.csls_k, "fit_pairs": options.fit_pairs, "seed": options.seed}
+    recorded = {
+        "scorer": options.scorer,
+        "csls_k": options.csls_k,
+        "fit_pairs": options.fit_pairs,
+        "seed": options.seed,
+    }
     return Fit("csls", recorded, tensors, {"bank_pairs": len(pairs)})
 
 

@@ -31,8 +31,8 @@ def draw(tables: Sequence[EmbeddingTable], *, pairs: int, seed: int, progress: P
 def as_pairs(batch: EmbeddingBatch) -> Pairs:
     """The ok rows of a batch, as scorers take them."""
     ids = [pair_id for pair_id, ok in zip(batch.pair_id, batch.ok.tolist(), strict=True) if ok]
-    arrays = (batch.image, batch.text, batch.image_id, batch.caption_id)
-    return Pairs(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays), ids)
+    image, text = torch.from_numpy(batch.image), torch.from_numpy(batch.text)
+    return Pairs(image, text, torch.from_numpy(batch.image_id), torch.from_numpy(batch.caption_id), ids)
 
 
 class _Smallest:
@@ -79,5 +79,6 @@ def _halved(pairs: Pairs) -> Pairs:
 
 def _joined(parts: list[Pairs]) -> Pairs:
     ids = [pair_id for part in parts for pair_id in part.pair_id]
-    tensors = (torch.cat([getattr(part, name) for part in parts]) for name in ("image", "text", "image_id", "caption_id"))
-    return Pairs(*tensors, ids)
+    image, text = torch.cat([part.image for part in parts]), torch.cat([part.text for part in parts])
+    image_id, caption_id = (torch.cat([part.groups[side] for part in parts]) for side in (0, 1))
+    return Pairs(image, text, image_id, caption_id, ids)

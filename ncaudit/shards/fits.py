@@ -38,7 +38,12 @@ class SavedFit:
 
     def _facts(self) -> dict[str, Any]:
         fit = self.fit
-        plain = {"scorer": fit.scorer, "options": dict(fit.options), "facts": dict(fit.facts), "pair_ids": list(fit.pair_ids)}
+        plain = {
+            "scorer": fit.scorer,
+            "options": dict(fit.options),
+            "facts": dict(fit.facts),
+            "pair_ids": list(fit.pair_ids),
+        }
         return {**plain, "model": self.model}
 
     def to_json(self) -> dict[str, Any]:

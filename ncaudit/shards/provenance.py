@@ -74,7 +74,10 @@ def read_schema(path: str) -> pa.Schema:
 def unreadable(path: str, error: Exception) -> BadTable:
     """The error of a file that parquet cannot read."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return BadTable(f"{path} cannot be read as parquet: {reason}", fix="the file is damaged or no parquet; fetch it again or leave it out")
+    return BadTable(
+        f"{path} cannot be read as parquet: {reason}",
+        fix="the file is damaged or is none; fetch it again or leave it out",
+    )
 
 
 def is_finished(path: str, expected: Provenance) -> bool:
@@ -85,4 +88,4 @@ def is_finished(path: str, expected: Provenance) -> bool:
         found = provenance_of(read_schema(path))
     except BadTable:
         return False
-    return found == json.loads(json.dumps(expected))
+    return bool(found == json.loads(json.dumps(expected)))

@@ -1,4 +1,4 @@
-"""From what the user names (files, folders, globs) to shards with stable names. Knows paths; nothing of what is inside."""
+"""From what the user names (files, folders, globs) to shards with stable names. Knows paths, not what is inside."""
 
 import glob
 import os

@@ -16,24 +16,26 @@ class StreamWriter:
     """Writes batches of one schema to a binary file and flushes after each, so that a reader sees rows as they come."""
 
     def __init__(self, file: Any, schema: pa.Schema, kind: StreamFormat) -> None:
-        self._file, self._schema, self._kind = file, schema, kind
-        self._arrow = pa.ipc.new_stream(file, schema) if kind is StreamFormat.arrow else None
-        self._csv = pa_csv.CSVWriter(file, schema) if kind is StreamFormat.csv else None
+        self._file = file
+        self._writer: Any = None
+        if kind is StreamFormat.arrow:
+            self._writer = pa.ipc.new_stream(file, schema)
+        elif kind is StreamFormat.csv:
+            self._writer = pa_csv.CSVWriter(file, schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows in the stream's schema."""
-        if self._kind is StreamFormat.jsonl:
+        if self._writer is None:
             lines = (json.dumps(row, ensure_ascii=False, default=_plain) for row in batch.to_pylist())
             self._file.write("".join(line + "\n" for line in lines).encode("utf-8", "surrogatepass"))
         else:
-            (self._arrow or self._csv).write_batch(batch)
+            self._writer.write_batch(batch)
         self._file.flush()
 
     def close(self) -> None:
         """End the stream (Arrow's has an end mark)."""
-        for writer in (self._arrow, self._csv):
-            if writer is not None:
-                writer.close()
+        if self._writer is not None:
+            self._writer.close()
         self._file.flush()
 
 

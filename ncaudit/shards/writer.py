@@ -19,7 +19,9 @@ class TableWriter:
     """Collects record batches into row groups of a fixed size, so that bytes do not depend on how rows arrive."""
 
     def __init__(self, file: Any, schema: pa.Schema, *, rows_per_group: int = ROWS_PER_GROUP) -> None:
-        self._writer = pq.ParquetWriter(file, schema, compression=_compression(schema), use_dictionary=_dictionary(schema))
+        self._writer = pq.ParquetWriter(
+            file, schema, compression=_compression(schema), use_dictionary=_dictionary(schema)
+        )
         self._schema = schema
         self._pending: list[pa.RecordBatch] = []
         self._rows_per_group = rows_per_group
@@ -77,7 +79,7 @@ def atomic_table(path: str, schema: pa.Schema, *, rows_per_group: int = ROWS_PER
 
 
 def _is_embedding(field: pa.Field) -> bool:
-    return pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type)
+    return bool(pa.types.is_fixed_size_list(field.type) and pa.types.is_floating(field.type.value_type))
 
 
 def _compression(schema: pa.Schema) -> dict[str, str]:

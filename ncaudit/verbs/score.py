@@ -27,8 +27,8 @@ from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch,
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
-from ncaudit.shards.writer import atomic_table
 from ncaudit.shards.write_back import DatasetShards, match_dataset
+from ncaudit.shards.writer import atomic_table
 
 FIT_FOLDER = "fit"
 STREAM = "-"
@@ -68,7 +68,7 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     begun = monotonic()
     scorers.get(options.scorer)  # an unknown name is told before anything is read
     tables = _open_tables(options)
-    dataset = match_dataset(options.data, tables, options) if options.data else None
+    dataset = match_dataset(options.data, tables, options.out) if options.data else None
     saved = _the_fit(options, tables, progress)
     if options.save_fit:
         save_fit(saved, options.save_fit)
@@ -102,10 +102,15 @@ class _Run:
         """What this shard's scores are made from; `data` is what its embeddings were made from."""
         made_from = table.provenance or {}
         return describe(
-            "score", table.shard, options={**self.saved.fit.options, "columns": _listed(self.options.columns)},
-            fit=self.saved.fit_id, model=made_from.get("model"), data=made_from.get("source"),
-            label_means=label_means(self.saved), **more,
-        )  # fmt: skip
+            "score",
+            table.shard,
+            options={**self.saved.fit.options, "columns": _listed(self.options.columns)},
+            fit=self.saved.fit_id,
+            model=made_from.get("model"),
+            data=made_from.get("source"),
+            label_means=label_means(self.saved),
+            **more,
+        )
 
 
 def label_means(saved: SavedFit) -> str:
@@ -120,7 +125,7 @@ def _open_tables(options: ScoreOptions) -> list[EmbeddingTable]:
     tables = [open_embeddings(shard, options.columns) for shard in shards]
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
-        raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give embedding tables with at least one pair")
+        raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
     return tables
 
 
@@ -156,7 +161,7 @@ def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> Saved
     if model and saved.model and model != saved.model:
         different = sorted(key for key in {*model, *saved.model} if model.get(key) != saved.model.get(key))
         raise BadTable(
-            f"the fit in {options.fit} was made with another model than {tables[0].shard.path} ({', '.join(different)})",
+            f"the fit in {options.fit} and {tables[0].shard.path} differ in their model's {', '.join(different)}",
             fix="embed with the model of the fit, or fit anew",
         )
     _require_width(saved, tables)
@@ -198,7 +203,8 @@ def _applier(options: ScoreOptions, saved: SavedFit) -> Applier:
 
 
 def _model(tables: Sequence[EmbeddingTable]) -> dict[str, Any] | None:
-    return next((table.provenance["model"] for table in tables if table.provenance and table.provenance.get("model")), None)
+    told = ((table.provenance or {}).get("model") for table in tables)
+    return next((model for model in told if model), None)
 
 
 def _writes_folder(options: ScoreOptions) -> bool:

@@ -77,20 +77,22 @@ def soft_labels(
     apply = scorer.applier(fit, device)
     parts = [apply(_slice(pairs, start)) for start in range(0, len(pairs), ROWS)]
     rows_of = np.array([int(name) for name in fit.pair_ids], dtype=np.int64)
-    return SoftLabels(**_joined(parts, rows_of), facts=fit.facts)
+    columns: dict[str, Any] = _joined(parts, rows_of)
+    return SoftLabels(**columns, facts=fit.facts)
 
 
 def _unit(given: Any, name: str) -> torch.Tensor:
-    array = torch.as_tensor(given).float()
+    array: torch.Tensor = torch.as_tensor(given).float()
     if array.ndim != 2 or not len(array):
-        raise NcauditError(f"{name} has shape {tuple(array.shape)}", fix="give (n, d) embeddings, one row per pair, n > 0")
+        raise NcauditError(f"{name} has shape {tuple(array.shape)}", fix="give (n, d) embeddings, n > 0")
     norm = array.norm(dim=1)
     bad = (~(norm.isfinite() & (norm > 0))).nonzero()[:, 0]
     if len(bad):
         raise NcauditError(
             f"row {int(bad[0])} of {name} is zero or not finite ({len(bad)} such rows)", fix="leave these pairs out"
         )
-    return array / norm[:, None]
+    unit: torch.Tensor = array / norm[:, None]
+    return unit
 
 
 def _pairs(image: torch.Tensor, text: torch.Tensor, image_id: Any, caption_id: Any) -> Pairs:

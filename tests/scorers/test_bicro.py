@@ -40,7 +40,8 @@ def fit(anchors: Pairs, **options: Any) -> Fit:
         "mixture": bicro._mixture_facts(fit_mixture(torch.tensor([0.0, 0.001, 0.002, 0.4, 0.401, 0.402]), "gaussian")),
     }
     recorded = {"variant": "paper", "k": 1, "loss": "ranking", "anchor_threshold": 0.5, "center": False, **options}
-    far = pairs(at(0.0), at(0.0), [-1], [-1])  # the bank: one negative, so that a loss is a number one can write down
+    zero = torch.eye(anchors.image.shape[1])[:1]
+    far = pairs(zero, zero, [-1], [-1])  # the bank: one negative at 0°, so that a loss can be written down
     return Fit("bicro", recorded, bicro._tensors(far, anchors, anchors), facts, anchors.pair_id)
 
 
@@ -65,9 +66,10 @@ def test_the_papers_label_is_the_mean_of_two_distance_ratios() -> None:
 
 
 def test_the_ratio_is_unbounded_and_clamped_to_one() -> None:
-    # captions nearer than images: .5 / (1 - cos 30°) = 3.7 in both directions
-    close = pairs(at(60.0), at(120.0), [2], [2])
-    assert_close(score(ASKED, close).soft_label, torch.tensor([1.0]))
+    # captions nearer than images: .5 / (1 - cos 30°) = 3.73 one way, 1 / 3.73 = .268 the other: (1 + .268) / 2 = .634
+    found = score(ASKED, pairs(at(60.0), at(120.0), [2], [2]))
+    assert_close(found.image_consistency, torch.tensor([1.0]))
+    assert_close(found.soft_label, torch.tensor([0.634]), atol=1e-3, rtol=0)
 
 
 def test_the_released_label_is_a_similarity_ratio_and_cut_below_one_half() -> None:
@@ -103,7 +105,12 @@ def test_fewer_anchors_than_k_are_averaged_over_those_there_are() -> None:
 def test_an_anchor_of_the_same_photo_or_caption_does_not_judge(shared: str) -> None:
     # a sibling at distance 0 would give D(I,I_c) = 0 and label a good pair 0
     sibling = 1 if shared == "photo" else 9, 1 if shared == "caption" else 9
-    anchors = pairs(torch.cat([at(0.0), ANCHORS.image]), torch.cat([at(170.0), ANCHORS.text]), [sibling[0], 2, 3], [sibling[1], 2, 3])
+    anchors = pairs(
+        torch.cat([at(0.0), ANCHORS.image]),
+        torch.cat([at(170.0), ANCHORS.text]),
+        [sibling[0], 2, 3],
+        [sibling[1], 2, 3],
+    )
     found = score(ASKED, anchors)
     assert found.image_anchor.tolist() == [1]
     assert_close(found.soft_label, torch.tensor([0.375]), atol=1e-3, rtol=0)
@@ -162,7 +169,7 @@ def test_the_released_variant_takes_the_best_tenth_by_itself() -> None:
 
 
 def test_fewer_pairs_than_a_mixture_needs_are_refused() -> None:
-    with pytest.raises(NcauditError, match="needs at least 20 pairs; there are 2"):
+    with pytest.raises(NcauditError, match="needs at least 20 pairs, not 2"):
         bicro.fit(ANCHORS, ScorerOptions())
 
 
@@ -170,13 +177,15 @@ def test_fewer_pairs_than_a_mixture_needs_are_refused() -> None:
 def test_the_loss_is_the_one_that_training_uses(kind: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
     for name, loss in (("ranking_loss", ranking_loss), ("infonce_loss", infonce_loss)):
-        monkeypatch.setattr(bicro, name, lambda *a, _n=name, _l=loss, **k: called.append((_n, _l.__module__)) or _l(*a, **k))
+        monkeypatch.setattr(
+            bicro, name, lambda *a, _l=loss, **k: called.append((_l.__name__, _l.__module__)) or _l(*a, **k)
+        )
     bicro.pair_loss(ANCHORS, ANCHORS, kind, 10.0)
     assert called == [(f"{kind.value}_loss", "ncaudit.core.losses")]
 
 
 def test_a_pairs_loss_does_not_count_its_own_photo_or_caption_as_negatives() -> None:
-    # bank: the pair itself, and a true negative at s = 0 both ways: [.2 - 1 + 0]+ = 0. Were the pair its own negative: .2
+    # bank: the pair itself, and a true negative at s = 0: [.2 - 1 + 0]+ = 0; its own negative would add [.2 - 1 + 1]+
     bank = pairs(at(0.0, 90.0), at(0.0, 90.0), [1, 2], [1, 2])
     assert bicro.pair_loss(bank.head(1), bank, Loss.ranking, 1.0).tolist() == [0.0]
 

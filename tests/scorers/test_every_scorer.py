@@ -95,10 +95,11 @@ def test_similarity_is_the_plain_cosine(name: str) -> None:
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_tiny_inputs_are_scored_or_refused_never_constant(name: str, n: int) -> None:
     few = PAIRS.head(n)
-    try:
-        scores = apply(name, few, few)
-    except NcauditError as told:
-        assert "clip-score" in told.fix
-    else:
-        assert scores.score.isfinite().all()
-        assert len(set(scores.score.tolist())) == n
+    if name == "bicro" or (name == "csls" and n == 1):
+        with pytest.raises(NcauditError) as told:
+            apply(name, few, few)
+        assert "clip-score" in told.value.fix
+        return
+    scores = apply(name, few, few)
+    assert scores.score.isfinite().all()
+    assert len(set(scores.score.tolist())) == n

@@ -1,0 +1,104 @@
+"""Scores written back into the user's own dataset: which shard belongs to which table, and proof that it does.
+
+Knows shards, tables and rows; nothing of what a score means.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncaudit.errors import BadTable, NcauditError, UsageError
+from ncaudit.schema import DATASET_PREFIX, IDENTITY, SCORE
+from ncaudit.shards.provenance import Provenance, fingerprint
+from ncaudit.shards.rewrite import rewrite_shard
+from ncaudit.shards.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.tables import EmbeddingTable, read_batches
+
+ADDED = [field.with_name(DATASET_PREFIX + field.name) for field in SCORE if field.name not in IDENTITY.names]
+
+
+@dataclass(frozen=True)
+class DatasetShards:
+    """The user's shards, each with the embedding table that was made from it."""
+
+    tables: Mapping[Shard, EmbeddingTable]
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        """In the order of their names."""
+        return list(self.tables)
+
+    def table_of(self, shard: Shard) -> EmbeddingTable:
+        """The shard's embedding table."""
+        return self.tables[shard]
+
+    def write(self, shard: Shard, path: str, scores: pa.Table, provenance: Provenance) -> None:
+        """The user's shard with our columns behind its own; row i of `scores` belongs to row i on disk."""
+        columns = [scores[name.removeprefix(DATASET_PREFIX)].combine_chunks() for name in (f.name for f in ADDED)]
+
+        def added(first: int, batch: pa.RecordBatch) -> list[pa.Array]:
+            return [column.slice(first, len(batch)) for column in columns]
+
+        rewrite_shard(shard, path, columns_for=added, add=ADDED, provenance=provenance)
+
+
+def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable], out: str) -> DatasetShards:
+    """Pair the user's shards with the tables embedded from them, by name, and check that they are the same data.
+
+    Raises NcauditError when `out` is no folder or holds the dataset itself, a shard lacks its table or a table its
+    shard, the dataset has changed since it was embedded, or rows do not correspond one to one.
+    """
+    shards = find_shards(data)
+    _check_out(out, shards)
+    by_stem = {table.shard.stem: table for table in tables}
+    if len(shards) == len(tables) == 1:  # one file each: nothing to confuse, whatever they are called
+        by_stem = {shards[0].stem: tables[0]}
+    missing = [shard.name for shard in shards if shard.stem not in by_stem]
+    if missing or len(by_stem) > len(shards):
+        unmatched = missing[0] if missing else sorted(set(by_stem) - {shard.stem for shard in shards})[0]
+        raise BadTable(
+            f"{unmatched} is in only one of --data and the embeddings ({len(shards)} shards, {len(tables)} tables)",
+            fix="give the dataset that `ncaudit embed` read, whole, and all its embedding tables",
+        )
+    matched = {shard: by_stem[shard.stem] for shard in shards}
+    for shard, table in matched.items():
+        _check_same_data(shard, table)
+    return DatasetShards(matched)
+
+
+def _check_out(out: str, shards: Sequence[Shard]) -> None:
+    if out == "-" or out.endswith(SUFFIX):
+        raise UsageError("--data writes one file per shard of the dataset", fix="give a folder with --out")
+    for shard in shards:
+        if os.path.abspath(shard.output(out)) == os.path.abspath(shard.path):
+            raise NcauditError(f"{shard.path} would be written over itself", fix="give another folder with --out")
+
+
+def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
+    source = (table.provenance or {}).get("source")
+    if source and source["fingerprint"] != fingerprint(shard.path):
+        raise BadTable(
+            f"{shard.path} is not the file that {table.shard.path} was embedded from (its content differs)",
+            fix="embed the dataset as it is now, or give the one that was embedded",
+        )
+    rows = pq.read_metadata(shard.path).num_rows
+    if rows != table.rows or not _one_pair_per_row(table):
+        raise BadTable(
+            f"{shard.path} has {rows:,} rows and {table.shard.path} {table.rows:,} pairs that are not one per row",
+            fix="write score tables instead (without --data) and join them by pair_id",
+        )
+
+
+def _one_pair_per_row(table: EmbeddingTable) -> bool:
+    """Whether pair i stands in row i; tables without a row column are taken at their word."""
+    first = 0
+    for batch in read_batches(table.shard.path, {"row"}, 65_536):
+        if "row" not in batch.schema.names:
+            return True
+        if batch["row"].to_pylist() != list(range(first, first + len(batch))):
+            return False
+        first += len(batch)
+    return True
