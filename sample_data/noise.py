@@ -147,7 +147,8 @@ def _garbage(pairs: list[Pair], rows: list[int], split: str, rng: Random) -> Ite
 def _debris(rng: Random) -> str:
     """A file name, keys hit at random, a path, or text decoded with the wrong table."""
     number, letters = 10_000 + below(rng, 90_000), "".join(pick(rng, tuple("bcdfghjklmnpqrstvwxz")) for _ in range(9))
-    mojibake = pick(rng, FOREIGN).encode()[:24].decode("latin-1").translate({c: "?" for c in range(0x7F, 0xA1)})
+    accented = tuple(line for line in FOREIGN if not line.isascii())
+    mojibake = pick(rng, accented).encode()[:24].decode("latin-1").translate({c: "?" for c in range(0x7F, 0xA1)})
     path = f"/static/img/{letters}.png?v={number}"
     return pick(rng, (f"IMG_{number}.JPG", f"{letters[:5]} {letters[5:]}", path, mojibake))
 
