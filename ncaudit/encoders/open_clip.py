@@ -38,6 +38,8 @@ WEIGHTS = (".safetensors", ".bin", ".pth")  # what open_clip looks for in a fold
 # Characters of a caption that any tokenizer may still look at: 64 per token is more than a vocabulary's longest words.
 # The rest only costs time, and a lot: the merging of byte pairs is quadratic in the length of a word.
 CHARACTERS_PER_TOKEN = 64
+WORDS_REMEMBERED = 50_000
+
 TRIMMED_COSINE = 0.9999  # in float32; the two ways differ by rounding only, or by everything
 
 _PROBES = (
@@ -325,8 +327,16 @@ def _activation(model: nn.Module) -> str:
 
 def _tokenize(tokenizer: Any, captions: Sequence[str]) -> Tensor:
     keep = CHARACTERS_PER_TOKEN * int(tokenizer.context_length)
+    _forget_words(tokenizer)
     tokens: Tensor = tokenizer([caption if len(caption) <= keep else _head(caption, keep) for caption in captions])
     return tokens
+
+
+def _forget_words(tokenizer: Any) -> None:
+    """open_clip's tokenizer remembers every word it has ever seen: over millions of captions that is its own GiB."""
+    if isinstance(tokenizer, open_clip.SimpleTokenizer) and len(tokenizer.cache) > WORDS_REMEMBERED:
+        special = (tokenizer.decoder[i] for i in tokenizer.all_special_ids)
+        tokenizer.cache = {token: token for token in special}
 
 
 def _head(caption: str, keep: int) -> str:

@@ -1,0 +1,299 @@
+"""`embed`: raw shards to embedding tables. Decides what must be done, with which model and batch size, and resumes.
+
+Knows options, shards and the encoder; nothing of Typer. What happens inside a shard is `embed_shard`'s.
+"""
+
+import fnmatch
+import glob
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+
+import ncaudit
+from ncaudit.encoders.batch_size import automatic_batch_pairs
+from ncaudit.encoders.decode_pool import DecodePool
+from ncaudit.encoders.open_clip import Encoder, ModelIdentity, ModelSource, load_encoder, model_source
+from ncaudit.engines.local import Accounting, ShardRows, run_shards
+from ncaudit.errors import BadTable, NcauditError
+from ncaudit.options import EmbedOptions, Precision
+from ncaudit.progress import SILENT, Progress
+from ncaudit.schema import OK
+from ncaudit.shards.columns import find_columns
+from ncaudit.shards.dataset import open_parquet
+from ncaudit.shards.keys import check_keys, choose_key
+from ncaudit.shards.provenance import Provenance, describe, provenance_of, read_schema
+from ncaudit.shards.sources import Shard, find_shards
+from ncaudit.shards.writer import atomic_file
+from ncaudit.verbs.embed_shard import ShardEmbedder
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedResult:
+    """What `embed` did: the accounts, and what its tables rest on."""
+
+    out: str
+    model: ModelIdentity
+    batch_pairs: int
+    key: str | None  # the column that pairs are named by; None: shard and row
+    accounting: Accounting
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        model = self.model
+        dims = f"{model.image_dims}" if model.image_dims == model.text_dims else f"{model.image_dims}/{model.text_dims}"
+        named = f"column {self.key}" if self.key else "shard and row"
+        return [
+            f"embeddings in {self.out}, {dims} dimensions; pairs are named by {named}",
+            f"{model.name}, {model.activation}, {model.precision}, weights {model.weight_hash[:12]}, "
+            f"batches of {self.batch_pairs}",
+        ]
+
+
+def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
+    """Write one embedding table per shard below `options.out`; finished ones stay as they are.
+
+    Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
+    """
+    begun = monotonic()
+    shards = find_shards(options.sources)
+    _refuse_overlap(options, shards)
+    rows = _count_rows(shards)
+    key = choose_key(shards, options.key)
+    if key is not None:
+        check_keys(shards, key)
+    plan = _plan(options, shards, key)
+    progress.stage("embed", rows)
+    accounting = _run(plan, shards, progress)
+    return EmbedResult(
+        out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
+        seconds=monotonic() - begun,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What this run writes into every table, which tables are there already, and the encoder if any is not."""
+
+    options: EmbedOptions
+    key: str | None
+    identity: ModelIdentity
+    batch_pairs: int
+    finished: frozenset[Shard]
+    encoder: Encoder | None
+    pool: DecodePool
+
+    def provenance(self, shard: Shard, batch_pairs: int) -> Provenance:
+        """What a table of this shard must say to count as finished."""
+        return _provenance(shard, self.options, self.key, self.identity, batch_pairs)
+
+
+def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None) -> _Plan:
+    """Load the model only if something is left to do, and settle the batch size before the first shard."""
+    source, record = model_source(options), _read_record(options.out)
+    known = _known_identity(record, source, options)
+    batch = options.batch_pairs or record.get("batch_pairs", 0)
+    if known is not None and batch:
+        finished = _finished(shards, options, key, known, batch)
+        if len(finished) == len(shards):
+            return _Plan(options, key, known, batch, finished, None, DecodePool(0))
+    pool = DecodePool(options.workers)  # its processes start while the model loads
+    try:
+        encoder = load_encoder(replace(options, precision=Precision(known.precision)) if known else options)
+        same = record.get("model") == encoder.identity.as_dict()
+        batch = options.batch_pairs or (record["batch_pairs"] if same else automatic_batch_pairs(encoder))
+        _write_record(options.out, encoder.identity, source, batch)
+        finished = _finished(shards, options, key, encoder.identity, batch)
+    except BaseException:
+        pool.close()
+        raise
+    return _Plan(options, key, encoder.identity, batch, finished, encoder, pool)
+
+
+def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting:
+    def work(shard: Shard) -> ShardRows:
+        if shard in plan.finished:
+            return _resumed(shard, plan.options.out, progress)
+        return _embed_shard(plan, shard, progress)
+
+    with plan.pool:
+        return run_shards(shards, work)
+
+
+def _embed_shard(plan: _Plan, shard: Shard, progress: Progress) -> ShardRows:
+    """One shard, again with half the batch when memory runs out: its table says which size it was made with."""
+    assert plan.encoder is not None
+    options, size = plan.options, plan.batch_pairs
+    schema = open_parquet(shard).schema_arrow
+    columns = find_columns(schema, shard.name, options, key=plan.key, carry=options.columns)
+    embedder = ShardEmbedder(plan.encoder, plan.pool, options.image_root, options.max_image_pixels)
+    while True:
+        told = _Told(progress)
+        try:
+            statuses = embedder.run(shard, columns, options.out, plan.provenance(shard, size), size, told)
+            return ShardRows(statuses)
+        except torch.OutOfMemoryError as error:
+            told.take_back()
+            if size == 1:
+                raise NcauditError(
+                    f"{shard.name}: the device has no memory for a single pair",
+                    fix="give a smaller model or --device cpu",
+                ) from error
+        size //= 2
+        torch.cuda.empty_cache()
+        progress.note(f"{shard.name}: out of memory, again with batches of {size}")
+
+
+class _Told:
+    """Progress that can be taken back when a shard starts again."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._done = self._failed = 0
+
+    def __call__(self, done: int, failed: int) -> None:
+        self._done, self._failed = self._done + done, self._failed + failed
+        self._progress.advance(done, failed)
+
+    def take_back(self) -> None:
+        self._progress.advance(-self._done, -self._failed)
+
+
+def _resumed(shard: Shard, out: str, progress: Progress) -> ShardRows:
+    """The accounts of a finished table, from the table itself."""
+    table = pq.read_table(shard.output(out), columns=["status"], partitioning=None)
+    counts = {str(c["values"]): int(c["counts"]) for c in table.column("status").value_counts().to_pylist()}
+    progress.advance(open_parquet(shard).metadata.num_rows, table.num_rows - counts.get(OK, 0))
+    return ShardRows(counts, resumed=True)
+
+
+def _finished(
+    shards: Sequence[Shard], options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
+) -> frozenset[Shard]:
+    """The shards whose tables are whole and were made from exactly this: nothing needs to be done for them."""
+    return frozenset(s for s in shards if _is_finished(s, options, key, identity, batch_pairs))
+
+
+def _is_finished(
+    shard: Shard, options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
+) -> bool:
+    path = shard.output(options.out)
+    if not os.path.isfile(path):
+        return False
+    try:
+        found = provenance_of(read_schema(path)) or {}
+    except BadTable:
+        return False
+    size = found.get("options", {}).get("batch_pairs")
+    halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
+    return size in halved and found == json.loads(json.dumps(_provenance(shard, options, key, identity, size)))
+
+
+def _provenance(
+    shard: Shard, options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
+) -> Provenance:
+    """Everything that decides on a table's bytes: no workers, no device, no absolute path."""
+    said: dict[str, Any] = {
+        "batch_pairs": batch_pairs,
+        "caption_column": options.caption_column,
+        "columns": None if options.columns is None else sorted(options.columns),
+        "image_column": options.image_column,
+        "image_root": options.image_root and os.path.basename(os.path.abspath(options.image_root)),
+        "key": key,
+        "max_image_pixels": options.max_image_pixels,
+    }
+    return describe("embed", shard, options=said, model=identity.as_dict())
+
+
+def _read_record(out: str) -> dict[str, Any]:
+    """What an earlier run into this folder settled, empty when there is none to be trusted."""
+    try:
+        with open(os.path.join(out, RUN_FILE), encoding="utf-8") as file:
+            record = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) and {"model", "weights", "batch_pairs"} <= set(record) else {}
+
+
+def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_pairs: int) -> None:
+    """Written before the first shard: the rerun after a kill must cut its batches in the same places."""
+    record = {
+        "ncaudit": ncaudit.__version__,
+        "verb": "embed",
+        "model": identity.as_dict(),
+        "weights": source.fingerprint(),
+        "batch_pairs": batch_pairs,
+    }
+    if _read_record(out) != record:
+        with atomic_file(os.path.join(out, RUN_FILE)) as file:
+            file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedOptions) -> ModelIdentity | None:
+    """The identity of the model as an earlier run recorded it, if the model is certainly still the same.
+
+    Local files are compared by their content. A tag or hub name is taken by its word while nothing is left to do; when
+    something is, the model gets loaded and its weights are hashed.
+    """
+    if not record:
+        return None
+    identity = ModelIdentity.from_dict(record["model"])
+    same = identity.name == source.name and record["weights"] == source.fingerprint()
+    return identity if same and options.precision in (Precision.auto, identity.precision) else None
+
+
+def _count_rows(shards: Sequence[Shard]) -> int:
+    """Rows of all shards by their footers; those that cannot be read are reported when it is their turn."""
+    rows = unreadable = 0
+    for shard in shards:
+        try:
+            rows += int(open_parquet(shard).metadata.num_rows)
+        except BadTable:
+            unreadable += 1
+    if not rows and not unreadable:
+        files = f"{shards[0].path} holds" if len(shards) == 1 else f"all {len(shards)} shards hold"
+        raise BadTable(f"{files} no rows", fix="name the files that hold the pairs")
+    return rows
+
+
+def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
+    """Inputs and outputs must not meet: a table would be overwritten, or read as data by the next run."""
+    out = os.path.realpath(options.out)
+    inside = [s for s in shards if _holds(out, os.path.realpath(s.path))]
+    if inside:
+        raise NcauditError(f"{inside[0].path} is an input and lies in --out {options.out}", fix="give another --out")
+    for source in options.sources:
+        if _would_find(source, out):
+            raise NcauditError(
+                f"--out {options.out} lies in the input {source}, and would be read as data by the next run",
+                fix="give a folder outside of it",
+            )
+    outputs = [shard.output(out) for shard in shards]
+    if len(set(outputs)) < len(outputs):
+        raise NcauditError("two inputs have the same output", fix="rename one of them")
+
+
+def _would_find(source: str, out: str) -> bool:
+    """Whether a rerun with this source would come across what lies in `out`."""
+    path = os.path.realpath(source)
+    if os.path.isdir(path):
+        return _holds(path, out)
+    if not glob.has_magic(source) or os.path.exists(path):
+        return False
+    wanted, parts = path.split(os.sep), out.split(os.sep)
+    if "**" in wanted:
+        fixed = os.sep.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
+        return _holds(fixed, out)
+    return len(parts) >= len(wanted) and all(fnmatch.fnmatch(p, w) for p, w in zip(parts, wanted, strict=False))
+
+
+def _holds(folder: str, path: str) -> bool:
+    return os.path.commonpath([folder, path]) == folder
