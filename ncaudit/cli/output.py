@@ -66,12 +66,14 @@ def result(value: Any, lines: Sequence[str], *, as_json: bool, to_stderr: bool =
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, to_stderr: bool = False) -> None:
     """A table for people; cells are data and are never read as markup."""
-    drawn = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
+    stream = sys.stderr if to_stderr else sys.stdout
+    if title:
+        _write_words(stream, title)  # rich would fold it at the table's width
+    drawn = Table(box=None, pad_edge=False)
     for index, name in enumerate(header):
         drawn.add_column(Text(name), justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    stream = sys.stderr if to_stderr else sys.stdout
     Console(file=stream, width=max(80, _width(header, rows)), highlight=False).print(drawn)
 
 
