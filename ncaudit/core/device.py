@@ -4,7 +4,7 @@ Knows what this machine can do, and times a small product where asking is not en
 """
 
 from functools import lru_cache
-from time import perf_counter
+from time import thread_time
 
 import torch
 
@@ -82,7 +82,7 @@ def _native_halves() -> tuple[torch.dtype, ...]:
     """The half types this CPU multiplies without emulation."""
     # `torch.ops.mkldnn._is_mkldnn_bf16_supported` also says yes to plain AVX512, where bfloat16 is emulated
     bfloat16 = _cpu_says("_is_avx512_bf16_supported") or _cpu_says("_is_amx_tile_supported")
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 has no public question for these
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.6 has none
     float16 = capabilities.get("avx512_fp16", False) or capabilities.get("amx_fp16", False)
     return (torch.float16,) * bool(float16) + (torch.bfloat16,) * bfloat16
 
@@ -101,16 +101,14 @@ def _fastest_cpu_product(halves: tuple[torch.dtype, ...]) -> torch.dtype:
     types = (torch.float32, *halves)
     if len(types) == 1:
         return torch.float32
-    pairs = {dtype: (torch.zeros(256, 768, dtype=dtype), torch.zeros(768, 768, dtype=dtype)) for dtype in types}
-    times = {dtype: [_seconds(*pairs[dtype]) for _ in range(2)] for dtype in types}  # the first call compiles
-    for _ in range(9):  # in turn, so that a busy machine slows all alike
-        for dtype in types:
-            times[dtype].append(_seconds(*pairs[dtype]))
-    best = min(types, key=lambda dtype: min(times[dtype]))
-    return best if min(times[best]) * 1.2 < min(times[torch.float32]) else torch.float32
+    pairs = {dtype: (torch.ones(256, 768, dtype=dtype), torch.ones(768, 768, dtype=dtype)) for dtype in types}
+    # the least of several, as the first call of a type also compiles it
+    seconds = {dtype: min(_seconds(*pairs[dtype]) for _ in range(6)) for dtype in types}
+    best = min(types, key=seconds.__getitem__)
+    return best if seconds[best] * 1.2 < seconds[torch.float32] else torch.float32
 
 
 def _seconds(left: torch.Tensor, right: torch.Tensor) -> float:
-    start = perf_counter()
+    start = thread_time()  # not the wall clock: on a busy machine that measures the others
     torch.nn.functional.linear(left, right)
-    return perf_counter() - start
+    return thread_time() - start
