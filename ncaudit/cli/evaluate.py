@@ -27,7 +27,8 @@ def retrieval(
         result = eval_retrieval(options, progress)
     if not as_json:
         _draw_retrieval(result)
-    output.result(result, output.accounting(result.accounting), as_json=as_json)
+    asked = f"{result.metrics.images:,} images, {result.metrics.captions:,} captions"
+    output.result(result, [asked, *output.accounting(result.accounting)], as_json=as_json)
 
 
 @app.command()
@@ -61,7 +62,7 @@ def _draw_retrieval(result: "RetrievalResult") -> None:
         ["image to caption", *(f"{r:.1f}" for r in (m.i2t_r1, m.i2t_r5, m.i2t_r10)), f"{m.i2t_median_rank:g}"],
         ["caption to image", *(f"{r:.1f}" for r in (m.t2i_r1, m.t2i_r5, m.t2i_r10)), f"{m.t2i_median_rank:g}"],
     ]
-    title = f"Recall in %, {m.images:,} images and {m.captions:,} captions; rSum {m.rsum:.1f} of 600"
+    title = f"Recall in %, rSum {m.rsum:.1f} of 600"
     output.table(title, ["", "R@1", "R@5", "R@10", "median rank"], rows)
 
 
@@ -79,7 +80,7 @@ def _draw_detection(result: "DetectionResult") -> None:
             [f"{b.low:.3f} to {b.high:.3f}", f"{b.mean_probability:.3f}", f"{b.observed:.3f}", f"{b.count:,}"]
             for b in result.reliability
         ]
-        title = f"Soft label against truth: calibration error {result.calibration_error:.3f}"
+        title = f"Calibration error {result.calibration_error:.3f}"
         output.table(title, ["soft label", "mean", "truly match", "pairs"], bins)
 
 
