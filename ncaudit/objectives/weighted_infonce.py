@@ -1,4 +1,4 @@
-"""InfoNCE weighted by the soft label: a doubted pair pulls little, yet its image and caption still serve as negatives."""
+"""InfoNCE weighted by the soft label: a doubted pair pulls little, but still serves the others as a negative."""
 
 import torch
 from torch import Tensor

@@ -1,0 +1,155 @@
+"""What a training run keeps in its output folder, so that a killed run goes on and a finished one is not done again.
+
+Knows files and JSON; nothing of what is trained. Every file is written whole or not at all, the weights before the
+state that counts their epoch: a kill between the two repeats one epoch and writes the same bytes.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from open_clip.constants import HF_CONFIG_NAME
+from torch import Tensor
+
+from ncaudit.errors import NcauditError
+from ncaudit.matchers.towers import WEIGHTS, save_weights
+from ncaudit.shards.writer import atomic_file
+
+RUN, METRICS, STATE = "run.json", "metrics.jsonl", "checkpoint.pt"
+OURS = (RUN, METRICS, STATE, WEIGHTS, HF_CONFIG_NAME)
+Json = dict[str, Any]
+
+
+class TrainingFolder:
+    """One run's folder: `summary_of`, then `claim`, then `save_epoch` after every epoch, then `finish`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def summary_of(self, run: Json) -> Json | None:
+        """What `finish` was given, if this very run is finished here; None when there is something left to do.
+
+        Raises NcauditError when the folder holds what another run has trained, or a model that no run of ours made.
+        """
+        found = self._read_run()
+        if found is None:
+            self._refuse_foreign_model()
+            return None
+        if found["run"] == _as_json(run):
+            summary: Json | None = found["summary"]
+            return summary
+        if self._has(WEIGHTS) or self._has(STATE):
+            raise _other_run(self.path, found["run"], _as_json(run))
+        return None  # that run ended before its first epoch: nothing would be lost
+
+    def recorded_run(self) -> Json | None:
+        """The `run` that the folder was claimed for, or None."""
+        found = self._read_run()
+        return None if found is None else dict(found["run"])
+
+    def claim(self, run: Json, *, restart: bool) -> None:
+        """Take the folder for `run`; with `restart`, what an earlier run left is discarded."""
+        os.makedirs(self.path, exist_ok=True)
+        for name in OURS if restart else ():
+            if self._has(name):
+                os.remove(self._at(name))
+        self._write_json(RUN, {"run": run, "summary": None})
+
+    def load_state(self) -> Json | None:
+        """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""
+        if not self._has(STATE):
+            return None
+        state: Json = torch.load(self._at(STATE), map_location="cpu", weights_only=True)
+        return state
+
+    def save_epoch(self, state: Json, metrics: Sequence[Json], weights: Mapping[str, Tensor] | None) -> None:
+        """The state that a rerun goes on from, and `weights` where this epoch's are the ones to keep.
+
+        Raises NcauditError when they cannot be written, with the epoch before untouched.
+        """
+        try:
+            if weights is not None:
+                save_weights(weights, self.path)
+            self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
+            with atomic_file(self._at(STATE)) as file:
+                torch.save(state, file)
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+            raise NcauditError(
+                f"{self.path} cannot take the checkpoint: {_first_line(error)}",
+                fix="make room there, then run the same command again: it goes on from the epoch before",
+            ) from error
+
+    def finish(self, run: Json, summary: Json) -> None:
+        """Mark the run as finished; nothing is left of the state it could have gone on from."""
+        self._write_json(RUN, {"run": run, "summary": summary})
+        self.drop_state()
+
+    def drop_state(self) -> None:
+        """Remove the state: it is three times the model."""
+        if self._has(STATE):
+            os.remove(self._at(STATE))
+
+    def metrics(self) -> list[Json]:
+        """The lines of metrics.jsonl."""
+        with open(self._at(METRICS), encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def _read_run(self) -> Json | None:
+        if not self._has(RUN):
+            return None
+        with open(self._at(RUN), encoding="utf-8") as file:
+            found: Json = json.load(file)
+        if not isinstance(found, dict) or not {"run", "summary"} <= set(found):
+            raise NcauditError(f"{self._at(RUN)} was not written by train", fix="give another folder with --out")
+        return found
+
+    def _refuse_foreign_model(self) -> None:
+        there = [name for name in (WEIGHTS, HF_CONFIG_NAME) if self._has(name)]
+        if there:
+            raise NcauditError(
+                f"{self.path} already holds a model ({there[0]}) that this command did not make",
+                fix="give another folder with --out, or --restart to overwrite it",
+            )
+
+    def _has(self, name: str) -> bool:
+        return os.path.exists(self._at(name))
+
+    def _write_json(self, name: str, value: Json) -> None:
+        self._write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+    def _write(self, name: str, data: bytes) -> None:
+        with atomic_file(self._at(name)) as file:
+            file.write(data)
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+
+def _other_run(path: str, found: Json, wanted: Json) -> NcauditError:
+    return NcauditError(
+        f"{path} holds a run with another {', '.join(_differences(found, wanted))}",
+        fix="give another folder with --out, or --restart to discard that run",
+    )
+
+
+def _differences(found: Json, wanted: Json) -> list[str]:
+    """Names of what differs, options by their own name."""
+    names = []
+    for key in sorted({*found, *wanted}):
+        ours, theirs = wanted.get(key), found.get(key)
+        if isinstance(ours, dict) and isinstance(theirs, dict) and key == "options":
+            names += [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+        elif ours != theirs:
+            names.append(key)
+    return names
+
+
+def _as_json(value: Json) -> Json:
+    plain: Json = json.loads(json.dumps(value))
+    return plain
+
+
+def _first_line(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]

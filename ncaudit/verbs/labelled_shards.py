@@ -1,0 +1,218 @@
+"""The user's shards joined to their labels, row by row: which pairs may be learnt from, and why others may not.
+
+Knows shards and score tables; nothing of pixels or of training. The dataset is read, never copied.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncaudit.errors import BadTable
+from ncaudit.options import DataOptions, TrainOptions
+from ncaudit.schema import OK
+from ncaudit.shards.columns import Columns, find_columns, key_candidates
+from ncaudit.shards.dataset import Rows, open_parquet, read_column, read_rows, text
+from ncaudit.shards.hashing import hash_values
+from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.sources import Shard, find_shards
+from ncaudit.shards.tables import ScoreTable, open_scores
+
+NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
+WINDOW_ROWS = 512
+Floats = npt.NDArray[np.float32]
+Hashes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs that may be learnt from, not decoded yet."""
+
+    pair_id: list[str]
+    images: list[bytes]
+    captions: list[str]
+    label: Floats  # (n,)
+    photo: Hashes  # (n,) of the image's bytes
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, wanted: npt.NDArray[np.bool_]) -> "Pairs":
+        """The pairs where `wanted` is true."""
+        if wanted.all():
+            return self
+        at = np.flatnonzero(wanted).tolist()
+        return Pairs(
+            [self.pair_id[i] for i in at], [self.images[i] for i in at], [self.captions[i] for i in at],
+            self.label[wanted], self.photo[wanted],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabelledShard:
+    """One shard of the dataset, and the score table that belongs to it (none for validation data)."""
+
+    shard: Shard
+    columns: Columns
+    scores: ScoreTable | None
+    label_column: str
+    image_root: str | None
+
+    @property
+    def rows(self) -> int:
+        """Rows on disk; a row with several captions holds more pairs."""
+        return int(open_parquet(self.shard).metadata.num_rows)
+
+    def windows(self) -> Iterator[tuple[Pairs, Counter[str]]]:
+        """Usable pairs in the shard's order, and how many rows of each status were left out beside them."""
+        known = None if self.scores is None else Labels(self.scores, self.label_column)
+        for rows in read_rows(self.shard, self.columns, rows=WINDOW_ROWS, image_root=self.image_root):
+            yield _usable(rows, known)
+
+
+class Labels:
+    """The labels of one score table by pair_id. Raises BadTable when they are no labels."""
+
+    def __init__(self, scores: ScoreTable, column: str) -> None:
+        if column not in scores.schema.names:
+            raise BadTable(
+                f"{scores.shard.path} has no column {column} (found: {', '.join(scores.schema.names)})",
+                fix="name a column in [0, 1], or a boolean one, with --label-column",
+            )
+        table = scores.read([column])
+        self._ids = table["pair_id"].combine_chunks()
+        self.status = np.array(table["status"].fill_null("embedding_invalid").to_pylist(), dtype=object)
+        self.label = _numbers(table[column], scores.shard.path, column)
+        _check_labels(self, self._ids, scores.shard.path, column)
+        self.total = float(self.label[self.status == OK].sum(dtype=np.float64))
+
+    def find(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Each pair's place in the table; -1 where it is not there."""
+        found = pc.index_in(pa.array(pair_ids, pa.string()), value_set=self._ids)
+        places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+        return places
+
+
+def open_labelled(options: TrainOptions) -> list[LabelledShard]:
+    """Every shard of the dataset with its score table, checked: names, content, labels, rows.
+
+    Raises NcauditError naming the shard when a score table is missing, was made from another file, has labels that are
+    missing or outside [0, 1], or has no pair of the shard.
+    """
+    labelled, total = [], 0.0
+    for shard, scores in _matched(options):
+        _check_same_data(shard, scores)
+        total += Labels(scores, options.label_column).total
+        labelled.append(_open(shard, scores, options))
+    if not total:
+        raise BadTable(f"every {options.label_column} is 0", fix="name another column of labels with --label-column")
+    return labelled
+
+
+def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[LabelledShard]:
+    """The shards of a validation dataset, which needs no labels."""
+    return [_open(shard, None, options) for shard in find_shards(sources)]
+
+
+def expected_pairs(shards: Sequence[LabelledShard]) -> int:
+    """An upper bound of the usable pairs: ok rows of the score tables, or the rows of the shards."""
+    return sum(_ok_rows(shard) for shard in shards)
+
+
+def _ok_rows(labelled: LabelledShard) -> int:
+    if labelled.scores is None:
+        return labelled.rows
+    return sum(int(pc.sum(pc.equal(batch["status"], OK)).as_py() or 0) for batch in labelled.scores.batches([]))
+
+
+def _usable(rows: Rows, known: Labels | None) -> tuple[Pairs, Counter[str]]:
+    status = [problem or OK for problem in rows.status]
+    label = np.ones(len(rows), dtype=np.float32)
+    if known is not None and len(rows):
+        places = known.find(rows.pair_id)
+        scored = [NOT_SCORED if place < 0 else str(known.status[place]) for place in places]
+        status = [own if own != OK else told for own, told in zip(status, scored, strict=True)]
+        label = known.label[places]
+    at = [i for i, word in enumerate(status) if word == OK]
+    images = [image for i in at if (image := rows.images[i]) is not None]
+    captions = [str(rows.captions[i]) for i in at]
+    photo = hash_values(pa.array(images, pa.large_binary()))
+    pairs = Pairs([rows.pair_id[i] for i in at], images, captions, label[at].astype(np.float32), photo)
+    return pairs, Counter(word for word in status if word != OK)
+
+
+def _matched(options: TrainOptions) -> list[tuple[Shard, ScoreTable]]:
+    shards = find_shards(options.data)
+    tables = {table.stem: open_scores(table) for table in find_shards(options.scores)}
+    if len(shards) == len(tables) == 1:  # one file each: nothing to confuse, whatever they are called
+        return [(shards[0], next(iter(tables.values())))]
+    missing = [shard.name for shard in shards if shard.stem not in tables]
+    if missing:
+        raise BadTable(
+            f"{missing[0]} has no score table ({len(missing):,} of {len(shards):,} shards have none)",
+            fix="give the folder of score tables that `ncaudit score` made from this dataset, one per shard",
+        )
+    return [(shard, tables[shard.stem]) for shard in shards]
+
+
+def _check_same_data(shard: Shard, scores: ScoreTable) -> None:
+    made_from = (scores.provenance or {}).get("data")
+    if made_from and made_from["fingerprint"] != fingerprint(shard.path):
+        raise BadTable(
+            f"{scores.shard.path} was made from another file than {shard.path} (its content differs)",
+            fix="embed and score the dataset as it is now, or give the one that was scored",
+        )
+
+
+def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions) -> LabelledShard:
+    schema = open_parquet(shard).schema_arrow
+    key = _key(shard, scores, schema, options) if scores is not None else None
+    columns = find_columns(schema, shard.name, options, key=key, carry=[])
+    return LabelledShard(shard, columns, scores, options.label_column, options.image_root)
+
+
+def _key(shard: Shard, scores: ScoreTable, schema: pa.Schema, options: DataOptions) -> str | None:
+    """The column that the score table names its pairs by: the first under which it knows a row of the shard."""
+    ids = scores.read([])["pair_id"].to_pylist()
+    known = {*ids, *(name.rpartition("/")[0] for name in ids)}  # without the caption's number
+    wanted = key_candidates(schema, one_folder=True) if options.key is None else [options.key] if options.key else []
+    for column in wanted:
+        if any(value in known for batch in read_column(shard, column) for value in text(batch.cast(pa.string()))):
+            return column
+    if not options.key and any(name.startswith(f"{shard.stem}/") for name in known):
+        return None
+    raise BadTable(
+        f"{scores.shard.path} has no pair of {shard.path} (its first is {ids[0] if ids else 'missing'!r})",
+        fix="give the score tables of this dataset, under the names they were embedded with, and the same --key",
+    )
+
+
+def _numbers(column: pa.ChunkedArray, path: str, name: str) -> Floats:
+    kind = column.type
+    if not (pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise BadTable(f"{path}: {name} is {kind}, no label", fix="name a column in [0, 1], or boolean: --label-column")
+    nan_for_null = pc.fill_null(column.cast(pa.float64()), float("nan"))
+    return np.asarray(nan_for_null.to_numpy(), dtype=np.float32)
+
+
+def _check_labels(labels: Labels, ids: pa.Array, path: str, column: str) -> None:
+    used = labels.status == OK
+    missing = used & np.isnan(labels.label)
+    if missing.any():
+        raise BadTable(
+            f"{path}: {column} is null or nan in {missing.sum():,} of {used.sum():,} ok rows"
+            f" (first: {ids[int(missing.argmax())].as_py()})",
+            fix="score with a scorer that gives soft labels (bicro), or name another column with --label-column",
+        )
+    outside = used & ((labels.label < 0) | (labels.label > 1))
+    if outside.any():
+        first = int(outside.argmax())
+        raise BadTable(
+            f"{path}: {column} is outside [0, 1] in {outside.sum():,} ok rows"
+            f" (first: {ids[first].as_py()}, {labels.label[first]:g})",
+            fix="name a column of labels in [0, 1] with --label-column",
+        )
