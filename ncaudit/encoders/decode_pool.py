@@ -12,7 +12,7 @@ import queue
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import IO, Any
@@ -113,9 +113,11 @@ class Pending:
     def __init__(self, futures: "list[Future[list[Outcome]]]") -> None:
         self._futures = futures
 
-    def results(self) -> list[Outcome]:
-        """One outcome per image, in order; waits for them."""
-        return [outcome for future in self._futures for outcome in future.result()]
+    def results(self) -> Iterator[Outcome]:
+        """One outcome per image, in order, once; waits for them, and lets go of what was given."""
+        futures, self._futures = self._futures[::-1], []
+        while futures:
+            yield from futures.pop().result()
 
 
 # The module search path of this process, for one that was started in a place of its own.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 DRAFT_SCALE = 2  # a JPEG is decoded at 1/2, 1/4 or 1/8 while its sides stay this many times the target's
+RESIZED_AREAS = 256  # of the target's: a sliver of 1 x 100,000 pixels is harmless until its short side becomes 224
 
 # What the web serves. Other PIL plugins stay shut: captions and images are untrusted, and EPS alone runs Ghostscript.
 _WANTED = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
@@ -90,8 +91,7 @@ def _decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> Decoded:
         width, height = image.size
         _require_at_most(max_pixels, width, height, "")
         target = _resized(width, height, preprocess)
-        # a picture of 1 x 100,000 pixels is harmless until its short side becomes 224
-        _require_at_most(max_pixels, *target, "resized: ")
+        _require_at_most(RESIZED_AREAS * preprocess.size[0] * preprocess.size[1], *target, "resized: ")
         resized = _resize(image, target, _resampling(preprocess))
         pixels = np.array(_center(resized, preprocess).convert(preprocess.mode))
     return Decoded(pixels, width, height)

@@ -117,7 +117,8 @@ class Encoder:
         Returns (n, image_dims) float32 unit rows on the CPU; a row that came out as zero or not finite is NaN.
         """
         with torch.inference_mode():
-            return _unit_rows(self.model.encode_image(self.normalise(pixels))).cpu()
+            rows = _unit_rows(self.model.encode_image(self.normalise(pixels))).cpu()
+        return rows.clone()  # an ordinary tensor: those of inference mode refuse to be changed or trained on
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """tokens: (n, context length) int64. Returns (n, text_dims) float32 unit rows on the CPU; NaN as above."""
@@ -125,7 +126,8 @@ class Encoder:
         with torch.inference_mode():
             tokens = tokens.to(self.device)
             rows = self.model.encode_text(tokens) if tower is None else encode_trimmed(tower, tokens)
-            return _unit_rows(rows).cpu()
+            rows = _unit_rows(rows).cpu()
+        return rows.clone()
 
     def encode_captions(self, captions: Sequence[str]) -> Tensor:
         """(n, text_dims) float32 unit rows on the CPU; NaN as above."""

@@ -3,7 +3,7 @@
 Knows threads; nothing of what is read or written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 _END: Any = object()
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
+def ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """The same items, each made in a thread while the caller works on the one before.
 
     Close it when leaving early: that waits for the item being made. Errors arrive where their item would have.

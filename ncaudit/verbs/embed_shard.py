@@ -105,7 +105,7 @@ class ShardEmbedder:
         schema = attach(embedding_schema(identity.image_dims, identity.text_dims, carried), provenance)
         statuses: Counter[str] = Counter()
         windows = ahead(self._windows(shard, columns, batch_pairs))
-        with closing(windows), atomic_table(shard.output(out), schema) as table, behind(table.write) as write:  # type: ignore[type-var]
+        with closing(windows), atomic_table(shard.output(out), schema) as table, behind(table.write) as write:
             for window in windows:
                 self._encode(window, batch_pairs)
                 status, detail = _verdicts(window)
