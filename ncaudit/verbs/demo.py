@@ -1,0 +1,146 @@
+"""`demo`: the main job on the sample that ships with ncaudit, and what it was worth.
+
+Embeds and scores 2,000 noisy pairs, then fine-tunes the same weak model three times: on all pairs alike, on pairs
+weighted by their soft labels, and on the pairs known to match. Knows the verbs; nothing of how they work.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from time import monotonic
+
+from ncaudit.core.retrieval import RetrievalMetrics
+from ncaudit.errors import NcauditError
+from ncaudit.options import (
+    DemoOptions,
+    EmbedOptions,
+    EvalRetrievalOptions,
+    EvalScoresOptions,
+    ScoreOptions,
+    TrainOptions,
+)
+from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.writer import atomic_file
+from ncaudit.verbs.embed import embed
+from ncaudit.verbs.evaluate import eval_retrieval, eval_scores
+from ncaudit.verbs.score import score
+from ncaudit.verbs.train import train
+
+TRUTH = "is_match"
+# What the three runs share; found once on the sample's own world, see sample_data/README.md
+RECIPE = {"epochs": 8, "batch_pairs": 128, "learning_rate": 1e-3, "weight_decay": 0.05, "val_share": 0.0}
+RUNS = {
+    "plain": {"objective": "infonce"},
+    "soft": {"objective": "weighted-infonce"},
+    "oracle": {"objective": "weighted-infonce", "label_column": TRUTH},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recalls:
+    """Recall on the held-out pairs in percent, image to caption and caption to image."""
+
+    i2t_r1: float
+    t2i_r1: float
+    i2t_r10: float
+    t2i_r10: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """How well a column finds the mismatched pairs: AUROC in [0, 1], .5 = guessing."""
+
+    auroc: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """What the demo measured; also written to OUT/summary.json."""
+
+    out: str
+    retrieval: Mapping[str, Recalls]  # start, plain, soft, oracle
+    detection: Mapping[str, Finding]  # similarity, soft_label
+    seconds: float
+
+
+def sample_folder() -> str:
+    """Where the sample lies: inside an installed package, or beside the package in a source tree."""
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for folder in (os.path.join(package, "sample_data"), os.path.join(os.path.dirname(package), "sample_data")):
+        if os.path.isfile(os.path.join(folder, "train.parquet")):
+            return folder
+    raise NcauditError(
+        "this installation has no sample_data", fix="run `python sample_data/make.py` in the source tree"
+    )
+
+
+def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
+    """Embed, score, train three times and evaluate; everything is kept below `options.out`, and a rerun resumes."""
+    begun = monotonic()
+    world = _World(options, sample_folder(), progress)
+    start = f"local-dir:{world.sample}/tiny-clip"
+    world.embed(start, "train", "embeddings")
+    scores = world.score()
+    retrieval = {"start": world.retrieval(start, "start")}
+    for name in RUNS:
+        retrieval[name] = world.retrieval(world.train(name, start), name)
+    result = DemoResult(out=options.out, retrieval=retrieval, detection=scores, seconds=monotonic() - begun)
+    with atomic_file(world.path("summary.json")) as file:
+        file.write(json.dumps({key: value for key, value in asdict(result).items() if key != "out"}, indent=1).encode())
+    return result
+
+
+@dataclass(frozen=True)
+class _World:
+    """The demo's folder and its steps."""
+
+    options: DemoOptions
+    sample: str
+    progress: Progress
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.options.out, name)
+
+    def embed(self, model: str, part: str, out: str) -> None:
+        source = os.path.join(self.sample, f"{part}.parquet")
+        chosen = EmbedOptions(
+            sources=[source],
+            out=self.path(out),
+            model=model,
+            device=self.options.device,
+            workers=self.options.workers,
+        )
+        embed(chosen, self.progress)
+
+    def score(self) -> dict[str, Finding]:
+        out, device = self.path("scores"), self.options.device
+        chosen = ScoreOptions(embeddings=[self.path("embeddings")], out=out, seed=self.options.seed, device=device)
+        score(chosen, self.progress)
+        found = eval_scores(EvalScoresOptions(scores=[out], truth=TRUTH), self.progress)
+        parts = {"similarity": found.similarity, "soft_label": found.soft_label}
+        return {name: Finding(auroc=part.auroc) for name, part in parts.items() if part and part.auroc is not None}
+
+    def train(self, name: str, start: str) -> str:
+        out = self.path(f"matcher-{name}")
+        chosen = TrainOptions(
+            scores=[self.path("scores")],
+            data=[os.path.join(self.sample, "train.parquet")],
+            out=out,
+            model=start,
+            seed=self.options.seed,
+            device=self.options.device,
+            workers=self.options.workers,
+            **{**RECIPE, **RUNS[name]},  # type: ignore[arg-type]
+        )
+        train(chosen, self.progress)
+        return f"local-dir:{out}"
+
+    def retrieval(self, model: str, name: str) -> Recalls:
+        self.embed(model, "heldout", f"heldout-{name}")
+        chosen = EvalRetrievalOptions(embeddings=[self.path(f"heldout-{name}")], device=self.options.device)
+        return _recalls(eval_retrieval(chosen, self.progress).metrics)
+
+
+def _recalls(metrics: RetrievalMetrics) -> Recalls:
+    return Recalls(i2t_r1=metrics.i2t_r1, t2i_r1=metrics.t2i_r1, i2t_r10=metrics.i2t_r10, t2i_r10=metrics.t2i_r10)
