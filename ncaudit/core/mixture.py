@@ -5,7 +5,6 @@ Knows a vector of losses; nothing of the pairs they belong to. It always finds t
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,10 +51,11 @@ def fit_mixture(loss: Tensor, kind: Kind = "beta", *, iterations: int = 300, tol
         return Mixture(kind, (0.5, 0.5), _SAME[kind], low, high, converged=False)
     low, high = float(loss.min()), float(loss.max())
     x = _scaled(loss, low, high)
+    features = _features(x, kind)
     posterior, converged = 1 - x, False  # the start: a smaller loss is likelier clean
     for _ in range(iterations):
         weights, parameters = _maximise(x, posterior, kind)
-        update = torch.sigmoid(_log_odds(x, weights, parameters, kind))
+        update = _posterior(features, weights, parameters, kind)
         converged = bool((update - posterior).abs().max() < tolerance)
         posterior = update
         if converged:
@@ -78,7 +78,7 @@ def clean_probability(mixture: Mixture, loss: Tensor) -> Tensor:
     turn, is_peak = _turning_point(mixture)
     if turn is not None:
         x = x.clamp(min=turn) if is_peak else x.clamp(max=turn)
-    return torch.sigmoid(_log_odds(x, mixture.weights, mixture.parameters, mixture.kind)).float()
+    return _posterior(_features(x, mixture.kind), mixture.weights, mixture.parameters, mixture.kind).float()
 
 
 def _scaled(loss: Tensor, low: float, high: float) -> Tensor:
@@ -98,7 +98,7 @@ def _weighted_shape(x: Tensor, weight: Tensor, kind: Kind) -> Shape:
     total = weight.sum().clamp(min=1e-9)
     mean = ((weight * x).sum() / total).clamp(EDGE, 1 - EDGE)
     variance = float(((weight * (x - mean) ** 2).sum() / total).clamp(min=LEAST_VARIANCE))
-    return _SHAPE[kind](float(mean), variance)
+    return _beta_shape(float(mean), variance) if kind == "beta" else (float(mean), variance)
 
 
 def _beta_shape(mean: float, variance: float) -> Shape:
@@ -107,24 +107,26 @@ def _beta_shape(mean: float, variance: float) -> Shape:
     return mean * concentration, (1 - mean) * concentration
 
 
-def _gaussian_shape(mean: float, variance: float) -> Shape:
-    return mean, variance
+def _features(x: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
+    """Both kinds' log densities are a constant plus two numbers times these: taken once, not in every round."""
+    return (x, x * x) if kind == "gaussian" else (x.log(), torch.log1p(-x))
 
 
-def _log_odds(x: Tensor, weights: tuple[float, float], parameters: tuple[Shape, Shape], kind: Kind) -> Tensor:
-    density = _LOG_DENSITY[kind]
-    return math.log(weights[0]) - math.log(weights[1]) + density(x, parameters[0]) - density(x, parameters[1])
+def _posterior(
+    features: tuple[Tensor, Tensor], weights: tuple[float, float], parameters: tuple[Shape, Shape], kind: Kind
+) -> Tensor:
+    low, high = (_log_density(shape, kind) for shape in parameters)
+    constant = math.log(weights[0]) - math.log(weights[1]) + low[0] - high[0]
+    return torch.sigmoid(constant + (low[1] - high[1]) * features[0] + (low[2] - high[2]) * features[1])
 
 
-def _beta_log_density(x: Tensor, shape: Shape) -> Tensor:
+def _log_density(shape: Shape, kind: Kind) -> tuple[float, float, float]:
+    """The constant (up to one that all components share) and the factors of the two features."""
+    if kind == "gaussian":
+        mean, variance = shape
+        return -mean * mean / (2 * variance) - 0.5 * math.log(variance), mean / variance, -1 / (2 * variance)
     a, b = shape
-    norm = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-    return (a - 1) * x.log() + (b - 1) * torch.log1p(-x) - norm
-
-
-def _gaussian_log_density(x: Tensor, shape: Shape) -> Tensor:
-    mean, variance = shape
-    return -((x - mean) ** 2) / (2 * variance) - 0.5 * math.log(variance)
+    return math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b), a - 1, b - 1
 
 
 def _low_loss_first(mixture: Mixture) -> Mixture:
@@ -151,9 +153,4 @@ def _turning_point(mixture: Mixture) -> tuple[float | None, bool]:
 _SAME: dict[Kind, tuple[Shape, Shape]] = {
     "beta": ((1.0, 1.0), (1.0, 1.0)),
     "gaussian": ((0.5, 1.0), (0.5, 1.0)),
-}
-_SHAPE: dict[Kind, Callable[[float, float], Shape]] = {"beta": _beta_shape, "gaussian": _gaussian_shape}
-_LOG_DENSITY: dict[Kind, Callable[[Tensor, Shape], Tensor]] = {
-    "beta": _beta_log_density,
-    "gaussian": _gaussian_log_density,
 }

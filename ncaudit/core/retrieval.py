@@ -52,20 +52,24 @@ def retrieval_metrics(image: Tensor, text: Tensor, image_of_text: Tensor) -> Ret
 
 
 def _image_ranks(image: Tensor, text: Tensor, image_of_text: Tensor, asked: Tensor) -> Tensor:
-    ranks = [
+    ranks = [asked[:0]]  # of no image there are no ranks
+    ranks += [
         _rank_of_best(image[rows] @ text.T, image_of_text[None, :] == rows[:, None])
         for rows in torch.split(asked, _block(len(text)))
+        if len(rows)
     ]
-    return torch.cat(ranks) if ranks else asked
+    return torch.cat(ranks)
 
 
 def _caption_ranks(image: Tensor, text: Tensor, image_of_text: Tensor) -> Tensor:
     column = torch.arange(len(image), device=image.device)
-    ranks = [
+    ranks = [image_of_text[:0]]
+    ranks += [
         _rank_of_best(text[rows] @ image.T, column[None, :] == image_of_text[rows][:, None])
         for rows in torch.split(torch.arange(len(text), device=text.device), _block(len(image)))
+        if len(rows)
     ]
-    return torch.cat(ranks) if ranks else image_of_text
+    return torch.cat(ranks)
 
 
 def _rank_of_best(similarity: Tensor, true: Tensor) -> Tensor:

@@ -22,8 +22,11 @@ SPARE = 16  # candidates beyond k: room for excluded keys (a photo's own five ca
 GROUP = 8  # columns per group maximum; groups are grouped again until a plain top-k is cheap
 KEY_BLOCK = 2**17  # keys compared at once
 EXACT_ENTRIES = 2**24  # float32 similarities held at once by the path without shortcuts
-# How far a rough similarity may be off: above the largest error seen among 30 million products of clustered rows
-ROUGH_ERROR = {torch.float16: 5e-4, torch.bfloat16: 4e-3, torch.float32: 2e-6}
+TIE = 1e-6  # a float32 product may give equal keys different last bits
+LEAST_DIMS = 64  # under it the product is cheap in float32, and rounding errors of few terms do not average out
+# Relative rounding of the rough types. The rough pass is trusted to err by less than this times 1 + |similarity|:
+# rounding the result gives the second part; rounding both factors stayed under the first in 30 million products
+ROUNDING = {torch.float16: 2**-11, torch.bfloat16: 2**-8, torch.float32: 2e-6}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def prepare_keys(keys: Tensor, *, dtype: torch.dtype | None = None) -> KeyBank:
     torch.Size([3, 3])
     """
     keys = keys.detach().float()
-    dtype = dtype or matmul_dtype(keys.device)
+    if dtype is None:
+        dtype = matmul_dtype(keys.device) if keys.shape[1] >= LEAST_DIMS else torch.float32
     if dtype == torch.float32 or len(keys) == 0:
         return KeyBank(keys, keys, keys.new_zeros(keys.shape[1]))
     mean = keys.mean(dim=0)
@@ -131,7 +135,8 @@ class _Search:
 
     def _unsure(self, queries: Tensor, rough: Tensor, found: Nearest) -> Tensor:
         """Rows where a key that is no candidate may belong among the k best."""
-        left_out = rough[:, -1].float() + queries @ self.bank.mean + ROUGH_ERROR[rough.dtype]
+        worst = rough[:, -1].float()
+        left_out = worst + queries @ self.bank.mean + ROUNDING[rough.dtype] * (1 + worst.abs())
         return (found.similarity[:, -1] <= left_out).nonzero()[:, 0]
 
     def _redo(self, rows: Tensor, queries: Tensor, query_groups: list[Tensor], found: Nearest) -> None:
@@ -140,11 +145,12 @@ class _Search:
             similarity = queries[part] @ self.bank.keys.T
             for query_ids, key_ids in zip(query_groups, self.key_groups, strict=True):
                 similarity.masked_fill_(key_ids == query_ids[part, None], -torch.inf)
-            index = _first_largest(similarity, min(self.k, similarity.shape[1]))
+            index = _first_largest(similarity, min(self.k + SPARE, similarity.shape[1]))
             # taken again in the other path's order of summation, so that both give the same bits
             exact = (self.bank.keys[index] * queries[part, None, :]).sum(dim=2)
             exact = exact.where(similarity.gather(1, index).isfinite(), -torch.inf)
-            found.similarity[part], found.index[part] = _sorted(exact, index)
+            best = _best_first(exact, index, self.k)
+            found.similarity[part], found.index[part] = best.similarity, best.index
 
 
 def _top_columns(values: Tensor, count: int) -> Tensor:
@@ -161,27 +167,22 @@ def _top_columns(values: Tensor, count: int) -> Tensor:
 
 
 def _first_largest(values: Tensor, count: int) -> Tensor:
-    """Columns of each row's `count` largest values, ascending; of equal ones the first: (n, width) -> (n, count)."""
+    """Columns of each row's `count` largest values, ascending; around the least of them the first: (n, count)."""
     least = values.topk(count, dim=1).values[:, -1:]
-    above, equal = values > least, values == least
-    room = count - above.sum(dim=1, keepdim=True)
-    chosen = above | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))
+    above = values > least + TIE
+    near = (values >= least - TIE) & ~above
+    chosen = above | (near & (near.cumsum(dim=1, dtype=torch.int32) <= count - above.sum(dim=1, keepdim=True)))
     return chosen.nonzero()[:, 1].view(len(values), count)
 
 
 def _best_first(similarity: Tensor, index: Tensor, k: int) -> Nearest:
-    """The k best of unordered candidates, padded where there are fewer."""
+    """The k best of unordered candidates, equal ones in the order of their index, padded where there are fewer."""
     index, order = index.sort(dim=1)
-    similarity, index = _sorted(similarity.gather(1, order), index)
+    similarity, order = similarity.gather(1, order).sort(dim=1, descending=True, stable=True)
+    index = index.gather(1, order).where(similarity > -torch.inf, -1)
     missing = (0, max(0, k - similarity.shape[1]))
     similarity = torch.nn.functional.pad(similarity[:, :k], missing, value=-torch.inf)
     return Nearest(similarity.contiguous(), torch.nn.functional.pad(index[:, :k], missing, value=-1).contiguous())
-
-
-def _sorted(similarity: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest first, equal ones in the order of their ascending index; excluded ones lose their index."""
-    similarity, order = similarity.sort(dim=1, descending=True, stable=True)
-    return similarity, index.gather(1, order).where(similarity > -torch.inf, -1)
 
 
 def _no_index(like: Tensor) -> Tensor:

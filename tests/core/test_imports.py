@@ -1,0 +1,29 @@
+"""The core stays a drawing of itself: tensors in, tensors out."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ncaudit.core
+
+MODULES = sorted(Path(ncaudit.core.__file__).parent.glob("*.py"))
+ALLOWED = {"torch", "numpy", "collections", "dataclasses", "functools", "math", "time", "typing"}
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add("." * node.level + (node.module or ""))
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_core_imports_tensors_and_our_errors_only(path):
+    ours = {name for name in imported(path) if name.startswith(("ncaudit", "."))}
+    others = {name.split(".")[0] for name in imported(path) - ours}
+    assert all(name == "ncaudit.errors" or name.startswith("ncaudit.core.") for name in ours), ours
+    assert others <= ALLOWED | ({"faiss"} if path.stem == "clusters" else set())
