@@ -119,3 +119,13 @@ def test_a_loss_that_is_no_number_is_refused():
 
 def test_too_few_iterations_are_told():
     assert not fit_mixture(two_groups(), iterations=1).converged
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_start_that_ends_with_one_component_on_the_other_is_not_taken(seed: int) -> None:
+    # 690 hinge losses of matches, many exactly 0, and 460 of mismatches: from the median split alone EM calls all clean
+    draw = torch.Generator().manual_seed(seed)
+    clean, wrong = torch.randn(690, generator=draw) * 0.08 - 0.02, torch.randn(460, generator=draw) * 0.25 + 0.45
+    loss = torch.cat([clean, wrong]).clamp(min=0)
+    share = (clean_probability(fit_mixture(loss), loss) > 0.5).float().mean()
+    assert 0.55 < share < 0.85
