@@ -237,6 +237,8 @@ def _merges(folder: str) -> list[str]:
 def _load(source: ModelSource) -> tuple[Any, Any]:
     """The model in float32 on the CPU with its weights, and its tokenizer."""
     quick = _needs_quick_gelu(source)
+    if _wants_transformers(source):
+        raise _lacks_transformers(source)  # before some GiB are downloaded
     try:
         with _silence():
             model = open_clip.create_model(
@@ -265,16 +267,20 @@ def _needs_quick_gelu(source: ModelSource) -> bool:
 
 def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
     reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if "transformers" in reason or _wants_transformers(source):
-        return ModelUnavailable(
-            f"{source.name} needs transformers, which is not installed", fix="pip install 'ncaudit[hf]'"
-        )
-    where = (
-        "check the weights and their configuration"
-        if source.files
-        else ("download it where there is a network, and name the folder with --model local-dir:PATH")
+    if "transformers" in reason and importlib.util.find_spec("transformers") is None:
+        return _lacks_transformers(source)
+    if source.files:
+        what, fix = "cannot be loaded", "check the weights and their configuration"
+    else:
+        what, fix = "cannot be downloaded", "fetch it where there is a network, and give --model local-dir:PATH"
+        reason = reason.rpartition("Last error: ")[2]  # open_clip wraps the hub's words twice
+    return ModelUnavailable(f"{source.name} {what}: {reason}", fix=fix)
+
+
+def _lacks_transformers(source: ModelSource) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"{source.name} needs transformers, which is not installed", fix="pip install 'ncaudit[hf]'"
     )
-    return ModelUnavailable(f"{source.name} cannot be loaded: {reason}", fix=where)
 
 
 def _wants_transformers(source: ModelSource) -> bool:

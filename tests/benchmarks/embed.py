@@ -172,8 +172,8 @@ def clip_retrieval(python: str, work: Path, data: tuple[list[bytes], list[str]])
     n = len(data[0])
     flags = {
         "input_dataset": "00000.tar", "output_folder": "out_cr", "input_format": "webdataset",
-        "clip_model": f"open_clip:{ARCHITECTURE}/w.pt", "batch_size": 64, "num_prepro_workers": 1, "enable_wandb": False,
-        "use_jit": False, "wds_number_file_per_input_file": n, "output_partition_count": 1,
+        "clip_model": f"open_clip:{ARCHITECTURE}/w.pt", "batch_size": 64, "num_prepro_workers": 1,
+        "enable_wandb": False, "use_jit": False, "wds_number_file_per_input_file": n, "output_partition_count": 1,
     }  # fmt: skip
     theirs = [str(Path(python).parent / "clip-retrieval"), "inference", *(f"--{k}={v}" for k, v in flags.items())]
     their_s, words = _timed(theirs, work)

@@ -1,6 +1,5 @@
 """An encoder gives what open_clip gives, as unit rows, or says why there is none."""
 
-import builtins
 import json
 import logging
 import warnings
@@ -186,7 +185,7 @@ def test_without_a_network_the_error_names_the_local_way(monkeypatch):
     monkeypatch.setattr(
         open_clip.factory, "download_pretrained", lambda *a, **k: (_ for _ in ()).throw(OSError("offline"))
     )
-    with pytest.raises(ModelUnavailable, match="ViT-B-32/openai cannot be loaded") as caught:
+    with pytest.raises(ModelUnavailable, match="ViT-B-32/openai cannot be downloaded: .*offline") as caught:
         load("ViT-B-32", pretrained="openai")
     assert "local-dir:" in caught.value.fix
 
@@ -212,16 +211,7 @@ def test_gelu_weights_in_a_quickgelu_model_are_refused(monkeypatch):
 
 
 def test_a_model_that_needs_transformers_says_what_to_install(monkeypatch):
-    imported = builtins.__import__
-
-    def without(name, *rest):
-        if name.split(".")[0] == "transformers":
-            raise ModuleNotFoundError("No module named 'transformers'")
-        return imported(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.setattr(ours.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *a, **k: "absent")
     with pytest.raises(ModelUnavailable, match="needs transformers") as caught:
         load("xlm-roberta-base-ViT-B-32", pretrained="laion5b_s13b_b90k")
     assert caught.value.fix == "pip install 'ncaudit[hf]'"
