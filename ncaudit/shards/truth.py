@@ -108,4 +108,7 @@ def _parsing(path: str) -> pyarrow.csv.ParseOptions:
 
 
 def _no_truth(where: str, found: str) -> BadTable:
-    return BadTable(f"{where} is no truth: {found}", fix="give booleans, 0 and 1, or true and false; null is unknown")
+    return BadTable(
+        f"{where} does not say whether pairs match: {found}",
+        fix="give booleans, 0 and 1, or true and false; null is unknown",
+    )

@@ -24,6 +24,12 @@ def test_every_row_is_given_exactly_once_whatever_the_groups(group, seed):
     assert sorted(derange([np.array(group)], draw(seed))) == list(range(len(group)))
 
 
+@pytest.mark.parametrize("seed", range(50))
+def test_repairing_one_row_spoils_no_other(seed):
+    group = np.array([0, 0, 0, 1, 1, 1])  # there is no slack: every row of 0 must get one of 1
+    assert not is_own([group], np.arange(6), derange([group], draw(seed))).any()
+
+
 def test_siblings_do_not_get_each_other():
     photo, caption = np.repeat(np.arange(40), 5), np.arange(200) % 97
     got = derange([photo, caption], draw())

@@ -158,10 +158,12 @@ def test_a_truncated_file_is_refused_by_name(tmp_path):
 def test_the_same_photo_and_the_same_caption_have_the_same_number_in_every_table(tmp_path):
     a = foreign(tmp_path / "a.parquet", E4[:3], E4[:3], caption=["x", "y", "x"], image_hash=[b"1", b"2", b"1"])
     b = foreign(tmp_path / "b.parquet", E4[:2], E4[:2], caption=["y", None], image_hash=["1", None])
+    c = foreign(tmp_path / "c.parquet", E4[2:], E4[2:], caption=pa.array([None, None], pa.string()))
     first, second = only(open_embeddings(a)), only(open_embeddings(b))
     assert first.image_id[0] == first.image_id[2] == second.image_id[0] != first.image_id[1]
     assert first.caption_id[1] == second.caption_id[0]
     assert len({*first.caption_id.tolist(), *second.caption_id.tolist()}) == 3
+    assert len(set(only(open_embeddings(c)).caption_id.tolist())) == 2  # no caption is not the same caption
 
 
 def test_without_hash_or_caption_equal_embeddings_are_the_same_photo_and_caption(tmp_path):

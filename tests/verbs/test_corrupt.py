@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from itertools import combinations
 
 import numpy as np
@@ -104,6 +106,15 @@ def test_a_torn_output_is_written_again(tmp_path):
     (tmp_path / "out" / "_corruption.parquet").unlink()
     run(source, tmp_path / "out")
     assert files(tmp_path / "out") == first
+
+
+def test_a_changed_shard_renews_the_outputs_that_took_its_captions(tmp_path):
+    source = world(tmp_path / "in")
+    run(source, tmp_path / "out")
+    shard(tmp_path / "in" / "B" / "00000.parquet", [f"renewed {i}" for i in range(60)])
+    assert run(source, tmp_path / "out").accounting.shards_resumed == 0
+    run(source, tmp_path / "fresh")
+    assert files(tmp_path / "out") == files(tmp_path / "fresh")
 
 
 def test_schema_row_groups_and_metadata_stay_as_they_were(tmp_path):
@@ -256,16 +267,18 @@ def test_nearness_comes_from_the_text_embeddings_where_there_are_any(tmp_path):
     assert (np.abs(places - np.arange(40))[1:-1] == 1).all()
 
 
-def test_a_row_without_an_embedding_is_never_chosen(tmp_path):
+def test_a_row_without_an_embedding_or_caption_is_never_chosen(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(40, 3))
     vectors[:20] = np.nan
     given = embeddings(tmp_path / "emb", vectors)
-    source = str(shard(tmp_path / "in" / "s.parquet", [f"caption {i}" for i in range(40)]))
+    captions = [f"caption {i}" for i in range(39)] + [" "]  # a blank caption may well have an embedding
+    source = str(shard(tmp_path / "in" / "s.parquet", captions))
     result = run(source, tmp_path / "out", kind="topic", clusters=1, rate=1, embeddings=given)
     rows = read(tmp_path / "out")
     assert all(row["is_match"] for row in rows[:20])
-    assert not any(row["is_match"] for row in rows[20:])
-    assert result.rate == 0.5
+    assert not any(row["is_match"] for row in rows[20:39])
+    assert rows[39]["caption"] == " "
+    assert result.mismatched == 19
 
 
 def test_embeddings_of_another_dataset_are_refused(tmp_path):
@@ -298,3 +311,19 @@ def test_an_output_inside_the_input_is_not_read_by_the_next_run(tmp_path):
     first = run(source, tmp_path / "in" / "noisy")
     again = run(source, tmp_path / "in" / "noisy")
     assert again.accounting.shards == first.accounting.shards == 2
+
+
+@pytest.mark.slow
+def test_the_command_tells_the_real_rate_and_ends_with_a_fix_when_it_cannot(tmp_path):
+    def cli(*arguments):
+        command = [sys.executable, "-m", "ncaudit", "corrupt", *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    source = world(tmp_path / "in")
+    told = cli(source, "--out", str(tmp_path / "out"), "--rate", "0.3", "--json")
+    assert (told.returncode, json.loads(told.stdout)["mismatched"]) == (0, 36)
+    words = cli(source, "--out", str(tmp_path / "out"), "--rate", "0.3")
+    assert "36 pairs mismatched (shuffle), 30.00%" in words.stdout
+    refused = cli(str(tmp_path / "out"), "--out", str(tmp_path / "again"), "--rate", "0.3")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "fix: give the dataset as it was" in refused.stderr
