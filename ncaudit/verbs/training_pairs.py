@@ -149,7 +149,7 @@ class Decoding:
 
     def collect(self, pairs: Pairs, pending: Pending) -> tuple[Pairs, list[Pixels]]:
         """The pairs whose image could be decoded, and their pixels."""
-        outcomes = pending.results()
+        outcomes = list(pending.results())
         sound = np.array([isinstance(outcome, Decoded) for outcome in outcomes], dtype=bool)
         return pairs.select(sound), [outcome.pixels for outcome in outcomes if isinstance(outcome, Decoded)]
 
