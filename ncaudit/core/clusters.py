@@ -20,7 +20,7 @@ def kmeans(x: Tensor, clusters: int, seed: int) -> Tensor:
         return torch.empty(0, dtype=torch.int64, device=x.device)
     rows = np.ascontiguousarray(x.detach().cpu().numpy(), dtype=np.float32)
     fit = faiss.Kmeans(
-        rows.shape[1], min(clusters, len(rows)), niter=20, spherical=True, seed=seed, min_points_per_centroid=1
+        rows.shape[1], min(clusters, len(rows)), niter=20, spherical=True, seed=seed, min_points_per_centroid=1, nredo=3
     )
     fit.train(rows)
     return torch.from_numpy(fit.index.search(rows, 1)[1][:, 0].astype(np.int64)).to(x.device)

@@ -102,8 +102,12 @@ def _fastest_cpu_product(halves: tuple[torch.dtype, ...]) -> torch.dtype:
     if len(types) == 1:
         return torch.float32
     pairs = {dtype: (torch.ones(256, 768, dtype=dtype), torch.ones(768, 768, dtype=dtype)) for dtype in types}
-    # the least of several, as the first call of a type also compiles it
-    seconds = {dtype: min(_seconds(*pairs[dtype]) for _ in range(6)) for dtype in types}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads that wait for one another on a busy machine burn time like those that work
+    try:  # the least of several, as the first call of a type also compiles it
+        seconds = {dtype: min(_seconds(*pairs[dtype]) for _ in range(6)) for dtype in types}
+    finally:
+        torch.set_num_threads(threads)
     best = min(types, key=seconds.__getitem__)
     return best if seconds[best] * 1.2 < seconds[torch.float32] else torch.float32
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ncaudit.core.mixture import Mixture, clean_probability, fit_mixture
+from ncaudit.core.mixture import Mixture, _low_loss_first, clean_probability, fit_mixture
 from ncaudit.errors import NcauditError
 
 KINDS = pytest.mark.parametrize("kind", ["beta", "gaussian"])
@@ -129,3 +129,8 @@ def test_a_start_that_ends_with_one_component_on_the_other_is_not_taken(seed: in
     loss = torch.cat([clean, wrong]).clamp(min=0)
     share = (clean_probability(fit_mixture(loss), loss) > 0.5).float().mean()
     assert 0.55 < share < 0.85
+
+
+def test_the_low_loss_component_is_named_first_wherever_the_fit_ended():
+    swapped = Mixture("beta", (0.2, 0.8), ((6.0, 2.0), (2.0, 6.0)), 0.0, 1.0, True)
+    assert _low_loss_first(swapped) == Mixture("beta", (0.8, 0.2), ((2.0, 6.0), (6.0, 2.0)), 0.0, 1.0, True)
