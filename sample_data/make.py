@@ -1,4 +1,4 @@
-"""Makes every file of this folder: `python sample_data/make.py`. About four minutes on two cores, from seeds alone."""
+"""Makes every file of this folder: `python sample_data/make.py`. A few minutes on one idle core, from seeds alone."""
 
 import argparse
 import io

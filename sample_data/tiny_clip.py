@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-CONTEXT, BATCH, STEPS, WARMUP, LEARNING_RATE, WEIGHT_DECAY, LOGIT_SCALE = 32, 256, 450, 20, 2e-3, 0.05, 12.0
+CONTEXT, BATCH, STEPS, WARMUP, LEARNING_RATE, WEIGHT_DECAY, LOGIT_SCALE = 32, 256, 300, 20, 2e-3, 0.05, 12.0
 MEAN = STD = (0.5, 0.5, 0.5)
 MERGES, CONFIG, WEIGHTS = "bpe_merges.txt.gz", "open_clip_config.json", "open_clip_model.safetensors"
 
