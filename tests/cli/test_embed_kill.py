@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 MODEL = Path(__file__).parents[2] / "sample_data" / "tiny-clip"
-SHARDS, ROWS = 5, 300
+SHARDS, ROWS = 5, 120
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def data(tmp_path_factory):
         images[3], images[4] = b"<html>", None
         captions = [f"a blue square {shard} {i}" for i in range(ROWS)]
         pq.write_table(
-            pa.table({"jpg": images, "caption": captions}), folder / f"{shard:05}.parquet", row_group_size=100
+            pa.table({"jpg": images, "caption": captions}), folder / f"{shard:05}.parquet", row_group_size=50
         )
     return folder
 

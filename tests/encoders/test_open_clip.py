@@ -185,7 +185,7 @@ def test_without_a_network_the_error_names_the_local_way(monkeypatch):
     monkeypatch.setattr(
         open_clip.factory, "download_pretrained", lambda *a, **k: (_ for _ in ()).throw(OSError("offline"))
     )
-    with pytest.raises(ModelUnavailable, match="ViT-B-32/openai cannot be downloaded: .*offline") as caught:
+    with pytest.raises(ModelUnavailable, match=r"ViT-B-32/openai cannot be downloaded: .*offline") as caught:
         load("ViT-B-32", pretrained="openai")
     assert "local-dir:" in caught.value.fix
 
