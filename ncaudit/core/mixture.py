@@ -52,8 +52,8 @@ def fit_mixture(loss: Tensor, kind: Kind = "beta", *, iterations: int = 300, tol
         return Mixture(kind, (0.5, 0.5), _SAME[kind], low, high, converged=False)
     low, high = float(loss.min()), float(loss.max())
     x = _scaled(loss, low, high)
-    # Two starts, both "a smaller loss is likelier clean": from 1 - x alone, on real photos at 40 % noise, EM put the two
-    # components on top of each other in one draw of three and called 99 % of the pairs clean
+    # Two starts, both "a smaller loss is likelier clean": from 1 - x alone, on real photos at 40 % noise, EM put the
+    # two components on top of each other in one draw of three and called 99 % of the pairs clean
     starts = (1 - x, torch.where(x <= x.median(), 0.95, 0.05).to(x))
     runs = [_climb(x, start, kind, iterations, tolerance) for start in starts]
     _, weights, parameters, converged = max(runs, key=lambda run: run[0])
