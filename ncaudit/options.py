@@ -140,7 +140,7 @@ class ScorerOptions:
     scorer: str = "bicro"
     variant: Variant = Variant.paper
     k: int = 1  # nearest anchors per direction, their similarities averaged; the paper uses 1
-    loss: Loss = Loss.ranking
+    loss: Loss = Loss.infonce  # its mixture finds the anchors better than the paper's ranking loss: see CHANGELOG.md
     mixture: Mixture = Mixture.beta
     anchor_threshold: float = 0.5  # P(clean) above which a pair is an anchor
     center: bool = True  # subtract each modality's mean first: in CLIP's narrow cone raw ratios saturate near 1

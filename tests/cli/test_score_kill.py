@@ -1,0 +1,65 @@
+"""Killed at any instant and run again, score leaves byte for byte what an undisturbed run leaves."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")]
+
+SHARDS, ROWS = 6, 2_000
+
+
+@pytest.fixture
+def embeddings(write_embeddings):
+    for shard in range(SHARDS):
+        folder = write_embeddings(f"{shard:05}", n=ROWS, dims=32, failed=5, seed=shard)
+    return folder
+
+
+def command(embeddings, out):
+    return [sys.executable, "-m", "ncaudit", "-q", "score", str(embeddings), "--out", str(out)]
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+def kill_when(there, process):
+    while not there.exists() and process.poll() is None:
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGKILL)
+    return process.wait()
+
+
+# while the fit is written, while the first shard is, and in the middle: each moment a file that then appears
+MOMENTS = ["fit/fit.safetensors.partial", "fit/fit.json", "00000.parquet.partial", "00002.parquet", "00004.parquet"]
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(embeddings, tmp_path):
+    assert subprocess.run(command(embeddings, tmp_path / "whole"), capture_output=True, check=False).returncode == 0
+    whole = files(tmp_path / "whole")
+    assert len(whole) == SHARDS + 2
+    killed = 0
+    for moment in MOMENTS:
+        out = tmp_path / moment.replace("/", "-")
+        code = kill_when(out / moment, subprocess.Popen(command(embeddings, out), stdout=subprocess.DEVNULL))
+        killed += code == -signal.SIGKILL
+        assert subprocess.run(command(embeddings, out), capture_output=True, check=False).returncode == 0
+        assert files(out) == whole
+    assert killed >= 3  # the others may have been quicker than the eye
+
+
+def test_ctrl_c_says_how_to_resume(embeddings, tmp_path):
+    out = tmp_path / "out"
+    running = subprocess.Popen(command(embeddings, out), stderr=subprocess.PIPE, text=True)
+    while not (out / "fit/fit.json").exists() and running.poll() is None:
+        time.sleep(0.001)
+    running.send_signal(signal.SIGINT)
+    said = running.communicate()[1]
+    assert running.returncode == 130
+    assert f"ncaudit -q score {embeddings} --out {out}" in said.replace("'", "")
+    assert "Traceback" not in said
