@@ -318,6 +318,17 @@ def test_streamed_batches_hold_the_same_pairs_pixels_and_labels_as_held_ones(wor
     assert all(torch.equal(held, streamed) for held, streamed in zip(*seen, strict=True))
 
 
+def test_an_image_that_cannot_be_decoded_makes_no_streamed_batch_smaller(world, monkeypatch):
+    monkeypatch.setattr(training_pairs, "HELD_BYTES", 0)
+    world.write("data", "A/00000", changed(world.data(), "jpg", 3, b"no image"))
+    world.write_scores()
+    encoder = load_encoder(world.options)
+    with training_pairs.DecodePool(0) as pool:
+        pairs = training_pairs.open_training_set(replace(world.options, val_share=0), encoder, pool, Silent()).train
+        sizes = [len(batch) for batch in pairs.batches(1, batch_pairs=2 * PAIRS - 1, seed=0)]
+    assert sizes == [len(pairs)] == [2 * PAIRS - 1]
+
+
 # Resuming
 
 
@@ -518,10 +529,12 @@ def test_a_learning_rate_that_destroys_the_model_is_told_as_such(world):
 def test_a_full_disk_leaves_the_epoch_before_to_go_on_from(world, monkeypatch):
     undisturbed = world.train(out=str(world.root / "undisturbed"), val_share=0)
     real = train_module.TrainingFolder.save_epoch
+    before = []
 
     def on_a_small_disk(folder, state, *rest):
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         if state["epoch"] == 2:
+            before.append(world.weights())
             resource.setrlimit(
                 resource.RLIMIT_FSIZE, (1_000_000, hard)
             )  # bytes a file may have: writing fails half-way
@@ -536,6 +549,7 @@ def test_a_full_disk_leaves_the_epoch_before_to_go_on_from(world, monkeypatch):
     assert "cannot take the checkpoint: File too large" in message
     assert "make room" in fix
     assert not list((world.root / "out").glob("*.partial"))
+    assert world.weights() == before[0]
     result = world.train(val_share=0)
     assert (result.resumed_after_epoch, result.loss) == (1, undisturbed.loss)
     assert world.weights() == world.weights("undisturbed")
