@@ -74,7 +74,12 @@ def read_rows(
     files = _Files(root)
     first = 0
     for table in _windows(shard, columns, files, rows, window_bytes):
-        yield _pairs(table, first, shard, columns, files)
+        try:
+            pairs = _pairs(table, first, shard, columns, files)
+        except UnicodeDecodeError as error:
+            where = f"{shard.name}, rows {first} to {first + len(table) - 1}"
+            raise BadTable(f"{where}: text that is not UTF-8", fix="write the column anew with valid text") from error
+        yield pairs
         first += len(table)
 
 

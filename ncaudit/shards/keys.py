@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.columns import key_candidates
+from ncaudit.shards.columns import is_key, key_candidates
 from ncaudit.shards.dataset import open_parquet, read_column, text
 from ncaudit.shards.hashing import hash_values
 from ncaudit.shards.sources import Shard
@@ -80,7 +80,7 @@ def _hashes(shard: Shard, column: str) -> NDArray[np.int64]:
 
 def _readable(shard: Shard, column: str) -> Iterator[pa.Array]:
     try:
-        yield from read_column(shard, column)
+        yield from (array for array in read_column(shard, column) if is_key(array.type))
     except BadTable:
         return
 

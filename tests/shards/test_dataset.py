@@ -151,6 +151,13 @@ def test_text_that_is_not_utf8_is_replaced_not_fatal(tmp_path):
     assert window.captions == ["\ufffd\ufffd", "a"]
 
 
+def test_bad_text_where_it_cannot_be_replaced_is_told_with_its_rows(tmp_path):
+    bad = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
+    captions = pa.ListArray.from_arrays([0, 0, 1], bad)
+    with pytest.raises(BadTable, match=r"A/00000\.parquet, rows 0 to 1: text that is not UTF-8"):
+        read(shard_of(tmp_path, pa.table({"jpg": [b"i", b"i"], "captions": captions})))
+
+
 def test_null_and_dictionary_columns_are_carried_as_plain_text(tmp_path):
     source = pa.array(["x", "y", "x"]).dictionary_encode()
     columns = {"jpg": [b"i"] * 3, "caption": ["c"] * 3, "note": pa.nulls(3), "source": source}

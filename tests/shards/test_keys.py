@@ -64,3 +64,7 @@ def test_the_users_word_decides(tmp_path):
     shards = dataset(tmp_path, a={"uid": ["1", "2"], "other": ["a", "b"]})
     assert choose_key(shards, "other") == "other"
     assert choose_key(shards, "") is None
+
+
+def test_a_column_that_can_name_nothing_is_left_to_those_who_read_the_shard(tmp_path):
+    check_keys(dataset(tmp_path, a={"boxes": [[1.0], [1.0]], "x": [0.5, 0.5]}), "boxes")
