@@ -1,0 +1,82 @@
+"""The whole job on the sample, through the command, as the README shows it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import ncaudit
+from ncaudit.verbs import demo
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+TINY = f"local-dir:{SAMPLE / 'tiny-clip'}"
+
+pytestmark = pytest.mark.slow
+
+
+def ncaudit_command(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "ncaudit", *map(str, words)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job")
+    data = SAMPLE / "train.parquet"
+    commands = [
+        ("embed", data, "--model", TINY, "--out", folder / "e"),
+        ("score", folder / "e", "--out", folder / "s"),
+        ("eval", "scores", folder / "s", "--truth", "is_match", "--json"),
+        ("score", folder / "e", "--data", data, "--out", folder / "labelled"),
+    ]
+    return folder, [ncaudit_command(*words) for words in commands]
+
+
+def test_raw_shards_become_soft_labels_that_find_mismatches(job):
+    folder, ran = job
+    assert [run.returncode for run in ran] == [0, 0, 0, 0], [run.stderr for run in ran]
+    found = json.loads(ran[2].stdout)
+    assert found["accounting"]["rows"] == 2_000
+    assert found["mismatched"] == 557
+    assert found["similarity"]["auroc"] > 0.85
+    assert found["soft_label"]["auroc"] > 0.8
+    scores = pq.read_table(folder / "s/train.parquet")
+    assert scores["pair_id"].to_pylist() == pq.read_table(SAMPLE / "train.parquet")["key"].to_pylist()
+
+
+def test_the_dataset_comes_back_as_it_was_with_labels(job):
+    folder, _ = job
+    given, written = pq.read_table(SAMPLE / "train.parquet"), pq.read_table(folder / "labelled/train.parquet")
+    assert written.select(given.column_names).equals(given)
+    assert written["ncaudit_soft_label"].null_count == 0
+
+
+def test_words_say_how_many_rows_and_what_the_label_is(job):
+    _, ran = job
+    assert "2,000 rows = 2,000 ok + 0 failed (1 shard)" in ran[0].stdout
+    assert "not calibrated" in ran[1].stdout
+
+
+def test_the_demo_trains_three_matchers_and_writes_its_summary(tmp_path, monkeypatch):
+    monkeypatch.setitem(demo.RECIPE, "epochs", 1)
+    result = ncaudit.demo(ncaudit.DemoOptions(out=str(tmp_path)))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary["retrieval"]) == ["start", "plain", "soft", "oracle"]
+    assert set(summary["retrieval"]["soft"]) == {"i2t_r1", "t2i_r1", "i2t_r10", "t2i_r10"}
+    assert summary["detection"]["similarity"]["auroc"] == result.detection["similarity"].auroc
+    assert summary["seconds"] > 0
+    assert all(recalls.i2t_r1 > 5 for recalls in result.retrieval.values())  # chance is 0.1
+
+
+def test_help_does_not_load_torch():
+    code = "import sys, ncaudit.cli.app, ncaudit; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("words", [(), ("embed",), ("score",), ("train",), ("eval",), ("corrupt",), ("demo",)])
+def test_every_command_has_help(words):
+    ran = ncaudit_command(*words, "--help")
+    assert ran.returncode == 0
+    assert "Usage: ncaudit" in ran.stdout

@@ -1,0 +1,75 @@
+"""`ncaudit.soft_labels`: what the command can do, a notebook can do."""
+
+import numpy as np
+import pytest
+import torch
+
+import ncaudit
+from ncaudit import NcauditError
+
+N, DIMS, WRONG = 300, 32, 60
+
+
+@pytest.fixture
+def world():
+    draw = np.random.default_rng(0)
+    image = draw.normal(size=(N, DIMS))
+    text = image + 0.3 * draw.normal(size=(N, DIMS))
+    text[:WRONG] = np.roll(text[:WRONG], 1, axis=0)
+    return image, text
+
+
+def test_mismatched_pairs_get_lower_labels(world):
+    labels = ncaudit.soft_labels(*world)
+    assert labels.soft_label.shape == (N,)
+    assert labels.soft_label[WRONG:].mean() > labels.soft_label[:WRONG].mean() + 0.2
+
+
+def test_arrays_tensors_and_precisions_give_the_same_labels(world):
+    image, text = world
+    expected = ncaudit.soft_labels(image, text)
+    tensors = ncaudit.soft_labels(torch.tensor(image), torch.tensor(text, dtype=torch.float32))
+    np.testing.assert_allclose(tensors.soft_label, expected.soft_label, atol=1e-4)
+
+
+def test_anchors_are_rows_of_the_arrays_given(world):
+    labels = ncaudit.soft_labels(*world)
+    rows = np.concatenate([labels.image_anchor, labels.text_anchor])
+    assert labels.is_anchor[rows].all()
+    assert (labels.image_anchor != np.arange(N)).all()
+
+
+def test_a_photo_with_several_captions_does_not_vouch_for_itself(world):
+    image, text = world
+    image = np.repeat(image[: N // 3], 3, axis=0)  # three captions of each photo
+    photo = np.repeat(np.arange(N // 3), 3)
+    labels = ncaudit.soft_labels(image, image + 0.3 * (text - world[0]), image_id=photo)
+    assert (photo[labels.image_anchor] != photo).all()
+
+
+def test_only_what_the_scorer_computes_is_in_the_frame(world):
+    frame = ncaudit.soft_labels(*world, scorer="csls", csls_k=5).to_frame()
+    assert list(frame.columns) == ["score", "similarity"]
+    assert len(frame) == N
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda i, t: (i[:-1], t), "299 rows and text has 300"),
+        (lambda i, t: (i, t[:, :-1]), "share no space"),
+        (lambda i, t: (i[0], t), r"shape \(32,\)"),
+        (lambda i, t: (i * (np.arange(N) != 7)[:, None], t), "row 7 of image is zero or not finite"),
+        (lambda i, t: (i, t[::-1].copy()), "no more similar than random"),
+        (lambda i, t: (i[:9], t[:9]), "at least 20 pairs"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_with_a_reason(spoil, said, world):
+    with pytest.raises(NcauditError, match=said):
+        ncaudit.soft_labels(*spoil(*world))
+
+
+def test_an_unknown_choice_is_told_the_known_ones(world):
+    with pytest.raises(NcauditError, match="--variant is robust") as told:
+        ncaudit.soft_labels(*world, variant="robust")
+    assert told.value.fix == "give one of: paper, released"
