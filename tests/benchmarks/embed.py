@@ -9,6 +9,7 @@ weights, since speed does not depend on what they are. Rates are compared within
 import argparse
 import io
 import json
+import logging
 import os
 import platform
 import re
@@ -49,6 +50,7 @@ def photos(bench: Path) -> tuple[list[bytes], list[str]]:
 def save_model(folder: Path) -> None:
     """The architecture with random weights, as an open_clip folder and as the state dict that clip-retrieval takes."""
     torch.manual_seed(0)
+    logging.getLogger().setLevel(logging.ERROR)  # open_clip warns that the weights are random; they are meant to be
     model = open_clip.create_model(ARCHITECTURE)
     config = {
         "model_cfg": open_clip.get_model_config(ARCHITECTURE),
