@@ -15,7 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-CONTEXT, BATCH, STEPS, WARMUP, LEARNING_RATE, WEIGHT_DECAY, LOGIT_SCALE = 32, 256, 300, 20, 2e-3, 0.05, 12.0
+CONTEXT, BATCH, WARMUP, LEARNING_RATE, WEIGHT_DECAY, LOGIT_SCALE = 32, 256, 20, 2e-3, 0.05, 12.0
+# Stopped early in a long schedule, while the rate is still high: fine-tuning such a model on 1,443 clean pairs gained
+# 7 points of R@1; one whose rate had fallen to 0 within 300 steps was as good at the start and gained nothing.
+STEPS, SCHEDULE = 250, 1_300
 MEAN = STD = (0.5, 0.5, 0.5)
 MERGES, CONFIG, WEIGHTS = "bpe_merges.txt.gz", "open_clip_config.json", "open_clip_model.safetensors"
 
@@ -84,7 +87,7 @@ def train(folder: Path, pixels: NDArray[np.uint8], tokens: Tensor, *, steps: int
     model = model.to(memory_format=torch.channels_last).train()
     torch.nn.init.constant_(model.logit_scale, math.log(LOGIT_SCALE))
     optimizer = torch.optim.AdamW(_groups(model), lr=LEARNING_RATE, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, max(steps, SCHEDULE)))
     losses = []
     for step in range(steps):
         rows, nth = torch.randint(len(tokens), (BATCH,)), torch.randint(tokens.shape[1], (BATCH,))

@@ -33,7 +33,7 @@ PIXEL_HASHES = {  # the start of SHA-256, before JPEG
     500: "0ca9e34c722df2c0",
     999: "b78288a9462745cb",
 }
-HELDOUT_RECALL = {1: 25.7, 10: 69.5}  # as `make.py` printed it when the weights were made
+HELDOUT_RECALL = {1: 24.4, 10: 69.7}  # as `make.py` printed it when the weights were made
 
 
 @pytest.fixture(scope="module")
