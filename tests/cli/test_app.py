@@ -1,0 +1,40 @@
+"""How a command ends when the machine says no."""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from ncaudit.cli import app
+
+
+def run(monkeypatch, error):
+    def score(*_):
+        raise error
+
+    monkeypatch.setattr("ncaudit.verbs.score.score", score)
+    return CliRunner().invoke(app.app, ["score", "embeddings", "--out", "scores"])
+
+
+def test_a_full_disk_is_two_lines_and_exit_code_1(monkeypatch):
+    ran = run(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/out/00000.parquet.partial"))
+    assert ran.exit_code == 1
+    first, second = ran.stderr.splitlines()
+    assert first == "ncaudit: /out/00000.parquet.partial: No space left on device"
+    assert second.startswith("  fix: ")
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    assert isinstance(run(monkeypatch, ZeroDivisionError()).exception, ZeroDivisionError)
+    assert isinstance(run(monkeypatch, OSError(errno.EBADF, "bad descriptor")).exception, OSError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/full")
+def test_standard_output_on_a_full_disk_is_told(write_embeddings):
+    command = f"{sys.executable} -m ncaudit -q score {write_embeddings()} --out - > /dev/full"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert "No space left on device" in ran.stderr
