@@ -13,7 +13,7 @@ class Progress(Protocol):
         """`done` more units are finished, `failed` of them without a result."""
 
     def note(self, text: str) -> None:
-        """Something surprising that does not make the answer wrong. `text` may hold a user's words: data, not markup."""
+        """Something surprising that makes no answer wrong. `text` may hold a user's words: data, not markup."""
 
 
 class Silent:

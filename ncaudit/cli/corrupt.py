@@ -30,7 +30,10 @@ def corrupt(
     image_root: flags.ImageRoot = None,
     as_json: flags.Json = False,
 ) -> None:
-    """Swap a known share of the captions; columns is_match, caption_of and noise_type tell the truth."""
+    """Swap a known share of the captions.
+
+    Writes the dataset back with the columns is_match, caption_of and noise_type, which tell the truth.
+    """
     options = CorruptOptions(
         sources=sources, out=out, rate=rate, kind=kind, embeddings=embeddings, clusters=clusters, nearest=nearest,
         seed=seed, image_column=image_column, caption_column=caption_column, image_root=image_root,

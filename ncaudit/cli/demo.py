@@ -25,7 +25,10 @@ def demo(
     workers: flags.Workers = None,
     as_json: flags.Json = False,
 ) -> None:
-    """Embed, score, train and evaluate on 2,000 made-up pairs, 30 % of them noisy; about two minutes on two cores."""
+    """Run the whole job on the sample that comes with ncaudit.
+
+    Embeds, scores, trains and evaluates on 2,000 made-up pairs, 30 % of them noisy; about two minutes on two cores.
+    """
     options = DemoOptions(out=out, seed=seed, device=device, workers=workers)
     from ncaudit.verbs.demo import demo as run  # torch takes seconds to import; --help must not pay for it
 

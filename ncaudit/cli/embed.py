@@ -33,7 +33,10 @@ def embed(
     max_failed: flags.MaxFailed = EmbedOptions.max_failed,
     as_json: flags.Json = False,
 ) -> None:
-    """Embed every image and caption with one model. Rerun the same command to resume."""
+    """Embed every image and caption with one model.
+
+    Rerun the same command to resume: finished shards are kept.
+    """
     options = EmbedOptions(
         sources=sources, out=out, model=model, pretrained=pretrained, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, columns=columns,

@@ -10,7 +10,7 @@ from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 if TYPE_CHECKING:
     from ncaudit.verbs.evaluate import DetectionResult, RetrievalResult
 
-app = typer.Typer(no_args_is_help=True, help="Measure a matcher's retrieval, or scores against a known truth.")
+app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth.")
 
 
 @app.command()
@@ -19,7 +19,10 @@ def retrieval(
     device: flags.Device = EvalRetrievalOptions.device,
     as_json: flags.Json = False,
 ) -> None:
-    """Recall at 1, 5 and 10 in percent, captions by images and images by captions."""
+    """Recall of captions by images and of images by captions.
+
+    At 1, 5 and 10, in percent; an image with several captions counts a hit on any of them.
+    """
     options = EvalRetrievalOptions(embeddings=embeddings, device=device)
     from ncaudit.verbs.evaluate import eval_retrieval  # torch takes seconds to import; --help must not pay for it
 
@@ -45,7 +48,10 @@ def scores(
     ] = EvalScoresOptions.bins,
     as_json: flags.Json = False,
 ) -> None:
-    """How well soft label, similarity and score find the mismatched pairs, and how honest the soft label is."""
+    """How well the scores find known mismatches.
+
+    For soft label, similarity and score; and how honest the soft label is as a probability.
+    """
     options = EvalScoresOptions(scores=scores, truth=truth, truth_table=truth_table, bins=bins)
     from ncaudit.verbs.evaluate import eval_scores
 

@@ -34,7 +34,10 @@ ImageColumn = Annotated[
 ]
 CaptionColumn = Annotated[str | None, typer.Option(help="Column with the caption; by default it is found.")]
 Key = Annotated[
-    str | None, typer.Option(help="Column that names a pair; else a key column without repeats, else shard/row.")
+    str | None,
+    typer.Option(
+        help="Column that names a pair; by default a key column without repeats, else shard/row; '' for shard/row."
+    ),
 ]
 ImageRoot = Annotated[
     str | None, typer.Option(help="Folder that relative image paths start from; by default the shard's own folder.")

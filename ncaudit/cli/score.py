@@ -55,7 +55,10 @@ def score(
     max_failed: flags.MaxFailed = ScoreOptions.max_failed,
     as_json: flags.Json = False,
 ) -> None:
-    """Give every pair a soft label: how likely its image and caption belong together, 0 to 1, higher = better."""
+    """Give every pair a soft label, 0 to 1.
+
+    Higher = likelier that image and caption belong together. Rerun the same command to resume.
+    """
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = ScoreOptions(

@@ -61,7 +61,10 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left in --out.")] = False,
     as_json: flags.Json = False,
 ) -> None:
-    """Fine-tune a model on your pairs, each weighted by its soft label; --out is then a model for every command."""
+    """Fine-tune a model on pairs weighted by soft label.
+
+    The folder OUT is then a model for every command, and for open_clip. Rerun the same command to resume.
+    """
     options = TrainOptions(
         scores=scores, data=data, out=out, model=model, pretrained=pretrained, objective=objective,
         label_column=label_column, epochs=epochs, batch_pairs=batch_pairs, learning_rate=learning_rate,

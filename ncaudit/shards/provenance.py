@@ -67,7 +67,7 @@ def read_schema(path: str) -> pa.Schema:
     """The schema of a parquet file. Raises BadTable when it is none, or truncated."""
     try:
         return pq.read_schema(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 
 
