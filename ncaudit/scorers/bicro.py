@@ -69,7 +69,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:
-    """soft_label = the paper's y in [0, 1]; score = y, or 1 + P(clean) for anchors, whose labels all are 1."""
+    """soft_label = the paper's y in [0, 1]; score = y, or for anchors (label 1) 2 - their scaled loss."""
     return _Bicro.of(fit, device).apply
 
 
@@ -146,7 +146,7 @@ class _Bicro:
         trusted = self._is_anchor(loss, clean)
         label = self._label(_mean_of_known(image_consistency, text_consistency, clean), clean, trusted)
         return PairScores(
-            score=torch.where(trusted, 1 + clean, label),
+            score=torch.where(trusted, 2 - self._scaled(loss), label),
             similarity=pairs.similarity(),
             soft_label=label,
             clean_probability=clean,
@@ -163,6 +163,11 @@ class _Bicro:
         across = torch.einsum("nd,nkd->nk", other, keys).masked_fill(found.index < 0, -torch.inf)
         ratio = distance_consistency if self.variant is Variant.paper else similarity_consistency
         return ratio(found.similarity, across)
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        """The loss in [0, 1]. It ranks the anchors: P(clean) is 1 to the last digit for most of them."""
+        low, high = self.mixture.loss_min, self.mixture.loss_max
+        return ((loss - low) / max(high - low, 1e-12)).clamp(0, 1)
 
     def _is_anchor(self, loss: Tensor, clean: Tensor) -> Tensor:
         if str(self.facts["anchor_rule"]).startswith("P(clean)"):
