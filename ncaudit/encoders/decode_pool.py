@@ -169,6 +169,8 @@ class _Worker:
 
 def serve() -> None:
     """A worker's life: say hello, then decode task by task until the input ends."""
+    if hasattr(os, "nice"):
+        os.nice(10)  # on a few cores a decoder that takes one from the model makes all of the model's threads wait
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing but answers may come out there
     warnings.simplefilter("ignore")  # what matters becomes the row's status
