@@ -265,7 +265,11 @@ def require_column(path: str, schema: pa.Schema, name: str) -> None:
 
 
 def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
-    require_column(path, schema, name)
+    if name not in schema.names:
+        raise BadTable(
+            f"{path} has no column {name} (found: {', '.join(schema.names) or 'none'})",
+            fix="give embedding tables; `ncaudit embed` makes them from a dataset",
+        )
     kind = schema.field(name).type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     if not (is_list and pa.types.is_floating(kind.value_type)):

@@ -70,6 +70,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
     key = choose_key(shards, options.key)
     if key is not None:
         check_keys(shards, key)
+    _refuse_if_none_can_be_read(options, shards, key)
     plan = _plan(options, shards, key)
     progress.stage("embed", rows)
     accounting = _run(plan, shards, progress)
@@ -248,6 +249,19 @@ def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedO
     identity = ModelIdentity.from_dict(record["model"])
     same = identity.name == source.name and record["weights"] == source.fingerprint()
     return identity if same and options.precision in (Precision.auto, identity.precision) else None
+
+
+def _refuse_if_none_can_be_read(options: EmbedOptions, shards: Sequence[Shard], key: str | None) -> None:
+    """A wrong command is told before a model is loaded and anything is written. One good shard is enough to go on."""
+    errors: list[NcauditError] = []
+    for shard in shards:
+        try:
+            find_columns(open_parquet(shard).schema_arrow, shard.name, options, key=key, carry=options.columns)
+        except NcauditError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[0]
 
 
 def _count_rows(shards: Sequence[Shard]) -> int:

@@ -459,3 +459,15 @@ def test_options_are_not_changed_by_the_run(tmp_path):
     given = options(tmp_path)
     embed(given)
     assert given == replace(given)
+
+
+def test_a_wrong_command_is_told_before_a_model_is_loaded_and_writes_nothing(tmp_path, monkeypatch):
+    def load(*_):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("ncaudit.verbs.embed.load_encoder", load)
+    pq.write_table(pa.table({"jpg": [b"x"], "words": ["y"]}), tmp_path / "a.parquet")
+    options = EmbedOptions(sources=[str(tmp_path / "a.parquet")], out=str(tmp_path / "out"), model=str(tmp_path))
+    with pytest.raises(NcauditError, match="no caption column"):
+        embed(options)
+    assert not (tmp_path / "out").exists()
