@@ -52,7 +52,7 @@ def test_mismatched_pairs_get_lower_labels(write_embeddings, tmp_path):
     score(write_embeddings(n=400), tmp_path / "s")
     table = read(tmp_path / "s/00000.parquet")
     label, match = table["soft_label"].to_numpy(), table["is_match"].to_numpy(zero_copy_only=False)
-    assert label[match].mean() > label[~match].mean() + 0.3
+    assert label[match].mean() > label[~match].mean() + 0.5
     assert ((label >= 0) & (label <= 1)).all()
 
 
