@@ -47,6 +47,13 @@ class Mixture(StrEnum):
     gaussian = "gaussian"
 
 
+class Correlation(StrEnum):
+    """How `structure` compares two rows of similarities: by value, or by rank."""
+
+    pearson = "pearson"
+    spearman = "spearman"
+
+
 class CorruptKind(StrEnum):
     """Which captions are swapped: any, those of the same image cluster, or the nearest ones."""
 
@@ -145,6 +152,8 @@ class ScorerOptions:
     anchor_threshold: float = 0.5  # P(clean) above which a pair is an anchor
     center: bool = True  # subtract each modality's mean first: in CLIP's narrow cone raw ratios saturate near 1
     csls_k: int = 10  # neighbours that measure crowding
+    temperature: float | None = None  # softmax logits are cosine / temperature, > 0; None: the likeliest on the bank
+    correlation: Correlation = Correlation.pearson
     max_anchors: int = 20_000
     fit_pairs: int = 50_000  # size of the seeded sample that everything global is fitted on
     bank_pairs: int = 1_024  # fixed negatives that a pair's loss is measured against
@@ -152,9 +161,11 @@ class ScorerOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _choose(self, variant=Variant, loss=Loss, mixture=Mixture)
+        _choose(self, variant=Variant, loss=Loss, mixture=Mixture, correlation=Correlation)
         _at_least("--k", self.k, 1)
         _at_least("--csls-k", self.csls_k, 1)
+        if self.temperature is not None:
+            _positive("--temperature", self.temperature)
         _at_least("--max-anchors", self.max_anchors, 2)
         _at_least("--fit-pairs", self.fit_pairs, 2)
         _at_least("--bank-pairs", self.bank_pairs, 2)

@@ -44,5 +44,7 @@ class Pairs:
         return Pairs(self.image[few], self.text[few], self.image_id[few], self.caption_id[few], list(self.pair_id[few]))
 
     def similarity(self) -> Tensor:
-        """Cosine of each pair's own two embeddings, (n,); higher = likelier to correspond."""
+        """Cosine of each pair's own two embeddings, (n,); higher = likelier to correspond; nan where widths differ."""
+        if self.image.shape[1] != self.text.shape[1]:
+            return self.image.new_full((len(self),), torch.nan)
         return (self.image * self.text).sum(dim=1)
