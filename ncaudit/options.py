@@ -152,7 +152,7 @@ class ScorerOptions:
     anchor_threshold: float = 0.5  # P(clean) above which a pair is an anchor
     center: bool = True  # subtract each modality's mean first: in CLIP's narrow cone raw ratios saturate near 1
     csls_k: int = 10  # neighbours that measure crowding
-    temperature: float | None = None  # softmax logits are cosine / temperature, > 0; None: the likeliest on the bank
+    temperature: float | None = None  # logits are cosine / temperature, 0.001 to 10; None: the likeliest on the bank
     correlation: Correlation = Correlation.pearson
     max_anchors: int = 20_000
     fit_pairs: int = 50_000  # size of the seeded sample that everything global is fitted on
@@ -165,7 +165,8 @@ class ScorerOptions:
         _at_least("--k", self.k, 1)
         _at_least("--csls-k", self.csls_k, 1)
         if self.temperature is not None:
-            _positive("--temperature", self.temperature)
+            fits = 0.001 <= self.temperature <= 10
+            _require(fits, f"--temperature is {self.temperature}", "give a number from 0.001 to 10 (CLIP's own is 0.01)")
         _at_least("--max-anchors", self.max_anchors, 2)
         _at_least("--fit-pairs", self.fit_pairs, 2)
         _at_least("--bank-pairs", self.bank_pairs, 2)
