@@ -166,7 +166,7 @@ class ScorerOptions:
         _at_least("--csls-k", self.csls_k, 1)
         if self.temperature is not None:
             fits = 0.001 <= self.temperature <= 10
-            _require(fits, f"--temperature is {self.temperature}", "give a number from 0.001 to 10 (CLIP's own is 0.01)")
+            _require(fits, f"--temperature is {self.temperature}", "give a number from 0.001 to 10 (CLIP: 0.01)")
         _at_least("--max-anchors", self.max_anchors, 2)
         _at_least("--fit-pairs", self.fit_pairs, 2)
         _at_least("--bank-pairs", self.bank_pairs, 2)
