@@ -34,7 +34,9 @@ IMAGE, TEXT = "image_embedding", "text_embedding"
 ALWAYS_THERE = frozenset([*IDENTITY.names, "status"])
 BATCH_ROWS = 4_096
 SUCCESS = "success"  # what img2dataset calls ok
+CONTENTS = ("image_hash", "caption")
 Matrix = npt.NDArray[np.float32]
+Identities = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class EmbeddingTable:
     provenance: Provenance | None  # None for a table from another tool
     carried: pa.Schema
     carried_from: tuple[str, ...]  # the names that `carried` has in the file
+    names_contents: bool  # there are columns that tell photos and captions apart without embeddings
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[EmbeddingBatch]:
         """All rows, in order, none dropped: an ok row without a usable embedding becomes `embedding_invalid`.
@@ -78,6 +81,76 @@ class EmbeddingTable:
         for batch in read_batches(self.shard.path, wanted, rows):
             yield self._checked(batch, first)
             first += len(batch)
+
+    def identities(self, rows: int = 65_536) -> Iterator[tuple[Identities, Identities]]:
+        """(image_id, caption_id) of the ok rows, in order, at most `rows` at a time: the numbers that `batches` gives.
+
+        Embeddings are decoded only in row groups where some ok row has no image_hash or no caption, or where the
+        footer cannot tell that every ok row has both embeddings. Rows whose embedding is null are left out, as in
+        `batches`; one whose embedding is not finite or zero is found only where it had to be decoded, and counted as
+        ok elsewhere. Both arrays are (n_ok,) int64.
+        """
+        for group in range(open_parquet(self.shard).num_row_groups):
+            yield from self._group_identities(group, rows)
+
+    def _group_identities(self, group: int, rows: int) -> Iterator[tuple[Identities, Identities]]:
+        done = 0
+        if self.names_contents and self._has_all_embeddings(group):
+            for batch in read_batches(self.shard.path, {"status", *CONTENTS}, rows, [group]):
+                ok = self._told_ok(batch)
+                if any((ok & ~_named(batch, content)).any() for content in CONTENTS):
+                    break
+                yield self._identities(batch, ok)
+                done += len(batch)
+            else:
+                return
+        yield from self._decoded_identities(group, done)
+
+    def _decoded_identities(self, group: int, done: int) -> Iterator[tuple[Identities, Identities]]:
+        """Those of a row group whose first `done` rows are known already."""
+        for batch in read_batches(self.shard.path, {"status", *CONTENTS, IMAGE, TEXT}, BATCH_ROWS, [group]):
+            rest = batch.slice(min(done, len(batch)))
+            done -= len(batch) - len(rest)
+            if len(rest):
+                yield self._identities(rest, self._told_ok(rest) & _present(rest[IMAGE]) & _present(rest[TEXT]))
+
+    def _identities(self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_]) -> tuple[Identities, Identities]:
+        image_id, image_usable = self._ids(batch, ok, "image_hash", IMAGE, self.image_dims)
+        caption_id, text_usable = self._ids(batch, ok, "caption", TEXT, self.text_dims)
+        ok = ok & image_usable & text_usable
+        return image_id[ok], caption_id[ok]
+
+    def _ids(
+        self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_], content: str, embedding: str, dims: int
+    ) -> tuple[Identities, npt.NDArray[np.bool_]]:
+        """For every row: its number, 0 unless ok; and whether its embedding is usable, true where nobody looked."""
+        ids, usable = np.zeros(len(batch), dtype=np.int64), np.ones(len(batch), dtype=bool)
+        named = ok & _named(batch, content)
+        column = _content(batch, content)
+        if column is not None:
+            ids[named] = hash_values(column.filter(pa.array(named)))
+        unnamed = ok & ~named
+        if unnamed.any():
+            unit, fine = self._unit_rows(batch[embedding], unnamed, embedding, dims)
+            ids[unnamed] = hash_rows(np.where(fine[:, None], unit, np.float32(0)))
+            usable[unnamed] = fine
+        return ids, usable
+
+    def _told_ok(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+        return np.array([status == OK for status in self._told_statuses(batch)], dtype=bool)
+
+    def _has_all_embeddings(self, group: int) -> bool:
+        """Whether footer and status prove that every ok row of this row group has both embeddings."""
+        parquet = open_parquet(self.shard)
+        nulls = [_nulls(parquet.metadata.row_group(group), name) for name in (IMAGE, TEXT)]
+        if nulls == [0, 0]:
+            return True
+        if self.provenance is None or None in nulls:
+            return False
+        # `embed` writes embeddings into ok rows only: as many nulls as failures means that they are the same rows
+        batches = read_batches(self.shard.path, {"status"}, 65_536, [group])
+        failed = sum(int((~self._told_ok(batch)).sum()) for batch in batches)
+        return nulls == [failed, failed]
 
     def _checked(self, batch: pa.RecordBatch, first: int) -> EmbeddingBatch:
         told = self._told_statuses(batch)
@@ -177,6 +250,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None) -> Embed
         provenance=provenance_of(schema),
         carried=pa.schema(fields),
         carried_from=carried_from,
+        names_contents=set(CONTENTS) <= set(schema.names),
     )
 
 
@@ -245,12 +319,17 @@ def read_scores(shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
     return open_scores(shard).read(columns)
 
 
-def read_batches(path: str, columns: set[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a parquet file in order, at most `rows` at a time; columns that are not there are left out."""
+def read_batches(
+    path: str, columns: set[str], rows: int, groups: Sequence[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a parquet file in order, at most `rows` at a time; columns that are not there are left out.
+
+    groups: only these row groups; None for all.
+    """
     parquet = open_parquet(Shard(path, path))
     names = [name for name in parquet.schema_arrow.names if name in columns]
     try:
-        yield from parquet.iter_batches(rows, columns=names)
+        yield from parquet.iter_batches(rows, columns=names, row_groups=groups)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 
@@ -347,16 +426,35 @@ def _final_status(told: str, ok: bool) -> str:
 
 def _content_ids(batch: pa.RecordBatch, name: str, ok: npt.NDArray[np.bool_], unit: Matrix) -> npt.NDArray[np.int64]:
     """What the ok rows have in `name`, hashed; where there is nothing, the embedding speaks for it."""
-    if name not in batch.schema.names or not (_is_word(batch[name].type) or _is_binary(batch[name].type)):
+    column = _content(batch, name)
+    if column is None:
         return hash_rows(unit)
-    column = batch[name].filter(pa.array(ok))
-    if _is_word(column.type):
-        column = column.cast(pa.large_string())
+    column = column.filter(pa.array(ok))
     present = _present(column)
     ids = np.empty(len(column), dtype=np.int64)
     ids[present] = hash_values(column.drop_null())
     ids[~present] = hash_rows(unit[~present])
     return ids
+
+
+def _content(batch: pa.RecordBatch, name: str) -> pa.Array | None:
+    """The column that tells photos or captions apart, ready for hashing; None where there is none that could."""
+    if name not in batch.schema.names or not (_is_word(batch[name].type) or _is_binary(batch[name].type)):
+        return None
+    return batch[name].cast(pa.large_string()) if _is_word(batch[name].type) else batch[name]
+
+
+def _named(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.bool_]:
+    """(n,): the row has something in this column that tells photos or captions apart."""
+    column = _content(batch, name)
+    return np.zeros(len(batch), dtype=bool) if column is None else _present(column)
+
+
+def _nulls(metadata: Any, name: str) -> int | None:
+    """How many nulls a row group's footer tells of this column (a null list counts as one); None where it does not."""
+    columns = (metadata.column(index) for index in range(metadata.num_columns))
+    told = next((c.statistics for c in columns if c.path_in_schema.split(".")[0] == name), None)
+    return int(told.null_count) if told is not None and told.has_null_count else None
 
 
 def _check_dims(tables: Sequence[EmbeddingTable]) -> None:
