@@ -1,0 +1,66 @@
+"""lemon: the pair's distance, plus how badly it fits its neighbourhood on both sides (LEMoN, ICML 2025).
+
+If the images near this image have captions far from this caption, the caption is likely wrong; and the reverse. A
+neighbour whose own image and caption lie far apart counts less.
+"""
+
+import torch
+from torch import Tensor
+
+from ncaudit.core.bank import Bank, row_blocks
+from ncaudit.core.neighbourhood import neighbourhood_distance
+from ncaudit.core.search import KeyBank, nearest, prepare_keys
+from ncaudit.errors import NcauditError
+from ncaudit.options import ScorerOptions
+from ncaudit.scorers.fits import Applier, Fit, PairScores
+from ncaudit.scorers.pairs import Pairs
+
+ABOUT = "distance to the caption and to the neighbours' captions and images (LEMoN)"
+NEEDS_SHARED_SPACE = True
+# the paper's fixed setting, for data without labels to tune on
+NEIGHBOURS = 30  # k
+WEIGHT = 5.0  # β = γ, of the neighbourhood terms against the pair's own distance
+NEARNESS = 0.1  # τ1: how fast far neighbours lose weight
+TRUST = 5.0  # τ2: how fast neighbours that do not match themselves lose weight
+RECORDED = ("scorer", "fit_pairs", "seed")
+
+
+def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
+    """The bank of neighbours: all pairs of the sample, copies once. Raises NcauditError for a single pair."""
+    if len(pairs) < 2:
+        raise NcauditError(
+            f"lemon compares pairs with their neighbours, and there is {len(pairs)} pair", fix="use --scorer clip-score"
+        )
+    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct()
+    recorded = {name: getattr(options, name) for name in RECORDED}
+    return Fit("lemon", recorded, bank.tensors(torch.float16), {"bank_pairs": len(bank)})
+
+
+def applier(fit: Fit, device: torch.device) -> Applier:
+    """score = minus LEMoN's distance, in [-22, 0]; higher = likelier.
+
+    The pair itself, its photo and its caption are no neighbours. Where none is left a neighbourhood's distance is 0.
+    """
+    bank = Bank.of(fit.tensors, device)
+    images, texts = prepare_keys(bank.image), prepare_keys(bank.text)
+    matching = torch.einsum("md,md->m", bank.image, bank.text)
+
+    def term(own: Tensor, other: Tensor, pairs: Pairs, own_keys: KeyBank, other_keys: KeyBank) -> Tensor:
+        found = nearest(own, own_keys, NEIGHBOURS, query_groups=pairs.groups, key_groups=bank.groups)
+        index = found.index.clamp(min=0)
+        across = _cosines(other, other_keys.keys, index)
+        return neighbourhood_distance(found.similarity, across, matching[index], nearness=NEARNESS, trust=TRUST)
+
+    def apply(pairs: Pairs) -> PairScores:
+        similarity = pairs.similarity()
+        by_image = term(pairs.image, pairs.text, pairs, images, texts)
+        by_text = term(pairs.text, pairs.image, pairs, texts, images)
+        return PairScores(score=-((1 - similarity) + WEIGHT * (by_image + by_text)), similarity=similarity)
+
+    return apply
+
+
+def _cosines(queries: Tensor, keys: Tensor, index: Tensor) -> Tensor:
+    """Cosine of each query with the keys at its own indices: (n, d), (m, d), (n, k) -> (n, k)."""
+    blocks = row_blocks(len(queries), index.shape[1] * queries.shape[1])  # k keys per query are copied
+    return torch.cat([torch.einsum("nd,nkd->nk", queries[rows], keys[index[rows]]) for rows in blocks])
