@@ -250,6 +250,26 @@ class EvalScoresOptions:
         _at_least("--bins", self.bins, 2)
 
 
+REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """`ncaudit sample`: pairs for people to judge, drawn so that their verdicts tell the rate of mismatches."""
+
+    scores: Sequence[str]
+    out: str  # NAME.csv, NAME.parquet or NAME.jsonl, or - for CSV on standard output
+    n: int = 200
+    strata: int = 10  # ranges of the score with equal numbers of pairs
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("--n", self.n, 2)
+        _at_least("--strata", self.strata, 1)
+        known = self.out == "-" or self.out.endswith(REVIEW_SUFFIXES)
+        _require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}, or -")
+
+
 @dataclass(frozen=True, kw_only=True)
 class CorruptOptions(DataOptions):
     """`ncaudit corrupt`: known noise, with the truth beside it."""

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import ncaudit
-from ncaudit.cli import corrupt, demo, embed, evaluate, output, score, train
+from ncaudit.cli import corrupt, demo, embed, evaluate, output, sample, score, train
 from ncaudit.errors import NcauditError, UsageError
 
 INTERRUPTED = 130
@@ -85,6 +85,7 @@ def root(
 app.command()(embed.embed)
 app.command()(score.score)
 app.command()(train.train)
+app.command()(sample.sample)
 app.command()(corrupt.corrupt)
 app.command()(demo.demo)
 app.add_typer(evaluate.app, name="eval")

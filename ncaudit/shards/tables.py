@@ -292,6 +292,27 @@ class ScoreTable:
         """`batches` as one table: the whole of it in memory."""
         return pa.Table.from_batches(list(self.batches(columns)), schema=self._schema(columns))
 
+    def rows_at(self, places: npt.NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+        """The rows at these places, (n,) ascending, counted from 0; only the row groups that hold them are read.
+
+        Columns and errors as in `batches`.
+        """
+        schema, found, first = self._schema(columns), [], 0
+        metadata = open_parquet(self.shard).metadata
+        for group in range(metadata.num_row_groups):
+            end = first + metadata.row_group(group).num_rows
+            if np.searchsorted(places, first) < np.searchsorted(places, end):
+                for batch in read_batches(self.shard.path, set(schema.names), 65_536, [group]):
+                    low, high = np.searchsorted(places, [first, first + len(batch)])
+                    found.append(batch.select(schema.names).take(pa.array(places[low:high] - first)).cast(schema))
+                    first += len(batch)
+            first = end
+        return pa.Table.from_batches(found, schema=schema)
+
+    def light_columns(self) -> list[str]:
+        """The names of the columns that are not bytes, lists or structs."""
+        return [field.name for field in self.schema if _is_light(field.type)]
+
     def _schema(self, columns: Sequence[str] | None) -> pa.Schema:
         for name in columns or ():
             require_column(self.shard.path, self.schema, name)
