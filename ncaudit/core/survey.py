@@ -41,7 +41,9 @@ def score_strata(score: Numbers, strata: int = 10, *, tie: npt.NDArray[np.uint64
     """
     order = np.argsort(score, kind="stable") if tie is None else np.lexsort((tie, score))
     stratum = np.empty(len(score), dtype=np.int64)
-    stratum[order] = np.arange(len(score)) * strata // max(len(score), 1)
+    ends = -(-np.arange(strata + 1) * len(score) // strata)
+    for number in range(strata):
+        stratum[order[ends[number] : ends[number + 1]]] = number
     return stratum
 
 

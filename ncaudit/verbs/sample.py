@@ -89,14 +89,15 @@ def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     for table in tables:
         require_column(table.shard.path, table.schema, "score")
     progress.stage("read scores", sum(table.rows for table in tables))
-    rows = _read(tables, options.seed, progress)
+    rows, statuses = _read(tables, options.seed, progress)
     if not len(rows.score):
         raise BadTable(f"{', '.join(options.scores)} holds no ok row with a score", fix="see the status column there")
     design = _designed(rows, options)
     progress.stage("read drawn pairs", None)
     review = _review(tables, rows, design, options.seed)
     write_review(options.out, review)
-    return _result(options, rows, design, review, len(tables))
+    accounting = Accounting(len(tables), 0, (), dict(statuses))
+    return _result(options, rows, design, review, accounting)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,15 @@ class _Rows:
     score: Numbers
     soft_label: Numbers  # nan where there is none
     key: Keys  # random; of the pair_id and the seed alone
-    statuses: Counter[str]
+
+    def put(self, where: slice, some: "_Rows") -> None:
+        """Write rows into arrays that were made large enough: joining parts would hold all rows twice."""
+        self.place[where], self.score[where] = some.place, some.score
+        self.soft_label[where], self.key[where] = some.soft_label, some.key
+
+    def upto(self, end: int) -> "_Rows":
+        """The first rows."""
+        return _Rows(self.place[:end], self.score[:end], self.soft_label[:end], self.key[:end])
 
 
 @dataclass(frozen=True)
@@ -121,30 +130,34 @@ class _Design:
     chosen: Places  # (sum of drawn,) among the n rows, ascending
 
 
-def _read(tables: Sequence[ScoreTable], seed: int, progress: Progress) -> _Rows:
-    nothing = (np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.float32), np.empty(0, np.uint64))
-    parts: list[tuple[Places, Numbers, Numbers, Keys]] = [nothing]
+def _read(tables: Sequence[ScoreTable], seed: int, progress: Progress) -> tuple[_Rows, Counter[str]]:
+    """The rows that may be drawn, and the counts of all rows by status."""
+    most = sum(table.rows for table in tables)
+    rows = _Rows(
+        np.empty(most, np.int64), np.empty(most, np.float32), np.empty(most, np.float32), np.empty(most, np.uint64)
+    )
     statuses: Counter[str] = Counter()
-    first = 0
+    first = end = 0
     for table in tables:
         for batch in table.batches([name for name in ("score", "soft_label") if name in table.schema.names]):
             for entry in batch["status"].value_counts().to_pylist():
                 statuses[entry["values"] or "no status"] += entry["counts"]
-            parts.append(_drawable(batch, table, first, seed))
+            begin, drawable = end, _drawable(batch, table, first, seed)
+            end += len(drawable.place)
+            rows.put(slice(begin, end), drawable)
             first += len(batch)
             progress.advance(len(batch))
-    place, score, soft_label, key = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return _Rows(place, score, soft_label, key, statuses)
+    return rows.upto(end), statuses
 
 
-def _drawable(batch: pa.RecordBatch, table: ScoreTable, first: int, seed: int) -> tuple[Places, Numbers, Numbers, Keys]:
-    """Place, score, soft label and key of the ok rows that have a score."""
+def _drawable(batch: pa.RecordBatch, table: ScoreTable, first: int, seed: int) -> _Rows:
+    """The ok rows of a batch that have a score."""
     ok = pc.fill_null(pc.equal(batch["status"], OK), False).to_numpy(zero_copy_only=False)
     score = _numbers(batch, "score", table)
     use = ok & ~np.isnan(score)
     ids = batch["pair_id"].filter(pa.array(use))
     label = _numbers(batch, "soft_label", table)[use]
-    return first + np.flatnonzero(use), score[use], label, _keys("draw", ids, seed)
+    return _Rows(first + np.flatnonzero(use), score[use], label, _keys("draw", ids, seed))
 
 
 def _keys(purpose: str, ids: pa.Array, seed: int) -> Keys:
@@ -245,15 +258,17 @@ def _require_unique(ids: pa.ChunkedArray) -> None:
         )
 
 
-def _result(options: SampleOptions, rows: _Rows, design: _Design, review: pa.Table, shards: int) -> SampleResult:
-    without_score = rows.statuses[OK] - len(rows.score)
+def _result(
+    options: SampleOptions, rows: _Rows, design: _Design, review: pa.Table, accounting: Accounting
+) -> SampleResult:
+    without_score = accounting.ok - len(rows.score)
     return SampleResult(
         out=options.out,
         rows=len(rows.score),
         drawn=len(review),
         strata=tuple(_strata(rows, design)),
         without_score=without_score,
-        accounting=Accounting(shards, 0, (), dict(rows.statuses)),
+        accounting=accounting,
         notes=tuple(_notes(options, review, without_score)),
     )
 
