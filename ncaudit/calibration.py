@@ -357,8 +357,7 @@ def _random_chance(seen: Numbers, random: Numbers) -> tuple[Numbers, Numbers]:
     null_mass = np.bincount(block, weights=weight * is_random)
     seen_mass = np.bincount(block, weights=weight * ~is_random)
     chance = null_mass / total
-    if len(chance) > 1:  # only the outermost blocks can lack one side: none seen there is not none
-        chance[0] = max(chance[1], null_mass[0] / (null_mass[0] + max(seen_mass[0], 0.25 / len(seen))))
+    if len(chance) > 1:  # only the best block can lack random pairs: none seen there is not none
         null_top = max(null_mass[-1], 0.25 / len(random))
         chance[-1] = min(chance[-2], null_top / (null_top + seen_mass[-1]))
     return mean, chance

@@ -185,8 +185,11 @@ def test_each_source_gets_its_own_rate():
 
 def test_a_source_whose_random_pairs_score_higher_is_shifted():
     observed, null, stratum, null_stratum = two_sources(0.3, 0.3, moved=1.0)
-    strata = fit_strata(fit(observed, null), observed, null, stratum, null_stratum, names=["a", "b"])
+    pooled = fit(observed, null)
+    strata = fit_strata(pooled, observed, null, stratum, null_stratum, names=["a", "b"])
     assert strata.used
+    label = strata.soft_label(pooled, observed, stratum)
+    assert label[stratum == 0].mean() == pytest.approx(label[stratum == 1].mean(), abs=0.05)
     assert strata.shifts[1] - strata.shifts[0] == pytest.approx(1, abs=0.15)
 
 
@@ -260,6 +263,7 @@ def test_verdicts_mend_labels_that_are_blind():
         assert label.mean() == pytest.approx(1 - mended.rate.rate, abs=0.03)
         assert (np.diff(label[np.argsort(observed)]) >= 0).all()
         assert mended.judged == 200
+        assert mended.slope < 0.5  # the labels no longer claim that the score sees these
         means.append(label.mean())
         rates.append(mended.rate.low <= mismatched.mean() <= mended.rate.high)
     assert np.mean(means) == pytest.approx(0.8, abs=0.02)

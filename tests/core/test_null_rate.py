@@ -80,6 +80,12 @@ def test_random_pairs_give_one_and_far_better_ones_zero():
     assert far.high < 0.01
 
 
+def test_a_small_rate_is_told_from_another_small_rate():
+    for rate in (0.01, 0.03):
+        observed, null, truth = scores(rate, 0, n=20_000, m=40_000, distance=6.0)
+        assert noise_rate(observed, null, replicates=20).rate == pytest.approx(truth, abs=0.004)
+
+
 def test_copies_of_one_photo_are_one_witness():
     observed, null, _ = scores(0.4, 0, n=300, m=600)
     photo, null_photo = np.arange(300).repeat(5), (np.arange(600) % 300).repeat(5)
