@@ -27,8 +27,9 @@ class StreamFormat(StrEnum):
 
 
 class Variant(StrEnum):
-    """Whose BiCro: the paper's formula (distances) or the released code's (similarities)."""
+    """Whose BiCro: ours (many anchors, standardised), the paper's (distances), the released code's (cosines)."""
 
+    robust = "robust"
     paper = "paper"
     released = "released"
 
@@ -45,6 +46,22 @@ class Mixture(StrEnum):
 
     beta = "beta"
     gaussian = "gaussian"
+
+
+class Align(StrEnum):
+    """Where image and caption are compared: `cca` learns the space from the data; `auto` where they share none."""
+
+    auto = "auto"
+    none = "none"
+    cca = "cca"
+
+
+class Siblings(StrEnum):
+    """Whether several captions of one photo vouch for each other; `auto`: where there are enough of them."""
+
+    auto = "auto"
+    use = "use"
+    ignore = "ignore"
 
 
 class Correlation(StrEnum):
@@ -145,8 +162,10 @@ class ScorerOptions:
     """What a score depends on: recorded in every score table, and enough to score arrays in memory."""
 
     scorer: str = "bicro"
-    variant: Variant = Variant.paper
-    k: int = 1  # nearest anchors per direction, their similarities averaged; the paper uses 1
+    variant: Variant = Variant.robust
+    k: int | None = None  # nearest anchors per direction; None: 1 as in the paper, for robust 10 or 30, by the data
+    align: Align = Align.auto
+    siblings: Siblings = Siblings.auto
     loss: Loss = Loss.infonce  # its mixture finds the anchors better than the paper's ranking loss: see CHANGELOG.md
     mixture: Mixture = Mixture.beta
     anchor_threshold: float = 0.5  # P(clean) above which a pair is an anchor
@@ -157,11 +176,16 @@ class ScorerOptions:
     max_anchors: int = 20_000
     fit_pairs: int = 50_000  # size of the seeded sample that everything global is fitted on
     bank_pairs: int = 1_024  # fixed negatives that a pair's loss is measured against
+    stratify: str = "auto"  # calibrate per source: auto (shards, else image clusters), none, or a column of the tables
+    noisy_precision: float | None = None  # share of mismatches among the pairs called noisy; None: label below .5
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.noisy_precision is not None:
+            _share("--noisy-precision", self.noisy_precision)
         _choose(self, variant=Variant, loss=Loss, mixture=Mixture, correlation=Correlation)
+        _choose(self, align=Align, siblings=Siblings)
         _at_least("--k", self.k, 1)
         _at_least("--csls-k", self.csls_k, 1)
         if self.temperature is not None:

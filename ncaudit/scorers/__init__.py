@@ -5,7 +5,8 @@ A scorer file offers two functions:
     fit(pairs, options) -> Fit         everything global, learned once from a bounded sample of pairs
     applier(fit, device) -> Applier    a function from any pairs to their PairScores, one row at a time
 
-A row's scores depend on that row and on the fit alone, never on which rows are scored beside it.
+A row's scores depend on that row, on the fit and (bicro, siblings) on pairs of the same photo beside it, on nothing
+else.
 """
 
 import pkgutil
@@ -19,11 +20,27 @@ from ncaudit.options import ScorerOptions
 from ncaudit.scorers.fits import Applier, Fit
 from ncaudit.scorers.pairs import Pairs
 
-_NOT_SCORERS = frozenset({"fits", "pairs", "shared_space"})
+_NOT_SCORERS = frozenset(
+    {
+        "bicro_robust",
+        "fits",
+        "folds",
+        "fusion",
+        "pairs",
+        "posterior",
+        "refit",
+        "same_photo",
+        "shared_space",
+        "sibling_captions",
+    }
+)
 
 
 class Scorer(Protocol):
-    """What a scorer file offers."""
+    """What a scorer file offers; one with fold models also `cells(fit, pairs)`."""
+
+    ABOUT: str  # one line for people
+    NEEDS_SHARED_SPACE: bool  # whether images and captions are compared as they are
 
     def fit(self, pairs: Pairs, options: ScorerOptions) -> Fit:
         """Learn from a sample of pairs in random order."""
@@ -43,3 +60,10 @@ def get(name: str) -> Scorer:
     if name not in names():
         raise NcauditError(f"no scorer is called {name!r}", fix=f"give one of: {', '.join(names())}")
     return cast(Scorer, import_module(f"{__name__}.{name.replace('-', '_')}"))
+
+
+def cells(fit: Fit, pairs: Pairs) -> torch.Tensor:
+    """(n,) int64: a random pair whose halves are of one cell is scored exactly as an observed pair is."""
+    of_scorer = getattr(get(fit.scorer), "cells", None)
+    found: torch.Tensor = torch.zeros_like(pairs.image_id) if of_scorer is None else of_scorer(fit, pairs)
+    return found

@@ -16,10 +16,13 @@ from ncaudit.core.mixture import Mixture, clean_probability, fit_mixture
 from ncaudit.core.search import KeyBank, Nearest, nearest, prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import Loss, ScorerOptions, Variant
+from ncaudit.scorers import bicro_robust
 from ncaudit.scorers.fits import Applier, Fit, PairScores
 from ncaudit.scorers.pairs import Pairs
+from ncaudit.scorers.shared_space import require_widths
 
 ABOUT = "two-way consistency with trusted anchor pairs (BiCro)"
+NEEDS_SHARED_SPACE = False
 FEWEST_PAIRS = 20  # a two-component mixture on fewer losses says nothing
 MARGIN = 0.2  # α of the paper
 SCALES = (5.0, 10.0, 14.3, 20.0, 30.0, 50.0, 70.0, 100.0)  # 1 / temperature, for infonce
@@ -44,6 +47,9 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
 
     Raises NcauditError below FEWEST_PAIRS pairs.
     """
+    if options.variant is Variant.robust:
+        return bicro_robust.fit(pairs, options)
+    require_widths(pairs, f"--variant {options.variant}")
     if len(pairs) < FEWEST_PAIRS:
         raise NcauditError(
             f"bicro fits a mixture to the pairs' losses and needs at least {FEWEST_PAIRS} pairs, not {len(pairs)}",
@@ -68,8 +74,17 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     return Fit("bicro", recorded, _tensors(bank, anchors, pairs), facts, list(anchors.pair_id))
 
 
+def cells(fit: Fit, pairs: Pairs) -> Tensor:
+    """From which pairs a random one for the null may take its halves: robust has folds, the others one bank for all."""
+    return (
+        bicro_robust.cells(fit, pairs) if fit.options["variant"] == Variant.robust else torch.zeros_like(pairs.image_id)
+    )
+
+
 def applier(fit: Fit, device: torch.device) -> Applier:
     """soft_label = the paper's y in [0, 1]; score = y, or for anchors (label 1) 2 - their scaled loss."""
+    if fit.options["variant"] == Variant.robust:
+        return bicro_robust.applier(fit, device)
     return _Bicro.of(fit, device).apply
 
 
@@ -90,9 +105,9 @@ def choose_anchors(loss: Tensor, clean: Tensor, options: ScorerOptions) -> tuple
     search needs falls back to the best tenth, and says so.
     """
     trusted = (clean > options.anchor_threshold).nonzero()[:, 0]
-    if options.variant is Variant.paper and len(trusted) > options.k:
+    if options.variant is Variant.paper and len(trusted) > _k(options):
         return trusted, f"P(clean) > {options.anchor_threshold:g}"
-    tenth = loss.argsort(stable=True)[: max(options.k + 1, len(loss) // 10)].sort().values
+    tenth = loss.argsort(stable=True)[: max(_k(options) + 1, len(loss) // 10)].sort().values
     fell_back = " (the mixture gave too few anchors)" if options.variant is Variant.paper else ""
     return tenth, f"lowest-loss tenth{fell_back}"
 
@@ -122,7 +137,7 @@ class _Bicro:
         image_mean, text_mean = (t[name] * bool(options["center"]) for name in ("image_mean", "text_mean"))
         return cls(
             Variant(options["variant"]),
-            int(options["k"]),
+            int(options["k"] or 1),
             Loss(options["loss"]),
             float(options["anchor_threshold"]),
             facts,
@@ -180,6 +195,10 @@ class _Bicro:
             consistency = torch.where(clean > self.threshold, 0.5 + consistency / 2, consistency)
             consistency = consistency.masked_fill(consistency < 0.5, 0.0)
         return consistency.masked_fill(trusted, 1.0)
+
+
+def _k(options: ScorerOptions) -> int:
+    return options.k or 1  # as in the paper
 
 
 def _mean_of_known(image: Tensor, text: Tensor, clean: Tensor) -> Tensor:

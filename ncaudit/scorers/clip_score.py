@@ -7,6 +7,7 @@ from ncaudit.scorers.fits import Applier, Fit, PairScores
 from ncaudit.scorers.pairs import Pairs
 
 ABOUT = "cosine of image and caption (CLIP score)"
+NEEDS_SHARED_SPACE = True
 
 
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:

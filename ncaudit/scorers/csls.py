@@ -13,6 +13,7 @@ from ncaudit.scorers.fits import Applier, Fit, PairScores
 from ncaudit.scorers.pairs import Pairs
 
 ABOUT = "cosine corrected for hub images and captions (CSLS)"
+NEEDS_SHARED_SPACE = True
 
 
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:

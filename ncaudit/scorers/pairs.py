@@ -1,10 +1,15 @@
 """Pairs as a scorer sees them: embeddings and identities. Knows nothing of files, encoders or the CLI."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Optional
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+PER_ROW = ("image", "text", "image_id", "caption_id", "host_id", "stratum_id", "replaced_caption_id")
 
 
 @dataclass(frozen=True)
@@ -12,6 +17,10 @@ class Pairs:
     """n pairs whose rows are ok; row i of every field is pair i.
 
     image: (n, d), text: (n, d') float32 unit rows. image_id, caption_id: (n,) int64, equal ⇔ same photo / same caption.
+    host_id: (n,) int64, equal ⇔ from the same web host; None where unknown.
+    stratum_id: (n,) int64, equal ⇔ from the same source (shard, or what labels are calibrated by); None where unknown.
+    beside: the real pairs among which a pair of the same photo may vouch for these; None: these pairs themselves.
+    replaced_caption_id: of random pairs, the caption that the photo really came with: no witness for the random one.
     """
 
     image: Tensor
@@ -19,6 +28,10 @@ class Pairs:
     image_id: Tensor
     caption_id: Tensor
     pair_id: Sequence[str]
+    host_id: Tensor | None = None
+    stratum_id: Tensor | None = None
+    beside: Optional["Pairs"] = None
+    replaced_caption_id: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -30,21 +43,68 @@ class Pairs:
 
     def to(self, device: torch.device) -> "Pairs":
         """The same pairs on another device."""
-        image_id, caption_id = self.image_id.to(device), self.caption_id.to(device)
-        return Pairs(self.image.to(device), self.text.to(device), image_id, caption_id, self.pair_id)
+        moved = {name: value.to(device) for name, value in self._per_row().items()}
+        return replace(self, **moved, beside=None if self.beside is None else self.beside.to(device))
 
     def take(self, index: Tensor) -> "Pairs":
-        """The pairs at `index`, (m,) int64, in that order."""
-        ids = [self.pair_id[i] for i in index.tolist()]
-        return Pairs(self.image[index], self.text[index], self.image_id[index], self.caption_id[index], ids)
+        """The pairs at `index`, (m,) int64, in that order; `beside` stays."""
+        rows = {name: value[index.to(value.device)] for name, value in self._per_row().items()}
+        return replace(self, **rows, pair_id=[self.pair_id[i] for i in index.tolist()])
 
     def head(self, most: int) -> "Pairs":
         """The first `most` pairs, or all."""
-        few = slice(0, most)
-        return Pairs(self.image[few], self.text[few], self.image_id[few], self.caption_id[few], list(self.pair_id[few]))
+        return self.rows(slice(0, most))
+
+    def rows(self, rows: slice) -> "Pairs":
+        """The pairs of a slice; `beside` stays."""
+        part = {name: value[rows] for name, value in self._per_row().items()}
+        return replace(self, **part, pair_id=list(self.pair_id[rows]))
 
     def similarity(self) -> Tensor:
         """Cosine of each pair's own two embeddings, (n,); higher = likelier to correspond; nan where widths differ."""
         if self.image.shape[1] != self.text.shape[1]:
             return self.image.new_full((len(self),), torch.nan)
         return (self.image * self.text).sum(dim=1)
+
+    def _per_row(self) -> dict[str, Any]:
+        return {name: value for name in PER_ROW if (value := getattr(self, name)) is not None}
+
+
+def random_partners(pairs: Pairs, cell: Tensor, *, draws: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of images and rows of captions that make random pairs, both (m,) int64: what a mismatch looks like.
+
+    cell: (n,) int64; a random pair must be scored by models that saw neither of its halves, so both come from one cell.
+    At most `draws` partners per image, no partner twice; pairs that would join a photo or a caption to itself are left
+    out. The same seed gives the same pairs.
+    """
+    images, captions = (rows.to(pairs.image.device) for rows in _within_cells(cell.cpu().numpy(), draws, seed))
+    apart = pairs.image_id[images] != pairs.image_id[captions]
+    apart &= pairs.caption_id[images] != pairs.caption_id[captions]
+    return images[apart], captions[apart]
+
+
+def joined(pairs: Pairs, images: Tensor, captions: Tensor) -> Pairs:
+    """The images of some rows with the captions of others, both (m,) int64: pairs that nobody made."""
+    return Pairs(
+        pairs.image[images],
+        pairs.text[captions],
+        pairs.image_id[images],
+        pairs.caption_id[captions],
+        [""] * len(images),
+        stratum_id=None if pairs.stratum_id is None else pairs.stratum_id[images],
+        beside=pairs if pairs.beside is None else pairs.beside,
+        replaced_caption_id=pairs.caption_id[images],
+    )
+
+
+def _within_cells(cell: npt.NDArray[np.int64], draws: int, seed: int) -> tuple[Tensor, Tensor]:
+    """`draws` partners of each row from its own cell: shifts of one random order, so that no partner comes twice."""
+    draw, images, captions = np.random.default_rng(seed), [], []
+    for number in np.unique(cell):
+        rows = draw.permutation(np.flatnonzero(cell == number))
+        for shift in range(1, min(draws, len(rows) - 1) + 1):
+            images.append(rows)
+            captions.append(np.roll(rows, -shift))
+    if not images:
+        return torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
+    return torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(captions))

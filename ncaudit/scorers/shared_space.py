@@ -7,6 +7,7 @@ import torch
 
 from ncaudit.core.detection import auroc
 from ncaudit.errors import NcauditError
+from ncaudit.options import Align
 from ncaudit.scorers.pairs import Pairs
 
 FEWEST_PAIRS = 20  # below that, chance alone can hide a shared space
@@ -40,20 +41,39 @@ def check(pairs: Pairs) -> SpaceCheck:
     return SpaceCheck(auroc(score, observed), math.sqrt((2 * n + 1) / (12 * n * n)))
 
 
-def require(pairs: Pairs) -> None:
-    """Raises NcauditError when the widths differ, or when observed pairs score no better than random ones."""
+def require_widths(pairs: Pairs, who: str) -> None:
+    """Raises NcauditError when image and caption differ in width, so that `who` cannot compare them."""
     image_dims, text_dims = pairs.image.shape[1], pairs.text.shape[1]
     if image_dims != text_dims:
         raise NcauditError(
-            f"image_embedding has {image_dims} dimensions and text_embedding {text_dims}: they share no space",
-            fix="embed both sides with one image-text model (ncaudit embed)",
+            f"image_embedding has {image_dims} dimensions and text_embedding {text_dims}: they share no space, "
+            f"and {who} compares them in one",
+            fix="use --scorer bicro (with --align auto it learns a common space) or structure, or embed both sides "
+            "with one image-text model",
         )
-    if len(pairs) < FEWEST_PAIRS:
-        return
+
+
+def shares_space(pairs: Pairs, align: Align) -> bool:
+    """Whether to compare the embeddings as they are; else a common space has to be learned.
+
+    `auto` asks `check`: two encoders may have the same width by accident.
+    Raises NcauditError for two widths with `none`.
+    """
+    if align is Align.none:
+        require_widths(pairs, "--align none")
+    if align is Align.cca or pairs.image.shape[1] != pairs.text.shape[1]:
+        return False
+    return align is Align.none or len(pairs) < FEWEST_PAIRS or check(pairs).shared
+
+
+def warning(pairs: Pairs) -> str | None:
+    """What to say when the cosine tells observed pairs from random ones no better than chance; None when it does."""
+    if pairs.image.shape[1] != pairs.text.shape[1] or len(pairs) < FEWEST_PAIRS:
+        return None
     found = check(pairs)
-    if not found.shared:
-        raise NcauditError(
-            f"the pairs are no more similar than random ones (AUROC {found.auroc:.3f} over {len(pairs):,} pairs, "
-            f"chance .5 ± {found.standard_error:.3f}): the two embeddings share no space, or every caption is wrong",
-            fix="embed both sides with one image-text model, and check that the rows of both belong together",
-        )
+    if found.shared:
+        return None
+    return (
+        f"by cosine the pairs are no more similar than random ones (AUROC {found.auroc:.3f} over {len(pairs):,} pairs, "
+        f"chance .5 ± {found.standard_error:.3f}): the embeddings share no space, or nearly every caption is wrong"
+    )

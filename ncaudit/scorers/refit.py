@@ -1,0 +1,227 @@
+"""Two maps into a common space, refitted on the dataset itself, each pair judged by a model that never saw it.
+
+Knows embeddings, identities and folds; nothing of files. A model per fold is fitted on the other folds' pairs, weighted
+by how far each is trusted; that trust comes from models fitted inside those folds alone, so nothing of the held-out
+pair leaks into the number it gets, and random pairs from its fold are scored in exactly the same way.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ncaudit.core.cca import Features, Maps, Ridge, fit_features, fit_maps, project
+from ncaudit.core.crowding import crowding, csls_score
+from ncaudit.core.detection import auroc
+from ncaudit.core.search import KeyBank, nearest, prepare_keys
+from ncaudit.scorers.folds import Folds, assign
+from ncaudit.scorers.pairs import Pairs
+from ncaudit.scorers.posterior import clean_posterior
+
+FEWEST_PAIRS = 500  # below, a fold's model is mostly noise
+LADDER: tuple[Ridge, ...] = ((0.3, 0.3), (1, 1), (3, 2), (10, 3), (30, 10), (100, 30))
+MIDDLE = LADDER[2:4]
+FEWEST_FOLDS = 8
+FEW_PAIRS = 5_000  # up to here a fold more is worth its time: every model sees 15/16 of the pairs
+INNER = 4
+BANK = 8_192  # competitors of the refitted space
+INNER_BANK = 1_024  # competitors while the trust in the training pairs is measured
+LADDER_PAIRS = 2_048  # held-out pairs that the ridges are chosen on, in each of LADDER_GROUPS groups of folds
+LADDER_GROUPS = 3
+LEAST_TRUST = 0.01
+SIDES = ("image", "text")
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The fold models, and the bank they compete in.
+
+    maps: one per fold. trust: (folds, m) how far the bank's pairs are trusted by the model of each fold, 0 for its own.
+    """
+
+    folds: Folds
+    features: tuple[Features, Features]
+    maps: list[Maps]
+    trust: Tensor
+    bank: Pairs
+    csls_k: int
+    ridges: tuple[Ridge, ...]
+    _keys: dict[int, tuple[KeyBank, KeyBank]] = field(default_factory=dict)
+
+    def coordinates(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Both sides in their features, (n, k) and (n, k')."""
+        return self.features[0].of(pairs.image), self.features[1].of(pairs.text)
+
+    def score(self, pairs: Pairs, fold: Tensor) -> Tensor:
+        """CSLS in the space of each pair's own fold, (n,) in [-4, 4]; higher = likelier to correspond."""
+        score = pairs.image.new_zeros(len(pairs))
+        image, text = self.coordinates(pairs)
+        for number in torch.unique(fold).tolist():
+            rows = (fold == number).nonzero()[:, 0]
+            x, y = project(image[rows], self.maps[number].image), project(text[rows], self.maps[number].text)
+            groups = [ids[rows] for ids in pairs.groups]
+            score[rows] = _csls(x, y, groups, self._bank_keys(number), self._bank_groups(), self.csls_k)
+        return score
+
+    def text_space(self, text: Tensor, fold: Tensor) -> Tensor:
+        """Captions in the space of their pair's fold, (n, r) unit rows."""
+        ridges, dims = self.maps[0].text.shape[1:]
+        rows = text.new_zeros(len(text), ridges * dims)
+        coordinates = self.features[1].of(text)
+        for number in torch.unique(fold).tolist():
+            rows[fold == number] = project(coordinates[fold == number], self.maps[number].text)
+        return rows
+
+    def _bank_groups(self) -> list[Tensor]:
+        return [ids[:BANK] for ids in self.bank.groups]
+
+    def _bank_keys(self, number: int) -> tuple[KeyBank, KeyBank]:
+        if number not in self._keys:
+            image, text = self.coordinates(self.bank.head(BANK))
+            maps = self.maps[number]
+            self._keys[number] = (prepare_keys(project(image, maps.image)), prepare_keys(project(text, maps.text)))
+        return self._keys[number]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As a fit keeps it, beside the bank's own tensors."""
+        kept = {"refit_trust": self.trust.half(), **self.folds.tensors()}
+        for side, features in zip(SIDES, self.features, strict=True):
+            kept |= {
+                f"{side}_mean": features.mean,
+                f"{side}_basis": features.basis,
+                f"{side}_spectrum": features.spectrum,
+            }
+            kept[f"{side}_maps"] = torch.stack([getattr(maps, side) for maps in self.maps]).half()
+        return kept
+
+    def facts(self) -> dict[str, Any]:
+        """The rest of it: plain numbers."""
+        return {
+            "folds": self.folds.count,
+            "ridges": [list(ridge) for ridge in self.ridges],
+            "roots": [features.root for features in self.features],
+            "levels": [features.level for features in self.features],
+            "csls_k": self.csls_k,
+        }
+
+    @classmethod
+    def saved(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], bank: Pairs) -> "Refit":
+        """What `tensors` and `facts` gave."""
+        sides = zip(SIDES, facts["roots"], facts["levels"], strict=True)
+        features = [
+            Features(root, tensors[f"{side}_mean"], tensors[f"{side}_basis"], tensors[f"{side}_spectrum"], level)
+            for side, root, level in sides
+        ]
+        maps = [Maps(a.float(), b.float()) for a, b in zip(tensors["image_maps"], tensors["text_maps"], strict=True)]
+        ridges = tuple((float(rx), float(ry)) for rx, ry in facts["ridges"])
+        folds = Folds.saved(tensors, int(facts["folds"]))
+        trust = tensors["refit_trust"].float()
+        return cls(folds, (features[0], features[1]), maps, trust, bank, int(facts["csls_k"]), ridges)
+
+
+def fit(pairs: Pairs, csls_k: int, seed: int) -> Refit:
+    """Choose the ridges, then fit a model per fold. pairs: at least FEWEST_PAIRS, in random order."""
+    folds = assign(pairs, 2 * FEWEST_FOLDS if len(pairs) <= FEW_PAIRS else FEWEST_FOLDS, seed)
+    fold = folds.of(pairs)
+    features = (fit_features(pairs.image), fit_features(pairs.text))
+    work = _Work(pairs, features[0].of(pairs.image), features[1].of(pairs.text), features, fold, csls_k)
+    ridges = work.best_ridges()
+    models = [work.held_out(number, folds.count, ridges) for number in range(folds.count)]
+    trust = torch.stack([trust for _, trust in models])
+    return Refit(folds, features, [maps for maps, _ in models], trust, pairs, csls_k, ridges)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all models of one fit share."""
+
+    pairs: Pairs
+    image: Tensor
+    text: Tensor
+    features: tuple[Features, Features]
+    fold: Tensor
+    csls_k: int
+
+    def best_ridges(self) -> tuple[Ridge, ...]:
+        """The two neighbours on the ladder whose mean cosine tells observed from random pairs best, out of fold.
+
+        That needs no truth: the AUROC of observed against random pairs is (1 - p) AUROC + p/2 at mismatch share p.
+        """
+        steps = [LADDER[step : step + 2] for step in range(len(LADDER) - 1)]
+        told_apart = torch.zeros(len(steps), dtype=torch.float64)
+        for group in range(LADDER_GROUPS):
+            step = (self.fold - group) % FEWEST_FOLDS  # 0: held out, an eighth of the pairs
+            rows, held_out = (step != 0).nonzero()[:, 0], (step == 0).nonzero()[:LADDER_PAIRS, 0]
+            trust = self._trust(rows, (step[rows] - 1) % INNER, MIDDLE).clamp(min=LEAST_TRUST)
+            told_apart += torch.tensor([self._told_apart(held_out, self._maps(rows, trust, step)) for step in steps])
+        return steps[int(told_apart.argmax())]
+
+    def held_out(self, number: int, count: int, ridges: tuple[Ridge, ...]) -> tuple[Maps, Tensor]:
+        """The model for one fold, and the trust in all pairs that it was fitted with (0 for the fold's own)."""
+        seen = (self.fold != number).nonzero()[:, 0]
+        trust = torch.zeros(len(self.fold), device=self.fold.device)
+        # the other folds, dealt to INNER groups: their models see nothing of this fold either
+        group = ((self.fold[seen] - number) % count - 1) % INNER
+        trust[seen] = self._trust(seen, group, ridges).clamp(min=LEAST_TRUST)
+        return self._maps(seen, trust[seen], ridges), trust
+
+    def _trust(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> Tensor:
+        observed, null = self._cross_fitted(rows, group, ridges)
+        return clean_posterior(observed, null)[0]
+
+    def _told_apart(self, held_out: Tensor, maps: Maps) -> float:
+        observed, null = self._inside(held_out, maps)
+        real = torch.arange(len(observed) + len(null), device=observed.device) < len(observed)
+        return auroc(torch.cat([observed, null]), real)
+
+    def _cross_fitted(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> tuple[Tensor, Tensor]:
+        """Scores of rows by the models of the other groups, (n,), and of random pairs inside each group."""
+        observed, null = torch.zeros(len(rows), device=rows.device), []
+        for number in torch.unique(group).tolist():
+            inside = group == number
+            maps = self._maps(rows[~inside], torch.ones(int((~inside).sum()), device=rows.device), ridges)
+            observed[inside], random = self._inside(rows[inside], maps)
+            null.append(random)
+        return observed, torch.cat(null)
+
+    def _inside(self, rows: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
+        """CSLS of held-out rows among themselves, and of each image with the next row's caption."""
+        x, y = project(self.image[rows], maps.image), project(self.text[rows], maps.text)
+        groups = [ids[rows] for ids in self.pairs.groups]
+        bank = slice(0, INNER_BANK)
+        images, captions = prepare_keys(x[bank]), prepare_keys(y[bank])
+        crowds = _crowds(x, y, groups, (images, captions), [ids[bank] for ids in groups], self.csls_k)
+        other = torch.arange(len(rows), device=rows.device).roll(-1)
+        apart = (groups[0] != groups[0][other]) & (groups[1] != groups[1][other])
+        random = csls_score((x * y[other]).sum(dim=1), crowds[0], crowds[1][other])
+        return csls_score((x * y).sum(dim=1), *crowds), random[apart]
+
+    def _maps(self, rows: Tensor, weight: Tensor, ridges: tuple[Ridge, ...]) -> Maps:
+        return fit_maps(self.image[rows], self.text[rows], weight, self.features, ridges)
+
+
+def _csls(
+    x: Tensor, y: Tensor, groups: list[Tensor], bank: tuple[KeyBank, KeyBank], bank_groups: list[Tensor], k: int
+) -> Tensor:
+    return csls_score((x * y).sum(dim=1), *_crowds(x, y, groups, bank, bank_groups, k))
+
+
+def _crowds(
+    x: Tensor, y: Tensor, groups: list[Tensor], bank: tuple[KeyBank, KeyBank], bank_groups: list[Tensor], k: int
+) -> list[Tensor]:
+    """How crowded each image is among the bank's captions, and each caption among the bank's images."""
+    images, captions = bank
+    found = [
+        nearest(side, keys, k, query_groups=groups, key_groups=bank_groups)
+        for side, keys in ((x, captions), (y, images))
+    ]
+    return [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
+
+
+def unit_coordinates(refit: Refit, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """Both sides' coordinates as unit rows: what neighbours are looked up in, each side among its own kind."""
+    image, text = refit.coordinates(pairs)
+    return normalize(image, dim=1), normalize(text, dim=1)
