@@ -204,6 +204,8 @@ class ScoreOptions(ScorerOptions):
     embeddings: Sequence[str]
     out: str  # a folder, a NAME.parquet, or - for standard output
     data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
+    verdicts: str | None = None  # people's judgements (pair_id, is_match): correct the labels and the noise rate
+    check: bool = True  # measure the audit's own power on these data
     fit: str | None = None
     save_fit: str | None = None
     refit: bool = False

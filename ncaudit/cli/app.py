@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import ncaudit
-from ncaudit.cli import corrupt, demo, embed, evaluate, output, sample, score, train
+from ncaudit.cli import corrupt, demo, embed, evaluate, output, sample, score, scorers, train
 from ncaudit.errors import NcauditError, UsageError
 
 INTERRUPTED = 130
@@ -86,6 +86,7 @@ app.command()(embed.embed)
 app.command()(score.score)
 app.command()(train.train)
 app.command()(sample.sample)
+app.command()(scorers.scorers)
 app.command()(corrupt.corrupt)
 app.command()(demo.demo)
 app.add_typer(evaluate.app, name="eval")

@@ -6,7 +6,7 @@ import typer
 
 from ncaudit.cli import flags, output
 from ncaudit.errors import UsageError
-from ncaudit.options import Loss, Mixture, ScoreOptions, StreamFormat, Variant
+from ncaudit.options import Align, Correlation, Loss, Mixture, ScoreOptions, Siblings, StreamFormat, Variant
 
 
 def score(
@@ -16,11 +16,29 @@ def score(
     out: Annotated[
         str, typer.Option(help="A folder (one table per shard), NAME.parquet (one table), or - for standard output.")
     ],
-    scorer: Annotated[str, typer.Option(help="bicro, clip-score or csls.")] = ScoreOptions.scorer,
+    scorer: Annotated[
+        str, typer.Option(help="How to score a pair; `ncaudit scorers` lists them.")
+    ] = ScoreOptions.scorer,
     variant: Annotated[
-        Variant, typer.Option(help="bicro: the paper's distances, or the released code's similarities.")
+        Variant,
+        typer.Option(
+            help="bicro: many anchors, standardised; the paper's distances; the released code's similarities."
+        ),
     ] = ScoreOptions.variant,
-    k: Annotated[int, typer.Option(help="bicro: nearest anchors per direction, averaged.")] = ScoreOptions.k,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            help="bicro: nearest anchors per direction; by default chosen from the data, for paper's variants 1."
+        ),
+    ] = ScoreOptions.k,
+    align: Annotated[
+        Align,
+        typer.Option(help="bicro: cca learns a common space from the pairs, auto where the embeddings share none."),
+    ] = ScoreOptions.align,
+    siblings: Annotated[
+        Siblings,
+        typer.Option(help="bicro: several captions of one photo vouch for each other; auto where there are any."),
+    ] = ScoreOptions.siblings,
     loss: Annotated[Loss, typer.Option(help="bicro: the per-pair loss that finds the anchors.")] = ScoreOptions.loss,
     mixture: Annotated[
         Mixture, typer.Option(help="bicro: the two components fitted to the losses.")
@@ -32,6 +50,28 @@ def score(
         bool, typer.Option(help="bicro: subtract each modality's mean before anchors are compared.")
     ] = ScoreOptions.center,
     csls_k: Annotated[int, typer.Option(help="csls: neighbours that measure crowding.")] = ScoreOptions.csls_k,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="neg-clip-loss, ncr: the model's temperature, 0.001 to 10; by default the likeliest."),
+    ] = ScoreOptions.temperature,
+    correlation: Annotated[
+        Correlation, typer.Option(help="structure: how two rows of similarities are compared.")
+    ] = ScoreOptions.correlation,
+    stratify: Annotated[
+        str,
+        typer.Option(help="Calibrate per source: auto (shards, else image clusters), none, or a column of the tables."),
+    ] = ScoreOptions.stratify,
+    noisy_precision: Annotated[
+        float | None,
+        typer.Option(help="Share of mismatches among the pairs called noisy, 0 to 1; by default labels below .5 are."),
+    ] = ScoreOptions.noisy_precision,
+    verdicts: Annotated[
+        str | None,
+        typer.Option(help="People's judgements (pair_id, is_match; see `ncaudit sample`): correct labels and rate."),
+    ] = ScoreOptions.verdicts,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Measure the audit's own power on these data, without labels.")
+    ] = ScoreOptions.check,
     max_anchors: Annotated[int, typer.Option(help="bicro: anchors kept in the fit.")] = ScoreOptions.max_anchors,
     fit_pairs: Annotated[
         int, typer.Option(help="Pairs in the seeded sample that everything global is fitted on.")
@@ -55,9 +95,10 @@ def score(
     max_failed: flags.MaxFailed = ScoreOptions.max_failed,
     as_json: flags.Json = False,
 ) -> None:
-    """Give every pair a soft label, 0 to 1.
+    """Give every pair a soft label, 0 to 1: 1 - P(the pair is a random-like mismatch).
 
-    Higher = likelier that image and caption belong together. Rerun the same command to resume.
+    Calibrated against random pairs of the same data. It under-counts mismatches on the same topic and half-right
+    captions. Rerun the same command to resume.
     """
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
@@ -72,6 +113,14 @@ def score(
         anchor_threshold=anchor_threshold,
         center=center,
         csls_k=csls_k,
+        align=align,
+        siblings=siblings,
+        temperature=temperature,
+        correlation=correlation,
+        stratify=stratify,
+        noisy_precision=noisy_precision,
+        verdicts=verdicts,
+        check=check,
         max_anchors=max_anchors,
         fit_pairs=fit_pairs,
         bank_pairs=bank_pairs,

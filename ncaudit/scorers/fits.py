@@ -15,6 +15,7 @@ class PairScores:
 
     score: any real, higher = likelier; ranks the pairs. similarity: cosine. soft_label, clean_probability,
     image_consistency, text_consistency: in [0, 1], higher = better, nan where undefined. is_anchor: bool.
+    verdict: int64 index into `schema.VERDICTS`.
     image_anchor, text_anchor: int64 index into the fit's `pair_ids`, -1 for none.
     """
 
@@ -25,6 +26,7 @@ class PairScores:
     image_consistency: Tensor | None = None
     text_consistency: Tensor | None = None
     is_anchor: Tensor | None = None
+    verdict: Tensor | None = None
     image_anchor: Tensor | None = None
     text_anchor: Tensor | None = None
 

@@ -1,7 +1,7 @@
 """From scores to rows of a score table, and the counts of what was written. Knows arrow; nothing of files' places."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,24 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch import Tensor
 
-from ncaudit.schema import DATASET_PREFIX, OK, SCORE
+from ncaudit.schema import DATASET_PREFIX, OK, SCORE, VERDICTS
 from ncaudit.scorers.fits import PairScores
 from ncaudit.shards.tables import EmbeddingBatch, read_batches
 
 NUMBERS = ("soft_label", "similarity", "score", "clean_probability", "image_consistency", "text_consistency")
-COUNTED = ("status", "soft_label", "similarity")
+COUNTED = ("status", "soft_label", "similarity", "verdict", "reason")
 
 
 @dataclass(frozen=True)
 class ScoredRows:
     """Some rows of an embedding table with the scores of the ok ones (None when there are none).
 
-    anchor_ids: what `PairScores.image_anchor` and `text_anchor` index.
+    anchor_ids: what `PairScores.image_anchor` and `text_anchor` index. more: further columns, values of the ok rows.
     """
 
     batch: EmbeddingBatch
     scores: PairScores | None
     anchor_ids: Sequence[str]
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def score_schema(carried: pa.Schema) -> pa.Schema:
@@ -40,6 +41,7 @@ def scored_batch(rows: ScoredRows, schema: pa.Schema) -> pa.RecordBatch:
     batch = rows.batch
     known: dict[str, Any] = {"pair_id": batch.pair_id, "shard": batch.shard, "row": batch.row, "status": batch.status}
     known |= _scores(rows) if rows.scores is not None else {}
+    known |= {name: _placed(values, batch.ok) for name, values in rows.more.items()}
     carried = {name: batch.carried[name] for name in batch.carried.schema.names}
     arrays = [_array(field, {**carried, **known}.get(field.name), len(batch)) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -57,6 +59,7 @@ def _scores(rows: ScoredRows) -> dict[str, pa.Array]:
     numbers = {name: _spread(getattr(scores, name), ok) for name in NUMBERS}
     anchors = {
         "is_anchor": _spread(scores.is_anchor, ok),
+        "verdict": _words(scores.verdict, ok),
         "image_anchor": _ids(scores.image_anchor, ok, rows.anchor_ids),
         "text_anchor": _ids(scores.text_anchor, ok, rows.anchor_ids),
     }
@@ -75,6 +78,15 @@ def _spread(values: Tensor | None, ok: Any) -> pa.Array | None:
     return pa.array(spread, mask=null)
 
 
+def _placed(values: Any, ok: Any) -> pa.Array:
+    """Values of the ok rows at their places among all rows; failed rows become null."""
+    return pa.array(values).take(pa.array(np.cumsum(ok) - 1, mask=~ok))
+
+
+def _words(verdict: Tensor | None, ok: Any) -> pa.Array | None:
+    return _ids(verdict, ok, VERDICTS)
+
+
 def _ids(index: Tensor | None, ok: Any, ids: Sequence[str]) -> pa.Array | None:
     if index is None:
         return None
@@ -90,12 +102,17 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     sums: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     below_half: int = 0
 
     def counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Count a batch with the columns `COUNTED`, and give it back."""
         for entry in pc.value_counts(batch["status"]).to_pylist():
             self.statuses[entry["values"]] += entry["counts"]
+        for name, counts in (("verdict", self.verdicts), ("reason", self.reasons)):
+            for entry in pc.value_counts(batch[name].drop_null()).to_pylist():
+                counts[entry["values"]] += entry["counts"]
         for name in ("soft_label", "similarity"):
             self.sums[name] += pc.sum(pc.cast(batch[name], pa.float64())).as_py() or 0.0  # type: ignore[assignment]
             self.counts[name] += len(batch) - batch[name].null_count
@@ -105,6 +122,8 @@ class Tally:
     def add(self, other: "Tally") -> None:
         """Take over another tally's counts."""
         self.statuses.update(other.statuses)
+        self.verdicts.update(other.verdicts)
+        self.reasons.update(other.reasons)
         self.sums.update(other.sums)
         self.counts.update(other.counts)
         self.below_half += other.below_half

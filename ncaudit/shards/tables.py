@@ -6,6 +6,7 @@ Knows arrow tables and unit rows; nothing of encoders or scorers.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,8 @@ class EmbeddingBatch:
     text: Matrix  # (n_ok, text_dims), unit rows
     image_id: npt.NDArray[np.int64]  # (n_ok,): same photo, same number, in every table
     caption_id: npt.NDArray[np.int64]  # (n_ok,): same caption, same number
+    host_id: npt.NDArray[np.int64] | None  # (n_ok,): same host of the url column, same number; None without one
+    stratum: list[str]  # (n_ok,): the shard, or the value of the column that labels are calibrated by
 
     def __len__(self) -> int:
         return len(self.pair_id)
@@ -70,6 +73,7 @@ class EmbeddingTable:
     carried: pa.Schema
     carried_from: tuple[str, ...]  # the names that `carried` has in the file
     names_contents: bool  # there are columns that tell photos and captions apart without embeddings
+    stratify: str | None = None  # the column whose values labels are calibrated by; None: the shard
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[EmbeddingBatch]:
         """All rows, in order, none dropped: an ok row without a usable embedding becomes `embedding_invalid`.
@@ -77,7 +81,8 @@ class EmbeddingTable:
         Memory is bounded by the batch. Raises BadTable for a list of another width, naming the first and how many.
         """
         first = 0
-        wanted = {*ALWAYS_THERE, IMAGE, TEXT, "image_hash", "caption", *self.carried_from}
+        wanted = {*ALWAYS_THERE, IMAGE, TEXT, "image_hash", "caption", "url", *self.carried_from}
+        wanted |= {self.stratify} if self.stratify else set()
         for batch in read_batches(self.shard.path, wanted, rows):
             yield self._checked(batch, first)
             first += len(batch)
@@ -162,6 +167,7 @@ class EmbeddingTable:
         if not usable.all():
             image, text = image[usable], text[usable]
             ok[ok] = usable
+        image_id = _content_ids(batch, "image_hash", ok, image)
         return EmbeddingBatch(
             pair_id=self._pair_ids(batch, first),
             shard=[name or self.shard.name for name in _strings(batch, "shard") or [None] * len(batch)],
@@ -171,9 +177,16 @@ class EmbeddingTable:
             carried=pa.RecordBatch.from_arrays([batch[name] for name in self.carried_from], schema=self.carried),
             image=image,
             text=text,
-            image_id=_content_ids(batch, "image_hash", ok, image),
+            image_id=image_id,
             caption_id=_content_ids(batch, "caption", ok, text),
+            host_id=_host_ids(batch, ok, image_id),
+            stratum=self._strata(batch, ok),
         )
+
+    def _strata(self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_]) -> list[str]:
+        name = self.stratify or "shard"
+        words = _strings(batch.filter(pa.array(ok)), name)
+        return [word or self.shard.name for word in words or [None] * int(ok.sum())]
 
     def _told_statuses(self, batch: pa.RecordBatch) -> list[str]:
         told = _strings(batch, "status")
@@ -228,10 +241,11 @@ class EmbeddingTable:
         )
 
 
-def open_embeddings(shard: Shard, columns: Sequence[str] | None = None) -> EmbeddingTable:
+def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify: str | None = None) -> EmbeddingTable:
     """An embedding table, ours or another tool's.
 
     columns: the user's light columns to carry along; None takes all that are not images, embeddings or nested data.
+    stratify: the column that `EmbeddingBatch.stratum` gives; None: the shard.
     Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
     """
     parquet = open_parquet(shard)
@@ -240,6 +254,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None) -> Embed
         _require_embedding(shard.path, schema, name)
     for name in ("pair_id", "shard", "status"):
         _require_word(shard.path, schema, name)
+    if stratify is not None:
+        require_column(shard.path, schema, stratify)
     carried_from = _carried_names(shard.path, schema, columns)
     fields = [schema.field(name).with_name(_name_beside_scores(name)) for name in carried_from]
     return EmbeddingTable(
@@ -251,6 +267,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None) -> Embed
         carried=pa.schema(fields),
         carried_from=carried_from,
         names_contents=set(CONTENTS) <= set(schema.names),
+        stratify=stratify,
     )
 
 
@@ -476,6 +493,25 @@ def _nulls(metadata: Any, name: str) -> int | None:
     columns = (metadata.column(index) for index in range(metadata.num_columns))
     told = next((c.statistics for c in columns if c.path_in_schema.split(".")[0] == name), None)
     return int(told.null_count) if told is not None and told.has_null_count else None
+
+
+def _host_ids(
+    batch: pa.RecordBatch, ok: npt.NDArray[np.bool_], image_id: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64] | None:
+    """The host of each ok row's url, hashed; without one the photo speaks for itself."""
+    urls = _strings(batch.filter(pa.array(ok)), "url") if "url" in batch.schema.names else None
+    if urls is None:
+        return None
+    hosts = [_host(url) for url in urls]
+    told = hash_values(pa.array(hosts, pa.string()))
+    return np.where(np.array([bool(host) for host in hosts], dtype=bool), told, image_id)
+
+
+def _host(url: str | None) -> str:
+    try:
+        return urlsplit(url or "").netloc
+    except ValueError:  # web data: an unclosed bracket is enough
+        return ""
 
 
 def _check_dims(tables: Sequence[EmbeddingTable]) -> None:

@@ -277,4 +277,3 @@ def _one_sided(match: Tensor) -> str | None:
         kind = "match" if match.all() else "are mismatched"
         return f"all {len(match):,} judged pairs {kind}: ranking them needs both kinds"
     return None
-

@@ -6,7 +6,7 @@ Knows options, shards and scorers; nothing of Typer or of how a score is compute
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -18,17 +18,27 @@ from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import ScoreOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.scorers import shared_space
-from ncaudit.scorers.fits import Applier
+from ncaudit.schema import VERDICTS
+from ncaudit.scorers.fits import Applier, PairScores
+from ncaudit.scorers.pairs import Pairs
+from ncaudit.scorers.same_photo import SamePhotos
 from ncaudit.shards import fit_sample
+from ncaudit.shards.fit_sample import Sample
 from ncaudit.shards.fits import SavedFit, has_fit, load_fit, save_fit
 from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.repeats import Repeats, count_repeats
 from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.verdicts import read_verdicts
 from ncaudit.shards.write_back import DatasetShards, match_dataset
 from ncaudit.shards.writer import atomic_table
+from ncaudit.verbs import calibrated, power
+from ncaudit.verbs.judged_scores import JudgedScores
+from ncaudit.verbs.power import KINDS, sentence
+from ncaudit.verbs.reasons import Family
+from ncaudit.verbs.reasons import columns as reason_columns
 
 FIT_FOLDER = "fit"
 STREAM = "-"
@@ -43,6 +53,12 @@ class ScoreResult:
     fit_id: str
     fit_facts: Mapping[str, Any]
     label_means: str
+    noise_rate: float | None  # share of random-like mismatches among the fit's pairs, with its 90 % interval
+    noise_rate_low: float | None
+    noise_rate_high: float | None
+    verdicts: Mapping[str, int]  # rows called clean, unsure, noisy
+    reasons: Mapping[str, int]
+    power: Sequence[Mapping[str, Any]]  # per scorer, see `verbs.power.Power`; the first is this scorer's
     mean_soft_label: float | None  # over ok rows; None where the scorer gives no label
     mean_similarity: float | None
     share_below_half: float | None  # of labels under .5
@@ -53,11 +69,48 @@ class ScoreResult:
     def lines(self) -> list[str]:
         """The summary for people."""
         head = f"{self.scorer} (fit {self.fit_id}): {self.label_means}"
-        if self.mean_soft_label is None or self.share_below_half is None:
+        if self.noise_rate is None or self.mean_soft_label is None:
             return [head, f"mean similarity {self.mean_similarity or 0:.3f}", *_noted(self.notes)]
-        anchors = f"{self.fit_facts['anchors']:,} anchors by {self.fit_facts['anchor_rule']}"
-        labels = f"mean soft label {self.mean_soft_label:.3f}, {self.share_below_half:.1%} of labels below .5"
-        return [head, f"{anchors}; {labels}", *_noted(self.notes)]
+        rate = (
+            f"noise rate {self.noise_rate:.1%} (90 % interval {self.noise_rate_low:.1%} to {self.noise_rate_high:.1%})"
+        )
+        cuts = self.fit_facts["cuts"]
+        called = [f"{self.verdicts.get(word, 0):,} {word}" for word in VERDICTS]
+        verdicts = f"{', '.join(called)} (noisy below {cuts['noisy_below']:.2f}, clean from {cuts['clean_from']:.2f})"
+        return [head, rate, f"mean soft label {self.mean_soft_label:.3f}: {verdicts}", *self._details()]
+
+    def _details(self) -> list[str]:
+        facts = self.fit_facts
+        lines = [f"space: {facts['space']}; {facts['regime']}"] if "space" in facts else []
+        if facts.get("strata"):
+            lines.append(f"calibrated by {facts['stratified_by']}; noise rate of each:")
+            lines += [f"  {s['name']}: {s['noise_rate']:.1%} of {s['rows']:,}" for s in facts["strata"]]
+        reasons = [f"{count:,} {reason}" for reason, count in sorted(self.reasons.items())]
+        lines += [f"reasons: {', '.join(reasons)}"] if reasons else []
+        return [*lines, *power_lines(self.power), *_noted(self.notes)]
+
+
+def power_lines(power: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The power table and what follows from it."""
+    if not power:
+        return []
+    head = "power on these data      AUROC, random*   topic   near   caught: random  topic   near"
+    rows = [
+        f"  {one['scorer']:22} {_told(one['estimated_auroc_random'])} ± {_told(one['standard_error'])}"
+        f"  {_told(one['auroc'].get('topic'))}  {_told(one['auroc'].get('near'))}"
+        f"          {'   '.join(_told(one['caught'].get(kind)) for kind in KINDS)}"
+        for one in power
+    ]
+    return [
+        head,
+        *rows,
+        "  * estimated without labels; the rest on mismatches made for the purpose",
+        *sentence(power),
+    ]
+
+
+def _told(value: float | None) -> str:
+    return "    -" if value is None else f"{value:.3f}"
 
 
 def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
@@ -69,10 +122,10 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     scorers.get(options.scorer)  # an unknown name is told before anything is read
     tables = _open_tables(options)
     dataset = match_dataset(options.data, tables, options.out) if options.data else None
-    saved = _the_fit(options, tables, progress)
+    saved = _judged(options, tables, _the_fit(options, tables, progress), progress)
     if options.save_fit:
         save_fit(saved, options.save_fit)
-    run = _Run(options, saved, _applier(options, saved), progress)
+    run = _Run(options, saved, _applier(options, saved), _Counts.of(options, saved, tables), progress)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
     return _result(run, accounts, monotonic() - begun)
@@ -85,6 +138,7 @@ class _Run:
     options: ScoreOptions
     saved: SavedFit
     apply: Applier
+    counts: "_Counts"
     progress: Progress
     tally: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
@@ -94,7 +148,9 @@ class _Run:
         device = pick_device(self.options.device)
         for batch in table.batches():
             pairs = fit_sample.as_pairs(batch).to(device)
-            scored = ScoredRows(batch, self.apply(pairs) if len(pairs) else None, self.saved.fit.pair_ids)
+            scores = self.apply(pairs) if len(pairs) else None
+            more = {} if scores is None else self.counts.columns(pairs, scores)
+            scored = ScoredRows(batch, scores, self.saved.fit.pair_ids, more)
             self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
             yield scored
 
@@ -113,16 +169,37 @@ class _Run:
         )
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """How often photos and captions occur in all tables of this run."""
+
+    repeats: Repeats
+    photos: SamePhotos
+    family: Family
+
+    @classmethod
+    def of(cls, options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable]) -> "_Counts":
+        photos = calibrated.same_photos(saved.fit, pick_device(options.device))
+        repeats = count_repeats(tables)
+        return cls(repeats, photos, Family.of(photos, repeats))
+
+    def columns(self, pairs: Pairs, scores: PairScores) -> dict[str, Any]:
+        """caption_count, image_count and reason of ok pairs."""
+        merged = self.photos.of(pairs).image_id
+        raw, merged_id, captions = (ids.cpu().numpy() for ids in (pairs.image_id, merged, pairs.caption_id))
+        verdict = None if scores.verdict is None else scores.verdict.cpu().numpy()
+        return reason_columns(raw, merged_id, captions, verdict, self.family, self.repeats)
+
+
 def label_means(saved: SavedFit) -> str:
     """What the soft label of this fit is, in words that go into every table."""
-    if saved.fit.scorer != "bicro":
-        return f"no soft label: {saved.fit.scorer} ranks pairs and is no probability"
-    return f"soft_label is BiCro's own y ({saved.fit.options['variant']} variant), in [0, 1], not calibrated"
+    return str(saved.fit.facts["label_means"])
 
 
 def _open_tables(options: ScoreOptions) -> list[EmbeddingTable]:
     shards = [shard for shard in find_shards(options.embeddings) if not _is_own_output(shard, options.out)]
-    tables = [open_embeddings(shard, options.columns) for shard in shards]
+    column = None if options.stratify in ("auto", "none") else options.stratify
+    tables = [open_embeddings(shard, options.columns, column) for shard in shards]
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
@@ -137,7 +214,7 @@ def _is_own_output(shard: Shard, out: str) -> bool:
 def _the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
     """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
     if options.fit:
-        return _asked_for(options, tables)
+        return _rerated(options, tables, _asked_for(options, tables), progress)
     folder = os.path.join(options.out, FIT_FOLDER)
     if not _writes_folder(options):
         return _new_fit(options, tables, progress)
@@ -187,19 +264,55 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
 
 
 def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
-    progress.stage("fit: draw sample", sum(table.rows for table in tables))
-    pairs = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
-    if not len(pairs):
-        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
-    pairs = pairs.to(pick_device(options.device))
-    shared_space.require(pairs)
+    sample = _sample(options, tables, progress)
     progress.stage("fit", None)
-    fit = scorers.get(options.scorer).fit(pairs, options)
+    fit = calibrated.learn(sample.pairs, options, sample.names)
+    if options.check and "noise_rate" in fit.facts:
+        progress.stage("power check", None)
+        fit = replace(fit, facts={**fit.facts, "power": power.check(fit, sample.pairs, options)})
     return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard.path) for table in tables})
 
 
+def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Sample:
+    progress.stage("fit: draw sample", sum(table.rows for table in tables))
+    sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
+    if not len(sample.pairs):
+        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
+    return replace(sample, pairs=sample.pairs.to(pick_device(options.device)))
+
+
+def _rerated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
+    """An old fit keeps its scores; the share of mismatches is that of the rows at hand."""
+    known = {table.shard.name: fingerprint(table.shard.path) for table in tables}
+    if all(saved.shards.get(name) == found for name, found in known.items()):
+        return saved
+    sample = _sample(options, tables, progress)
+    progress.stage("noise rate of these rows", None)
+    return replace(saved, fit=calibrated.rerated(saved.fit, sample.pairs, options))
+
+
+def _judged(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
+    """The fit after people's verdicts, if there are any."""
+    if not options.verdicts:
+        return saved
+    verdicts = read_verdicts(options.verdicts)
+    if "noise_rate" not in saved.fit.facts:
+        raise NcauditError("there is no calibration that verdicts could correct", fix="give at least 50 pairs")
+    progress.stage("scores of the judged pairs", sum(table.rows for table in tables))
+    scores = JudgedScores(verdicts)
+    apply, device = _applier(options, saved), pick_device(options.device)
+    for table in tables:
+        for batch in table.batches():
+            pairs = fit_sample.as_pairs(batch).to(device)
+            if len(pairs):
+                scores.add(pairs.pair_id, apply(pairs).score.double().cpu().numpy())
+            progress.advance(len(batch))
+    found = scores.found()
+    return replace(saved, fit=calibrated.judged(saved.fit, found.score, found.mismatched, found.weight, found.rate))
+
+
 def _applier(options: ScoreOptions, saved: SavedFit) -> Applier:
-    return scorers.get(saved.fit.scorer).applier(saved.fit, pick_device(options.device))
+    return calibrated.applier(saved.fit, pick_device(options.device))
 
 
 def _model(tables: Sequence[EmbeddingTable]) -> dict[str, Any] | None:
@@ -283,6 +396,12 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         fit_id=run.saved.fit_id,
         fit_facts=fit.facts,
         label_means=label_means(run.saved),
+        noise_rate=fit.facts.get("noise_rate", {}).get("rate"),
+        noise_rate_low=fit.facts.get("noise_rate", {}).get("low"),
+        noise_rate_high=fit.facts.get("noise_rate", {}).get("high"),
+        verdicts=dict(tally.verdicts),
+        reasons=dict(tally.reasons),
+        power=fit.facts.get("power", ()),
         mean_soft_label=tally.mean("soft_label"),
         mean_similarity=tally.mean("similarity"),
         share_below_half=tally.share_below_half(),
@@ -293,9 +412,16 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
 
 
 def _fallbacks(run: _Run) -> Iterator[str]:
-    rule = str(run.saved.fit.facts.get("anchor_rule", ""))
-    if "too few" in rule:
+    facts = run.saved.fit.facts
+    if "too few" in (rule := str(facts.get("anchor_rule", ""))):
         yield f"anchors are the {rule}"
+    if "warning" in facts:
+        yield str(facts["warning"])
+    if facts.get("null_departure", {}).get("significant"):
+        yield (
+            f"random pairs of these rows score otherwise than those of the fit (KS distance "
+            f"{facts['null_departure']['distance']:.2f}): its labels do not fit them, fit anew"
+        )
 
 
 def _noted(notes: Sequence[str]) -> list[str]:

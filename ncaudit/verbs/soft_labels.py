@@ -12,16 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers import shared_space
+from ncaudit.schema import VERDICTS
 from ncaudit.scorers.fits import PairScores
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.shards.hashing import fit_sample_keys, hash_rows
+from ncaudit.verbs import calibrated
 
-ROWS = 8_192
+ROWS = 4_096
 Array = npt.NDArray[Any]
 
 
@@ -31,6 +31,7 @@ class SoftLabels:
 
     soft_label, clean_probability, image_consistency, text_consistency: float32 in [0, 1], higher = better.
     similarity: cosine. score: any real, higher = likelier. is_anchor: bool.
+    verdict: clean, unsure or noisy, as `facts["cuts"]` says.
     image_anchor, text_anchor: row of the nearest anchor in the arrays given, -1 for none.
     facts: what the numbers rest on (how many anchors, chosen how).
     """
@@ -42,6 +43,7 @@ class SoftLabels:
     image_consistency: Array | None
     text_consistency: Array | None
     is_anchor: Array | None
+    verdict: Array | None
     image_anchor: Array | None
     text_anchor: Array | None
     facts: Mapping[str, Any]
@@ -68,14 +70,13 @@ def soft_labels(
     Raises NcauditError for other shapes, for rows that are zero or not finite, and as `ncaudit score` does.
     """
     chosen = ScorerOptions(**options)
-    scorer, device = scorers.get(chosen.scorer), pick_device(chosen.device)
+    device = pick_device(chosen.device)
     pairs = _pairs(_unit(image, "image"), _unit(text, "text"), image_id, caption_id).to(device)
     order = np.argsort(fit_sample_keys("", np.arange(len(pairs)), chosen.seed), kind="stable")
     sample = pairs.take(torch.from_numpy(order[: chosen.fit_pairs]).to(device))
-    shared_space.require(sample)
-    fit = scorer.fit(sample, chosen)
-    apply = scorer.applier(fit, device)
-    parts = [apply(_slice(pairs, start)) for start in range(0, len(pairs), ROWS)]
+    fit = calibrated.learn(sample, chosen)
+    apply = calibrated.applier(fit, device)
+    parts = [apply(pairs.rows(slice(start, start + ROWS))) for start in range(0, len(pairs), ROWS)]
     rows_of = np.array([int(name) for name in fit.pair_ids], dtype=np.int64)
     columns: dict[str, Any] = _joined(parts, rows_of)
     return SoftLabels(**columns, facts=fit.facts)
@@ -113,12 +114,6 @@ def _ids(given: Any, rows: torch.Tensor, name: str) -> torch.Tensor:
     return torch.from_numpy(codes.astype(np.int64))
 
 
-def _slice(pairs: Pairs, start: int) -> Pairs:
-    rows = slice(start, start + ROWS)
-    ids = pairs.pair_id[rows]
-    return Pairs(pairs.image[rows], pairs.text[rows], pairs.image_id[rows], pairs.caption_id[rows], ids)
-
-
 def _joined(parts: list[PairScores], rows_of: npt.NDArray[np.int64]) -> dict[str, Array | None]:
     names = PairScores.__dataclass_fields__
     columns = {name: _column([getattr(part, name) for part in parts]) for name in names}
@@ -126,6 +121,8 @@ def _joined(parts: list[PairScores], rows_of: npt.NDArray[np.int64]) -> dict[str
         index = columns[name]
         if index is not None:
             columns[name] = np.where(index < 0, -1, rows_of[index])
+    if columns["verdict"] is not None:
+        columns["verdict"] = np.array(VERDICTS)[columns["verdict"]]
     return columns
 
 
