@@ -53,12 +53,14 @@ BANK = ("image", "text", "image_id", "caption_id")
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     """Fold models, anchors, weights and what siblings say, from a sample in random order.
 
-    Raises NcauditError below FEWEST_PAIRS pairs, or where a space must be learned from too few.
+    Raises NcauditError below FEWEST_PAIRS pairs, where a space must be learned from too few, and where all pairs share
+    one photo or caption.
     """
     model = _Model.learned(pairs, options)
     bank = model.bank.head(JUDGED)
     fold = model.fold(bank)
     strangers = joined(bank, *random_partners(bank, fold, draws=1, seed=options.seed))
+    _require_strangers(strangers)
     observed, random = model.parts(bank), model.parts(strangers)
     topical = model.parts(joined(bank, *_topical(bank, fold, options.seed)))
     model = model.with_scale(random.columns)
@@ -129,7 +131,7 @@ class _Model:
         """All but what needs scores: the space, the fold models, the anchors."""
         aligned, bank = shares_space(pairs, options.align), _distinct(pairs).head(options.max_anchors)
         _require_enough(bank, aligned)
-        model = refit.fit(bank, options.csls_k, options.seed) if len(bank) >= refit.FEWEST_PAIRS else None
+        model = refit.fit(bank, options.csls_k, options.seed) if refit.can_learn(bank) else None
         counts = ANCHORS_BY_DEFAULT if options.k is None else (options.k,)
         return cls.ready(bank, model, aligned, counts, options.csls_k, options.anchor_threshold)
 
@@ -376,16 +378,25 @@ class _Model:
 
 
 def _require_enough(bank: Pairs, aligned: bool) -> None:
-    if not aligned and len(bank) < refit.FEWEST_PAIRS:
+    if not aligned and not refit.can_learn(bank):
+        photos = len(torch.unique(bank.image_id))
         raise NcauditError(
-            f"the two embeddings share no space, and {len(bank)} different pairs are too few to learn one from "
-            f"(at least {refit.FEWEST_PAIRS})",
+            f"the two embeddings share no space, and {len(bank)} different pairs of {photos} photos are too few to "
+            f"learn one from (at least {refit.FEWEST_PAIRS} of {refit.FEWEST_PHOTOS})",
             fix="give more pairs, embed both sides with one image-text model, or use --scorer structure",
         )
     if len(bank) < FEWEST_PAIRS:
         raise NcauditError(
             f"bicro judges pairs by other pairs and needs at least {FEWEST_PAIRS} different ones, not {len(bank)}",
             fix="use --scorer clip-score for so few pairs, or --fit with a fit made on more",
+        )
+
+
+def _require_strangers(random: Pairs) -> None:
+    if not len(random):
+        raise NcauditError(
+            "all pairs have one photo or one caption in common, so none can be held against another",
+            fix="check the image and caption columns, or use --scorer clip-score",
         )
 
 

@@ -103,7 +103,7 @@ def _first_of_each(ids: Ids, fold: Ids) -> tuple[Ids, Ids]:
 
 
 def _looked_up(known: Tensor, fold: Tensor, ids: Tensor, otherwise: Tensor) -> Tensor:
-    place = torch.searchsorted(known, ids).clamp(max=len(known) - 1)
+    place = torch.searchsorted(known, ids.contiguous()).clamp(max=len(known) - 1)
     return torch.where(known[place] == ids, fold[place], otherwise)
 
 

@@ -14,10 +14,12 @@ QUANTILE = 0.2  # of the random pairs' scores: at the median, clean pairs alread
 def clean_posterior(observed: Tensor, null: Tensor) -> tuple[Tensor, float]:
     """P(no random-like mismatch) of each observed pair, and the share of mismatches.
 
-    observed: (n,), null: (m,) scores on one scale, higher = likelier to correspond, m >= 1.
+    observed: (n,), null: (m,) scores on one scale, higher = likelier to correspond. Without a null all count as clean.
     Returns (n,) float32 in [0, 1] and a rate in [0, 1]. The rate is the share of observed pairs below the null's 20 %
     quantile, divided by .2; P(mismatch | s) = rate * f_null(s) / f_observed(s), the ratio by isotonic regression.
     """
+    if not len(null):
+        return torch.ones_like(observed, dtype=torch.float32), 0.0
     rate = min(1.0, float((observed < null.quantile(QUANTILE)).double().mean()) / QUANTILE)
     ratio = density_ratio(null, observed, observed, increasing=False)
     return (1 - (rate * ratio).clamp(max=1)).float(), rate

@@ -22,6 +22,7 @@ from ncaudit.scorers.pairs import Pairs
 from ncaudit.scorers.posterior import clean_posterior
 
 FEWEST_PAIRS = 500  # below, a fold's model is mostly noise
+FEWEST_PHOTOS = 32  # two per fold: with one alone, no random pair can be made inside its fold
 LADDER: tuple[Ridge, ...] = ((0.3, 0.3), (1, 1), (3, 2), (10, 3), (30, 10), (100, 30))
 MIDDLE = LADDER[2:4]
 FEWEST_FOLDS = 8
@@ -122,8 +123,13 @@ class Refit:
         return cls(folds, (features[0], features[1]), maps, trust, bank, int(facts["csls_k"]), ridges)
 
 
+def can_learn(pairs: Pairs) -> bool:
+    """Whether there are pairs and photos enough for a model per fold."""
+    return len(pairs) >= FEWEST_PAIRS and len(torch.unique(pairs.image_id)) >= FEWEST_PHOTOS
+
+
 def fit(pairs: Pairs, csls_k: int, seed: int) -> Refit:
-    """Choose the ridges, then fit a model per fold. pairs: at least FEWEST_PAIRS, in random order."""
+    """Choose the ridges, then fit a model per fold. pairs: as `can_learn` asks, in random order."""
     folds = assign(pairs, 2 * FEWEST_FOLDS if len(pairs) <= FEW_PAIRS else FEWEST_FOLDS, seed)
     fold = folds.of(pairs)
     features = (fit_features(pairs.image), fit_features(pairs.text))

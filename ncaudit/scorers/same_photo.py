@@ -18,6 +18,7 @@ from ncaudit.scorers.pairs import Pairs
 # Of the median distance between two photos. Measured: re-encoded copies lie below .002; the nearest other photo of
 # real photos above .027 in 99 % of cases, of rendered scenes (which do repeat) above .004
 NEAR = 0.01
+ROUNDING = 1e-6  # a float32 cosine of a photo with itself may be that far below 1
 COMPARED = 20_000  # photos of the sample compared with each other: 2 s of two cores at 512 dimensions
 NEIGHBOURS = 8
 NAMES = ("same_image", "same_from", "same_to", "same_id")
@@ -47,7 +48,7 @@ class SamePhotos:
     def _identities(self, pairs: Pairs) -> Tensor:
         found = nearest(pairs.image, self.image, 1)
         alike = torch.where(found.similarity[:, 0] >= self.limit, self.id[found.index[:, 0]], pairs.image_id)
-        place = torch.searchsorted(self.known, pairs.image_id).clamp(max=len(self.known) - 1)
+        place = torch.searchsorted(self.known, pairs.image_id.contiguous()).clamp(max=len(self.known) - 1)
         return torch.where(self.known[place] == pairs.image_id, self.becomes[place], alike)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -66,7 +67,7 @@ def find(pairs: Pairs) -> SamePhotos:
     """Families of near-equal photos among the first COMPARED pairs; every family takes its smallest id."""
     ids, first = _distinct(pairs.image_id[:COMPARED])
     image = pairs.image[first]
-    limit = 1 - NEAR * _median_distance(image)
+    limit = 1 - max(NEAR * _median_distance(image), ROUNDING)
     found = nearest(image, image, min(NEIGHBOURS + 1, len(image)))
     near = ((found.similarity >= limit) & (found.index >= 0)).nonzero()
     family = _families(near[:, 0], found.index[near[:, 0], near[:, 1]], len(image)).to(image.device)

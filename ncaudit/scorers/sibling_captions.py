@@ -61,7 +61,7 @@ def siblings_of(pairs: Pairs, witnesses: Witnesses) -> Tensor:
     """At most MOST witnesses of each pair's photo with another caption, (n, MOST) int64; -1 where there are fewer."""
     if not len(witnesses):
         return torch.full((len(pairs), MOST), -1, device=pairs.image_id.device)
-    start = torch.searchsorted(witnesses.image_id, pairs.image_id)
+    start = torch.searchsorted(witnesses.image_id, pairs.image_id.contiguous())
     place = start[:, None] + torch.arange(MOST + 2, device=start.device)
     inside = place < len(witnesses)
     place = place.clamp(max=len(witnesses) - 1)
