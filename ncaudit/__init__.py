@@ -15,6 +15,7 @@ from typing import Any
 
 from ncaudit.errors import NcauditError
 from ncaudit.options import (
+    BenchOptions,
     CorruptOptions,
     DemoOptions,
     EmbedOptions,
@@ -36,11 +37,13 @@ _VERBS = {
     "eval_scores": "ncaudit.verbs.evaluate",
     "sample": "ncaudit.verbs.sample",
     "corrupt": "ncaudit.verbs.corrupt",
+    "bench": "ncaudit.verbs.bench",
     "demo": "ncaudit.verbs.demo",
     "soft_labels": "ncaudit.verbs.soft_labels",
 }
 
 __all__ = [
+    "BenchOptions",
     "CorruptOptions",
     "DemoOptions",
     "EmbedOptions",

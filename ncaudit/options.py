@@ -296,6 +296,37 @@ class SampleOptions:
         _require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}, or -")
 
 
+MISMATCH_KINDS = ("random", "topic", "near")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(ScorerOptions):
+    """`ncaudit bench`: how well scorers find mismatches made for the purpose. `scorer` and `stratify` are not used."""
+
+    embeddings: Sequence[str]
+    scorers: Sequence[str] = ("bicro", "csls", "clip-score")
+    kinds: Sequence[str] = MISMATCH_KINDS
+    rates: Sequence[float] = (0.2, 0.4)  # shares of the pairs whose caption is swapped
+    seeds: int = 3  # runs of every setting: `seed` and those after it
+    pairs: int = 4_096  # size of the seeded sample that everything is measured on
+    out: str | None = None  # every run as a row of NAME.csv, NAME.parquet or NAME.jsonl
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("scorers", "kinds", "rates"):
+            given = tuple(dict.fromkeys(getattr(self, name)))
+            _require(bool(given), f"--{name} is empty", "give at least one, or leave it out")
+            object.__setattr__(self, name, given)
+        for kind in self.kinds:
+            _require(kind in MISMATCH_KINDS, f"--kinds is {kind}", f"give one of: {', '.join(MISMATCH_KINDS)}")
+        for rate in self.rates:
+            _require(0 < rate < 1, f"--rates is {rate}, but it is a share", "give a number above 0 and below 1")
+        _at_least("--seeds", self.seeds, 1)
+        _at_least("--pairs", self.pairs, 50)
+        known = self.out is None or self.out.endswith(REVIEW_SUFFIXES)
+        _require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class CorruptOptions(DataOptions):
     """`ncaudit corrupt`: known noise, with the truth beside it."""

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import ncaudit
-from ncaudit.cli import corrupt, demo, embed, evaluate, output, sample, score, scorers, train
+from ncaudit.cli import bench, corrupt, demo, embed, evaluate, output, sample, score, scorers, train
 from ncaudit.errors import NcauditError, UsageError
 
 INTERRUPTED = 130
@@ -88,6 +88,7 @@ app.command()(train.train)
 app.command()(sample.sample)
 app.command()(scorers.scorers)
 app.command()(corrupt.corrupt)
+app.command()(bench.bench)
 app.command()(demo.demo)
 app.add_typer(evaluate.app, name="eval")
 
