@@ -1,4 +1,4 @@
-"""BiCro's soft label worked out by hand, and the traps that a port falls into."""
+"""BiCro's soft label (variants paper and released) worked out by hand, and the traps that a port falls into."""
 
 import math
 from typing import Any
@@ -158,7 +158,7 @@ def test_centring_undoes_a_narrow_cone() -> None:
 
 def test_a_mixture_without_anchors_falls_back_to_the_best_tenth_and_says_so() -> None:
     loss = torch.arange(100.0)
-    chosen, rule = bicro.choose_anchors(loss, torch.zeros(100), ScorerOptions())
+    chosen, rule = bicro.choose_anchors(loss, torch.zeros(100), ScorerOptions(variant=Variant.paper))
     assert chosen.tolist() == list(range(10))
     assert "lowest-loss tenth (the mixture gave too few anchors)" in rule
 
@@ -168,9 +168,21 @@ def test_the_released_variant_takes_the_best_tenth_by_itself() -> None:
     assert (chosen.tolist(), rule) == ([0, 1, 2, 3], "lowest-loss tenth")
 
 
-def test_fewer_pairs_than_a_mixture_needs_are_refused() -> None:
+@pytest.mark.parametrize("variant", [Variant.paper, Variant.released])
+def test_fewer_pairs_than_a_mixture_needs_are_refused(variant: Variant) -> None:
     with pytest.raises(NcauditError, match="needs at least 20 pairs, not 2"):
-        bicro.fit(ANCHORS, ScorerOptions())
+        bicro.fit(ANCHORS, ScorerOptions(variant=variant))
+
+
+@pytest.mark.parametrize("variant", [Variant.paper, Variant.released])
+def test_the_papers_and_the_released_formula_compare_in_one_space(variant: Variant) -> None:
+    unequal = Pairs(torch.eye(30), torch.eye(31)[:30], torch.arange(30), torch.arange(30), [""] * 30)
+    with pytest.raises(NcauditError, match=f"31: they share no space, and --variant {variant} compares"):
+        bicro.fit(unequal, ScorerOptions(variant=variant))
+
+
+def test_by_default_one_nearest_anchor_judges_as_in_the_paper() -> None:
+    assert_close(score(ASKED, ANCHORS, k=None).soft_label, score(ASKED, ANCHORS, k=1).soft_label)
 
 
 @pytest.mark.parametrize("kind", list(Loss))

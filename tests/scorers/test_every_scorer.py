@@ -18,7 +18,21 @@ from ncaudit.scorers.pairs import Pairs
 
 CPU = torch.device("cpu")
 N, DIMS = 96, 24
-FEWEST = {"bicro": 20, "csls": 2, "drift": 2, "lemon": 2, "ncr": 20, "neg-clip-loss": 20, "structure": 20}
+OTHER_VARIANTS = {
+    "bicro, paper": {"scorer": "bicro", "variant": "paper"},
+    "bicro, released": {"scorer": "bicro", "variant": "released"},
+}
+CASES = [*scorers.names(), *OTHER_VARIANTS]  # by its own name a scorer runs in its default variant
+FEWEST = {
+    **dict.fromkeys(OTHER_VARIANTS, 20),
+    "bicro": 20,
+    "csls": 2,
+    "drift": 2,
+    "lemon": 2,
+    "ncr": 20,
+    "neg-clip-loss": 20,
+    "structure": 20,
+}
 
 
 def world(n: int = N, *, wrong: int = 0, seed: int = 0) -> Pairs:
@@ -42,9 +56,13 @@ def unit(rows: torch.Tensor) -> torch.Tensor:
 PAIRS = world(wrong=24)
 
 
+def chosen_by(name: str) -> dict[str, str]:
+    return OTHER_VARIANTS.get(name, {"scorer": name})
+
+
 def apply(name: str, pairs: Pairs = PAIRS, fitted_on: Pairs = PAIRS, **options: object) -> PairScores:
-    chosen = ScorerOptions(scorer=name, **options)  # type: ignore[arg-type]
-    scorer = scorers.get(name)
+    chosen = ScorerOptions(**{**chosen_by(name), **options})  # type: ignore[arg-type]
+    scorer = scorers.get(chosen.scorer)
     return scorer.applier(scorer.fit(fitted_on, chosen), CPU)(pairs)
 
 
@@ -82,7 +100,7 @@ def test_every_scorer_says_what_it_is_in_one_line(name: str) -> None:
     assert "\n" not in about
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 @given(order=st.permutations(range(N)))
 @settings(deadline=None, max_examples=10)
 def test_shuffling_pairs_shuffles_scores(name: str, order: list[int]) -> None:
@@ -91,14 +109,14 @@ def test_shuffling_pairs_shuffles_scores(name: str, order: list[int]) -> None:
         assert_close(moved[field], values[order], equal_nan=True, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_a_pair_scores_alone_as_it_does_among_others(name: str) -> None:
     together = fields(apply(name))
     for field, values in fields(apply(name, PAIRS.take(torch.tensor([7])))).items():
         assert_close(values, together[field][7:8], equal_nan=True, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_a_swapped_caption_scores_below_the_true_one(name: str) -> None:
     swapped = PAIRS.take(torch.tensor([50, 60]))
     swapped = Pairs(swapped.image, swapped.text.flip(0), swapped.image_id, swapped.caption_id.flip(0), swapped.pair_id)
@@ -106,25 +124,25 @@ def test_a_swapped_caption_scores_below_the_true_one(name: str) -> None:
     assert (apply(name, swapped).score < true.score).all()
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_mismatches_score_below_matches(name: str) -> None:
     score = apply(name).score.numpy()
     assert np.median(score[:24]) < np.quantile(score[24:], 0.05)
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_a_copy_of_a_pair_scores_as_the_pair(name: str) -> None:
     scores = apply(name, PAIRS.take(torch.tensor([3, 3])))
     for values in fields(scores).values():
         assert_close(values[0], values[1], equal_nan=True)
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_similarity_is_the_plain_cosine(name: str) -> None:
     assert_close(apply(name).similarity, (PAIRS.image * PAIRS.text).sum(dim=1))
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_tiny_inputs_are_scored_or_refused_never_constant(name: str, n: int) -> None:
     few = PAIRS.head(n)
@@ -138,17 +156,17 @@ def test_tiny_inputs_are_scored_or_refused_never_constant(name: str, n: int) -> 
     assert len(set(scores.score.tolist())) == n
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_copies_of_a_wrong_pair_do_not_vouch_for_it(name: str) -> None:
     wrong = 7
     score = apply(name, PAIRS, with_more(PAIRS, [wrong] * 8)).score
     assert rank(score)[wrong] < N / 3
 
 
-@pytest.mark.parametrize("name", [name for name in scorers.names() if name != "bicro"])
+@pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("bicro")])
 @pytest.mark.parametrize("pair", [7, 60])
 def test_a_pair_has_no_part_in_its_own_score(name: str, pair: int) -> None:
-    """bicro is exempt: the mixture and the mean of its fit are of the whole sample."""
+    """bicro is exempt: the mixture of its fit, and what it calls standard, are of the whole sample."""
     itself = PAIRS.take(torch.tensor([pair]))
     without = PAIRS.take(torch.tensor([i for i in range(N) if i != pair]))
     expected = apply(name, itself).score
@@ -156,7 +174,7 @@ def test_a_pair_has_no_part_in_its_own_score(name: str, pair: int) -> None:
     assert_close(apply(name, itself, with_more(PAIRS, [pair] * 3)).score, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("shared", ["photo", "caption"])
 def test_a_pair_of_the_fit_scores_as_a_new_one_that_shares_its_photo_and_caption(name: str, shared: str) -> None:
     known = PAIRS.take(torch.tensor([60]))
@@ -166,23 +184,24 @@ def test_a_pair_of_the_fit_scores_as_a_new_one_that_shares_its_photo_and_caption
     assert_close(apply(name, new).score, apply(name, known).score, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_embeddings_of_any_length_score_alike(name: str) -> None:
-    once = ncaudit.soft_labels(PAIRS.image, PAIRS.text, scorer=name)
-    thrice = ncaudit.soft_labels(3 * PAIRS.image, 3 * PAIRS.text, scorer=name)
+    once = ncaudit.soft_labels(PAIRS.image, PAIRS.text, **chosen_by(name))
+    thrice = ncaudit.soft_labels(3 * PAIRS.image, 3 * PAIRS.text, **chosen_by(name))
     np.testing.assert_allclose(thrice.score, once.score, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_a_sample_that_holds_every_pair_twice_ranks_alike(name: str) -> None:
     twice = with_more(PAIRS, list(range(N)))
     assert rank_correlation(apply(name, PAIRS, twice).score, apply(name).score) > 0.95
 
 
-@pytest.mark.parametrize("name", scorers.names())
+@pytest.mark.parametrize("name", CASES)
 def test_turning_both_spaces_alike_changes_nothing(name: str) -> None:
     turn = torch.linalg.qr(torch.randn(DIMS, DIMS, generator=torch.Generator().manual_seed(1))).Q
     turned = Pairs(PAIRS.image @ turn, PAIRS.text @ turn, PAIRS.image_id, PAIRS.caption_id, PAIRS.pair_id)
-    moved = (apply(name, turned, turned).score - apply(name).score).abs()
+    score = apply(name).score
+    moved = (apply(name, turned, turned).score - score).abs() / max(1.0, float(score.std()))
     # a bank in half precision rounds otherwise after the turn, and may swap two neighbours at the edge of the k nearest
-    assert moved.quantile(0.9) < 1e-4
+    assert moved.quantile(0.9) < 2**-11

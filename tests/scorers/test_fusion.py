@@ -1,0 +1,52 @@
+"""Weights chosen by how well observed pairs are told from random ones."""
+
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from ncaudit.scorers.fusion import _placements, choose_weights
+
+FIRST, SECOND = (1.0, 0.0), (0.0, 1.0)
+
+
+def scores(*shifts: float, n: int = 1000, seed: int = 0) -> Tensor:
+    """Column c: standard normal around shifts[c]."""
+    return torch.randn(n, len(shifts), generator=torch.Generator().manual_seed(seed)) + torch.tensor(shifts)
+
+
+def test_the_placement_is_the_share_of_random_pairs_below_and_half_of_the_equal_ones() -> None:
+    found = _placements(torch.tensor([1.0, -1.0, 9.0]), torch.tensor([3.0, 0.0, 1.0, 2.0]))
+    assert_close(found, torch.tensor([0.375, 0.0, 1.0], dtype=torch.float64))
+
+
+def test_the_first_is_kept_where_no_other_is_better() -> None:
+    null = scores(0.0, 0.0, seed=1)
+    assert choose_weights(scores(2.0, 1.0), [null], [FIRST, SECOND]) == FIRST
+
+
+def test_another_is_taken_where_it_is_clearly_better() -> None:
+    null = scores(0.0, 0.0, seed=1)
+    assert choose_weights(scores(1.0, 2.0), [null], [FIRST, SECOND]) == SECOND
+
+
+def test_what_is_better_by_chance_alone_is_not_taken() -> None:
+    for seed in range(5):
+        null = scores(0.0, 0.0, n=100, seed=seed + 100)
+        assert choose_weights(scores(1.0, 1.05, n=100, seed=seed), [null], [FIRST, SECOND]) == FIRST
+
+
+def test_the_best_of_several_is_taken() -> None:
+    null = scores(0.0, 0.0, seed=1)
+    both = (0.5, 0.5)  # two independent columns tell more than either
+    assert choose_weights(scores(1.0, 1.0), [null], [FIRST, SECOND, both]) == both
+
+
+def test_what_is_better_against_one_null_and_worse_against_the_other_is_not_taken() -> None:
+    # the second column sees the topic and little else: random pairs of the same topic score as the observed ones
+    random, topical = scores(0.0, 0.0, seed=1), scores(0.0, 2.5, seed=2)
+    assert choose_weights(scores(1.5, 2.5), [random], [FIRST, SECOND]) == SECOND
+    assert choose_weights(scores(1.5, 2.5), [random, topical], [FIRST, SECOND]) == FIRST
+
+
+def test_equal_candidates_give_the_first() -> None:
+    assert choose_weights(scores(1.0, 1.0), [scores(0.0, 0.0, seed=1)], [FIRST, FIRST]) == FIRST
