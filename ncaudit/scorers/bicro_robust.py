@@ -383,7 +383,7 @@ def _require_enough(bank: Pairs, aligned: bool) -> None:
         raise NcauditError(
             f"the two embeddings share no space, and {len(bank)} different pairs of {photos} photos are too few to "
             f"learn one from (at least {refit.FEWEST_PAIRS} of {refit.FEWEST_PHOTOS})",
-            fix="give more pairs, embed both sides with one image-text model, or use --scorer structure",
+            fix="give more pairs, use --scorer structure, or, if one image-text model made both, say --align none",
         )
     if len(bank) < FEWEST_PAIRS:
         raise NcauditError(
