@@ -56,7 +56,8 @@ def test_the_dataset_comes_back_as_it_was_with_labels(job):
 def test_words_say_how_many_rows_and_what_the_label_is(job):
     _, ran = job
     assert "2,000 rows = 2,000 ok + 0 failed (1 shard)" in ran[0].stdout
-    assert "not calibrated" in ran[1].stdout
+    assert "calibrated against random pairs" in ran[1].stdout
+    assert "noise rate" in ran[1].stdout
 
 
 def test_the_demo_trains_three_matchers_and_writes_its_summary(tmp_path, monkeypatch):

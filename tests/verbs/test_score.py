@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,10 @@ def score(embeddings: Path, out: Path | str, **options: object) -> ScoreResult:
 
 def read(path: Path) -> pa.Table:
     return pq.read_table(path)
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    return json.loads(pq.read_schema(path).metadata[b"ncaudit"])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -56,21 +61,37 @@ def test_mismatched_pairs_get_lower_labels(write_embeddings, tmp_path):
     assert ((label >= 0) & (label <= 1)).all()
 
 
-def test_every_number_names_its_anchors(write_embeddings, tmp_path):
-    score(write_embeddings(), tmp_path / "s")
-    table = read(tmp_path / "s/00000.parquet")
-    anchors = {row["pair_id"] for row in table.to_pylist() if row["is_anchor"]}
-    assert set(table["image_anchor"].to_pylist()) | set(table["text_anchor"].to_pylist()) <= anchors
-    assert all(row["image_anchor"] != row["pair_id"] != row["text_anchor"] for row in table.to_pylist())
+@pytest.mark.parametrize("variant", ["robust", "paper", "released"])
+def test_every_number_names_the_other_pairs_that_it_rests_on(variant, write_embeddings, tmp_path):
+    score(write_embeddings(), tmp_path / "s", variant=variant)
+    rows = read(tmp_path / "s/00000.parquet").to_pylist()
+    assert {row[side] for row in rows for side in ("image_anchor", "text_anchor")} <= {row["pair_id"] for row in rows}
+    assert all(row["image_anchor"] != row["pair_id"] != row["text_anchor"] for row in rows)
 
 
-@pytest.mark.parametrize("scorer", ["clip-score", "csls"])
-def test_a_scorer_that_only_ranks_gives_no_soft_label_and_says_so(scorer, write_embeddings, tmp_path):
-    result = score(write_embeddings(), tmp_path / "s", scorer=scorer)
+def test_the_papers_anchors_are_all_marked(write_embeddings, tmp_path):
+    score(write_embeddings(), tmp_path / "s", variant="paper")
+    rows = read(tmp_path / "s/00000.parquet").to_pylist()
+    anchors = {row["pair_id"] for row in rows if row["is_anchor"]}
+    assert {row[side] for row in rows for side in ("image_anchor", "text_anchor")} <= anchors
+
+
+@pytest.mark.parametrize("scorer", ["bicro", "clip-score", "csls"])
+def test_too_few_pairs_get_scores_but_no_label_and_that_is_said(scorer, write_embeddings, tmp_path):
+    result = score(write_embeddings(n=49), tmp_path / "s", scorer=scorer)
     table = read(tmp_path / "s/00000.parquet")
-    assert table["soft_label"].null_count == len(table)
+    assert table["soft_label"].null_count == table["verdict"].null_count == 49
     assert table["score"].null_count == 0
-    assert "no soft label" in result.lines()[0]
+    assert (result.noise_rate, result.mean_soft_label, dict(result.verdicts)) == (None, None, {})
+    assert "no soft label: fewer pairs" in result.lines()[0]
+    assert "no soft label" in provenance(tmp_path / "s/00000.parquet")["label_means"]
+
+
+@pytest.mark.parametrize("scorer", ["bicro", "clip-score", "csls"])
+def test_fifty_pairs_are_enough_for_labels(scorer, write_embeddings, tmp_path):
+    score(write_embeddings(n=50), tmp_path / "s", scorer=scorer)
+    table = read(tmp_path / "s/00000.parquet")
+    assert table["soft_label"].null_count == table["verdict"].null_count == 0
 
 
 def test_outputs_mirror_the_inputs_paths(write_embeddings, tmp_path):
@@ -121,10 +142,15 @@ def test_other_options_in_the_same_folder_redo_all(write_embeddings, tmp_path):
 
 def test_one_more_shard_does_not_change_a_rows_scores_under_one_fit(write_embeddings, tmp_path):
     embeddings = write_embeddings("a", seed=1)
-    score(embeddings, tmp_path / "alone", save_fit=str(tmp_path / "fit"))
+    alone = score(embeddings, tmp_path / "alone", save_fit=str(tmp_path / "fit"))
     write_embeddings("b", seed=2)
-    score(embeddings, tmp_path / "both", fit=str(tmp_path / "fit"))
-    assert read(tmp_path / "alone/a.parquet").equals(read(tmp_path / "both/a.parquet"))
+    both = score(embeddings, tmp_path / "both", fit=str(tmp_path / "fit"))
+    of_the_rate = ["soft_label", "verdict", "reason"]  # the share of mismatches is that of all rows at hand
+    one, other = (read(tmp_path / f"{name}/a.parquet") for name in ("alone", "both"))
+    assert one.drop_columns(of_the_rate).equals(other.drop_columns(of_the_rate))
+    ranked = np.argsort(one["score"].to_numpy(), kind="stable")
+    assert (np.diff(other["soft_label"].to_numpy()[ranked]) >= 0).all()
+    assert both.fit_facts["rate_of_fit"]["rate"] == alone.noise_rate
 
 
 def test_a_fit_of_another_scorer_is_refused(write_embeddings, tmp_path):
@@ -174,33 +200,89 @@ def test_a_nan_row_is_a_row_with_its_status(write_embeddings, tmp_path):
     assert result.accounting.statuses == {"ok": 99, "embedding_invalid": 1}
 
 
-def test_unrelated_spaces_of_one_width_are_refused(write_embeddings, tmp_path):
-    embeddings = write_embeddings(n=300)
+def in_another_basis(embeddings: Path) -> None:
+    """The caption side as another encoder of the same width would give it."""
     table = read(embeddings / "00000.parquet")
-    order = np.random.default_rng(0).permutation(16)  # the caption side in another basis
+    order = np.random.default_rng(0).permutation(16)
     text = np.stack(table["text_embedding"].to_numpy(zero_copy_only=False))[:, order]
     column = pa.FixedSizeListArray.from_arrays(pa.array(text.astype(np.float16).ravel()), 16)
     pq.write_table(table.set_column(5, "text_embedding", column), embeddings / "00000.parquet")
-    with pytest.raises(NcauditError, match="no more similar than random ones"):
+
+
+def test_a_cosine_that_tells_nothing_is_noted_beside_the_scores(write_embeddings, tmp_path):
+    embeddings = write_embeddings(n=300)
+    in_another_basis(embeddings)
+    result = score(embeddings, tmp_path / "s", scorer="clip-score")
+    assert any("no more similar than random ones" in note for note in result.notes)
+    assert any(line.startswith("note: by cosine") for line in result.lines())
+    assert result.noise_rate > 0.8
+
+
+def test_unrelated_spaces_of_one_width_need_enough_pairs_to_learn_one(write_embeddings, tmp_path):
+    embeddings = write_embeddings(n=300)
+    in_another_basis(embeddings)
+    with pytest.raises(NcauditError, match="share no space, and 300 different pairs") as told:
+        score(embeddings, tmp_path / "s")
+    assert "--scorer structure" in told.value.fix
+    assert not (tmp_path / "s").exists()
+
+
+def two_widths(folder: Path, n: int) -> Path:
+    """Image and caption embeddings of different widths that see the same things; the first fifth is mismatched."""
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    seen = draw.normal(size=(n, 8))
+    image, text = seen @ draw.normal(size=(8, 16)), seen @ draw.normal(size=(8, 12))
+    text[: n // 5] = np.roll(text[: n // 5], 1, axis=0)
+    table = pa.table({"image_embedding": pa.array(image.tolist()), "text_embedding": pa.array(text.tolist())})
+    pq.write_table(table, folder / "a.parquet")
+    return folder
+
+
+def test_two_widths_are_refused_where_they_would_be_compared_and_the_fix_names_who_can(tmp_path):
+    embeddings = two_widths(tmp_path / "e", 60)
+    for scorer in ("clip-score", "csls"):
+        with pytest.raises(NcauditError, match="16 dimensions and text_embedding 12") as told:
+            score(embeddings, tmp_path / "s", scorer=scorer)
+        assert "--scorer bicro" in told.value.fix
+        assert "structure" in told.value.fix
+    with pytest.raises(NcauditError, match=r"16 dimensions and text_embedding 12.*--align none"):
+        score(embeddings, tmp_path / "s", align="none")
+    with pytest.raises(NcauditError, match="too few to learn one"):
         score(embeddings, tmp_path / "s")
     assert not (tmp_path / "s").exists()
 
 
-def test_two_widths_are_refused(tmp_path):
-    (tmp_path / "e").mkdir()
-    rows = np.random.default_rng(0).normal(size=(50, 8))
-    table = pa.table({"image_embedding": pa.array(rows.tolist()), "text_embedding": pa.array(rows[:, :6].tolist())})
-    pq.write_table(table, tmp_path / "e/a.parquet")
-    with pytest.raises(NcauditError, match="8 dimensions and text_embedding 6"):
-        score(tmp_path / "e", tmp_path / "s")
+def test_bicro_learns_a_space_for_two_widths(tmp_path):
+    result = score(two_widths(tmp_path / "e", 600), tmp_path / "s", check=False)
+    table = read(tmp_path / "s/a.parquet")
+    assert table["similarity"].null_count == 600
+    label = table["soft_label"].to_numpy()
+    assert label[120:].mean() > label[:120].mean() + 0.5
+    assert result.noise_rate == pytest.approx(0.2, abs=0.08)
+    assert result.mean_similarity is None
 
 
-def test_identical_embeddings_are_refused_not_scored_alike(tmp_path):
+@pytest.mark.slow
+def test_the_command_learns_a_space_for_two_widths_and_tells_the_noise_rate(tmp_path):
+    embeddings = two_widths(tmp_path / "e", 600)
+    ran = command("score", embeddings, "--out", tmp_path / "s", "--no-check", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert 0 <= told["noise_rate_low"] <= told["noise_rate"] <= told["noise_rate_high"] <= 1
+    assert told["noise_rate"] == pytest.approx(0.2, abs=0.08)
+    assert told["power"] == []
+    assert sum(told["verdicts"].values()) == 600
+
+
+@pytest.mark.parametrize("scorer", ["bicro", "clip-score", "csls"])
+def test_identical_embeddings_are_refused_not_scored_alike(scorer, tmp_path):
     (tmp_path / "e").mkdir()
     same = pa.array([[1.0, 0.0]] * 50)
     pq.write_table(pa.table({"image_embedding": same, "text_embedding": same}), tmp_path / "e/a.parquet")
-    with pytest.raises(NcauditError, match="no more similar than random"):
-        score(tmp_path / "e", tmp_path / "s")
+    with pytest.raises(NcauditError):
+        score(tmp_path / "e", tmp_path / "s", scorer=scorer)
+    assert not (tmp_path / "s").exists()
 
 
 def test_an_empty_table_is_refused(write_embeddings, tmp_path):
@@ -222,9 +304,9 @@ def test_scores_below_the_embeddings_are_not_read_as_embeddings(write_embeddings
 
 def test_provenance_tells_the_fit_and_what_the_label_means(write_embeddings, tmp_path):
     result = score(write_embeddings(), tmp_path / "s")
-    told = json.loads(pq.read_schema(tmp_path / "s/00000.parquet").metadata[b"ncaudit"])
+    told = provenance(tmp_path / "s/00000.parquet")
     assert told["fit"] == result.fit_id
-    assert "not calibrated" in told["label_means"]
+    assert "calibrated against random pairs" in told["label_means"]
     assert str(tmp_path) not in json.dumps(told)
 
 
@@ -249,9 +331,10 @@ def test_standard_output_holds_the_rows_and_nothing_else(write_embeddings, tmp_p
 
 @pytest.mark.slow
 def test_a_reader_that_stops_ends_the_command_quietly(write_embeddings):
-    embeddings = write_embeddings(n=30_000, dims=4)
+    embeddings = write_embeddings(n=30_000)
     line = (
-        f"{sys.executable} -m ncaudit -q score {embeddings} --out - --format jsonl | head -1; echo ${{PIPESTATUS[0]}}"
+        f"{sys.executable} -m ncaudit -q score {embeddings} --no-check --scorer clip-score --out - --format jsonl"
+        " | head -1; echo ${PIPESTATUS[0]}"
     )
     ran = subprocess.run(["bash", "-c", line], capture_output=True, check=False, text=True)
     assert ran.stdout.splitlines()[-1] == "141"

@@ -33,7 +33,7 @@ def test_arrays_tensors_and_precisions_give_the_same_labels(world):
 
 
 def test_anchors_are_rows_of_the_arrays_given(world):
-    labels = ncaudit.soft_labels(*world)
+    labels = ncaudit.soft_labels(*world, variant="paper")
     rows = np.concatenate([labels.image_anchor, labels.text_anchor])
     assert labels.is_anchor[rows].all()
     assert (labels.image_anchor != np.arange(N)).all()
@@ -49,7 +49,7 @@ def test_a_photo_with_several_captions_does_not_vouch_for_itself(world):
 
 def test_only_what_the_scorer_computes_is_in_the_frame(world):
     frame = ncaudit.soft_labels(*world, scorer="csls", csls_k=5).to_frame()
-    assert list(frame.columns) == ["score", "similarity"]
+    assert sorted(frame.columns) == ["score", "similarity", "soft_label", "verdict"]
     assert len(frame) == N
 
 
@@ -60,8 +60,8 @@ def test_only_what_the_scorer_computes_is_in_the_frame(world):
         (lambda i, t: (i, t[:, :-1]), "share no space"),
         (lambda i, t: (i[0], t), r"shape \(32,\)"),
         (lambda i, t: (i * (np.arange(N) != 7)[:, None], t), "row 7 of image is zero or not finite"),
-        (lambda i, t: (i, t[::-1].copy()), "no more similar than random"),
-        (lambda i, t: (i[:9], t[:9]), "at least 20 pairs"),
+        (lambda i, t: (i, t[::-1].copy()), "share no space, and 300 different pairs"),
+        (lambda i, t: (i[:9], t[:9]), "at least 20 different ones, not 9"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_with_a_reason(spoil, said, world):
@@ -70,6 +70,13 @@ def test_what_cannot_be_scored_is_refused_with_a_reason(spoil, said, world):
 
 
 def test_an_unknown_choice_is_told_the_known_ones(world):
-    with pytest.raises(NcauditError, match="--variant is robust") as told:
-        ncaudit.soft_labels(*world, variant="robust")
-    assert told.value.fix == "give one of: paper, released"
+    with pytest.raises(NcauditError, match="--variant is bold") as told:
+        ncaudit.soft_labels(*world, variant="bold")
+    assert told.value.fix == "give one of: robust, paper, released"
+
+
+def test_a_cosine_that_tells_nothing_is_noted(world):
+    image, text = world
+    facts = ncaudit.soft_labels(image, text[::-1].copy(), scorer="clip-score").facts
+    assert "no more similar than random" in facts["warning"]
+    assert facts["noise_rate"]["rate"] > 0.8
