@@ -187,6 +187,31 @@ def test_anchors_never_share_photo_caption_or_fold_with_the_pair(world) -> None:
             assert (ids[bank[anchor]] != ids).all()
 
 
+def test_without_fold_models_too_no_anchor_shares_photo_or_caption(latent_world) -> None:
+    pairs = latent_world(40, captions=5, dims=(20, 20), shared=True)[0]
+    pairs = replace(pairs, caption_id=pairs.caption_id % 50)  # captions that several photos have
+    found = score(fit(pairs), pairs)
+    for anchor in (found.image_anchor, found.text_anchor):
+        assert (pairs.image_id[anchor] != pairs.image_id).all()  # no pair comes twice: the bank is the sample
+        assert (pairs.caption_id[anchor] != pairs.caption_id).all()
+
+
+def test_the_random_pairs_of_the_fit_have_both_halves_in_one_fold(
+    latent_world, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Pairs, Tensor]] = []
+
+    def spy(pairs: Pairs, cell: Tensor, **more: Any) -> tuple[Tensor, Tensor]:
+        asked.append((pairs, cell))
+        return random_partners(pairs, cell, **more)
+
+    monkeypatch.setattr(bicro_robust, "random_partners", spy)
+    fitted = fit(latent_world(500, wrong=0.3)[0])
+    assert len(asked) == 2  # random ones, and those of the same topic
+    for pairs, cell in asked:
+        assert cell.tolist() == bicro_robust.cells(fitted, pairs).tolist()
+
+
 def test_the_named_anchors_are_mostly_clean(unlike) -> None:
     pairs, clean, fitted = unlike
     found = score(fitted, pairs)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from ncaudit.core.cca import project
 from ncaudit.core.detection import auroc
 from ncaudit.scorers import refit
 from ncaudit.scorers.pairs import Pairs, joined, random_partners
@@ -62,6 +63,26 @@ def test_the_trust_in_a_folds_own_pairs_is_zero_and_in_wrong_ones_low(latent_wor
     assert (model.trust[own] == 0).all()
     assert (model.trust[~own] >= refit.LEAST_TRUST).all()
     assert model.trust[0][clean & ~own[0]].mean() > 3 * model.trust[0][~clean & ~own[0]].mean()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_pairs_of_pure_noise_are_not_trusted(latent_world, seed: int) -> None:
+    # models that had seen these pairs would trust three quarters of them
+    noise, _ = latent_world(600, wrong=1.0, noise=5.0, seed=seed)
+    trust = refit.fit(noise, csls_k=10, seed=0).trust
+    assert trust.mean() < 0.35
+
+
+def test_the_score_is_csls_among_the_bank_without_the_pairs_own_photo_and_caption(latent_world) -> None:
+    pairs, _ = latent_world(250, captions=2, wrong=0.3)
+    model = refit.fit(pairs, csls_k=5, seed=0)
+    maps, (image, text) = model.maps[0], model.coordinates(pairs)
+    x, y = project(image, maps.image), project(text, maps.text)
+    same = (pairs.image_id[:, None] == pairs.image_id) | (pairs.caption_id[:, None] == pairs.caption_id)
+    crowds = [(a @ b.T).masked_fill(same, -1).topk(5, dim=1).values.mean(dim=1) for a, b in ((x, y), (y, x))]
+    by_hand = 2 * (x * y).sum(dim=1) - crowds[0] - crowds[1]
+    own = model.folds.of(pairs) == 0
+    assert_close(model.score(pairs, model.folds.of(pairs))[own], by_hand[own], atol=1e-4, rtol=0)
 
 
 def test_the_same_seed_gives_the_same_fit(latent_world) -> None:
