@@ -90,11 +90,21 @@ def project(coordinates: Tensor, maps: Tensor) -> Tensor:
 
 
 def _directions(cross: Tensor, spectra: tuple[Features, Features], ridge: Ridge, dims: int) -> tuple[Tensor, Tensor]:
-    whitening = [_whitening(side, strength) for side, strength in zip(spectra, ridge, strict=True)]
-    left, correlation, right = torch.linalg.svd(whitening[0][:, None] * cross * whitening[1], full_matrices=False)
-    kept = slice(0, dims)
-    scale = correlation[kept]
-    return whitening[0][:, None] * left[:, kept] * scale, whitening[1][:, None] * right[kept].T * scale
+    image, text = (_whitening(side, strength) for side, strength in zip(spectra, ridge, strict=True))
+    whitened = image[:, None] * cross * text
+    left, right = _leading(whitened, dims) if len(whitened) >= whitened.shape[1] else _leading(whitened.T, dims)[::-1]
+    return image[:, None] * left, text[:, None] * right
+
+
+def _leading(matrix: Tensor, dims: int) -> tuple[Tensor, Tensor]:
+    """Left and right singular vectors, scaled by their singular values, of a matrix at least as tall as wide.
+
+    By the eigenvectors of the smaller Gram matrix: a third of an SVD's time, and what it loses lies behind `dims`.
+    """
+    squared, right = torch.linalg.eigh(matrix.T @ matrix)
+    kept = slice(max(0, len(squared) - dims), None)
+    right = right[:, kept].flip(1)
+    return matrix @ right, right * squared[kept].flip(0).clamp(min=0).sqrt()
 
 
 def _whitening(side: Features, ridge: float) -> Tensor:

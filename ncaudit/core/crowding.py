@@ -3,6 +3,9 @@
 Knows similarities that were already looked up; nothing of how the neighbours were found.
 """
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 
@@ -11,12 +14,29 @@ def crowding(similarity: Tensor) -> Tensor:
 
     similarity: (n, k), as `nearest` returns it. Returns (n,), same unit; nan for a row without any competitor.
 
-    >>> import torch
     >>> crowding(torch.tensor([[0.5, 0.25], [0.5, -torch.inf]]))
     tensor([0.3750, 0.5000])
     """
     there = similarity.isfinite()
     return similarity.masked_fill(~there, 0).sum(dim=1) / there.sum(dim=1)
+
+
+def dense_crowding(
+    queries: Tensor, keys: Tensor, k: int, *, query_groups: Sequence[Tensor], key_groups: Sequence[Tensor]
+) -> Tensor:
+    """`crowding` of each query among few keys (some thousand at most), looked up right here; 0 without a competitor.
+
+    queries: (n, d), keys: (m, d) unit rows. Groups as in `nearest`: a key that shares any id with a query is no
+    competitor of it. Returns (n,).
+
+    >>> dense_crowding(torch.eye(2), torch.eye(2), 1, query_groups=[torch.tensor([0, 1])], key_groups=[torch.arange(2)])
+    tensor([0., 0.])
+    """
+    similarity = queries @ keys.T
+    for query_ids, key_ids in zip(query_groups, key_groups, strict=True):
+        similarity.masked_fill_(query_ids[:, None] == key_ids, -torch.inf)
+    best = similarity.topk(min(k, len(keys)), dim=1).values
+    return crowding(best).nan_to_num(nan=0.0)
 
 
 def csls_score(positive: Tensor, image_crowding: Tensor, text_crowding: Tensor) -> Tensor:
@@ -26,7 +46,6 @@ def csls_score(positive: Tensor, image_crowding: Tensor, text_crowding: Tensor) 
     The pair itself, the same photo and the same caption must not be among the competitors: they would hide it.
     CSLS, Conneau et al. 2018, section 2.3, with k = 10.
 
-    >>> import torch
     >>> csls_score(torch.tensor([0.5]), torch.tensor([0.25]), torch.tensor([0.5]))
     tensor([0.2500])
     """

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ncaudit.core.cca import Features, Maps, Ridge, fit_features, fit_maps, project
-from ncaudit.core.crowding import crowding, csls_score
+from ncaudit.core.crowding import crowding, csls_score, dense_crowding
 from ncaudit.core.detection import auroc
 from ncaudit.core.search import KeyBank, nearest, prepare_keys
 from ncaudit.scorers.folds import Folds, assign
@@ -198,8 +198,11 @@ class _Work:
         x, y = project(self.image[rows], maps.image), project(self.text[rows], maps.text)
         groups = [ids[rows] for ids in self.pairs.groups]
         bank = slice(0, INNER_BANK)
-        images, captions = prepare_keys(x[bank]), prepare_keys(y[bank])
-        crowds = _crowds(x, y, groups, (images, captions), [ids[bank] for ids in groups], self.csls_k)
+        few = [ids[bank] for ids in groups]
+        crowds = [
+            dense_crowding(side, keys[bank], self.csls_k, query_groups=groups, key_groups=few)
+            for side, keys in ((x, y), (y, x))
+        ]
         other = torch.arange(len(rows), device=rows.device).roll(-1)
         apart = (groups[0] != groups[0][other]) & (groups[1] != groups[1][other])
         random = csls_score((x * y[other]).sum(dim=1), crowds[0], crowds[1][other])
@@ -212,19 +215,14 @@ class _Work:
 def _csls(
     x: Tensor, y: Tensor, groups: list[Tensor], bank: tuple[KeyBank, KeyBank], bank_groups: list[Tensor], k: int
 ) -> Tensor:
-    return csls_score((x * y).sum(dim=1), *_crowds(x, y, groups, bank, bank_groups, k))
-
-
-def _crowds(
-    x: Tensor, y: Tensor, groups: list[Tensor], bank: tuple[KeyBank, KeyBank], bank_groups: list[Tensor], k: int
-) -> list[Tensor]:
-    """How crowded each image is among the bank's captions, and each caption among the bank's images."""
+    """Each image against how crowded it is among the bank's captions, each caption among the bank's images."""
     images, captions = bank
     found = [
         nearest(side, keys, k, query_groups=groups, key_groups=bank_groups)
         for side, keys in ((x, captions), (y, images))
     ]
-    return [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
+    crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
+    return csls_score((x * y).sum(dim=1), *crowds)
 
 
 def unit_coordinates(refit: Refit, pairs: Pairs) -> tuple[Tensor, Tensor]:

@@ -110,10 +110,10 @@ class Scored:
     null_row: Tensor
 
     @classmethod
-    def of(cls, fit: Fit, pairs: Pairs, seed: int) -> "Scored":
+    def of(cls, fit: Fit, pairs: Pairs, seed: int, null_pairs: int = NULL_PAIRS) -> "Scored":
         """Score both with the bare scorer of a fit. pairs: near-equal photos already have one id (`same_photos`)."""
         apply = scorers.get(fit.scorer).applier(fit, pairs.image.device)
-        draws = max(1, min(MOST_DRAWS, NULL_PAIRS // len(pairs)))
+        draws = max(1, min(MOST_DRAWS, null_pairs // len(pairs)))
         images, captions = random_partners(pairs, scorers.cells(fit, pairs), draws=draws, seed=seed)
         null = [apply(joined(pairs, images[rows], captions[rows])).score for rows in _blocks(len(images))]
         observed = [apply(pairs.rows(rows)).score for rows in _blocks(len(pairs))]

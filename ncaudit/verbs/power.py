@@ -27,7 +27,7 @@ from ncaudit.verbs import calibrated
 from ncaudit.verbs.calibrated import Scored
 
 PAIRS = 4_096  # that the other scorers are fitted and judged on
-INJECTED = 2_048  # mismatches of each kind
+INJECTED = 1_024  # mismatches of each kind
 CLUSTERS, NEAREST = 20, 10  # as in `corrupt --kind topic` and `near`
 KINDS = ("random", "topic", "near")
 BLIND = 0.65  # AUROC below which a kind of noise is said to be missed
@@ -81,10 +81,10 @@ def sentence(power: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def injected(pairs: Pairs, seed: int) -> dict[str, tuple[Tensor, Tensor]]:
-    """Rows of images and of captions of made mismatches of each kind; photo and caption always differ."""
+def injected(pairs: Pairs, seed: int, made: int = INJECTED) -> dict[str, tuple[Tensor, Tensor]]:
+    """Rows of images and of captions of at most `made` mismatches per kind; photo and caption always differ."""
     draw = np.random.default_rng(seed + 3)
-    rows = draw.permutation(len(pairs))[:INJECTED]
+    rows = draw.permutation(len(pairs))[:made]
     near = (
         nearest(pairs.text, pairs.text, NEAREST, query_groups=pairs.groups, key_groups=pairs.groups)
         .index.cpu()
@@ -128,7 +128,7 @@ def _shared(pairs: Pairs) -> bool:
 
 
 def _power(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]], rate: float, seed: int) -> Power:
-    scored = Scored.of(fit, pairs, seed)
+    scored = Scored.of(fit, pairs, seed, null_pairs=PAIRS)
     above = _above(scored.observed, scored.null)
     estimated = calibration.estimated_auroc(above, rate)
     error = calibration.auroc_standard_error(scored.observed, scored.null, rate, *scored.arrays[2:])
