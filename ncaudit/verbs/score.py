@@ -42,6 +42,7 @@ from ncaudit.verbs.reasons import columns as reason_columns
 
 FIT_FOLDER = "fit"
 STREAM = "-"
+TOLD = ("noise_rate", "cuts", "power")  # facts of the fit that go into every table's metadata
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +84,24 @@ class ScoreResult:
         facts = self.fit_facts
         lines = [f"space: {facts['space']}; {facts['regime']}"] if "space" in facts else []
         if facts.get("strata"):
-            lines.append(f"calibrated by {facts['stratified_by']}; noise rate of each:")
-            lines += [f"  {s['name']}: {s['noise_rate']:.1%} of {s['rows']:,}" for s in facts["strata"]]
+            lines += [
+                f"calibrated by {facts['stratified_by']}, as they differ beyond chance:",
+                *_strata(facts["strata"]),
+            ]
         reasons = [f"{count:,} {reason}" for reason, count in sorted(self.reasons.items())]
         lines += [f"reasons: {', '.join(reasons)}"] if reasons else []
         return [*lines, *power_lines(self.power), *_noted(self.notes)]
+
+
+def _strata(strata: Sequence[Mapping[str, Any]], pool: float) -> list[str]:
+    """The sources whose rate or whose random pairs differ; how many are like the pool is told in one line."""
+    apart = [one for one in strata if one["noise_rate"] != pool or one["null_shift"]]
+    lines = [
+        f"  {one['name']}: noise rate {one['noise_rate']:.1%} of {one['rows']:,} pairs, "
+        f"its random pairs score {one['null_shift']:+.2f}"
+        for one in apart
+    ]
+    return [*lines, f"  {len(strata) - len(apart)} more like the pool"] if len(apart) < len(strata) else lines
 
 
 def power_lines(power: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -165,6 +179,7 @@ class _Run:
             model=made_from.get("model"),
             data=made_from.get("source"),
             label_means=label_means(self.saved),
+            **{name: self.saved.fit.facts[name] for name in TOLD if name in self.saved.fit.facts},
             **more,
         )
 
