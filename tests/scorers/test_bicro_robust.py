@@ -227,6 +227,15 @@ def test_captions_of_one_photo_vouch_for_each_other(several) -> None:
     assert auroc(score(fitted, pairs).score, clean) > auroc(score(alone, pairs).score, clean) + 0.01
 
 
+def test_captions_beside_a_new_photo_are_heard(several, latent_world) -> None:
+    _, _, fitted = several
+    new = latent_world(50, captions=4, dims=(24, 24), noise=3.0, shared=True)[0]
+    new = replace(new, image_id=new.image_id + 5000, caption_id=new.caption_id + 5000)
+    together = score(fitted, new).score
+    assert_close(score(fitted, replace(new.rows(slice(3, 4)), beside=new)).score, together[3:4], rtol=1e-4, atol=1e-4)
+    assert (score(fitted, new.rows(slice(3, 4))).score - together[3:4]).abs() > 1e-3  # alone, nobody vouches
+
+
 def test_copies_of_a_wrong_pair_do_not_vouch_for_it(several) -> None:
     pairs, clean, _ = several
     wrong = (~clean).nonzero()[:30, 0]
