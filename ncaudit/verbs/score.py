@@ -86,7 +86,7 @@ class ScoreResult:
         if facts.get("strata"):
             lines += [
                 f"calibrated by {facts['stratified_by']}, as they differ beyond chance:",
-                *_strata(facts["strata"]),
+                *_strata(facts["strata"], facts["noise_rate"]["rate"]),
             ]
         reasons = [f"{count:,} {reason}" for reason, count in sorted(self.reasons.items())]
         lines += [f"reasons: {', '.join(reasons)}"] if reasons else []
