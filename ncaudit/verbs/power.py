@@ -72,7 +72,8 @@ def sentence(power: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     if own["estimated_auroc_random"] is not None:
         lines.append(_beside_cosine(own, next((one for one in power if one["scorer"] == "clip-score"), None)))
-    blind = [kind for kind in KINDS if (own["auroc"].get(kind) or 1.0) < BLIND]
+    seen = {kind: own["auroc"].get(kind) for kind in KINDS}
+    blind = [kind for kind, value in seen.items() if value is not None and value < BLIND]
     words = {"random": "random mismatches", "topic": "captions of the same topic", "near": "nearly right captions"}
     if blind:
         lines.append(
