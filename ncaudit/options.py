@@ -163,7 +163,7 @@ class ScorerOptions:
 
     scorer: str = "bicro"
     variant: Variant = Variant.robust
-    k: int | None = None  # nearest anchors per direction; None: 1 as in the paper, for robust 10 or 30, by the data
+    k: int | None = None  # nearest anchors per direction; None: 1 as in the paper, for robust 10 or 5, by the data
     align: Align = Align.auto
     siblings: Siblings = Siblings.auto
     loss: Loss = Loss.infonce  # its mixture finds the anchors better than the paper's ranking loss: see CHANGELOG.md

@@ -18,7 +18,7 @@ from ncaudit.core.crowding import crowding, csls_score
 from ncaudit.core.curve import Curve
 from ncaudit.core.search import KeyBank, Nearest, nearest, prepare_keys
 from ncaudit.errors import NcauditError
-from ncaudit.options import ScorerOptions, Siblings
+from ncaudit.options import Align, ScorerOptions, Siblings
 from ncaudit.scorers import refit, sibling_captions
 from ncaudit.scorers.fits import Applier, Fit, PairScores
 from ncaudit.scorers.folds import Folds
@@ -130,6 +130,9 @@ class _Model:
     def learned(cls, pairs: Pairs, options: ScorerOptions) -> "_Model":
         """All but what needs scores: the space, the fold models, the anchors."""
         aligned, bank = shares_space(pairs, options.align), _distinct(pairs).head(options.max_anchors)
+        if options.align is Align.auto and not refit.can_learn(bank):
+            # so few pairs can look like chance by chance: a warning (shared_space.warning) instead of a refusal
+            aligned = pairs.image.shape[1] == pairs.text.shape[1]
         _require_enough(bank, aligned)
         model = refit.fit(bank, options.csls_k, options.seed) if refit.can_learn(bank) else None
         counts = ANCHORS_BY_DEFAULT if options.k is None else (options.k,)

@@ -22,7 +22,7 @@ from ncaudit.scorers.pairs import Pairs
 from ncaudit.scorers.posterior import clean_posterior
 
 FEWEST_PAIRS = 500  # below, a fold's model is mostly noise
-FEWEST_PHOTOS = 32  # two per fold: with one alone, no random pair can be made inside its fold
+FEWEST_PHOTOS = 128  # eight per fold: random pairs are made inside a fold, and a few photos make no null
 LADDER: tuple[Ridge, ...] = ((0.3, 0.3), (1, 1), (3, 2), (10, 3), (30, 10), (100, 30))
 MIDDLE = LADDER[2:4]
 FEWEST_FOLDS = 8

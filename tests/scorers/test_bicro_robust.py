@@ -96,7 +96,7 @@ def test_the_space_is_learned_on_demand(latent_world) -> None:
 
 def test_too_few_pairs_to_learn_a_space_from_are_told_how_many_it_takes(latent_world) -> None:
     with pytest.raises(
-        NcauditError, match=r"499 different pairs of 499 photos are too few .* \(at least 500 of 32\)"
+        NcauditError, match=r"499 different pairs of 499 photos are too few .* \(at least 500 of 128\)"
     ) as told:
         fit(latent_world(499)[0])
     assert "structure" in told.value.fix
