@@ -350,7 +350,8 @@ def _random_chance(seen: Numbers, random: Numbers) -> tuple[Numbers, Numbers]:
     score = np.concatenate([seen, random])
     is_random = np.arange(len(score)) >= len(seen)
     weight = np.where(is_random, 0.5 / len(random), 0.5 / len(seen))
-    fitted = IsotonicRegression(increasing=False).fit_transform(score, is_random, sample_weight=weight)
+    rank = np.unique(score, return_inverse=True)[1]  # scores closer than the smallest float would come out as nan
+    fitted = IsotonicRegression(increasing=False).fit_transform(rank, is_random, sample_weight=weight)
     _, block = np.unique(-fitted, return_inverse=True)
     total = np.bincount(block, weights=weight)
     mean = np.bincount(block, weights=weight * score) / total

@@ -31,10 +31,12 @@ def density_ratio(top: Tensor, bottom: Tensor, at: Tensor, *, increasing: bool) 
     top, bottom: (n,), (m,) scores. at: (p,) scores. Returns (p,) float64 in [.001, 999]: isotonic regression of "is of
     the top sample", both samples at equal total weight.
     """
-    samples = [sample.double().cpu().numpy() for sample in (top, bottom)]
+    samples = [sample.double().cpu().numpy() for sample in (top, bottom, at)]
+    # ranks: scores closer than the smallest float would come out as nan
+    rank = np.unique(np.concatenate(samples), return_inverse=True)[1]
     label = np.concatenate([np.ones(len(top)), np.zeros(len(bottom))])
-    weight = np.concatenate([np.full(len(sample), 1 / len(sample)) for sample in samples])
+    weight = np.concatenate([np.full(len(sample), 1 / len(sample)) for sample in samples[:2]])
     regression = IsotonicRegression(increasing=increasing, out_of_bounds="clip")
-    share = regression.fit(np.concatenate(samples), label, sample_weight=weight).predict(at.double().cpu().numpy())
-    share = torch.from_numpy(share).clamp(1e-3, 1 - 1e-3).to(at.device)
+    fitted = regression.fit(rank[: len(label)], label, sample_weight=weight)
+    share = torch.from_numpy(fitted.predict(rank[len(label) :])).clamp(1e-3, 1 - 1e-3).to(at.device)
     return share / (1 - share)

@@ -173,5 +173,5 @@ def _beside_cosine(own: Mapping[str, Any], cosine: Mapping[str, Any] | None) -> 
         return told
     gain = own["estimated_auroc_random"] - cosine["estimated_auroc_random"]
     error = max(own["standard_error"], cosine["standard_error"])
-    verdict = "beats" if gain > error / 2 else "is no better than" if gain < -error / 2 else "is about as good as"
+    verdict = "beats" if gain > error else "is no better than" if gain < -error else "is about as good as"
     return f"{told}: {own['scorer']} {verdict} the plain cosine here ({cosine['estimated_auroc_random']:.3f})"
