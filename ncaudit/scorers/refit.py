@@ -31,7 +31,7 @@ INNER = 4
 BANK = 8_192  # competitors of the refitted space
 INNER_BANK = 1_024  # competitors while the trust in the training pairs is measured
 LADDER_PAIRS = 2_048  # held-out pairs that the ridges are chosen on, in each of LADDER_GROUPS groups of folds
-LADDER_GROUPS = 3
+LADDER_GROUPS = 3  # every group of folds where the pairs are few: chance would choose the ridges otherwise
 LEAST_TRUST = 0.01
 SIDES = ("image", "text")
 
@@ -158,7 +158,8 @@ class _Work:
         """
         steps = [LADDER[step : step + 2] for step in range(len(LADDER) - 1)]
         told_apart = torch.zeros(len(steps), dtype=torch.float64)
-        for group in range(LADDER_GROUPS):
+        groups = FEWEST_FOLDS if len(self.fold) <= FEW_PAIRS else LADDER_GROUPS
+        for group in range(groups):
             step = (self.fold - group) % FEWEST_FOLDS  # 0: held out, an eighth of the pairs
             rows, held_out = (step != 0).nonzero()[:, 0], (step == 0).nonzero()[:LADDER_PAIRS, 0]
             trust = self._trust(rows, (step[rows] - 1) % INNER, MIDDLE).clamp(min=LEAST_TRUST)
