@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Which loss finds BiCro's anchors better? AUROC of the soft label for mismatched pairs, beside plain cosine and csls.
+"""Which loss finds BiCro's anchors better? AUROC of the score for mismatched pairs, beside plain cosine and csls.
 
 usage: python tests/benchmarks/anchors.py [--seeds 0 1 2] [--noise 0.2 0.4 0.6] [--json]
 
@@ -27,8 +27,8 @@ from ncaudit.shards.tables import EmbeddingBatch, open_embeddings
 SCORES = {
     "similarity": {"scorer": "clip-score"},
     "csls": {"scorer": "csls"},
-    "paper, ranking loss": {"loss": "ranking"},
-    "paper, infonce loss": {"loss": "infonce"},
+    "paper, ranking loss": {"variant": "paper", "loss": "ranking"},
+    "paper, infonce loss": {"variant": "paper", "loss": "infonce"},
     "released, ranking loss": {"variant": "released", "loss": "ranking"},
     "released, infonce loss": {"variant": "released", "loss": "infonce"},
 }
@@ -77,7 +77,7 @@ def _auroc(batch: EmbeddingBatch, options: dict[str, str]) -> float:
     labels = ncaudit.soft_labels(
         batch.image, batch.text, image_id=batch.image_id, caption_id=batch.caption_id, **options
     )
-    found = labels.score if labels.soft_label is None else labels.soft_label
+    found = labels.score  # y, but for anchors, whose y is always 1, ranked by their loss
     match = batch.carried["is_match"].to_numpy(zero_copy_only=False).astype(bool)
     return auroc(torch.from_numpy(np.ascontiguousarray(found)), torch.from_numpy(match))
 
