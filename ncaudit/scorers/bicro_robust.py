@@ -78,7 +78,9 @@ def cells(fit: Fit, pairs: Pairs) -> Tensor:
     """The fold of each pair, (n,): a random pair for the null takes both halves from one."""
     if fit.facts["refit"] is None:
         return torch.zeros_like(pairs.image_id)
-    return Folds.saved(fit.tensors, int(fit.facts["refit"]["folds"])).of(pairs)
+    # a loaded fit lies in main memory, wherever the pairs are
+    tensors = {name: fit.tensors[name].to(pairs.image_id.device) for name in fit.tensors if name.startswith("fold_")}
+    return Folds.saved(tensors, int(fit.facts["refit"]["folds"])).of(pairs)
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:

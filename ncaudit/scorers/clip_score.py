@@ -16,7 +16,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:
-    """score = similarity = s_ii in [-1, 1]; higher = likelier. No soft label: a cosine is no probability."""
+    """score = similarity = s_ii in [-1, 1]; higher = likelier. What it means as a probability, the calibration tells."""
 
     def apply(pairs: Pairs) -> PairScores:
         similarity = pairs.similarity()
