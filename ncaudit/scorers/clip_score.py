@@ -16,7 +16,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:
-    """score = similarity = s_ii in [-1, 1]; higher = likelier. What it means as a probability, the calibration tells."""
+    """score = similarity = s_ii in [-1, 1]; higher = likelier. Its soft label is made by calibration."""
 
     def apply(pairs: Pairs) -> PairScores:
         similarity = pairs.similarity()
