@@ -1,12 +1,14 @@
 """CSLS: a pair's similarity, corrected for how crowded the two neighbourhoods are (hub captions, hub photos).
 
-Knows similarities that were already looked up; nothing of how the neighbours were found.
+Knows unit rows, similarities and group ids; nothing of how a bank of competitors was chosen.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from ncaudit.core.search import KeyBank, nearest
 
 
 def crowding(similarity: Tensor) -> Tensor:
@@ -50,3 +52,26 @@ def csls_score(positive: Tensor, image_crowding: Tensor, text_crowding: Tensor) 
     tensor([0.2500])
     """
     return 2 * positive - image_crowding - text_crowding
+
+
+def csls_among(
+    image: Tensor,
+    text: Tensor,
+    bank: tuple[KeyBank, KeyBank],
+    k: int,
+    *,
+    query_groups: Sequence[Tensor],
+    key_groups: Sequence[Tensor],
+) -> Tensor:
+    """`csls_score` of pairs against a bank's images and captions; crowding counts as 0 where no competitor is left.
+
+    image, text: (n, d) unit rows, row i of both is pair i. bank: prepared images and captions. Groups as in `nearest`.
+    Returns (n,) in [-4, 4]; higher = more likely to correspond.
+    """
+    images, captions = bank
+    found = [
+        nearest(side, keys, k, query_groups=query_groups, key_groups=key_groups)
+        for side, keys in ((image, captions), (text, images))
+    ]
+    crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
+    return csls_score((image * text).sum(dim=1), *crowds)

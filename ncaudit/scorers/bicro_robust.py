@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ncaudit.core.agreement import Spread, agreement, spread_of
-from ncaudit.core.crowding import crowding, csls_score
+from ncaudit.core.crowding import csls_among
 from ncaudit.core.curve import Curve
 from ncaudit.core.search import KeyBank, Nearest, nearest, prepare_keys
 from ncaudit.errors import NcauditError
@@ -159,7 +159,10 @@ class _Model:
         """Every column of every pair."""
         fold = self.fold(pairs)
         zero = pairs.image.new_zeros(len(pairs))
-        plain = zero if self.plain is None else self._csls(pairs)
+        plain = zero
+        if self.plain is not None:
+            groups = {"query_groups": pairs.groups, "key_groups": self.bank.groups}
+            plain = csls_among(pairs.image, pairs.text, self.plain, self.csls_k, **groups)
         refitted = zero if self.refit is None else self.refit.score(pairs, fold)
         sides = _coordinates(self.bank, self.refit, pairs)
         by_image, by_text = (
@@ -241,17 +244,6 @@ class _Model:
             image_anchor=self._trusted(parts.by_image, parts.fold),
             text_anchor=self._trusted(parts.by_text, parts.fold),
         )
-
-    def _csls(self, pairs: Pairs) -> Tensor:
-        assert self.plain is not None
-        images, captions = self.plain
-        both = ((pairs.image, captions), (pairs.text, images))
-        found = [
-            nearest(side, keys, self.csls_k, query_groups=pairs.groups, key_groups=self.bank.groups)
-            for side, keys in both
-        ]
-        crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
-        return csls_score((pairs.image * pairs.text).sum(dim=1), *crowds)
 
     def _anchors(self, side: Tensor, keys: KeyBank, pairs: Pairs, fold: Tensor) -> Nearest:
         """The nearest bank pairs on one side, those of the pair's own photo, caption and fold left out."""

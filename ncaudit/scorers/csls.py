@@ -5,8 +5,8 @@ Conneau et al. 2018, section 2.3 (CSLS); negCLIPLoss (NeurIPS 2024) is its soft 
 
 import torch
 
-from ncaudit.core.crowding import crowding, csls_score
-from ncaudit.core.search import nearest, prepare_keys
+from ncaudit.core.crowding import csls_among
+from ncaudit.core.search import prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers.fits import Applier, Fit, PairScores
@@ -48,10 +48,7 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     k = int(fit.options["csls_k"])
 
     def apply(pairs: Pairs) -> PairScores:
-        similarity = pairs.similarity()
-        captions = nearest(pairs.image, texts, k, query_groups=pairs.groups, key_groups=groups)
-        photos = nearest(pairs.text, images, k, query_groups=pairs.groups, key_groups=groups)
-        crowds = [crowding(found.similarity).nan_to_num(nan=0.0) for found in (captions, photos)]
-        return PairScores(score=csls_score(similarity, *crowds), similarity=similarity)
+        score = csls_among(pairs.image, pairs.text, (images, texts), k, query_groups=pairs.groups, key_groups=groups)
+        return PairScores(score=score, similarity=pairs.similarity())
 
     return apply

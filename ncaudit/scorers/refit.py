@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ncaudit.core.cca import Features, Maps, Ridge, fit_features, fit_maps, project
-from ncaudit.core.crowding import crowding, csls_score, dense_crowding
+from ncaudit.core.crowding import csls_among, csls_score, dense_crowding
 from ncaudit.core.detection import auroc
-from ncaudit.core.search import KeyBank, nearest, prepare_keys
+from ncaudit.core.search import KeyBank, prepare_keys
 from ncaudit.scorers.folds import Folds, assign
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.scorers.posterior import clean_posterior
@@ -64,7 +64,9 @@ class Refit:
             rows = (fold == number).nonzero()[:, 0]
             x, y = project(image[rows], self.maps[number].image), project(text[rows], self.maps[number].text)
             groups = [ids[rows] for ids in pairs.groups]
-            score[rows] = _csls(x, y, groups, self._bank_keys(number), self._bank_groups(), self.csls_k)
+            score[rows] = csls_among(
+                x, y, self._bank_keys(number), self.csls_k, query_groups=groups, key_groups=self._bank_groups()
+            )
         return score
 
     def text_space(self, text: Tensor, fold: Tensor) -> Tensor:
@@ -211,19 +213,6 @@ class _Work:
 
     def _maps(self, rows: Tensor, weight: Tensor, ridges: tuple[Ridge, ...]) -> Maps:
         return fit_maps(self.image[rows], self.text[rows], weight, self.features, ridges)
-
-
-def _csls(
-    x: Tensor, y: Tensor, groups: list[Tensor], bank: tuple[KeyBank, KeyBank], bank_groups: list[Tensor], k: int
-) -> Tensor:
-    """Each image against how crowded it is among the bank's captions, each caption among the bank's images."""
-    images, captions = bank
-    found = [
-        nearest(side, keys, k, query_groups=groups, key_groups=bank_groups)
-        for side, keys in ((x, captions), (y, images))
-    ]
-    crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
-    return csls_score((x * y).sum(dim=1), *crowds)
 
 
 def unit_coordinates(refit: Refit, pairs: Pairs) -> tuple[Tensor, Tensor]:
