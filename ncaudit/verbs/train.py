@@ -1,41 +1,40 @@
 """`train`: fine-tune an open_clip model on the user's shards, every pair weighted by its soft label.
 
-Knows options, epochs and what is kept; nothing of Typer, of how a step learns or of how pairs are read.
+Knows options and what makes a run the one it is; nothing of Typer, of how a step learns or of how pairs are read.
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from time import monotonic
 from typing import Any
 
-import numpy as np
 import torch
 
 from ncaudit import objectives
 from ncaudit.core.device import pick_device, pick_precision
-from ncaudit.core.retrieval import RetrievalMetrics, retrieval_metrics
+from ncaudit.core.retrieval import RetrievalMetrics
 from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.open_clip import Encoder, ModelSource, load_encoder, model_source
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import NcauditError
-from ncaudit.matchers.fine_tuning import FineTuner, Recipe
+from ncaudit.matchers.fine_tuning import FineTuner
+from ncaudit.matchers.optimisation import Recipe
 from ncaudit.matchers.towers import save_description
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.sources import find_shards
-from ncaudit.verbs.training_pairs import TrainingSet, open_training_set
+from ncaudit.verbs.training_pairs import open_training_set
+from ncaudit.verbs.training_session import Course, Session
 
 # Not part of what a run is: they change no byte of the result, or are in it by content instead of by place.
 NOT_RECORDED = {
     *("out", "restart", "workers", "device"),
     *("scores", "data", "val_data", "model", "pretrained", "image_root"),
 }
-ENCODE_PAIRS = 256  # of the validation pairs at once
 Json = dict[str, Any]
 
 
@@ -103,7 +102,12 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
         pairs = open_training_set(options, encoder, pool, progress)
         folder.claim(run, restart=options.restart)
         save_description(encoder.model, source, options.out)
-        session = _Session(options, encoder, pairs, folder, progress, getattr(torch, run["precision"]))
+        course = _course(options)
+        learner = FineTuner(
+            encoder, objectives.get(options.objective), _recipe(options, course.steps_per_epoch(pairs)),
+            getattr(torch, run["precision"]), train_batchnorm=options.train_batchnorm,
+        )  # fmt: skip
+        session = Session(course, learner, pairs, folder, progress)
         session.run()
     summary = _summary(session, encoder)
     folder.finish(run, summary)
@@ -113,114 +117,17 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
     )  # fmt: skip
 
 
-class _Session:
-    """The epochs of one run, from where an earlier one stopped."""
+def _course(options: TrainOptions) -> Course:
+    return Course(
+        epochs=options.epochs, batch_pairs=options.batch_pairs, seed=options.seed, learning_rate=options.learning_rate
+    )
 
-    def __init__(
-        self,
-        options: TrainOptions,
-        encoder: Encoder,
-        pairs: TrainingSet,
-        folder: TrainingFolder,
-        progress: Progress,
-        precision: torch.dtype,
-    ) -> None:
-        self._options, self._folder, self._progress = options, folder, progress
-        self.pairs = pairs
-        self._steps = len(pairs.train) // options.batch_pairs  # of one epoch
-        self._tuner = FineTuner(encoder, objectives.get(options.objective), self._recipe(), precision)
-        self.metrics: list[Json] = []
-        self.kept_epoch = 0
-        self.resumed_after: int | None = None
-        self._busy_s, self._learnt = 0.0, 0
 
-    @property
-    def pairs_per_s(self) -> float:
-        """Training pairs per second of the steps that this call made."""
-        return self._learnt / self._busy_s if self._busy_s else 0.0
-
-    def run(self) -> None:
-        """All epochs that are not done yet, each saved as soon as it ends."""
-        state = self._folder.load_state()
-        if state is None:
-            self.metrics = [{"epoch": 0, "scale": self._tuner.scale, "val": self._validate()}]
-        else:
-            self._tuner.load_state_dict(state)
-            self.metrics, self.kept_epoch, self.resumed_after = state["metrics"], state["kept_epoch"], state["epoch"]
-        for epoch in range(len(self.metrics), self._options.epochs + 1):
-            self._epoch(epoch)
-
-    def _epoch(self, epoch: int) -> None:
-        loss = self._learn(epoch)
-        number = epoch * self._steps
-        self.metrics.append(
-            {
-                "epoch": epoch, "step": number, "pairs": self._steps * self._options.batch_pairs, "loss": loss,
-                "learning_rate": self._tuner.learning_rate(number - 1), "scale": self._tuner.scale,
-                "val": self._validate(),
-            }
-        )  # fmt: skip
-        better = self._is_best()
-        self.kept_epoch = epoch if better else self.kept_epoch
-        tuned = self._tuner.state_dict()
-        state = {**tuned, "epoch": epoch, "kept_epoch": self.kept_epoch, "metrics": self.metrics}
-        self._folder.save_epoch(state, self.metrics, tuned["model"] if better else None)
-
-    def _learn(self, epoch: int) -> float:
-        """One pass; the mean loss of its steps."""
-        size, seed = self._options.batch_pairs, self._options.seed
-        self._progress.stage(self._words(epoch), self._steps * size, "pairs")
-        losses, begun = [], monotonic()
-        with torch.random.fork_rng():
-            torch.manual_seed(seed + epoch)  # dropout, where the model has any
-            for i, batch in enumerate(self.pairs.train.batches(epoch, batch_pairs=size, seed=seed)):
-                number = (epoch - 1) * self._steps + i
-                step = self._tuner.step(batch, number)
-                if not step.finite:
-                    raise self._diverged(number, epoch, step.loss)
-                losses.append(step.loss)
-                self._progress.advance(len(batch))
-        self._busy_s += monotonic() - begun
-        self._learnt += len(losses) * size
-        return math.fsum(losses) / len(losses)
-
-    def _validate(self) -> Json | None:
-        if self.pairs.val is None:
-            return None
-        val = self.pairs.val.all
-        _, first, image_of_text = np.unique(val.photo.numpy(), return_index=True, return_inverse=True)
-        pixels = val.pixels[torch.from_numpy(first)]
-        image = torch.cat([self._tuner.encode_images(part) for part in torch.split(pixels, ENCODE_PAIRS)])
-        text = torch.cat([self._tuner.encode_captions(part) for part in torch.split(val.tokens, ENCODE_PAIRS)])
-        owner = torch.from_numpy(image_of_text.reshape(-1)).to(image.device)
-        return asdict(retrieval_metrics(image, text, owner))
-
-    def _is_best(self) -> bool:
-        """Whether the epoch just ended is to be kept: the start model does not compete, training was asked for."""
-        now = self.metrics[-1]["val"]
-        return now is None or all(line["val"]["rsum"] < now["rsum"] for line in self.metrics[1:-1])
-
-    def _words(self, epoch: int) -> str:
-        last = self.metrics[-1]
-        told = [f"loss {last['loss']:.3f}"] if "loss" in last else []
-        told += [f"R@1 {last['val']['i2t_r1']:.1f}/{last['val']['t2i_r1']:.1f}"] if last["val"] else []
-        return f"epoch {epoch} of {self._options.epochs}" + (f" (before: {', '.join(told)})" if told else "")
-
-    def _diverged(self, number: int, epoch: int, loss: float) -> NcauditError:
-        kept = f"the matcher of epoch {self.kept_epoch} is kept" if self.kept_epoch else "no epoch was finished"
-        what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
-        return NcauditError(
-            f"{what} at step {number + 1:,}, in epoch {epoch}; {kept}",
-            fix=f"give a --learning-rate below {self._options.learning_rate:g}, and another --out or --restart",
-        )
-
-    def _recipe(self) -> Recipe:
-        options = self._options
-        return Recipe(
-            learning_rate=options.learning_rate, weight_decay=options.weight_decay, warmup_share=options.warmup_share,
-            clip_norm=options.clip_norm, train_batchnorm=options.train_batchnorm,
-            total_steps=self._steps * options.epochs,
-        )  # fmt: skip
+def _recipe(options: TrainOptions, steps_per_epoch: int) -> Recipe:
+    return Recipe(
+        learning_rate=options.learning_rate, weight_decay=options.weight_decay, warmup_share=options.warmup_share,
+        clip_norm=options.clip_norm, total_steps=steps_per_epoch * options.epochs,
+    )  # fmt: skip
 
 
 def _describe(options: TrainOptions, source: ModelSource, recorded: Json | None) -> Json:
@@ -256,7 +163,7 @@ def _refuse_own_start(options: TrainOptions, source: ModelSource) -> None:
         )
 
 
-def _summary(session: _Session, encoder: Encoder) -> Json:
+def _summary(session: Session, encoder: Encoder) -> Json:
     """What a rerun of the finished run tells again, and which model it started from."""
     pairs = session.pairs
     return {

@@ -20,7 +20,7 @@ from ncaudit.encoders.decode_pool import DecodePool, Pending
 from ncaudit.encoders.images import Decoded, Preprocess
 from ncaudit.encoders.open_clip import Encoder
 from ncaudit.errors import NcauditError
-from ncaudit.matchers.fine_tuning import Batch
+from ncaudit.matchers.batch import Batch
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
@@ -35,6 +35,7 @@ from ncaudit.verbs.labelled_shards import (
     open_labelled,
     open_unlabelled,
 )
+from ncaudit.verbs.training_session import TrainingSet
 
 HELD_BYTES = 1024 * MIB  # decoded pixels of a training set that stay in memory between epochs
 MAX_VAL_PAIRS = 5_000  # their pixels are held too: 750 MB at 224 x 224; recall depends on how many images compete
@@ -184,18 +185,6 @@ def read_all(
     return found
 
 
-@dataclass(frozen=True)
-class TrainingSet:
-    """What one run learns from and validates on, and what became of every row."""
-
-    train: HeldPairs | StreamedPairs
-    val: HeldPairs | None
-    val_photos: int
-    mean_label: float  # over the training pairs
-    statuses: Counter[str]  # of the dataset's rows: ok = training + held out; those of --val-data are not in it
-    shards: int
-
-
 def open_training_set(options: TrainOptions, encoder: Encoder, pool: DecodePool, progress: Progress) -> TrainingSet:
     """Read every row once: count, decode, split by photo, and hold in memory what fits.
 
@@ -221,7 +210,8 @@ def open_training_set(options: TrainOptions, encoder: Encoder, pool: DecodePool,
         progress.note(f"{shared:,} of {len(photos):,} validation photos are also trained on")
     if split.share < options.val_share and options.val_data is None:
         progress.note(f"{split.share:.2%} of the photos validate, not {options.val_share:.2%}: {MAX_VAL_PAIRS:,} pairs")
-    return TrainingSet(train, val, len(photos), split.label_sum / len(train), found.statuses, len(shards))
+    validation = None if val is None else val.all
+    return TrainingSet(train, validation, len(photos), split.label_sum / len(train), found.statuses, len(shards))
 
 
 class _Split:

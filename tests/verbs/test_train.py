@@ -17,6 +17,7 @@ import torch
 from torch.testing import assert_close
 
 import ncaudit.verbs.train as train_module
+import ncaudit.verbs.training_session as session_module
 from ncaudit.encoders.images import decode
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.errors import NcauditError
@@ -191,7 +192,7 @@ def test_the_split_is_by_photo_and_the_same_in_every_run(world):
 
     def spy(options, *rest):
         opened = training_pairs.open_training_set(options, *rest)
-        splits.append([set(side.all.photo.tolist()) for side in (opened.train, opened.val)])
+        splits.append([set(side.photo.tolist()) for side in (opened.train.all, opened.val)])
         return opened
 
     with pytest.MonkeyPatch.context() as patch:
@@ -207,8 +208,8 @@ def test_the_split_is_by_photo_and_the_same_in_every_run(world):
 
 def test_the_kept_epoch_is_the_best_one_and_its_weights_give_its_metrics(world, monkeypatch):
     script = iter([0.0, 20.0, 30.0, 10.0])  # rSum of the start model and of epochs 1, 2, 3
-    real = train_module.retrieval_metrics
-    monkeypatch.setattr(train_module, "retrieval_metrics", lambda *a: replace(real(*a), rsum=next(script)))
+    real = session_module.retrieval_metrics
+    monkeypatch.setattr(session_module, "retrieval_metrics", lambda *a: replace(real(*a), rsum=next(script)))
     kept = {}
     real_save = train_module.TrainingFolder.save_epoch
 
@@ -313,7 +314,7 @@ def test_streamed_batches_hold_the_same_pairs_pixels_and_labels_as_held_ones(wor
             ).train
             batches = list(pairs.batches(1, batch_pairs=1, seed=0))
         order = sorted(range(len(batches)), key=lambda i: (int(batches[i].photo), int(batches[i].caption)))
-        columns = ("photo", "caption", "label", "tokens", "pixels")
+        columns = ("photo", "caption", "label", "text", "image")
         seen.append([torch.cat([getattr(batches[i], name) for i in order]) for name in columns])
     assert all(torch.equal(held, streamed) for held, streamed in zip(*seen, strict=True))
 

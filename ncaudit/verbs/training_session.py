@@ -1,0 +1,157 @@
+"""The epochs of one training run: learn, validate, keep the best, go on from where an earlier run stopped.
+
+Knows a learner, its pairs and a folder; nothing of what is learnt, or of how pairs are read.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from time import monotonic
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ncaudit.core.retrieval import retrieval_metrics
+from ncaudit.errors import NcauditError
+from ncaudit.matchers.batch import Batch
+from ncaudit.matchers.optimisation import Learner
+from ncaudit.matchers.training_folder import TrainingFolder
+from ncaudit.progress import Progress
+
+ENCODE_PAIRS = 256  # of the validation pairs at once
+Json = dict[str, Any]
+
+
+class TrainingPairs(Protocol):
+    """Pairs to learn from, in batches that are a pure function of (seed, epoch)."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, epoch: int, *, batch_pairs: int, seed: int) -> Iterator[Batch]:
+        """Whole batches of one epoch; the remainder waits for another epoch."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What one run learns from and validates on, and what became of every row."""
+
+    train: TrainingPairs
+    val: Batch | None  # every validation pair
+    val_photos: int
+    mean_label: float  # over the training pairs
+    statuses: Counter[str]  # of the dataset's rows: ok = training + held out; those of --val-data are not in it
+    shards: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How long a session learns, how fast, and in which order."""
+
+    epochs: int
+    batch_pairs: int
+    seed: int
+    learning_rate: float  # the peak, which the learner knows too
+
+    def steps_per_epoch(self, pairs: TrainingSet) -> int:
+        """Whole batches of one pass over the training pairs."""
+        return len(pairs.train) // self.batch_pairs
+
+
+class Session:
+    """The epochs of one run, from where an earlier one stopped."""
+
+    def __init__(
+        self, course: Course, learner: Learner, pairs: TrainingSet, folder: TrainingFolder, progress: Progress
+    ) -> None:
+        self._course, self._learner, self._folder, self._progress = course, learner, folder, progress
+        self.pairs = pairs
+        self._steps = course.steps_per_epoch(pairs)
+        self.metrics: list[Json] = []
+        self.kept_epoch = 0
+        self.resumed_after: int | None = None
+        self._busy_s, self._learnt = 0.0, 0
+
+    @property
+    def pairs_per_s(self) -> float:
+        """Training pairs per second of the steps that this call made."""
+        return self._learnt / self._busy_s if self._busy_s else 0.0
+
+    def run(self) -> None:
+        """All epochs that are not done yet, each saved as soon as it ends.
+
+        Raises NcauditError when a step is not finite: the epoch before is kept.
+        """
+        state = self._folder.load_state()
+        if state is None:
+            self.metrics = [{"epoch": 0, "scale": self._learner.scale, "val": self._validate()}]
+        else:
+            self._learner.load_state_dict(state)
+            self.metrics, self.kept_epoch, self.resumed_after = state["metrics"], state["kept_epoch"], state["epoch"]
+        for epoch in range(len(self.metrics), self._course.epochs + 1):
+            self._epoch(epoch)
+
+    def _epoch(self, epoch: int) -> None:
+        loss = self._learn(epoch)
+        number = epoch * self._steps
+        self.metrics.append(
+            {
+                "epoch": epoch, "step": number, "pairs": self._steps * self._course.batch_pairs, "loss": loss,
+                "learning_rate": self._learner.learning_rate(number - 1), "scale": self._learner.scale,
+                "val": self._validate(),
+            }
+        )  # fmt: skip
+        better = self._is_best()
+        self.kept_epoch = epoch if better else self.kept_epoch
+        learnt = self._learner.state_dict()
+        state = {**learnt, "epoch": epoch, "kept_epoch": self.kept_epoch, "metrics": self.metrics}
+        self._folder.save_epoch(state, self.metrics, learnt["model"] if better else None)
+
+    def _learn(self, epoch: int) -> float:
+        """One pass; the mean loss of its steps."""
+        size, seed = self._course.batch_pairs, self._course.seed
+        self._progress.stage(self._words(epoch), self._steps * size, "pairs")
+        losses, begun = [], monotonic()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed + epoch)  # dropout, where the model has any
+            for i, batch in enumerate(self.pairs.train.batches(epoch, batch_pairs=size, seed=seed)):
+                number = (epoch - 1) * self._steps + i
+                step = self._learner.step(batch, number)
+                if not step.finite:
+                    raise self._diverged(number, epoch, step.loss)
+                losses.append(step.loss)
+                self._progress.advance(len(batch))
+        self._busy_s += monotonic() - begun
+        self._learnt += len(losses) * size
+        return math.fsum(losses) / len(losses)
+
+    def _validate(self) -> Json | None:
+        val = self.pairs.val
+        if val is None:
+            return None
+        _, first, image_of_text = np.unique(val.photo.numpy(), return_index=True, return_inverse=True)
+        images = val.image[torch.from_numpy(first)]
+        image = torch.cat([self._learner.encode_images(part) for part in torch.split(images, ENCODE_PAIRS)])
+        text = torch.cat([self._learner.encode_captions(part) for part in torch.split(val.text, ENCODE_PAIRS)])
+        owner = torch.from_numpy(image_of_text.reshape(-1)).to(image.device)
+        return asdict(retrieval_metrics(image, text, owner))
+
+    def _is_best(self) -> bool:
+        """Whether the epoch just ended is to be kept: the start model does not compete, training was asked for."""
+        now = self.metrics[-1]["val"]
+        return now is None or all(line["val"]["rsum"] < now["rsum"] for line in self.metrics[1:-1])
+
+    def _words(self, epoch: int) -> str:
+        last = self.metrics[-1]
+        told = [f"loss {last['loss']:.3f}"] if "loss" in last else []
+        told += [f"R@1 {last['val']['i2t_r1']:.1f}/{last['val']['t2i_r1']:.1f}"] if last["val"] else []
+        return f"epoch {epoch} of {self._course.epochs}" + (f" (before: {', '.join(told)})" if told else "")
+
+    def _diverged(self, number: int, epoch: int, loss: float) -> NcauditError:
+        kept = f"the matcher of epoch {self.kept_epoch} is kept" if self.kept_epoch else "no epoch was finished"
+        what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
+        return NcauditError(
+            f"{what} at step {number + 1:,}, in epoch {epoch}; {kept}",
+            fix=f"give a --learning-rate below {self._course.learning_rate:g}, and another --out or --restart",
+        )
