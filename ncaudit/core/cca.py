@@ -33,8 +33,13 @@ class Features:
     level: float
 
     def of(self, x: Tensor) -> Tensor:
-        """(n, d) -> (n, k) coordinates: roots of non-negative entries, unit, centred, unit again."""
-        return normalize(_spread(x, self.root) - self.mean, dim=1) @ self.basis
+        """(n, d) -> (n, k) coordinates."""
+        return coordinates(x, root=self.root, mean=self.mean, basis=self.basis)
+
+
+def coordinates(x: Tensor, *, root: bool, mean: Tensor, basis: Tensor) -> Tensor:
+    """(n, d) -> (n, k): roots of non-negative entries (with `root`), unit, centred, unit again, in the basis (d, k)."""
+    return normalize(_spread(x, root) - mean, dim=1) @ basis
 
 
 def fit_features(x: Tensor, most: int = MOST_FEATURES) -> Features:
