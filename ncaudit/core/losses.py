@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
+Spread = Literal["uniform", "similarity"]
 Allowed = Tensor | tuple[Tensor, Tensor]
 
 
@@ -83,6 +85,57 @@ def infonce_loss(
     return (image_loss + _cross_entropy(positive, text_to_image, scale, text_allowed)) / 2
 
 
+def soft_infonce_loss(
+    positive: Tensor,
+    image_to_text: Tensor,
+    text_to_image: Tensor,
+    *,
+    label: Tensor,
+    scale: float | Tensor,
+    allowed: Allowed | None = None,
+    spread: Spread = "uniform",
+) -> Tensor:
+    """Cross entropy with a soft target: label on the positive, 1 - label over the row's negatives; both directions.
+
+    Shapes, `allowed`, scale and the mean of the directions as in `infonce_loss`; label: (n,) in [0, 1].
+    spread: how 1 - label is divided among the true negatives: "uniform", or by "similarity", in proportion to
+    softmax(scale * s) among them, taken as it stands: no gradient flows through the target.
+    Returns (n,) >= 0; at label 1 it is `infonce_loss`; 0 for a row without any allowed negative: its softmax has one
+    entry, and its 1 - label nowhere to go. Label smoothing (Szegedy et al. 2016) with each pair's own label.
+
+    >>> one, two = torch.zeros(1), torch.zeros(1, 2)
+    >>> soft_infonce_loss(one, two, two, label=torch.tensor([0.25]), scale=10.0).exp()  # all alike: log 3
+    tensor([3.])
+    """
+    image_allowed, text_allowed = _both_directions(allowed)
+    image_loss = _soft_cross_entropy(positive, image_to_text, label, scale, image_allowed, spread)
+    return (image_loss + _soft_cross_entropy(positive, text_to_image, label, scale, text_allowed, spread)) / 2
+
+
+def complementary_loss(
+    positive: Tensor,
+    image_to_text: Tensor,
+    text_to_image: Tensor,
+    *,
+    scale: float | Tensor,
+    allowed: Allowed | None = None,
+) -> Tensor:
+    """Sum over the negatives of -log(1 - p_ij), mean of the two directions: "it is not this one", said of each.
+
+    p_ij: softmax of scale * s over the positive and its allowed negatives. Shapes, `allowed`, scale as in
+    `infonce_loss`. Returns (n,) >= 0; 0 for a row without any allowed negative; with one negative it is `infonce_loss`.
+    The positive enters through the softmax only: the loss pulls s_ii up by scale * p_ii * sum_j p_ij / (1 - p_ij),
+    which is at most InfoNCE's scale * (1 - p_ii), and fades with p_ii where InfoNCE pulls hardest.
+    RCL (Hu et al., TPAMI 2023).
+
+    >>> complementary_loss(torch.zeros(1), torch.zeros(1, 2), torch.zeros(1, 2), scale=10.0).exp()  # (1 - 1/3)^-2
+    tensor([2.2500])
+    """
+    image_allowed, text_allowed = _both_directions(allowed)
+    image_loss = _complement(positive, image_to_text, scale, image_allowed)
+    return (image_loss + _complement(positive, text_to_image, scale, text_allowed)) / 2
+
+
 def soft_margin(label: Tensor, *, margin: float, m: float = 10.0) -> Tensor:
     """BiCro's margin of a soft label: margin * (m^label - 1) / (m - 1), 0 at label 0, `margin` at label 1.
 
@@ -114,9 +167,44 @@ def _mean(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
     return _hinge(room, negative, allowed).sum(dim=1) / count.clamp(min=1)
 
 
-def _cross_entropy(positive: Tensor, negative: Tensor, scale: float | Tensor, allowed: Tensor | None) -> Tensor:
+def _logits(positive: Tensor, negative: Tensor, scale: float | Tensor, allowed: Tensor | None) -> Tensor:
+    """(n, 1 + m): the positive first, -inf where a column is not allowed."""
     logits = scale * torch.cat([positive[:, None], negative], dim=1)
-    if allowed is not None:
-        own = allowed.new_ones(len(allowed), 1)
-        logits = logits.masked_fill(~torch.cat([own, allowed], dim=1), -torch.inf)
+    if allowed is None:
+        return logits
+    own = allowed.new_ones(len(allowed), 1)
+    return logits.masked_fill(~torch.cat([own, allowed], dim=1), -torch.inf)
+
+
+def _cross_entropy(positive: Tensor, negative: Tensor, scale: float | Tensor, allowed: Tensor | None) -> Tensor:
+    logits = _logits(positive, negative, scale, allowed)
     return logits.logsumexp(dim=1) - logits[:, 0]
+
+
+def _soft_cross_entropy(
+    positive: Tensor, negative: Tensor, label: Tensor, scale: float | Tensor, allowed: Tensor | None, spread: Spread
+) -> Tensor:
+    allowed = torch.ones_like(negative, dtype=torch.bool) if allowed is None else allowed
+    # not as infonce_loss + (1 - label) * difference of logits: at scale 100 both are near 200 and leave 5 digits
+    log_p = _logits(positive, negative, scale, allowed).log_softmax(dim=1)
+    own, others = log_p[:, 0], log_p[:, 1:]
+    of_others = (_shares(others.detach(), allowed, spread) * others.masked_fill(~allowed, 0)).sum(dim=1)
+    return -(label * own + (1 - label) * of_others)
+
+
+def _shares(log_p: Tensor, allowed: Tensor, spread: Spread) -> Tensor:
+    """What each allowed column gets of the rest of a target: rows sum to 1, or to 0 where no column is allowed."""
+    if spread == "uniform":
+        return allowed.to(log_p) / allowed.sum(dim=1, keepdim=True).clamp(min=1)
+    return log_p.softmax(dim=1).masked_fill(~allowed, 0)  # NaN before in a row without any
+
+
+def _complement(positive: Tensor, negative: Tensor, scale: float | Tensor, allowed: Tensor | None) -> Tensor:
+    logits = _logits(positive, negative, scale, allowed)
+    top = torch.zeros_like(logits, dtype=torch.bool).scatter(1, logits.argmax(dim=1, keepdim=True), True)
+    top[:, 0] = False  # the positive is nobody's negative
+    # Only the top negative can have p above 1/2. In float32 its 1 - p is 0 from a lead of 17 logits on, and scale 100
+    # makes leads of 200: its -log(1 - p) is softplus(logit - logsumexp of all others). The rest is safe for log1p.
+    others = logits.masked_fill(top, -torch.inf).logsumexp(dim=1, keepdim=True)
+    of_top = softplus(logits - others).masked_fill(~top, 0).sum(dim=1)
+    return of_top - torch.log1p(-logits.softmax(dim=1).masked_fill(top, 0)[:, 1:]).sum(dim=1)

@@ -104,7 +104,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
         save_description(encoder.model, source, options.out)
         course = _course(options)
         learner = FineTuner(
-            encoder, objectives.get(options.objective), _recipe(options, course.steps_per_epoch(pairs)),
+            encoder, objectives.get(options.objective).batch_loss, _recipe(options, course.steps_per_epoch(pairs)),
             getattr(torch, run["precision"]), train_batchnorm=options.train_batchnorm,
         )  # fmt: skip
         session = Session(course, learner, pairs, folder, progress)

@@ -8,7 +8,14 @@ from torch.autograd import gradcheck
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from ncaudit.core.losses import batch_negatives, infonce_loss, ranking_loss, soft_margin
+from ncaudit.core.losses import (
+    batch_negatives,
+    complementary_loss,
+    infonce_loss,
+    ranking_loss,
+    soft_infonce_loss,
+    soft_margin,
+)
 
 POSITIVE = torch.tensor([0.5, 0.2])
 IMAGE_TO_TEXT = torch.tensor([[0.4, 0.6, 0.1], [0.9, 0.0, 0.1]])
@@ -74,8 +81,13 @@ def test_a_row_without_a_true_negative_has_no_loss_and_no_gradient(columns):
     hardest = ranking_loss(*similarities, margin=0.2, allowed=allowed)
     mean = ranking_loss(*similarities, margin=0.2, allowed=allowed, negatives="mean")
     infonce = infonce_loss(*similarities, scale=20.0, allowed=allowed)
-    assert [hardest.item(), mean.item(), infonce.item()] == [0, 0, 0]
-    (hardest + mean + infonce).sum().backward()
+    soft = {"label": torch.tensor([0.3]), "scale": 20.0, "allowed": allowed}
+    uniform = soft_infonce_loss(*similarities, **soft)
+    similar = soft_infonce_loss(*similarities, **soft, spread="similarity")
+    complementary = complementary_loss(*similarities, scale=20.0, allowed=allowed)
+    every = torch.cat([hardest, mean, infonce, uniform, similar, complementary])
+    assert every.tolist() == [0] * 6
+    every.sum().backward()
     assert positive.grad.item() == 0
 
 
@@ -91,7 +103,7 @@ def test_an_asymmetric_mask_is_turned_for_the_captions():
     assert batch_negatives(torch.eye(2), allowed).allowed[1].tolist() == [[False, True], [False, False]]
 
 
-@pytest.mark.parametrize("negatives", ["hardest", "mean", "infonce"])
+@pytest.mark.parametrize("negatives", ["hardest", "mean", "infonce", "soft", "complementary"])
 def test_gradients_are_right(negatives):
     draw = torch.Generator().manual_seed(3)
     similarity = torch.randn(4, 4, generator=draw, dtype=torch.float64, requires_grad=True)
@@ -102,6 +114,10 @@ def test_gradients_are_right(negatives):
         batch = batch_negatives(matrix, allowed)
         if negatives == "infonce":
             return infonce_loss(*batch[:3], scale=3.0, allowed=batch.allowed)
+        if negatives == "soft":
+            return soft_infonce_loss(*batch[:3], label=margin, scale=3.0, allowed=batch.allowed)
+        if negatives == "complementary":
+            return complementary_loss(*batch[:3], scale=3.0, allowed=batch.allowed)
         return ranking_loss(*batch[:3], margin=margin, allowed=batch.allowed, negatives=negatives)
 
     assert gradcheck(loss, (similarity,))
@@ -116,6 +132,7 @@ def test_a_better_positive_never_raises_a_loss_and_no_loss_is_negative(seed):
         lambda s: ranking_loss(s, i2t, t2i, margin=0.2),
         lambda s: ranking_loss(s, i2t, t2i, margin=0.2, negatives="mean"),
         lambda s: infonce_loss(s, i2t, t2i, scale=20.0),
+        lambda s: complementary_loss(s, i2t, t2i, scale=20.0),
     ):
         assert (loss(positive) >= 0).all()
         assert (loss(positive + 0.1) <= loss(positive)).all()
@@ -124,3 +141,70 @@ def test_a_better_positive_never_raises_a_loss_and_no_loss_is_negative(seed):
 def test_the_soft_margin_runs_from_none_to_full():
     middle = 0.2 * (10**0.5 - 1) / 9
     assert_close(soft_margin(torch.tensor([0.0, 0.5, 1.0]), margin=0.2), torch.tensor([0.0, middle, 0.2]))
+
+
+def test_the_soft_target_is_the_label_and_the_rest_is_shared_by_the_negatives():
+    # -log softmax of (5, 4, 6) and (5, 5), the positive first; times .7 and .15 each, or .7 and .3
+    image = torch.tensor([5.0, 4.0, 6.0]).log_softmax(0) @ torch.tensor([0.7, 0.15, 0.15])
+    loss = soft_infonce_loss(
+        POSITIVE[:1], IMAGE_TO_TEXT[:1, :2], TEXT_TO_IMAGE[:1, :1], label=torch.tensor([0.7]), scale=10.0
+    )
+    assert_close(loss, torch.stack([(-image + math.log(2)) / 2]))
+
+
+def test_by_similarity_the_rest_is_shared_like_the_softmax_of_the_negatives():
+    share = torch.tensor([4.0, 6.0]).softmax(0)
+    image = torch.tensor([5.0, 4.0, 6.0]).log_softmax(0) @ torch.cat([torch.tensor([0.7]), 0.3 * share])
+    loss = soft_infonce_loss(
+        POSITIVE[:1], IMAGE_TO_TEXT[:1, :2], TEXT_TO_IMAGE[:1, :1], label=torch.tensor([0.7]), scale=10.0,
+        spread="similarity",
+    )  # fmt: skip
+    assert_close(loss, torch.stack([(-image + math.log(2)) / 2]))
+
+
+def test_the_soft_target_of_masked_and_of_absent_columns_is_the_same():
+    allowed = torch.tensor([[True, False, True], [True, False, True]])
+    columns = [0, 2]
+    for spread in ("uniform", "similarity"):
+        soft = {"label": torch.tensor([0.2, 0.9]), "scale": 5.0, "spread": spread}
+        masked = soft_infonce_loss(POSITIVE, IMAGE_TO_TEXT, TEXT_TO_IMAGE, allowed=allowed, **soft)
+        absent = soft_infonce_loss(POSITIVE, IMAGE_TO_TEXT[:, columns], TEXT_TO_IMAGE[:, columns], **soft)
+        assert_close(masked, absent)
+
+
+def test_the_complementary_loss_sums_over_the_negatives():
+    # image: p = 1/4 and 1/2 beside the pair's 1/4; caption: p = 1/2 beside 1/2
+    positive, i2t, t2i = torch.zeros(1), torch.tensor([[0.0, math.log(2)]]), torch.zeros(1, 1)
+    loss = complementary_loss(positive, i2t, t2i, scale=1.0)
+    assert_close(loss, torch.tensor([(math.log(4 / 3) + math.log(2) + math.log(2)) / 2]))
+
+
+@pytest.mark.parametrize("lead", [-2.0, -0.2, 0.0, 0.1, 0.2, 1.0, 2.0])
+def test_the_complementary_loss_and_its_gradient_hold_in_float32_at_scale_100(lead):
+    """Against the definition in exact enough numbers: 1 - p_j summed from the other columns, never subtracted."""
+    negative = [lead, 0.0, -0.3]  # the positive is 0
+    powers = [math.exp(100 * s) for s in [0.0, *negative]]
+    expected = sum(math.log(sum(powers) / (sum(powers) - power)) for power in powers[2:])
+    expected += math.log1p(powers[1] / (powers[0] + powers[2] + powers[3]))
+    positive = torch.zeros(1, requires_grad=True)
+    row = torch.tensor([negative], requires_grad=True)
+    loss = complementary_loss(positive, row, row, scale=100.0)
+    loss.backward()
+    assert_close(loss, torch.tensor([expected]), rtol=1e-5, atol=1e-6)
+    assert row.grad.isfinite().all()
+    assert row.grad[0, 0] > 50 or lead <= 0  # a winning negative is pushed however far ahead it is
+    assert positive.grad.item() <= 0
+
+
+def test_the_complementary_loss_pulls_the_positive_through_the_softmax_only():
+    draw = torch.Generator().manual_seed(5)
+    positive, i2t, t2i = (torch.randn(6, *m, generator=draw, dtype=torch.float64) for m in ((), (4,), (4,)))
+    positive.requires_grad_()
+    complementary_loss(positive, i2t, t2i, scale=3.0).sum().backward()
+    pull = 0
+    for negative in (i2t, t2i):
+        p = (3 * torch.cat([positive.detach()[:, None], negative], dim=1)).softmax(dim=1)
+        one = 3 * p[:, 0] * (p[:, 1:] / (1 - p[:, 1:])).sum(dim=1) / 2
+        assert (one <= 3 * (1 - p[:, 0]) / 2).all()  # InfoNCE's
+        pull = pull + one
+    assert_close(-positive.grad, pull)

@@ -46,7 +46,7 @@ def batch(encoder: Encoder, n: int = 8, *, seed: int = 0) -> Batch:
 
 
 def tuner(encoder: Encoder, *, loss=None, train_batchnorm: bool = False, **recipe: float) -> FineTuner:
-    loss = loss or objectives.get("weighted-infonce")
+    loss = loss or objectives.get("weighted-infonce").batch_loss
     return FineTuner(encoder, loss, Recipe(**{**RECIPE, **recipe}), torch.float32, train_batchnorm=train_batchnorm)
 
 

@@ -1,99 +1,91 @@
-"""The registry of objectives, and the values of the two InfoNCE losses."""
+"""The registry of objectives: names, settings, errors."""
 
 import subprocess
 import sys
-from math import exp, log
+from dataclasses import FrozenInstanceError
+from math import nan
 
+import numpy as np
 import pytest
 import torch
-from torch.testing import assert_close
 
 from ncaudit import objectives
-from ncaudit.core import losses
 from ncaudit.errors import NcauditError
-from ncaudit.objectives import infonce, weighted_infonce
+from ncaudit.objectives import bicro
 
-# Two pairs, scale 1: s = [[1, 0], [2, 3]].
-SIMILARITY = torch.tensor([[1.0, 0.0], [2.0, 3.0]], dtype=torch.float64)
-# pair 0: image -> text log(1 + e^(0-1)), text -> image log(1 + e^(2-1)); pair 1: log(1 + e^(2-3)), log(1 + e^(0-3))
-PAIR_0 = (log(1 + exp(-1)) + log(1 + exp(1))) / 2
-PAIR_1 = (log(1 + exp(-1)) + log(1 + exp(-3))) / 2
-
-
-def label(*values: float) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def test_infonce_is_the_mean_of_the_pairs_worked_by_hand():
-    assert float(infonce.batch_loss(SIMILARITY, label(1, 0), scale=1.0)) == pytest.approx((PAIR_0 + PAIR_1) / 2)
-
-
-def test_weighted_infonce_is_the_label_weighted_mean_worked_by_hand():
-    expected = (0.75 * PAIR_0 + 0.25 * PAIR_1) / (0.75 + 0.25)
-    assert float(weighted_infonce.batch_loss(SIMILARITY, label(0.75, 0.25), scale=1.0)) == pytest.approx(expected)
-    expected = (0.2 * PAIR_0 + 0.1 * PAIR_1) / 0.3  # divided by the sum of the labels, not by the two pairs
-    assert float(weighted_infonce.batch_loss(SIMILARITY, label(0.2, 0.1), scale=1.0)) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("value", [1.0, 0.5, 0.01])
-def test_equal_labels_of_any_height_give_plain_infonce(value):
-    weighted = weighted_infonce.batch_loss(SIMILARITY, label(value, value), scale=2.0)
-    assert_close(weighted, infonce.batch_loss(SIMILARITY, label(0, 0), scale=2.0))
-
-
-def test_a_pair_of_label_zero_is_not_pulled_together_but_still_pushed_away_from_the_others():
-    similarity = SIMILARITY.clone().requires_grad_()
-    weighted_infonce.batch_loss(similarity, label(1, 0), scale=1.0).backward()
-    assert similarity.grad[1, 1] == 0
-    assert similarity.grad[0, 0] < 0 < similarity.grad[0, 1]
-    assert similarity.grad[1, 0] > 0
-
-
-def test_a_batch_without_any_trusted_pair_teaches_nothing_and_is_finite():
-    similarity = SIMILARITY.clone().requires_grad_()
-    loss = weighted_infonce.batch_loss(similarity, label(0, 0), scale=1.0)
-    loss.backward()
-    assert loss == 0
-    assert_close(similarity.grad, torch.zeros(2, 2, dtype=torch.float64))
-
-
-@pytest.mark.parametrize("name", objectives.names())
-def test_gradients_are_right_with_not_all_columns_negatives(name):
-    generator = torch.Generator().manual_seed(0)
-    similarity = torch.randn(5, 5, dtype=torch.float64, generator=generator, requires_grad=True)
-    scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
-    allowed = torch.ones(5, 5, dtype=torch.bool)
-    allowed[0, 1] = allowed[1, 0] = False
-    trust = torch.rand(5, dtype=torch.float64, generator=generator)
-
-    def loss(s: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return objectives.get(name)(s, trust, scale=t, allowed=allowed)
-
-    assert torch.autograd.gradcheck(loss, (similarity, scale))
-
-
-@pytest.mark.parametrize("name", objectives.names())
-def test_a_disallowed_negative_does_not_move_the_loss(name):
-    allowed = torch.tensor([[True, False], [False, True]])
-    loss = objectives.get(name)(SIMILARITY, label(1, 1), scale=1.0, allowed=allowed)
-    assert loss == 0  # each pair's only negative shares its photo or its caption
-
-
-@pytest.mark.parametrize("name", objectives.names())
-def test_every_objective_computes_the_loss_that_score_computes(name, monkeypatch):
-    calls = []
-    real = losses.infonce_loss
-    monkeypatch.setattr(losses, "infonce_loss", lambda *a, **k: calls.append(1) or real(*a, **k))
-    objectives.get(name)(SIMILARITY, label(1, 1), scale=1.0)
-    assert calls == [1]
+SIMILARITY = torch.tensor([[1.0, 0.0], [0.5, 0.75]])
+LABEL = torch.tensor([1.0, 0.25])
 
 
 def test_an_unknown_objective_names_the_known_ones():
     with pytest.raises(NcauditError, match="no objective is called 'hinge'") as error:
         objectives.get("hinge")
-    assert error.value.fix == "give one of: infonce, weighted-infonce"
+    assert error.value.fix == "give one of: bicro, drop, infonce, rcl, soft-infonce, weighted-infonce"
+    with pytest.raises(NcauditError, match="no objective is called 'hinge'"):
+        objectives.settings("hinge")
 
 
 def test_names_are_listed_without_torch():
     code = "import sys; from ncaudit import objectives; objectives.names(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_settings_of_each_objective():
+    assert {name: objectives.settings(name) for name in objectives.names()} == {
+        "bicro": {"margin": 0.2, "margin_base": 10.0},
+        "drop": {"drop_below": 0.5},
+        "infonce": {},
+        "rcl": {},
+        "soft-infonce": {"spread": "uniform"},
+        "weighted-infonce": {},
+    }
+
+
+def test_a_setting_reaches_the_loss_and_the_others_keep_their_defaults():
+    bound = objectives.get("bicro", margin=0.8).batch_loss(SIMILARITY, LABEL, scale=1.0)
+    assert bound == bicro.batch_loss(SIMILARITY, LABEL, scale=1.0, margin=0.8, margin_base=10.0)
+    assert bound != bicro.batch_loss(SIMILARITY, LABEL, scale=1.0)
+
+
+def test_two_objectives_of_one_name_do_not_share_their_settings():
+    strict, default = objectives.get("drop", drop_below=0.9), objectives.get("drop")
+    labels = np.array([0.6], dtype=np.float32)
+    assert [strict.trains_on(labels).tolist(), default.trains_on(labels).tolist()] == [[False], [True]]
+
+
+def test_an_objective_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        objectives.get("infonce").name = "rcl"
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [("infonce", "leave it out; it has none"), ("bicro", "leave it out; it has: margin, margin_base")],
+)
+def test_a_setting_that_would_do_nothing_is_refused(name, fix):
+    with pytest.raises(NcauditError, match=f"objective '{name}' has no setting 'drop_below'") as error:
+        objectives.get(name, drop_below=0.5)
+    assert error.value.fix == fix
+
+
+@pytest.mark.parametrize("name", ["scale", "allowed", "label"])
+def test_what_each_batch_brings_is_no_setting(name):
+    with pytest.raises(NcauditError, match="has no setting"):
+        objectives.get("bicro", **{name: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [("bicro", "margin", value) for value in (0, -0.2, 2.5, nan)]
+    + [("bicro", "margin_base", value) for value in (1, 0.5, float("inf"), nan)]
+    + [("drop", "drop_below", value) for value in (-0.1, 50, nan)]
+    + [("soft-infonce", "spread", "softmax")],
+)
+def test_a_value_that_makes_no_sense_is_refused_before_any_batch(name, setting, value):
+    with pytest.raises(NcauditError, match=str(value)):
+        objectives.get(name, **{setting: value})
+
+
+@pytest.mark.parametrize("name", sorted(set(objectives.names()) - {"drop"}))
+def test_only_drop_leaves_pairs_out(name):
+    assert objectives.get(name).trains_on(np.array([0.0, 0.5, 1.0], dtype=np.float32)).tolist() == [True] * 3
