@@ -1,5 +1,6 @@
 """The pairs of one training step, whatever they are made of: pixels and tokens for towers, embeddings for heads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,14 +16,29 @@ class Batch:
     label: Tensor  # (n,) float32 in [0, 1]
     photo: Tensor  # (n,) int64, a hash: equal for equal photos
     caption: Tensor  # (n,) int64, a hash: equal for equal captions
+    pair_id: Sequence[str] = ()  # of the n pairs, where they are known: for errors
 
     def __len__(self) -> int:
         return len(self.label)
 
-    def allowed(self) -> Tensor:
-        """(n, n) bool, false where caption j is no true negative of image i: same photo or same caption."""
-        return (self.photo[:, None] != self.photo) & (self.caption[:, None] != self.caption)
-
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`."""
-        return Batch(*(value.to(device, non_blocking=True) for value in vars(self).values()))
+        moved = {name: column.to(device, non_blocking=True) for name, column in self._columns().items()}
+        return Batch(**moved, pair_id=self.pair_id)
+
+    def take(self, rows: Tensor) -> "Batch":
+        """The pairs at `rows`, (m,) int64, in that order."""
+        pair_id = [self.pair_id[row] for row in rows.tolist()] if self.pair_id else ()
+        return Batch(**{name: column[rows] for name, column in self._columns().items()}, pair_id=pair_id)
+
+    def chunks(self, pairs: int) -> list["Batch"]:
+        """The batch in pieces of `pairs`, in order; the last may be smaller."""
+        return [self.take(rows) for rows in torch.split(torch.arange(len(self)), pairs)]
+
+    def _columns(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+
+def true_negatives(photo: Tensor, caption: Tensor) -> Tensor:
+    """(n, n) bool of pairs' (n,) photo and caption hashes: false where caption j is no true negative of image i."""
+    return (photo[:, None] != photo) & (caption[:, None] != caption)

@@ -12,7 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ncaudit.encoders.captions import encode_trimmed, trimmable_tower
 from ncaudit.encoders.open_clip import Encoder
+from ncaudit.matchers.backward import backward
 from ncaudit.matchers.batch import Batch
+from ncaudit.matchers.frozen_blocks import learn_last_blocks
 from ncaudit.matchers.optimisation import Optimiser, Recipe, Step, low_precision
 from ncaudit.objectives import BatchLoss
 
@@ -28,11 +30,19 @@ class FineTuner:
         autocast: torch.dtype,
         *,
         train_batchnorm: bool = False,
+        last_blocks: int | None = None,
+        chunk_pairs: int | None = None,
     ) -> None:
-        """encoder: with float32 weights. autocast: what the towers compute in; weights and loss stay float32."""
+        """encoder: with float32 weights. autocast: what the towers compute in; weights and loss stay float32.
+
+        last_blocks: of each tower, the only ones to learn; None: everything learns. chunk_pairs: how many pairs have
+        a graph at a time; None: a whole batch. Raises NcauditError for a tower whose blocks cannot be found.
+        """
         self.model: Any = encoder.model.requires_grad_(True)
+        if last_blocks is not None:
+            learn_last_blocks(self.model, last_blocks)
         self._encoder, self._batch_loss, self._autocast = encoder, batch_loss, autocast
-        self._train_batchnorm = train_batchnorm
+        self._train_batchnorm, self._chunk_pairs = train_batchnorm, chunk_pairs
         self._tower = trimmable_tower(encoder.model) if encoder.trims else None
         self._optimiser = Optimiser(self.model, recipe)
 
@@ -44,8 +54,9 @@ class FineTuner:
         set_training(self.model, train_batchnorm=self._train_batchnorm)
         batch = batch.to(self._encoder.device)
         self._optimiser.zero_grad()
-        loss = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        # the loss is outside autocast: at scale 100 a bfloat16 logit is off by .5
+        scale = self.model.logit_scale
+        loss = backward(batch, self._encode, self._batch_loss, scale, chunk_pairs=self._chunk_pairs)
         return self._optimiser.step(loss, number)
 
     def learning_rate(self, number: int) -> float:
@@ -80,12 +91,9 @@ class FineTuner:
         self.model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimizer"])
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
         with low_precision(self._encoder.device, self._autocast):
-            image, text = self._images(batch.image), self._captions(batch.text)
-        # outside autocast: at scale 100 a bfloat16 logit is off by .5
-        scale = self.model.logit_scale.exp()
-        return self._batch_loss(image @ text.T, batch.label, scale=scale, allowed=batch.allowed())
+            return self._images(batch.image), self._captions(batch.text)
 
     def _images(self, pixels: Tensor) -> Tensor:
         encoded = self.model.encode_image(self._encoder.normalise(pixels))
@@ -101,5 +109,9 @@ def set_training(model: nn.Module, *, train_batchnorm: bool) -> None:
     """Training mode; BatchNorm stays in eval mode unless it is to be trained, so that its statistics do not move."""
     model.train()
     for module in model.modules():
-        if isinstance(module, _BatchNorm) and not train_batchnorm:
+        if isinstance(module, _BatchNorm) and not (train_batchnorm and _learns(module)):
             module.eval()
+
+
+def _learns(module: nn.Module) -> bool:
+    return all(parameter.requires_grad for parameter in module.parameters())

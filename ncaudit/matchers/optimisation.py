@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from ncaudit.core.gathering import average_gradients
 from ncaudit.matchers.batch import Batch
 
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound: above it one pair's logit drowns the batch
@@ -81,8 +82,10 @@ class Optimiser:
     def step(self, loss: Tensor, number: int) -> Step:
         """Move the parameters by the gradients they hold; nothing moves when loss or gradient are not finite.
 
+        Where several ranks learn together, each first gets the mean of all ranks' gradients.
         loss: the number whose gradients they are. number: of the step, from 0; it decides the learning rate.
         """
+        average_gradients(self._model.parameters())
         norm = clip_grad_norm_(self._model.parameters(), self._recipe.clip_norm)
         value = float(loss.detach())
         if not (math.isfinite(value) and math.isfinite(float(norm))):

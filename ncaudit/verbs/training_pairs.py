@@ -19,12 +19,12 @@ from torch import Tensor
 from ncaudit.encoders.decode_pool import DecodePool, Pending
 from ncaudit.encoders.images import Decoded, Preprocess
 from ncaudit.encoders.open_clip import Encoder
-from ncaudit.errors import NcauditError
 from ncaudit.matchers.batch import Batch
+from ncaudit.objectives import TrainsOn
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
-from ncaudit.shards.hashing import fit_sample_keys, hash_values
+from ncaudit.shards.hashing import hash_values
 from ncaudit.shards.provenance import MIB
 from ncaudit.verbs.labelled_shards import (
     Floats,
@@ -35,11 +35,17 @@ from ncaudit.verbs.labelled_shards import (
     open_labelled,
     open_unlabelled,
 )
-from ncaudit.verbs.training_session import TrainingSet
+from ncaudit.verbs.training_session import EVERY_ROW, TrainingSet
+from ncaudit.verbs.training_split import (
+    epoch_generator,
+    held_out,
+    require_batch,
+    require_photos,
+    split_notes,
+    val_share,
+)
 
 HELD_BYTES = 1024 * MIB  # decoded pixels of a training set that stay in memory between epochs
-MAX_VAL_PAIRS = 5_000  # their pixels are held too: 750 MB at 224 x 224; recall depends on how many images compete
-MIN_VAL_PHOTOS = 2
 BUFFER_PAIRS = 2_048  # encoded images that a streamed epoch shuffles among
 DECODED_AHEAD = 2  # batches in the decoders' hands while the model learns
 
@@ -63,6 +69,7 @@ class HeldPairs:
         self._count = 0
         self._tokens: list[Tensor] = []
         self._rest: list[tuple[Floats, Hashes, Hashes]] = []
+        self._pair_id: list[str] = []
 
     def add(self, pixels: Sequence[Pixels], pairs: Pairs, tokenize: Tokenize) -> None:
         """Append pairs with their pixels, in their order."""
@@ -72,6 +79,7 @@ class HeldPairs:
         np.stack(pixels, out=self._pixels[self._count : self._count + len(pairs)])
         self._count += len(pairs)
         self._tokens.append(tokenize(pairs.captions).int())
+        self._pair_id += pairs.pair_id
         self._rest.append((pairs.label, pairs.photo, _caption_hashes(pairs.captions)))
 
     def __len__(self) -> int:
@@ -83,14 +91,17 @@ class HeldPairs:
         label, photo, caption = (np.concatenate(column) for column in zip(*self._rest, strict=True))
         return Batch(
             torch.from_numpy(self._pixels[: self._count]), torch.cat(self._tokens), torch.from_numpy(label),
-            torch.from_numpy(photo), torch.from_numpy(caption),
+            torch.from_numpy(photo), torch.from_numpy(caption), self._pair_id,
         )  # fmt: skip
 
-    def batches(self, epoch: int, *, batch_pairs: int, seed: int) -> Iterator[Batch]:
-        """Whole batches of one epoch, a pure function of (seed, epoch); the remainder waits for another epoch."""
-        order = torch.from_numpy(_generator(seed, epoch).permutation(len(self)))
-        for rows in islice(torch.split(order, batch_pairs), len(self) // batch_pairs):
-            yield Batch(*(column[rows] for column in vars(self.all).values()))
+    def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
+        """The `rows` of all whole batches of one epoch, which are a pure function of (seed, epoch).
+
+        The remainder waits for another epoch.
+        """
+        order = torch.from_numpy(epoch_generator(seed, epoch).permutation(len(self)))
+        for batch in islice(torch.split(order, batch_pairs), len(self) // batch_pairs):
+            yield self.all.take(batch[rows])
 
     def _grow(self, pairs: int) -> None:
         if pairs > len(self._pixels):
@@ -111,10 +122,13 @@ class StreamedPairs:
     def __len__(self) -> int:
         return self.pairs
 
-    def batches(self, epoch: int, *, batch_pairs: int, seed: int) -> Iterator[Batch]:
-        """Whole batches of one epoch, a pure function of (seed, epoch), decoded a little ahead."""
-        generator = _generator(seed, epoch)
-        groups = _grouped(_shuffled(self._stream(generator), generator), batch_pairs)
+    def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
+        """The `rows` of all whole batches of one epoch, which are a pure function of (seed, epoch).
+
+        Only these rows are decoded, a little ahead.
+        """
+        generator = epoch_generator(seed, epoch)
+        groups = _grouped(_shuffled(self._stream(generator), generator), batch_pairs, rows)
         ahead: list[tuple[Pairs, Pending]] = []
         for pairs in groups:
             ahead.append((pairs, self.decoding.submit(pairs)))
@@ -132,7 +146,7 @@ class StreamedPairs:
         decoded, pixels = self.decoding.collect(pairs, pending)
         return Batch(
             torch.from_numpy(np.stack(pixels)), self.tokenize(decoded.captions), torch.from_numpy(decoded.label),
-            torch.from_numpy(decoded.photo), torch.from_numpy(_caption_hashes(decoded.captions)),
+            torch.from_numpy(decoded.photo), torch.from_numpy(_caption_hashes(decoded.captions)), decoded.pair_id,
         )  # fmt: skip
 
 
@@ -185,8 +199,12 @@ def read_all(
     return found
 
 
-def open_training_set(options: TrainOptions, encoder: Encoder, pool: DecodePool, progress: Progress) -> TrainingSet:
+def open_training_set(
+    options: TrainOptions, encoder: Encoder, pool: DecodePool, trains_on: TrainsOn, progress: Progress
+) -> TrainingSet:
     """Read every row once: count, decode, split by photo, and hold in memory what fits.
+
+    trains_on: of the labels; what it refuses can validate, but is not learnt from.
 
     Raises NcauditError as `open_labelled` does, and when there are fewer training pairs than a batch holds or fewer
     than two validation photos.
@@ -194,36 +212,41 @@ def open_training_set(options: TrainOptions, encoder: Encoder, pool: DecodePool,
     shards = open_labelled(options)
     decoding = Decoding(pool, encoder.preprocess, options.max_image_pixels)
     val = _read_val_data(options, encoder, decoding, progress) if options.val_data else None
-    split = _Split(options, shards, encoder, decoding)
+    split = _Split(options, shards, encoder, decoding, trains_on)
     progress.stage("read the training pairs", sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, split.take, progress)
     train = split.training_pairs(found)
-    if len(train) < options.batch_pairs:
-        raise NcauditError(
-            f"{len(train):,} pairs to train on, but a batch takes {options.batch_pairs:,}",
-            fix="give a smaller --batch-pairs, or more data",
-        )
+    require_batch(len(train), options)
     if options.val_data is None and options.val_share:
         val = split.val
-    photos = _val_photos(options, val)
-    if val is not None and options.val_data and (shared := len(photos & split.photos)):
-        progress.note(f"{shared:,} of {len(photos):,} validation photos are also trained on")
-    if split.share < options.val_share and options.val_data is None:
-        progress.note(f"{split.share:.2%} of the photos validate, not {options.val_share:.2%}: {MAX_VAL_PAIRS:,} pairs")
-    validation = None if val is None else val.all
-    return TrainingSet(train, validation, len(photos), split.label_sum / len(train), found.statuses, len(shards))
+    photos = set(val.all.photo.tolist()) if val is not None and len(val) else set[int]()
+    if val is not None:
+        require_photos(photos, options)
+    shared = len(photos & split.photos) if options.val_data else 0
+    for note in split_notes(options, split.share, shared, len(photos)):
+        progress.note(note)
+    return TrainingSet(
+        train, None if val is None else val.all, val_photos=len(photos), dropped=split.dropped,
+        mean_label=split.label_sum / len(train), statuses=found.statuses, shards=len(shards),
+    )  # fmt: skip
 
 
 class _Split:
     """Takes windows of decoded pairs and puts each pair on its side."""
 
     def __init__(
-        self, options: TrainOptions, shards: Sequence[LabelledShard], encoder: Encoder, decoding: "Decoding"
+        self,
+        options: TrainOptions,
+        shards: Sequence[LabelledShard],
+        encoder: Encoder,
+        decoding: "Decoding",
+        trains_on: TrainsOn,
     ) -> None:
         expected = expected_pairs(shards)
-        self.share = 0.0 if options.val_data else min(options.val_share, MAX_VAL_PAIRS / max(1, expected))
+        self.share = 0.0 if options.val_data else val_share(options.val_share, expected)
         self.val, self.photos = HeldPairs(decoding.preprocess), set[int]()
-        self.label_sum = 0.0
+        self.label_sum, self.dropped = 0.0, 0
+        self._trains_on = trains_on
         self._held = HeldPairs(decoding.preprocess) if expected <= decoding.pairs_that_fit(HELD_BYTES) else None
         self._count = 0
         self._shards, self._decoding, self._tokenize, self._seed = shards, decoding, encoder.tokenize, options.seed
@@ -232,21 +255,24 @@ class _Split:
         """One window, in order."""
         to_val = held_out(pairs.photo, share=self.share, seed=self._seed)
         _add(self.val, pairs, pixels, to_val, self._tokenize)
+        learnt = ~to_val & self._trains_on(pairs.label)
         if self._held is not None:
-            _add(self._held, pairs, pixels, ~to_val, self._tokenize)
-        self._count += int((~to_val).sum())
-        self.label_sum += float(pairs.label[~to_val].sum(dtype=np.float64))
-        self.photos.update(pairs.photo[~to_val].tolist())
+            _add(self._held, pairs, pixels, learnt, self._tokenize)
+        self._count += int(learnt.sum())
+        self.dropped += int((~to_val & ~learnt).sum())
+        self.label_sum += float(pairs.label[learnt].sum(dtype=np.float64))
+        self.photos.update(pairs.photo[learnt].tolist())
 
     def training_pairs(self, found: "Found") -> HeldPairs | StreamedPairs:
         """All that was taken and is not held out."""
         if self._held is not None:
             return self._held
         share, seed, undecodable = self.share, self._seed, frozenset(found.undecodable)
+        trains_on = self._trains_on
 
         def keep(pairs: Pairs) -> npt.NDArray[np.bool_]:
             sound = np.array([pair_id not in undecodable for pair_id in pairs.pair_id], dtype=bool)
-            return sound & ~held_out(pairs.photo, share=share, seed=seed)
+            return sound & ~held_out(pairs.photo, share=share, seed=seed) & trains_on(pairs.label)
 
         return StreamedPairs(self._shards, self._decoding, self._tokenize, keep, self._count)
 
@@ -260,41 +286,17 @@ def _add(
 def _read_val_data(options: TrainOptions, encoder: Encoder, decoding: "Decoding", progress: Progress) -> "HeldPairs":
     """The user's own validation pairs: all of them, or a seeded choice of photos where they are too many."""
     shards = open_unlabelled(options.val_data or (), options)
-    share = min(1.0, MAX_VAL_PAIRS / max(1, expected_pairs(shards)))
+    share = val_share(1.0, expected_pairs(shards))
     val = HeldPairs(decoding.preprocess)
 
     def take(pairs: Pairs, pixels: list[Pixels]) -> None:
-        chosen = held_out(pairs.photo, share=share, seed=options.seed) if share < 1 else np.ones(len(pairs), dtype=bool)
-        _add(val, pairs, pixels, chosen, encoder.tokenize)
+        _add(val, pairs, pixels, held_out(pairs.photo, share=share, seed=options.seed), encoder.tokenize)
 
     progress.stage("read the validation pairs", sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, take, progress)
     if failed := found.statuses.total() - found.statuses[OK]:
         progress.note(f"{failed:,} of {found.statuses.total():,} validation rows cannot be used")
     return val
-
-
-def _val_photos(options: TrainOptions, val: "HeldPairs | None") -> set[int]:
-    if val is None:
-        return set()
-    photos = set(val.all.photo.tolist()) if len(val) else set()
-    if len(photos) < MIN_VAL_PHOTOS:
-        where = "--val-data holds" if options.val_data else f"--val-share {options.val_share:g} holds out"
-        raise NcauditError(
-            f"{where} {len(photos)} photo{'s' * (len(photos) != 1)}, and recall needs at least {MIN_VAL_PHOTOS}",
-            fix="give a larger --val-share, other --val-data, or --val-share 0 to train without validation",
-        )
-    return photos
-
-
-def held_out(photo: Hashes, *, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Which pairs validate: a pure function of seed and photo, so that equal photos never end up on both sides.
-
-    photo: (n,) hashes. share: of the photos, in [0, 1). Returns (n,) bool.
-    """
-    keys = fit_sample_keys("validation photos", photo, seed)
-    chosen: npt.NDArray[np.bool_] = keys < np.uint64(int(share * 2.0**64))
-    return chosen
 
 
 def _shuffled(stream: Iterable[Pairs], generator: np.random.Generator) -> Iterator[Pairs]:
@@ -320,9 +322,10 @@ def _one(pairs: Pairs, i: int) -> Pairs:
     return Pairs(pairs.pair_id[at], pairs.images[at], pairs.captions[at], pairs.label[at], pairs.photo[at])
 
 
-def _grouped(singles: Iterator[Pairs], size: int) -> Iterator[Pairs]:
-    """Groups of `size` pairs; an incomplete last one is left out."""
-    while len(group := list(islice(singles, size))) == size:
+def _grouped(singles: Iterator[Pairs], size: int, rows: slice) -> Iterator[Pairs]:
+    """The `rows` of groups of `size` pairs; an incomplete last one is left out."""
+    while len(whole := list(islice(singles, size))) == size:
+        group = whole[rows]
         yield Pairs(
             [p.pair_id[0] for p in group], [p.images[0] for p in group], [p.captions[0] for p in group],
             np.concatenate([p.label for p in group]), np.concatenate([p.photo for p in group]),
@@ -331,7 +334,3 @@ def _grouped(singles: Iterator[Pairs], size: int) -> Iterator[Pairs]:
 
 def _caption_hashes(captions: Sequence[str]) -> Hashes:
     return hash_values(pa.array(captions, pa.string()))
-
-
-def _generator(seed: int, epoch: int) -> np.random.Generator:
-    return np.random.default_rng([seed % 2**63, epoch])

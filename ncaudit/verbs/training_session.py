@@ -20,6 +20,7 @@ from ncaudit.matchers.optimisation import Learner
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.progress import Progress
 
+EVERY_ROW = slice(None)
 ENCODE_PAIRS = 256  # of the validation pairs at once
 Json = dict[str, Any]
 
@@ -29,8 +30,8 @@ class TrainingPairs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, epoch: int, *, batch_pairs: int, seed: int) -> Iterator[Batch]:
-        """Whole batches of one epoch; the remainder waits for another epoch."""
+    def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
+        """The `rows` of all whole batches of one epoch; the remainder waits for another epoch."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class TrainingSet:
     train: TrainingPairs
     val: Batch | None  # every validation pair
     val_photos: int
+    dropped: int  # pairs that the objective does not train on
     mean_label: float  # over the training pairs
-    statuses: Counter[str]  # of the dataset's rows: ok = training + held out; those of --val-data are not in it
+    statuses: Counter[str]  # of the dataset's rows: ok = training + held out + dropped; without those of --val-data
     shards: int
 
 

@@ -1,10 +1,31 @@
-"""Which pairs of a batch are each other's negatives."""
+"""The pairs of a step: which are each other's negatives, and that taking some of them mixes nothing up."""
 
 import torch
 
-from ncaudit.matchers.batch import Batch
+from ncaudit.matchers.batch import Batch, true_negatives
 
 
 def test_the_same_photo_and_the_same_caption_are_no_negatives():
-    pairs = Batch(*(torch.zeros(3) for _ in range(3)), photo=torch.tensor([1, 1, 2]), caption=torch.tensor([5, 6, 6]))
-    assert pairs.allowed().tolist() == [[False, False, True], [False, False, False], [True, False, False]]
+    allowed = true_negatives(torch.tensor([1, 1, 2]), torch.tensor([5, 6, 6]))
+    assert allowed.tolist() == [[False, False, True], [False, False, False], [True, False, False]]
+
+
+def numbered(n: int) -> Batch:
+    """Every column tells the row."""
+    rows = torch.arange(n)
+    return Batch(rows[:, None] * 10, rows[:, None] + 100, rows.float(), rows, rows, [f"pair {row}" for row in range(n)])
+
+
+def test_taken_pairs_keep_what_belongs_to_them():
+    taken = numbered(4).take(torch.tensor([3, 1]))
+    assert (taken.image[:, 0].tolist(), taken.text[:, 0].tolist()) == ([30, 10], [103, 101])
+    assert (taken.label.tolist(), taken.photo.tolist(), taken.caption.tolist()) == ([3, 1], [3, 1], [3, 1])
+    assert list(taken.pair_id) == ["pair 3", "pair 1"]
+
+
+def test_chunks_hold_every_pair_once_in_order():
+    assert [chunk.photo.tolist() for chunk in numbered(5).chunks(2)] == [[0, 1], [2, 3], [4]]
+
+
+def test_moving_a_batch_keeps_its_ids():
+    assert list(numbered(2).to(torch.device("cpu")).pair_id) == ["pair 0", "pair 1"]

@@ -142,3 +142,35 @@ def test_training_encodes_captions_as_the_encoder_does(encoder):
     pairs, fine = batch(encoder), tuner(encoder)
     assert_close(fine.encode_captions(pairs.text), encoder.encode_tokens(pairs.text))
     assert_close(fine.encode_images(pairs.image), encoder.encode_images(pairs.image))
+
+
+def test_a_batch_in_chunks_is_the_same_step(encoder):
+    whole, other = tuner(encoder), load_encoder(ModelOptions(model=TINY, precision=Precision.float32, device="cpu"))
+    recipe = Recipe(**RECIPE)
+    chunked = FineTuner(other, objectives.get("infonce").batch_loss, recipe, torch.float32, chunk_pairs=3)
+    pairs = batch(encoder)  # all labels are 1: both objectives are the same
+    assert chunked.step(pairs, 0).loss == pytest.approx(whole.step(pairs, 0).loss, abs=1e-5)
+    gradients = [dict(model.named_parameters()) for model in (encoder.model, other.model)]
+    for name, parameter in gradients[0].items():
+        assert_close(gradients[1][name].grad, parameter.grad, atol=1e-5, rtol=0, msg=name)
+
+
+def test_the_last_blocks_alone_are_changed(encoder):
+    before = {name: value.clone() for name, value in encoder.model.named_parameters()}
+    loss = objectives.get("infonce").batch_loss
+    fine = FineTuner(encoder, loss, Recipe(**{**RECIPE, "weight_decay": 0.1}), torch.float32, last_blocks=1)
+    for number in range(2):
+        fine.step(batch(encoder), number)
+    moved = {name for name, value in encoder.model.named_parameters() if not torch.equal(before[name], value)}
+    parts = ("visual.layer4.", "visual.attnpool.", "transformer.resblocks.1.", "ln_final.", "text_proj", "logit_scale")
+    assert all(name.startswith(parts) for name in moved), moved
+    assert all(any(name.startswith(part) for name in moved) for part in parts)
+
+
+def test_statistics_of_frozen_blocks_do_not_move_even_when_batchnorm_is_trained(encoder):
+    names = [name for name, value in encoder.model.named_buffers() if name.endswith("running_mean")]
+    before = {name: encoder.model.get_buffer(name).clone() for name in names}
+    loss, recipe = objectives.get("infonce").batch_loss, Recipe(**RECIPE)
+    FineTuner(encoder, loss, recipe, torch.float32, train_batchnorm=True, last_blocks=1).step(batch(encoder), 0)
+    moved = {name for name in names if not torch.equal(before[name], encoder.model.get_buffer(name))}
+    assert moved == {name for name in names if name.startswith("visual.layer4.")}

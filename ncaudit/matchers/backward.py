@@ -1,0 +1,41 @@
+"""The backward pass of one training step: over all ranks' pairs, and in chunks where the memory is small.
+
+Knows batches, encode functions and losses; nothing of what encodes or of the optimiser, which averages the gradients.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ncaudit.core.gathering import gather_rows
+from ncaudit.matchers.batch import Batch, true_negatives
+from ncaudit.matchers.large_batch import backward_in_chunks
+from ncaudit.objectives import BatchLoss
+
+
+def backward(
+    batch: Batch,
+    encode: Callable[[Batch], tuple[Tensor, Tensor]],
+    batch_loss: BatchLoss,
+    logit_scale: Tensor,
+    *,
+    chunk_pairs: int | None = None,
+) -> Tensor:
+    """Add this rank's share of the loss's gradient to every weight; the mean over the ranks is the whole gradient.
+
+    batch: this rank's pairs, on the device to compute on. encode: pairs to (n, d) unit image rows and text rows.
+    batch_loss: an objective, here of the pairs of all ranks. logit_scale: log of what similarities are multiplied with.
+    chunk_pairs: how many pairs have a graph at a time; None: all at once. Returns the loss, without graph.
+    """
+    label, photo, caption = (gather_rows(column) for column in (batch.label, batch.photo, batch.caption))
+    allowed = true_negatives(photo, caption)
+
+    def loss(image: Tensor, text: Tensor) -> Tensor:
+        similarity = gather_rows(image) @ gather_rows(text).T
+        return batch_loss(similarity, label, scale=logit_scale.exp(), allowed=allowed)
+
+    if chunk_pairs is not None and chunk_pairs < len(batch):
+        return backward_in_chunks(batch.chunks(chunk_pairs), encode, loss, batch.label.device)
+    value = loss(*encode(batch))
+    value.backward()  # type: ignore[no-untyped-call]
+    return value.detach()
