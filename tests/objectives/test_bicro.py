@@ -5,7 +5,7 @@ from torch.testing import assert_close
 from ncaudit.core.losses import batch_negatives, ranking_loss
 from ncaudit.objectives import bicro
 
-SIMILARITY = torch.tensor([[0.5, 0.4, 0.1], [0.6, 0.6, 0.2], [0.0, 0.5, 0.3]], dtype=torch.float64)
+SIMILARITY = torch.tensor([[0.5, 0.4, 0.1], [0.6, 0.6, 0.2], [0.0, 0.5, 0.35]], dtype=torch.float64)
 
 
 def label(*values: float) -> torch.Tensor:
@@ -16,7 +16,7 @@ def test_each_pair_has_its_own_margin_in_both_directions_worked_by_hand():
     half = 0.2 * (10**0.5 - 1) / 9  # 0.048: the margin of label .5
     pair_0 = (0.2 - 0.5 + 0.4) + (0.2 - 0.5 + 0.6)  # label 1: captions .4, .1; images .6, .0
     pair_1 = (half - 0.6 + 0.6) + 0  # captions .6, .2; images .4, .5: even the margin leaves none (.5 + half < .6)
-    pair_2 = 0.2  # label 0: captions .0, .5 above .3; images .1, .2 below it
+    pair_2 = 0.15  # label 0: captions .0, .5 above .35; images .1, .2 below it
     loss = bicro.batch_loss(SIMILARITY, label(1, 0.5, 0), scale=1.0)
     assert float(loss) == pytest.approx((pair_0 + pair_1 + pair_2) / 3)
 
@@ -26,7 +26,7 @@ def test_the_settings_worked_by_hand():
     half = 0.2 * (3**0.5 - 1)
     pair_0 = (0.4 - 0.5 + 0.4) + (0.4 - 0.5 + 0.6)
     pair_1 = half + (half - 0.6 + 0.5)
-    pair_2 = 0.2
+    pair_2 = 0.15
     loss = bicro.batch_loss(SIMILARITY, label(1, 0.5, 0), scale=1.0, margin=0.4, margin_base=3.0)
     assert float(loss) == pytest.approx((pair_0 + pair_1 + pair_2) / 3)
 
