@@ -12,6 +12,9 @@ class Progress(Protocol):
     def advance(self, done: int, failed: int = 0) -> None:
         """`done` more units are finished, `failed` of them without a result."""
 
+    def status(self, text: str) -> None:
+        """How far the work has come, in its own terms: shown beside the count until the next status or stage."""
+
     def note(self, text: str) -> None:
         """Something surprising that makes no answer wrong. `text` may hold a user's words: data, not markup."""
 
@@ -22,6 +25,8 @@ class Silent:
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None: ...
 
     def advance(self, done: int, failed: int = 0) -> None: ...
+
+    def status(self, text: str) -> None: ...
 
     def note(self, text: str) -> None: ...
 

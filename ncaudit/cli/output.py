@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from datetime import timedelta
 from enum import Enum
 from time import monotonic
 from typing import Any
@@ -150,17 +151,20 @@ class Mute:
 
     def advance(self, done: int, failed: int = 0) -> None: ...
 
+    def status(self, text: str) -> None: ...
+
     def note(self, text: str) -> None: ...
 
 
 class Bar(Mute):
-    """A live bar: rows done, rows per second, time left, failures so far."""
+    """A live bar: rows done, rows per second, failures so far, the work's own figures, time left."""
 
     def __init__(self) -> None:
         columns = (
             "{task.completed:,.0f}/{task.fields[of]} {task.fields[unit]}",
             "{task.fields[speed]}",
             "{task.fields[failed]}",
+            "{task.fields[status]}",
         )
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -184,7 +188,7 @@ class Bar(Mute):
             self._progress.stop_task(self._task)
         of = "?" if total is None else f"{total:,}"
         self._failed = 0
-        self._task = self._progress.add_task(name, total=total, of=of, unit=unit, speed="", failed="")
+        self._task = self._progress.add_task(name, total=total, of=of, unit=unit, speed="", failed="", status="")
 
     def advance(self, done: int, failed: int = 0) -> None:
         if self._task is None:
@@ -195,6 +199,10 @@ class Bar(Mute):
         said = f"{self._failed:,} failed" if self._failed else ""
         self._progress.update(self._task, speed=f"{speed:,.0f}/s" if speed else "", failed=said)
 
+    def status(self, text: str) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, status=text)
+
     def note(self, text: str) -> None:
         self._progress.console.print(Text(f"note: {_one_line(text)}"), soft_wrap=True)
 
@@ -203,15 +211,16 @@ class Lines(Mute):
     """Not a terminal: one line per stage, and one every ten seconds of long work."""
 
     def __init__(self) -> None:
-        self._name, self._unit, self._of = "", "rows", "?"
+        self._name, self._unit, self._status = "", "rows", ""
+        self._total: int | None = None
         self._done = self._failed = 0
         self._begun = self._last = monotonic()
 
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
-        self._name, self._unit, self._of = name, unit, "?" if total is None else f"{total:,}"
+        self._name, self._unit, self._total, self._status = name, unit, total, ""
         self._done = self._failed = 0
         self._begun = self._last = monotonic()
-        say(f"{name}: {self._of} {unit}")
+        say(f"{name}: {self._of()} {unit}")
 
     def advance(self, done: int, failed: int = 0) -> None:
         self._done += done
@@ -219,8 +228,23 @@ class Lines(Mute):
         now = monotonic()
         if now - self._last >= PLAIN_LINE_EVERY_S:
             self._last = now
-            speed = self._done / (now - self._begun)
-            say(f"{self._name}: {self._done:,}/{self._of} {self._unit}, {speed:,.0f}/s, {self._failed:,} failed")
+            said = [f"{self._name}: {self._done:,}/{self._of()} {self._unit}", *self._speed(now - self._begun)]
+            said += [f"{self._failed:,} failed"] if self._failed else []
+            say(", ".join([*said, self._status] if self._status else said))
+
+    def status(self, text: str) -> None:
+        self._status = text
+
+    def _of(self) -> str:
+        return "?" if self._total is None else f"{self._total:,}"
+
+    def _speed(self, seconds: float) -> list[str]:
+        """Per second, and what is left at that speed."""
+        speed = self._done / seconds
+        if self._total is None or not self._done:
+            return [f"{speed:,.0f}/s"]
+        left = timedelta(seconds=round(max(0, self._total - self._done) / speed))
+        return [f"{speed:,.0f}/s, {left} left"]
 
     def note(self, text: str) -> None:
         say(f"note: {_one_line(text)}")
