@@ -4,7 +4,7 @@ Imports no torch, so that `ncaudit --help` stays fast. Choices are enums; number
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ncaudit.errors import NcauditError, UsageError
@@ -71,6 +71,21 @@ class Correlation(StrEnum):
     spearman = "spearman"
 
 
+class HeadKind(StrEnum):
+    """A projection head: a linear map, or one with a residual two-layer branch."""
+
+    linear = "linear"
+    mlp = "mlp"
+
+
+class HeadStart(StrEnum):
+    """Where heads begin: at the canonical correlations, as the identity, or `auto`: by whether a space is shared."""
+
+    auto = "auto"
+    cca = "cca"
+    identity = "identity"
+
+
 class CorruptKind(StrEnum):
     """Which captions are swapped: any, those of the same image cluster, or the nearest ones."""
 
@@ -82,6 +97,11 @@ class CorruptKind(StrEnum):
 def _require(holds: bool, what: str, fix: str) -> None:
     if not holds:
         raise NcauditError(what, fix=fix)
+
+
+def _compatible(holds: bool, what: str, fix: str) -> None:
+    if not holds:
+        raise UsageError(what, fix=fix)
 
 
 def _share(flag: str, value: float, *, zero: bool = False) -> None:
@@ -221,24 +241,44 @@ class ScoreOptions(ScorerOptions):
             raise UsageError("--fit and --refit contradict each other", fix="give one of them")
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast and how long training goes where the user has not said it."""
+
+    learning_rate: float
+    batch_pairs: int
+    epochs: int
+
+
+TOWERS, HEADS = "towers", "heads"
+TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
+HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(ModelOptions, DataOptions):
-    """`ncaudit train`: fine-tune a matcher on pairs weighted by their soft labels."""
+    """`ncaudit train`: train a matcher on pairs weighted by their soft labels."""
 
-    scores: Sequence[str]
-    data: Sequence[str]
     out: str
+    tune: str = TOWERS  # or heads: projection heads on frozen embeddings
+    data: Sequence[str] | None = None  # what towers learn from
+    embeddings: Sequence[str] | None = None  # what heads learn from
+    scores: Sequence[str] | None = None  # None: every label is 1
     objective: str = "weighted-infonce"
     label_column: str = "soft_label"  # any column of the score table in [0, 1], or boolean
-    epochs: int = 8
-    batch_pairs: int = 128
-    learning_rate: float = 1e-5
+    head: HeadKind = HeadKind.linear
+    head_start: HeadStart = HeadStart.auto
+    dims: int | None = None  # of the heads' space; None: 128 for cca, the embeddings' own width for identity
+    hidden: int | None = None  # width of an mlp's branch; None: 1024
+    epochs: int | None = None  # None, here and in the next two: as `pace` says
+    batch_pairs: int | None = None
+    learning_rate: float | None = None
     weight_decay: float = 0.05
     warmup_share: float = 0.1  # of all steps
     clip_norm: float = 1.0
     train_batchnorm: bool = False
     val_share: float = 0.05  # of the photos, held out from training
-    val_data: Sequence[str] | None = None  # a dataset of its own for validation; then nothing is held out
+    val_data: Sequence[str] | None = None  # a set of its own for validation; then nothing is held out
     workers: int | None = None
     seed: int = 0
     restart: bool = False
@@ -246,13 +286,62 @@ class TrainOptions(ModelOptions, DataOptions):
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
-        _at_least("--epochs", self.epochs, 1)
-        _at_least("--batch-pairs", self.batch_pairs, 2)
-        _positive("--learning-rate", self.learning_rate)
+        _choose(self, head=HeadKind, head_start=HeadStart)
+        _require(self.tune in (TOWERS, HEADS), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}")
+        _check_heads(self) if self.tune == HEADS else _check_towers(self)
+        for flag, count, low in (("--epochs", self.epochs, 1), ("--batch-pairs", self.batch_pairs, 2)):
+            _at_least(flag, count, low)
+        for flag, size in (("--dims", self.dims), ("--hidden", self.hidden)):
+            _at_least(flag, size, 1)
+        if self.learning_rate is not None:
+            _positive("--learning-rate", self.learning_rate)
         _positive("--clip-norm", self.clip_norm)
         _require(self.weight_decay >= 0, f"--weight-decay is {self.weight_decay}", "give 0 or more")
         _share("--warmup-share", self.warmup_share, zero=True)
         _below_one("--val-share", self.val_share, "share")
+
+    @property
+    def pace(self) -> Pace:
+        """What was asked for, and for the rest what suits that which is tuned."""
+        own = HEADS_PACE if self.tune == HEADS else TOWERS_PACE
+        asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
+        return replace(own, **asked)
+
+
+def _check_heads(options: TrainOptions) -> None:
+    _compatible(
+        bool(options.embeddings), "--tune heads learns from embeddings, and there are none",
+        "give embedding tables with --embeddings",
+    )  # fmt: skip
+    _compatible(
+        not options.data, "--tune heads reads no images, but there is --data",
+        "leave out --data, or give --tune towers without --embeddings",
+    )  # fmt: skip
+    _compatible(
+        (options.model, options.pretrained) == (ModelOptions.model, ModelOptions.pretrained),
+        "--model and --pretrained are for --tune towers", "leave them out: heads learn from the embeddings as they are",
+    )  # fmt: skip
+    _compatible(not options.train_batchnorm, "--train-batchnorm is for --tune towers", "leave it out")
+    linear = options.head is HeadKind.linear and options.hidden is not None
+    _compatible(not linear, "--hidden is for --head mlp", "leave it out, or give --head mlp")
+    same = options.head_start is HeadStart.identity and options.dims is not None
+    _compatible(not same, "--head-start identity keeps the width of the embeddings", "leave out --dims")
+
+
+def _check_towers(options: TrainOptions) -> None:
+    _compatible(
+        bool(options.data), f"--tune {options.tune} learns from images, and there is no --data",
+        "give the dataset with --data, or --tune heads with --embeddings",
+    )  # fmt: skip
+    _compatible(
+        not options.embeddings, f"--embeddings is for --tune heads, not for --tune {options.tune}",
+        "leave it out, or give --tune heads",
+    )  # fmt: skip
+    for name in ("head", "head_start", "dims", "hidden"):
+        flag = f"--{name.replace('_', '-')}"
+        _compatible(
+            getattr(options, name) == getattr(TrainOptions, name), f"{flag} is for --tune heads", "leave it out"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,44 +1,95 @@
-"""`ncaudit train`: fine-tune a matcher on pairs weighted by their soft labels."""
+"""`ncaudit train`: a matcher from pairs weighted by their soft labels, as towers on images or heads on embeddings."""
 
 from typing import Annotated
 
 import typer
 
+from ncaudit import objectives
 from ncaudit.cli import flags, output
-from ncaudit.options import TrainOptions
+from ncaudit.options import HeadKind, HeadStart, TrainOptions
 
 
 def train(
-    scores: Annotated[list[str], typer.Option(help="Score tables: what `ncaudit score` wrote (repeatable).")],
-    data: Annotated[list[str], typer.Option(help="The dataset that was scored: files, folders, globs (repeatable).")],
     out: Annotated[str, typer.Option(help="Folder for the matcher; rerunning the same command resumes in it.")],
-    model: flags.Model = TrainOptions.model,
-    pretrained: flags.Pretrained = TrainOptions.pretrained,
-    objective: Annotated[
-        str, typer.Option(help="weighted-infonce, or infonce: the baseline that trusts every pair alike.")
-    ] = TrainOptions.objective,
+    tune: Annotated[
+        str,
+        typer.Option(help="towers: a whole model, on --data. heads: projections, on --embeddings as they are."),
+    ] = TrainOptions.tune,
+    data: Annotated[
+        list[str] | None, typer.Option(help="For towers: the dataset, files, folders, globs (repeatable).")
+    ] = None,
+    embeddings: Annotated[
+        list[str] | None, typer.Option(help="For heads: what `ncaudit embed` wrote, or any such tables (repeatable).")
+    ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(help="Score tables of the same pairs, from `ncaudit score` (repeatable); without, labels are 1."),
+    ] = None,
     label_column: Annotated[
         str, typer.Option(help="Column of the score tables that weights a pair: in [0, 1], or boolean.")
     ] = TrainOptions.label_column,
-    epochs: Annotated[int, typer.Option(help="Passes over the training pairs, 1 or more.")] = TrainOptions.epochs,
+    objective: Annotated[
+        str, typer.Option(help=f"How labels enter the loss: {', '.join(objectives.names())}; infonce ignores them.")
+    ] = TrainOptions.objective,
+    head: Annotated[
+        HeadKind,
+        typer.Option(help="For heads: a linear map, or an mlp: that map plus a small network."),
+    ] = TrainOptions.head,
+    head_start: Annotated[
+        HeadStart,
+        typer.Option(
+            help="For heads: identity begins at the cosine of the embeddings; cca finds a common space for unaligned "
+            "ones; auto takes identity where they share one."
+        ),
+    ] = TrainOptions.head_start,
+    dims: Annotated[
+        int | None,
+        typer.Option(
+            help="For heads: of the common space of cca; by default 128; identity keeps the embeddings' width."
+        ),
+    ] = TrainOptions.dims,
+    hidden: Annotated[
+        int | None,
+        typer.Option(help="For heads: width of the mlp's hidden layer; by default 1024."),
+    ] = TrainOptions.hidden,
+    model: flags.Model = TrainOptions.model,
+    pretrained: flags.Pretrained = TrainOptions.pretrained,
+    train_batchnorm: Annotated[
+        bool,
+        typer.Option("--train-batchnorm", help="For towers: let BatchNorm statistics move; frozen by default."),
+    ] = TrainOptions.train_batchnorm,
+    image_column: flags.ImageColumn = None,
+    caption_column: flags.CaptionColumn = None,
+    key: flags.Key = None,
+    image_root: flags.ImageRoot = None,
+    max_image_pixels: flags.MaxImagePixels = TrainOptions.max_image_pixels,
+    workers: flags.Workers = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the training pairs, 1 or more; towers 8, heads 20."),
+    ] = TrainOptions.epochs,
     batch_pairs: Annotated[
-        int, typer.Option(help="Pairs per step, 2 or more; each pair's negatives are the others of its batch.")
+        int | None,
+        typer.Option(
+            help="Pairs per step, 2 or more; a pair's negatives are the others of its batch; towers 128, heads 1024."
+        ),
     ] = TrainOptions.batch_pairs,
     learning_rate: Annotated[
-        float, typer.Option(help="AdamW's peak, above 0; a cosine takes it to 0.")
+        float | None,
+        typer.Option(help="AdamW's peak, above 0; a cosine takes it to 0; towers 1e-5, heads 1e-3."),
     ] = TrainOptions.learning_rate,
     weight_decay: Annotated[
-        float, typer.Option(help="AdamW's, 0 or more; never on biases, norms and the temperature.")
+        float,
+        typer.Option(help="AdamW's, 0 or more; never on biases, norms and the temperature."),
     ] = TrainOptions.weight_decay,
     warmup_share: Annotated[
-        float, typer.Option(help="Share of all steps in which the learning rate rises, 0 to 1.")
+        float,
+        typer.Option(help="Share of all steps in which the learning rate rises, 0 to 1."),
     ] = TrainOptions.warmup_share,
     clip_norm: Annotated[
         float, typer.Option(help="Longer gradients are shortened to this length, above 0.")
     ] = TrainOptions.clip_norm,
-    train_batchnorm: Annotated[
-        bool, typer.Option("--train-batchnorm", help="Let BatchNorm statistics move; frozen by default.")
-    ] = TrainOptions.train_batchnorm,
+    seed: flags.Seed = TrainOptions.seed,
     val_share: Annotated[
         float,
         typer.Option(
@@ -47,31 +98,29 @@ def train(
     ] = TrainOptions.val_share,
     val_data: Annotated[
         list[str] | None,
-        typer.Option(help="A dataset of its own to validate on; then nothing is held out (repeatable)."),
+        typer.Option(
+            help="Pairs of their own to validate on, images for towers, embedding tables for heads; then nothing is "
+            "held out (repeatable)."
+        ),
     ] = None,
-    image_column: flags.ImageColumn = None,
-    caption_column: flags.CaptionColumn = None,
-    key: flags.Key = None,
-    image_root: flags.ImageRoot = None,
-    max_image_pixels: flags.MaxImagePixels = TrainOptions.max_image_pixels,
-    seed: flags.Seed = TrainOptions.seed,
     device: flags.Device = TrainOptions.device,
     precision: flags.PrecisionFlag = TrainOptions.precision,
-    workers: flags.Workers = None,
     restart: Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left in --out.")] = False,
     as_json: flags.Json = False,
 ) -> None:
-    """Fine-tune a model on pairs weighted by soft label.
+    """Train a matcher on pairs weighted by soft label.
 
-    The folder OUT is then a model for every command, and for open_clip. Rerun the same command to resume.
+    The folder OUT is then a model for every command, and for open_clip where towers were tuned. Rerun the same command
+    to resume.
     """
     options = TrainOptions(
-        scores=scores, data=data, out=out, model=model, pretrained=pretrained, objective=objective,
-        label_column=label_column, epochs=epochs, batch_pairs=batch_pairs, learning_rate=learning_rate,
-        weight_decay=weight_decay, warmup_share=warmup_share, clip_norm=clip_norm, train_batchnorm=train_batchnorm,
-        val_share=val_share, val_data=val_data, image_column=image_column, caption_column=caption_column, key=key,
-        image_root=image_root, max_image_pixels=max_image_pixels, seed=seed, device=device, precision=precision,
-        workers=workers, restart=restart,
+        out=out, tune=tune, data=data, embeddings=embeddings, scores=scores, label_column=label_column,
+        objective=objective, epochs=epochs, batch_pairs=batch_pairs, learning_rate=learning_rate,
+        weight_decay=weight_decay, warmup_share=warmup_share, clip_norm=clip_norm, seed=seed, val_share=val_share,
+        val_data=val_data, head=head, head_start=head_start, dims=dims, hidden=hidden, model=model,
+        pretrained=pretrained, train_batchnorm=train_batchnorm, image_column=image_column,
+        caption_column=caption_column, key=key, image_root=image_root, max_image_pixels=max_image_pixels,
+        workers=workers, device=device, precision=precision, restart=restart,
     )  # fmt: skip
     from ncaudit.verbs.train import train as run  # torch takes seconds to import; --help must not pay for it
 

@@ -6,7 +6,7 @@ state that counts their epoch: a kill between the two repeats one epoch and writ
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,19 +14,23 @@ from open_clip.constants import HF_CONFIG_NAME
 from torch import Tensor
 
 from ncaudit.errors import NcauditError
+from ncaudit.matchers.heads import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers import WEIGHTS, save_weights
 from ncaudit.shards.writer import atomic_file
 
 RUN, METRICS, STATE = "run.json", "metrics.jsonl", "checkpoint.pt"
-OURS = (RUN, METRICS, STATE, WEIGHTS, HF_CONFIG_NAME)
+MODELS = (WEIGHTS, HF_CONFIG_NAME, HEAD_WEIGHTS, HEAD_DESCRIPTION)
+OURS = (RUN, METRICS, STATE, *MODELS)
+SaveWeights = Callable[[Mapping[str, Tensor], str], None]
 Json = dict[str, Any]
 
 
 class TrainingFolder:
     """One run's folder: `summary_of`, then `claim`, then `save_epoch` after every epoch, then `finish`."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, save: SaveWeights = save_weights) -> None:
+        """save: writes weights into the folder, whole or not at all."""
+        self.path, self._save = path, save
 
     def summary_of(self, run: Json) -> Json | None:
         """What `finish` was given, if this very run is finished here; None when there is something left to do.
@@ -40,7 +44,7 @@ class TrainingFolder:
         if found["run"] == _as_json(run):
             summary: Json | None = found["summary"]
             return summary
-        if self._has(WEIGHTS) or self._has(STATE):
+        if any(self._has(name) for name in (WEIGHTS, HEAD_WEIGHTS, STATE)):
             raise _other_run(self.path, found["run"], _as_json(run))
         return None  # that run ended before its first epoch: nothing would be lost
 
@@ -71,7 +75,7 @@ class TrainingFolder:
         """
         try:
             if weights is not None:
-                save_weights(weights, self.path)
+                self._save(weights, self.path)
             self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
             with atomic_file(self._at(STATE)) as file:
                 torch.save(state, file)
@@ -106,7 +110,7 @@ class TrainingFolder:
         return found
 
     def _refuse_foreign_model(self) -> None:
-        there = [name for name in (WEIGHTS, HF_CONFIG_NAME) if self._has(name)]
+        there = [name for name in MODELS if self._has(name)]
         if there:
             raise NcauditError(
                 f"{self.path} already holds a model ({there[0]}) that this command did not make",

@@ -96,21 +96,24 @@ class Labels:
         places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
         return places
 
+    def name_of(self, place: int) -> str:
+        """The pair_id at a place of the table."""
+        return str(self._ids[place].as_py())
+
 
 def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     """Every shard of the dataset with its score table, checked: names, content, labels, rows.
 
     Raises NcauditError naming the shard when a score table is missing, was made from another file, has labels that are
-    missing or outside [0, 1], or has no pair of the shard.
+    missing or outside [0, 1], or has no pair of the shard. Without --scores every label is 1.
     """
-    labelled, total = [], 0.0
-    for shard, scores in _matched(options):
+    if not options.scores:
+        return open_unlabelled(options.data or (), options)
+    matched = match_scores(find_shards(options.data or ()), options.scores)
+    for shard, scores in matched:
         _check_same_data(shard, scores)
-        total += Labels(scores, options.label_column).total
-        labelled.append(_open(shard, scores, options))
-    if not total:
-        raise BadTable(f"every {options.label_column} is 0", fix="name another column of labels with --label-column")
-    return labelled
+    require_labels([scores for _, scores in matched], options.label_column)
+    return [_open(shard, scores, options) for shard, scores in matched]
 
 
 def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[LabelledShard]:
@@ -145,9 +148,9 @@ def _usable(rows: Rows, known: Labels | None) -> tuple[Pairs, Counter[str]]:
     return pairs, Counter(word for word in status if word != OK)
 
 
-def _matched(options: TrainOptions) -> list[tuple[Shard, ScoreTable]]:
-    shards = find_shards(options.data)
-    tables = {table.stem: open_scores(table) for table in find_shards(options.scores)}
+def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[Shard, ScoreTable]]:
+    """Each shard with the score table of its name. Raises BadTable naming the first shard that has none."""
+    tables = {table.stem: open_scores(table) for table in find_shards(sources)}
     if len(shards) == len(tables) == 1:  # one file each: nothing to confuse, whatever they are called
         return [(shards[0], next(iter(tables.values())))]
     missing = [shard.name for shard in shards if shard.stem not in tables]
@@ -157,6 +160,12 @@ def _matched(options: TrainOptions) -> list[tuple[Shard, ScoreTable]]:
             fix="give the folder of score tables that `ncaudit score` made from this dataset, one per shard",
         )
     return [(shard, tables[shard.stem]) for shard in shards]
+
+
+def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
+    """Raises BadTable when labels are missing or outside [0, 1] in ok rows, or all of them are 0."""
+    if not sum([Labels(table, column).total for table in tables]):  # a list: every table is to be looked at
+        raise BadTable(f"every {column} is 0", fix="name another column of labels with --label-column")
 
 
 def _check_same_data(shard: Shard, scores: ScoreTable) -> None:

@@ -1,12 +1,11 @@
-"""`train`: fine-tune an open_clip model on the user's shards, every pair weighted by its soft label.
+"""`train`: a matcher from pairs weighted by their soft labels, as towers on images or as heads on embeddings.
 
 Knows options and what makes a run the one it is; nothing of Typer, of how a step learns or of how pairs are read.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
 
@@ -15,34 +14,35 @@ import torch
 from ncaudit import objectives
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.core.retrieval import RetrievalMetrics
-from ncaudit.encoders.decode_pool import DecodePool
-from ncaudit.encoders.open_clip import Encoder, ModelSource, load_encoder, model_source
 from ncaudit.engines.local import Accounting
-from ncaudit.errors import NcauditError
-from ncaudit.matchers.fine_tuning import FineTuner
 from ncaudit.matchers.optimisation import Recipe
-from ncaudit.matchers.towers import save_description
 from ncaudit.matchers.training_folder import TrainingFolder
-from ncaudit.options import Precision, TrainOptions
+from ncaudit.options import HEADS, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.sources import find_shards
-from ncaudit.verbs.training_pairs import open_training_set
+from ncaudit.verbs.train_heads import HeadsOnEmbeddings
+from ncaudit.verbs.train_towers import Towers
+from ncaudit.verbs.trained import Opened, Trained
 from ncaudit.verbs.training_session import Course, Session
 
 # Not part of what a run is: they change no byte of the result, or are in it by content instead of by place.
 NOT_RECORDED = {
     *("out", "restart", "workers", "device"),
-    *("scores", "data", "val_data", "model", "pretrained", "image_root"),
+    *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What `train` did. Rows in = training pairs + validation pairs held out of them + rows left out, with why."""
+    """What `train` did. Rows in = training pairs + validation pairs held out of them + dropped pairs + rows left out.
+
+    `accounting` says why rows were left out; the dropped pairs count as ok there.
+    """
 
     out: str
+    tune: str
     objective: str
     epochs: int
     kept_epoch: int  # whose weights are in `out`: the best on the validation pairs, or the last without any
@@ -50,6 +50,8 @@ class TrainResult:
     train_pairs: int
     val_pairs: int
     val_photos: int
+    dropped_pairs: int  # those that the objective does not train on
+    labelled: bool  # whether there were scores; else every label is 1
     mean_label: float  # over the pairs trained on
     loss: float  # mean over the last epoch's steps
     start: RetrievalMetrics | None  # on the validation pairs, before training; None without validation
@@ -64,10 +66,12 @@ class TrainResult:
         """The summary for people."""
         if self.finished_earlier:
             return [f"{self.out} already holds this run, finished: nothing to do (--restart does it again)"]
-        pairs = f"{self.train_pairs:,} pairs (mean label {self.mean_label:.2f}), {self.pairs_per_s:,.0f} pairs/s"
-        head = f"{self.objective}: {self.epochs} epochs, {self.steps:,} steps on {pairs}"
+        label = f"mean label {self.mean_label:.2f}" if self.labelled else "no --scores: every label is 1"
+        pairs = f"{self.train_pairs:,} pairs ({label}), {self.pairs_per_s:,.0f} pairs/s"
+        head = f"{self.tune} by {self.objective}: {self.epochs} epochs, {self.steps:,} steps on {pairs}"
+        dropped = [f"{self.dropped_pairs:,} pairs dropped by the objective"] if self.dropped_pairs else []
         kept = f"matcher of epoch {self.kept_epoch} in {self.out}; use it with --model {self.out}"
-        return [head, self._validation(), kept]
+        return [head, *dropped, self._validation(), kept]
 
     def _validation(self) -> str:
         if self.start is None or self.kept is None:
@@ -81,35 +85,31 @@ class TrainResult:
 
 
 def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
-    """Fine-tune; `options.out` becomes a folder that every command and stock open_clip load as a model.
+    """Train; `options.out` becomes a folder that every command loads as a model (stock open_clip, too, for towers).
 
     Rerunning goes on after the last finished epoch; a finished run is not done again.
     Raises NcauditError when scores and data do not belong together, labels are missing or outside [0, 1], there are
     too few pairs, the folder holds another run, or the loss stops being a number.
     """
     begun = monotonic()
-    objectives.get(options.objective)  # an unknown name is told before anything is read
-    source = model_source(options)
-    _refuse_own_start(options, source)
-    folder = TrainingFolder(options.out)
-    run = _describe(options, source, None if options.restart else folder.recorded_run())
+    objective = objectives.get(options.objective)  # an unknown name is told before anything is read
+    trained: Trained = HeadsOnEmbeddings(options) if options.tune == HEADS else Towers(options)
+    folder = TrainingFolder(options.out, trained.save_weights)
+    run = _describe(options, trained, None if options.restart else folder.recorded_run())
     summary = None if options.restart else folder.summary_of(run)
     if summary is not None:
         folder.drop_state()
         return _result(options, summary, folder.metrics(), finished_earlier=True)
-    with DecodePool(options.workers) as pool:
-        encoder = load_encoder(replace(options, precision=Precision.float32))
-        pairs = open_training_set(options, encoder, pool, progress)
+    with trained.opened(objective, progress) as opened:
         folder.claim(run, restart=options.restart)
-        save_description(encoder.model, source, options.out)
+        opened.describe(options.out)
         course = _course(options)
-        learner = FineTuner(
-            encoder, objectives.get(options.objective).batch_loss, _recipe(options, course.steps_per_epoch(pairs)),
-            getattr(torch, run["precision"]), train_batchnorm=options.train_batchnorm,
-        )  # fmt: skip
-        session = Session(course, learner, pairs, folder, progress)
+        recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs))
+        session = Session(
+            course, opened.learner(recipe, getattr(torch, run["precision"])), opened.pairs, folder, progress
+        )
         session.run()
-    summary = _summary(session, encoder)
+    summary = _summary(session, opened)
     folder.finish(run, summary)
     return _result(
         options, summary, session.metrics, seconds=monotonic() - begun, pairs_per_s=session.pairs_per_s,
@@ -118,29 +118,27 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
 
 
 def _course(options: TrainOptions) -> Course:
-    return Course(
-        epochs=options.epochs, batch_pairs=options.batch_pairs, seed=options.seed, learning_rate=options.learning_rate
-    )
+    pace = options.pace
+    return Course(epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=pace.learning_rate)
 
 
-def _recipe(options: TrainOptions, steps_per_epoch: int) -> Recipe:
+def _recipe(options: TrainOptions, total_steps: int) -> Recipe:
     return Recipe(
-        learning_rate=options.learning_rate, weight_decay=options.weight_decay, warmup_share=options.warmup_share,
-        clip_norm=options.clip_norm, total_steps=steps_per_epoch * options.epochs,
+        learning_rate=options.pace.learning_rate, weight_decay=options.weight_decay, total_steps=total_steps,
+        warmup_share=options.warmup_share, clip_norm=options.clip_norm,
     )  # fmt: skip
 
 
-def _describe(options: TrainOptions, source: ModelSource, recorded: Json | None) -> Json:
+def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
     """What makes this run the one it is; paths, workers and timings are not in it."""
-    named = {name: value for name, value in asdict(options).items() if name not in NOT_RECORDED}
+    given = {**asdict(options), **vars(options.pace)}
+    named = {name: value for name, value in given.items() if name not in NOT_RECORDED}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     return {
         **asked,
         "precision": _precision(options, asked, recorded),
-        "model": {"name": source.name, "fingerprint": source.fingerprint()},
-        "data": _contents(options.data),
-        "scores": _contents(options.scores),
-        "val_data": _contents(options.val_data) if options.val_data else None,
+        "model": trained.identity(),
+        **{name: _contents(getattr(options, name)) for name in ("data", "embeddings", "scores", "val_data")},
     }
 
 
@@ -151,36 +149,31 @@ def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str
     return str(pick_precision(pick_device(options.device), str(options.precision))).removeprefix("torch.")
 
 
-def _contents(sources: Sequence[str]) -> list[Json]:
+def _contents(sources: Sequence[str] | None) -> list[Json] | None:
+    if not sources:
+        return None
     return [{"name": shard.name, "fingerprint": fingerprint(shard.path)} for shard in find_shards(sources)]
 
 
-def _refuse_own_start(options: TrainOptions, source: ModelSource) -> None:
-    if source.folder is not None and os.path.realpath(source.folder) == os.path.realpath(options.out):
-        raise NcauditError(
-            f"{options.out} is both --model and --out",
-            fix="give another folder with --out: the start model is not overwritten",
-        )
-
-
-def _summary(session: Session, encoder: Encoder) -> Json:
+def _summary(session: Session, opened: Opened) -> Json:
     """What a rerun of the finished run tells again, and which model it started from."""
-    pairs = session.pairs
+    pairs = opened.pairs
     return {
-        "start_model": encoder.identity.as_dict(), "kept_epoch": session.kept_epoch, "train_pairs": len(pairs.train),
+        "start_model": opened.start, "kept_epoch": session.kept_epoch, "train_pairs": len(pairs.train),
         "val_pairs": len(pairs.val) if pairs.val is not None else 0, "val_photos": pairs.val_photos,
         "mean_label": pairs.mean_label, "statuses": dict(sorted(pairs.statuses.items())), "shards": pairs.shards,
+        "dropped_pairs": pairs.dropped,
     }  # fmt: skip
 
 
 def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **more: Any) -> TrainResult:
     kept = metrics[summary["kept_epoch"]]
+    told = {name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs", "mean_label")}
     return TrainResult(
-        out=options.out, objective=options.objective, epochs=options.epochs, kept_epoch=summary["kept_epoch"],
-        steps=metrics[-1]["step"], train_pairs=summary["train_pairs"], val_pairs=summary["val_pairs"],
-        val_photos=summary["val_photos"], mean_label=summary["mean_label"], loss=metrics[-1]["loss"],
-        start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
-        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **more,
+        out=options.out, tune=options.tune, objective=options.objective, epochs=options.pace.epochs,
+        kept_epoch=summary["kept_epoch"], steps=metrics[-1]["step"], labelled=bool(options.scores),
+        loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
+        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **told, **more,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """`train` as a whole: what it learns from, what it refuses, what it keeps, and that a rerun changes nothing."""
 
 import json
+import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -18,20 +19,23 @@ from torch.testing import assert_close
 
 import ncaudit.verbs.train as train_module
 import ncaudit.verbs.training_session as session_module
+from ncaudit import objectives
 from ncaudit.encoders.images import decode
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.errors import NcauditError
+from ncaudit.matchers.fine_tuning import FineTuner
 from ncaudit.matchers.training_folder import STATE
 from ncaudit.options import ModelOptions, Precision, TrainOptions
 from ncaudit.progress import Silent
 from ncaudit.shards.provenance import attach, fingerprint
-from ncaudit.verbs import training_pairs
+from ncaudit.verbs import train_towers, training_pairs
 from ncaudit.verbs.train import train
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 TINY = str(SAMPLE / "tiny-clip")
 WEIGHTS = "open_clip_model.safetensors"
 PAIRS = 24  # of each of the two shards
+EVERY_PAIR = objectives.get("infonce").trains_on
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +177,28 @@ def test_a_boolean_column_can_be_the_label(world):
     assert world.weights() == world.weights("bool")  # the soft labels of this world are is_match as numbers
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_pairs_that_the_objective_refuses_are_counted_and_never_in_a_batch(world, monkeypatch, held):
+    monkeypatch.setattr(training_pairs, "HELD_BYTES", 2**30 if held else 0)
+    clean = sum(sum(world.data(name)["is_match"].to_pylist()) for name in ("A/00000", "B/00000"))
+    seen = []
+    real = FineTuner.step
+    monkeypatch.setattr(FineTuner, "step", lambda self, *a: seen.append(a[0].label) or real(self, *a))
+    result = world.train(objective="drop", val_share=0, epochs=1, batch_pairs=clean)
+    assert (result.train_pairs, result.dropped_pairs) == (clean, 2 * PAIRS - clean)
+    assert result.accounting.ok == 2 * PAIRS
+    assert torch.cat(seen).tolist() == [1.0] * clean
+    assert f"{2 * PAIRS - clean} pairs dropped by the objective" in result.lines()
+
+
+def test_without_scores_every_label_is_1_and_that_is_said(world):
+    result = world.train(scores=None, val_share=0, epochs=1)
+    assert "no --scores: every label is 1" in result.lines()[0]
+    plain = world.train(objective="infonce", val_share=0, epochs=1, out=str(world.root / "plain"))
+    assert plain.train_pairs == result.train_pairs
+    assert plain.loss == pytest.approx(result.loss, abs=1e-5)
+
+
 def test_workers_do_not_change_a_byte(world):
     world.train(val_share=0, epochs=1)
     world.train(val_share=0, epochs=1, workers=1, out=str(world.root / "workers"))
@@ -196,7 +222,7 @@ def test_the_split_is_by_photo_and_the_same_in_every_run(world):
         return opened
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "open_training_set", spy)
+        patch.setattr(train_towers, "open_training_set", spy)
         world.train(epochs=1)
         world.train(epochs=1, objective="infonce", batch_pairs=8, out=str(world.root / "other"))
     assert splits[0] == splits[1]
@@ -283,7 +309,7 @@ def epochs(world: World, tmp_path: Path, monkeypatch, *, held: bool) -> list[lis
     encoder = load_encoder(world.options)
     with training_pairs.DecodePool(0) as pool:
         options = replace(world.options, val_share=0)
-        train_set = training_pairs.open_training_set(options, encoder, pool, Silent()).train
+        train_set = training_pairs.open_training_set(options, encoder, pool, EVERY_PAIR, Silent()).train
         assert isinstance(train_set, training_pairs.HeldPairs) == held
         return [
             [
@@ -310,7 +336,7 @@ def test_streamed_batches_hold_the_same_pairs_pixels_and_labels_as_held_ones(wor
         monkeypatch.setattr(training_pairs, "HELD_BYTES", size)
         with training_pairs.DecodePool(0) as pool:
             pairs = training_pairs.open_training_set(
-                replace(world.options, val_share=0.3), encoder, pool, Silent()
+                replace(world.options, val_share=0.3), encoder, pool, EVERY_PAIR, Silent()
             ).train
             batches = list(pairs.batches(1, batch_pairs=1, seed=0))
         order = sorted(range(len(batches)), key=lambda i: (int(batches[i].photo), int(batches[i].caption)))
@@ -325,7 +351,9 @@ def test_an_image_that_cannot_be_decoded_makes_no_streamed_batch_smaller(world, 
     world.write_scores()
     encoder = load_encoder(world.options)
     with training_pairs.DecodePool(0) as pool:
-        pairs = training_pairs.open_training_set(replace(world.options, val_share=0), encoder, pool, Silent()).train
+        pairs = training_pairs.open_training_set(
+            replace(world.options, val_share=0), encoder, pool, EVERY_PAIR, Silent()
+        ).train
         sizes = [len(batch) for batch in pairs.batches(1, batch_pairs=2 * PAIRS - 1, seed=0)]
     assert sizes == [len(pairs)] == [2 * PAIRS - 1]
 
@@ -506,7 +534,7 @@ def test_an_unknown_objective_is_refused_before_anything_is_read(world):
 
 
 def test_a_loss_that_stops_being_a_number_stops_the_run_and_keeps_the_last_good_epoch(world, monkeypatch):
-    real = train_module.FineTuner.step
+    real = FineTuner.step
     steps = 2 * PAIRS // 12
 
     def step(self, batch, number):
@@ -514,9 +542,16 @@ def test_a_loss_that_stops_being_a_number_stops_the_run_and_keeps_the_last_good_
         return done if number < steps + 1 else replace(done, loss=float("nan"), finite=False)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module.FineTuner, "step", step)
+        patch.setattr(FineTuner, "step", step)
         message, fix = refused(lambda: world.train(val_share=0, epochs=3))
-    assert message == f"the loss is nan at step {steps + 2}, in epoch 2; the matcher of epoch 1 is kept"
+    keys = {key for name in ("A/00000", "B/00000") for key in world.data(name)["key"].to_pylist()}
+    told = re.fullmatch(
+        rf"the loss is nan at step {steps + 2}, in epoch 2, on the batch that begins with (.+), (.+), (.+);"
+        " the matcher of epoch 1 is kept",
+        message,
+    )
+    assert told is not None
+    assert set(told.groups()) <= keys
     assert "--learning-rate below 0.001" in fix
     load_encoder(ModelOptions(model=str(world.root / "out"), device="cpu"))
     assert world.train(val_share=0, epochs=3).resumed_after_epoch == 1
