@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 import ncaudit
 from ncaudit.cli import bench, corrupt, demo, embed, evaluate, output, sample, score, scorers, train
+from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import NcauditError, UsageError
 
 INTERRUPTED = 130
@@ -30,7 +31,8 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except NcauditError as error:
-            output.error(error)
+            if launched().is_first or not isinstance(error, (UsageError, ToldByFirst)):  # each is told once
+                output.error(error)
             raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
         except BrokenPipeError:
             # Python would complain once more when it flushes standard output at exit
@@ -79,7 +81,7 @@ def root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors are still told.")] = False,
 ) -> None:
     """Audit and clean noisy correspondence in image-text datasets."""
-    output.set_quiet(quiet)
+    output.set_quiet(quiet or not launched().is_first)
 
 
 app.command()(embed.embed)
