@@ -1,0 +1,66 @@
+"""`python -m ncaudit train --tune heads` killed without warning, in the middle of its work, then run again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+PAIRS, EPOCHS = 4_000, 40
+
+
+def command(root: Path, out: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "ncaudit", "train", "--tune", "heads", "--embeddings", str(root / "emb.parquet")),
+        *("--scores", str(root / "scores.parquet"), "--out", str(root / out), "--epochs", str(EPOCHS), "--head", "mlp"),
+        *("--hidden", "64", "--batch-pairs", "64", "--device", "cpu", "--precision", "float32"),
+    ]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    seen = generator.standard_normal((PAIRS, 8))
+    columns = {"pair_id": [str(i) for i in range(PAIRS)], "status": ["ok"] * PAIRS}
+    pq.write_table(pa.table({**columns, "soft_label": generator.random(PAIRS)}), tmp_path / "scores.parquet")
+    for name, width in (("image_embedding", 32), ("text_embedding", 24)):
+        rows = seen @ generator.standard_normal((8, width)) + generator.standard_normal((PAIRS, width))
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), width)
+    pq.write_table(pa.table(columns), tmp_path / "emb.parquet")
+    return tmp_path
+
+
+def kill_after_epoch(root: Path, out: str, epoch: int) -> None:
+    """SIGKILL as soon as the state of `epoch` is on disk: somewhere in the epochs after it."""
+    process = subprocess.Popen(command(root, out), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    state, metrics = root / out / "checkpoint.pt", root / out / "metrics.jsonl"
+    while not (state.exists() and len(metrics.read_text().splitlines()) > epoch):
+        assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_a_killed_run_run_again_ends_with_the_bytes_of_an_undisturbed_one(root):
+    kill_after_epoch(root, "out", 2)
+    for out in ("undisturbed", "out"):
+        done = subprocess.run(command(root, out), env=environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "epoch 1 of" not in done.stderr
+    names = sorted(path.name for path in (root / "undisturbed").iterdir())
+    assert names == ["heads.json", "heads.safetensors", "metrics.jsonl", "run.json"]
+    assert sorted(path.name for path in (root / "out").iterdir()) == names
+    for name in names:
+        assert (root / "out" / name).read_bytes() == (root / "undisturbed" / name).read_bytes(), name
