@@ -3,6 +3,7 @@
 Imports no torch, so that `ncaudit --help` stays fast. Choices are enums; numbers carry their unit in the name.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -250,7 +251,7 @@ class Pace:
     epochs: int
 
 
-TOWERS, HEADS = "towers", "heads"
+TOWERS, HEADS, LAST = "towers", "heads", "last:"
 TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
 
@@ -260,7 +261,7 @@ class TrainOptions(ModelOptions, DataOptions):
     """`ncaudit train`: train a matcher on pairs weighted by their soft labels."""
 
     out: str
-    tune: str = TOWERS  # or heads: projection heads on frozen embeddings
+    tune: str = TOWERS  # last:N: the last N blocks of each tower; or heads: projection heads on frozen embeddings
     data: Sequence[str] | None = None  # what towers learn from
     embeddings: Sequence[str] | None = None  # what heads learn from
     scores: Sequence[str] | None = None  # None: every label is 1
@@ -271,7 +272,8 @@ class TrainOptions(ModelOptions, DataOptions):
     dims: int | None = None  # of the heads' space; None: 128 for cca, the embeddings' own width for identity
     hidden: int | None = None  # width of an mlp's branch; None: 1024
     epochs: int | None = None  # None, here and in the next two: as `pace` says
-    batch_pairs: int | None = None
+    batch_pairs: int | None = None  # of all processes together
+    chunk_pairs: int | None = None  # how many pairs of a batch have a graph at a time; None: all that a process holds
     learning_rate: float | None = None
     weight_decay: float = 0.05
     warmup_share: float = 0.1  # of all steps
@@ -279,6 +281,8 @@ class TrainOptions(ModelOptions, DataOptions):
     train_batchnorm: bool = False
     val_share: float = 0.05  # of the photos, held out from training
     val_data: Sequence[str] | None = None  # a set of its own for validation; then nothing is held out
+    patience: int | None = None  # epochs in a row without a better rSum after which training stops; None: never
+    tensorboard: bool = False  # event files in out/tensorboard
     workers: int | None = None
     seed: int = 0
     restart: bool = False
@@ -287,18 +291,31 @@ class TrainOptions(ModelOptions, DataOptions):
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
         _choose(self, head=HeadKind, head_start=HeadStart)
-        _require(self.tune in (TOWERS, HEADS), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}")
+        known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
+        _require(bool(known), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
         _check_heads(self) if self.tune == HEADS else _check_towers(self)
-        for flag, count, low in (("--epochs", self.epochs, 1), ("--batch-pairs", self.batch_pairs, 2)):
-            _at_least(flag, count, low)
-        for flag, size in (("--dims", self.dims), ("--hidden", self.hidden)):
-            _at_least(flag, size, 1)
+        _at_least("--batch-pairs", self.batch_pairs, 2)
+        for name in ("epochs", "chunk_pairs", "patience", "dims", "hidden"):
+            _at_least(f"--{name.replace('_', '-')}", getattr(self, name), 1)
         if self.learning_rate is not None:
             _positive("--learning-rate", self.learning_rate)
         _positive("--clip-norm", self.clip_norm)
         _require(self.weight_decay >= 0, f"--weight-decay is {self.weight_decay}", "give 0 or more")
         _share("--warmup-share", self.warmup_share, zero=True)
         _below_one("--val-share", self.val_share, "share")
+        _compatible(
+            self.patience is None or bool(self.val_share or self.val_data),
+            "--patience waits for a better validation, and there is none", "give a --val-share above 0, or --val-data",
+        )  # fmt: skip
+        _compatible(
+            self.chunk_pairs is None or not self.train_batchnorm,
+            "--train-batchnorm needs whole batches, but --chunk-pairs shows it pieces", "leave out one of them",
+        )  # fmt: skip
+
+    @property
+    def last_blocks(self) -> int | None:
+        """How many blocks of each tower learn; None where all do, or heads."""
+        return int(self.tune.removeprefix(LAST)) if self.tune.startswith(LAST) else None
 
     @property
     def pace(self) -> Pace:

@@ -6,6 +6,7 @@ import typer
 
 from ncaudit import objectives
 from ncaudit.cli import flags, output
+from ncaudit.engines.ranks import launched
 from ncaudit.options import HeadKind, HeadStart, TrainOptions
 
 
@@ -13,7 +14,10 @@ def train(
     out: Annotated[str, typer.Option(help="Folder for the matcher; rerunning the same command resumes in it.")],
     tune: Annotated[
         str,
-        typer.Option(help="towers: a whole model, on --data. heads: projections, on --embeddings as they are."),
+        typer.Option(
+            help="towers: a whole model, on --data. last:N: of each tower the last N blocks (of a ResNet or ConvNeXt: "
+            "stages) and what follows them. heads: projections, on --embeddings as they are."
+        ),
     ] = TrainOptions.tune,
     data: Annotated[
         list[str] | None, typer.Option(help="For towers: the dataset, files, folders, globs (repeatable).")
@@ -71,9 +75,17 @@ def train(
     batch_pairs: Annotated[
         int | None,
         typer.Option(
-            help="Pairs per step, 2 or more; a pair's negatives are the others of its batch; towers 128, heads 1024."
+            help="Pairs per step, 2 or more; a pair's negatives are the others of its batch; towers 128, heads 1024. "
+            "Under torchrun the batch of all processes together, a multiple of their number."
         ),
     ] = TrainOptions.batch_pairs,
+    chunk_pairs: Annotated[
+        int | None,
+        typer.Option(
+            help="Pairs of a batch in memory at a time, 1 or more: the same gradients as without, for one more forward "
+            "pass; by default the whole batch."
+        ),
+    ] = TrainOptions.chunk_pairs,
     learning_rate: Annotated[
         float | None,
         typer.Option(help="AdamW's peak, above 0; a cosine takes it to 0; towers 1e-5, heads 1e-3."),
@@ -103,6 +115,13 @@ def train(
             "held out (repeatable)."
         ),
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many epochs in a row without a better rSum, 1 or more; by default never."),
+    ] = TrainOptions.patience,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write event files in OUT/tensorboard.")
+    ] = TrainOptions.tensorboard,
     device: flags.Device = TrainOptions.device,
     precision: flags.PrecisionFlag = TrainOptions.precision,
     restart: Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left in --out.")] = False,
@@ -111,7 +130,7 @@ def train(
     """Train a matcher on pairs weighted by soft label.
 
     The folder OUT is then a model for every command, and for open_clip where towers were tuned. Rerun the same command
-    to resume.
+    to resume. Several GPUs: torchrun --nproc-per-node N -m ncaudit train …
     """
     options = TrainOptions(
         out=out, tune=tune, data=data, embeddings=embeddings, scores=scores, label_column=label_column,
@@ -120,10 +139,12 @@ def train(
         val_data=val_data, head=head, head_start=head_start, dims=dims, hidden=hidden, model=model,
         pretrained=pretrained, train_batchnorm=train_batchnorm, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, max_image_pixels=max_image_pixels,
-        workers=workers, device=device, precision=precision, restart=restart,
+        workers=workers, device=device, precision=precision, restart=restart, chunk_pairs=chunk_pairs,
+        patience=patience, tensorboard=tensorboard,
     )  # fmt: skip
     from ncaudit.verbs.train import train as run  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:
         trained = run(options, progress)
-    output.result(trained, trained.lines() + output.accounting(trained.accounting), as_json=as_json)
+    if launched().is_first:
+        output.result(trained, trained.lines() + output.accounting(trained.accounting), as_json=as_json)

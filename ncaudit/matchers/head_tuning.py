@@ -20,11 +20,22 @@ class HeadTuner:
     """Heads with their optimiser, as a Learner: images and captions are embeddings, (n, width) of any float type."""
 
     def __init__(
-        self, heads: Heads, batch_loss: BatchLoss, recipe: Recipe, device: torch.device, autocast: torch.dtype
+        self,
+        heads: Heads,
+        batch_loss: BatchLoss,
+        recipe: Recipe,
+        device: torch.device,
+        autocast: torch.dtype,
+        *,
+        chunk_pairs: int | None = None,
     ) -> None:
-        """autocast: what the maps compute in while they learn; weights, loss and validation stay float32."""
+        """autocast: what the maps compute in while they learn; weights, loss and validation stay float32.
+
+        chunk_pairs: how many pairs have a graph at a time; None: a whole batch.
+        """
         self.heads = heads.to(device).train()
         self._batch_loss, self._device, self._autocast = batch_loss, device, autocast
+        self._chunk_pairs = chunk_pairs
         self._optimiser = Optimiser(heads, recipe)
 
     def step(self, batch: Batch, number: int) -> Step:
@@ -33,7 +44,8 @@ class HeadTuner:
         A loss or a gradient that is not finite changes nothing: the caller stops.
         """
         self._optimiser.zero_grad()
-        loss = backward(batch.to(self._device), self._encode, self._batch_loss, self.heads.logit_scale)
+        batch, scale = batch.to(self._device), self.heads.logit_scale
+        loss = backward(batch, self._encode, self._batch_loss, scale, chunk_pairs=self._chunk_pairs)
         return self._optimiser.step(loss, number)
 
     def learning_rate(self, number: int) -> float:

@@ -5,6 +5,7 @@ Knows options and what makes a run the one it is; nothing of Typer, of how a ste
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
@@ -15,6 +16,8 @@ from ncaudit import objectives
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.core.retrieval import RetrievalMetrics
 from ncaudit.engines.local import Accounting
+from ncaudit.engines.ranks import Ranks, joined, launched
+from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.optimisation import Recipe
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.options import HEADS, TrainOptions
@@ -24,11 +27,12 @@ from ncaudit.shards.sources import find_shards
 from ncaudit.verbs.train_heads import HeadsOnEmbeddings
 from ncaudit.verbs.train_towers import Towers
 from ncaudit.verbs.trained import Opened, Trained
+from ncaudit.verbs.training_ranks import for_rank
 from ncaudit.verbs.training_session import Course, Session
 
 # Not part of what a run is: they change no byte of the result, or are in it by content instead of by place.
 NOT_RECORDED = {
-    *("out", "restart", "workers", "device"),
+    *("out", "restart", "workers", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
 Json = dict[str, Any]
@@ -44,7 +48,7 @@ class TrainResult:
     out: str
     tune: str
     objective: str
-    epochs: int
+    epochs: int  # that were done: fewer than asked for where patience ended them
     kept_epoch: int  # whose weights are in `out`: the best on the validation pairs, or the last without any
     steps: int
     train_pairs: int
@@ -57,6 +61,7 @@ class TrainResult:
     start: RetrievalMetrics | None  # on the validation pairs, before training; None without validation
     kept: RetrievalMetrics | None
     accounting: Accounting
+    stopped_early: bool = False
     finished_earlier: bool = False
     resumed_after_epoch: int | None = None
     seconds: float = 0.0
@@ -68,7 +73,8 @@ class TrainResult:
             return [f"{self.out} already holds this run, finished: nothing to do (--restart does it again)"]
         label = f"mean label {self.mean_label:.2f}" if self.labelled else "no --scores: every label is 1"
         pairs = f"{self.train_pairs:,} pairs ({label}), {self.pairs_per_s:,.0f} pairs/s"
-        head = f"{self.tune} by {self.objective}: {self.epochs} epochs, {self.steps:,} steps on {pairs}"
+        epochs = f"{self.epochs} epochs" + " (stopped: no better one came)" * self.stopped_early
+        head = f"{self.tune} by {self.objective}: {epochs}, {self.steps:,} steps on {pairs}"
         dropped = [f"{self.dropped_pairs:,} pairs dropped by the objective"] if self.dropped_pairs else []
         kept = f"matcher of epoch {self.kept_epoch} in {self.out}; use it with --model {self.out}"
         return [head, *dropped, self._validation(), kept]
@@ -87,39 +93,68 @@ class TrainResult:
 def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
     """Train; `options.out` becomes a folder that every command loads as a model (stock open_clip, too, for towers).
 
-    Rerunning goes on after the last finished epoch; a finished run is not done again.
+    Rerunning goes on after the last finished epoch; a finished run is not done again. Processes that torchrun started
+    make one run together: the first writes, each returns what the run has come to.
     Raises NcauditError when scores and data do not belong together, labels are missing or outside [0, 1], there are
     too few pairs, the folder holds another run, or the loss stops being a number.
     """
+    ranks = launched()
+    options = for_rank(options, ranks)
+    with joined(ranks, cuda=pick_device(options.device).type == "cuda"):
+        return _train(options, progress if ranks.is_first else SILENT, ranks)
+
+
+def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
     begun = monotonic()
-    objective = objectives.get(options.objective)  # an unknown name is told before anything is read
-    trained: Trained = HeadsOnEmbeddings(options) if options.tune == HEADS else Towers(options)
+    objective = ranks.together(lambda: objectives.get(options.objective))  # told before anything is read
+    trained = ranks.together(lambda: _kind(options))
     folder = TrainingFolder(options.out, trained.save_weights)
-    run = _describe(options, trained, None if options.restart else folder.recorded_run())
-    summary = None if options.restart else folder.summary_of(run)
+    run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
     if summary is not None:
-        folder.drop_state()
+        ranks.on_first(folder.drop_state)
         return _result(options, summary, folder.metrics(), finished_earlier=True)
-    with trained.opened(objective, progress) as opened:
-        folder.claim(run, restart=options.restart)
-        opened.describe(options.out)
+    with ExitStack() as stack:
+        opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
         course = _course(options)
         recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs))
-        session = Session(
-            course, opened.learner(recipe, getattr(torch, run["precision"])), opened.pairs, folder, progress
-        )
+        learner = ranks.together(lambda: opened.learner(recipe, getattr(torch, run["precision"])))
+        curves = ranks.together(lambda: _curves(options, ranks))
+        ranks.on_first(lambda: _claim(options, folder, run, opened))
+        session = Session(course, learner, opened.pairs, folder, progress, ranks=ranks, curves=curves)
         session.run()
     summary = _summary(session, opened)
-    folder.finish(run, summary)
+    ranks.on_first(lambda: folder.finish(run, summary))
     return _result(
         options, summary, session.metrics, seconds=monotonic() - begun, pairs_per_s=session.pairs_per_s,
         resumed_after_epoch=session.resumed_after,
     )  # fmt: skip
 
 
+def _kind(options: TrainOptions) -> Trained:
+    return HeadsOnEmbeddings(options) if options.tune == HEADS else Towers(options)
+
+
+def _recorded(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> tuple[Json, Json | None]:
+    """What this run is, and the summary that it left when it is finished already."""
+    run = _describe(options, trained, None if options.restart else folder.recorded_run())
+    return run, None if options.restart else folder.summary_of(run)
+
+
+def _claim(options: TrainOptions, folder: TrainingFolder, run: Json, opened: Opened) -> None:
+    folder.claim(run, restart=options.restart)
+    opened.describe(options.out)
+
+
+def _curves(options: TrainOptions, ranks: Ranks) -> Curves:
+    return TensorBoard(options.out) if options.tensorboard and ranks.is_first else NO_CURVES
+
+
 def _course(options: TrainOptions) -> Course:
     pace = options.pace
-    return Course(epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=pace.learning_rate)
+    return Course(
+        epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=pace.learning_rate,
+        patience=options.patience,
+    )  # fmt: skip
 
 
 def _recipe(options: TrainOptions, total_steps: int) -> Recipe:
@@ -170,8 +205,9 @@ def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **mor
     kept = metrics[summary["kept_epoch"]]
     told = {name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs", "mean_label")}
     return TrainResult(
-        out=options.out, tune=options.tune, objective=options.objective, epochs=options.pace.epochs,
-        kept_epoch=summary["kept_epoch"], steps=metrics[-1]["step"], labelled=bool(options.scores),
+        out=options.out, tune=options.tune, objective=options.objective, epochs=metrics[-1]["epoch"],
+        stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
+        steps=metrics[-1]["step"], labelled=bool(options.scores),
         loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
         accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **told, **more,
     )  # fmt: skip

@@ -55,7 +55,8 @@ class HeadsOnEmbeddings:
             description = {"model": embedded.model, "start": start.value, **widths}
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
-                return HeadTuner(heads, objective.batch_loss, recipe, device, precision)
+                chunk = options.chunk_pairs
+                return HeadTuner(heads, objective.batch_loss, recipe, device, precision, chunk_pairs=chunk)
 
             def describe(out: str) -> None:
                 save_head_description(heads, out, description)

@@ -26,7 +26,7 @@ from ncaudit.verbs.training_pairs import open_training_set
 
 
 class Towers:
-    """What `--tune towers` trains."""
+    """What `--tune towers` and `--tune last:N` train."""
 
     def __init__(self, options: TrainOptions) -> None:
         """Raises NcauditError when the start model is not there, or is the output folder itself."""
@@ -55,8 +55,10 @@ class Towers:
             pairs = open_training_set(options, encoder, pool, objective.trains_on, progress)
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
-                loss, batchnorm = objective.batch_loss, options.train_batchnorm
-                return FineTuner(encoder, loss, recipe, precision, train_batchnorm=batchnorm)
+                return FineTuner(
+                    encoder, objective.batch_loss, recipe, precision, train_batchnorm=options.train_batchnorm,
+                    last_blocks=options.last_blocks, chunk_pairs=options.chunk_pairs,
+                )  # fmt: skip
 
             def describe(out: str) -> None:
                 save_description(encoder.model, self._source, out)

@@ -14,13 +14,17 @@ import numpy as np
 import torch
 
 from ncaudit.core.retrieval import retrieval_metrics
+from ncaudit.engines.ranks import ALONE, Ranks
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.batch import Batch
+from ncaudit.matchers.curves import NO_CURVES, Curves
 from ncaudit.matchers.optimisation import Learner
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.progress import Progress
 
 EVERY_ROW = slice(None)
+RANK_STRIDE = 2**32  # between the seeds of ranks: no epoch of one has the numbers of another
+PAIRS_NAMED = 3  # of a batch that ends the run
 ENCODE_PAIRS = 256  # of the validation pairs at once
 Json = dict[str, Any]
 
@@ -55,6 +59,7 @@ class Course:
     batch_pairs: int
     seed: int
     learning_rate: float  # the peak, which the learner knows too
+    patience: int | None = None  # epochs without a better rSum after which training stops; None: never
 
     def steps_per_epoch(self, pairs: TrainingSet) -> int:
         """Whole batches of one pass over the training pairs."""
@@ -65,9 +70,19 @@ class Session:
     """The epochs of one run, from where an earlier one stopped."""
 
     def __init__(
-        self, course: Course, learner: Learner, pairs: TrainingSet, folder: TrainingFolder, progress: Progress
+        self,
+        course: Course,
+        learner: Learner,
+        pairs: TrainingSet,
+        folder: TrainingFolder,
+        progress: Progress,
+        *,
+        ranks: Ranks = ALONE,
+        curves: Curves = NO_CURVES,
     ) -> None:
+        """ranks: every one learns from its rows of each batch; the first validates and writes. curves: for people."""
         self._course, self._learner, self._folder, self._progress = course, learner, folder, progress
+        self._ranks, self._curves = ranks, curves
         self.pairs = pairs
         self._steps = course.steps_per_epoch(pairs)
         self.metrics: list[Json] = []
@@ -87,11 +102,14 @@ class Session:
         """
         state = self._folder.load_state()
         if state is None:
-            self.metrics = [{"epoch": 0, "scale": self._learner.scale, "val": self._validate()}]
+            self.metrics = [{"epoch": 0, "scale": self._learner.scale, "val": self._ranks.on_first(self._validate)}]
+            self._curves.epoch(self.metrics[0])
         else:
             self._learner.load_state_dict(state)
             self.metrics, self.kept_epoch, self.resumed_after = state["metrics"], state["kept_epoch"], state["epoch"]
         for epoch in range(len(self.metrics), self._course.epochs + 1):
+            if self._is_stalled():
+                break
             self._epoch(epoch)
 
     def _epoch(self, epoch: int) -> None:
@@ -101,14 +119,16 @@ class Session:
             {
                 "epoch": epoch, "step": number, "pairs": self._steps * self._course.batch_pairs, "loss": loss,
                 "learning_rate": self._learner.learning_rate(number - 1), "scale": self._learner.scale,
-                "val": self._validate(),
+                "val": self._ranks.on_first(self._validate),
             }
         )  # fmt: skip
         better = self._is_best()
         self.kept_epoch = epoch if better else self.kept_epoch
         learnt = self._learner.state_dict()
         state = {**learnt, "epoch": epoch, "kept_epoch": self.kept_epoch, "metrics": self.metrics}
-        self._folder.save_epoch(state, self.metrics, learnt["model"] if better else None)
+        weights = learnt["model"] if better else None
+        self._ranks.on_first(lambda: self._folder.save_epoch(state, self.metrics, weights))
+        self._curves.epoch(self.metrics[-1])
 
     def _learn(self, epoch: int) -> float:
         """One pass; the mean loss of its steps."""
@@ -116,17 +136,24 @@ class Session:
         self._progress.stage(self._words(epoch), self._steps * size, "pairs")
         losses, begun = [], monotonic()
         with torch.random.fork_rng():
-            torch.manual_seed(seed + epoch)  # dropout, where the model has any
-            for i, batch in enumerate(self.pairs.train.batches(epoch, batch_pairs=size, seed=seed)):
+            torch.manual_seed(seed + epoch + RANK_STRIDE * self._ranks.rank)  # dropout, where the model has any
+            for i, batch in enumerate(self._batches(epoch)):
                 number = (epoch - 1) * self._steps + i
                 step = self._learner.step(batch, number)
                 if not step.finite:
-                    raise self._diverged(number, epoch, step.loss)
+                    raise self._ranks.told(self._diverged(number, epoch, step.loss, batch))
                 losses.append(step.loss)
-                self._progress.advance(len(batch))
+                self._curves.step(number + 1, step.loss, self._learner.learning_rate(number))
+                self._progress.status(", ".join([f"loss {step.loss:.3f}", *self._recall()]))
+                self._progress.advance(size)
         self._busy_s += monotonic() - begun
         self._learnt += len(losses) * size
         return math.fsum(losses) / len(losses)
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        """This rank's rows of every batch: together the ranks take each row once."""
+        size, rows = self._course.batch_pairs, self._ranks.share(self._course.batch_pairs)
+        return self.pairs.train.batches(epoch, batch_pairs=size, seed=self._course.seed, rows=rows)
 
     def _validate(self) -> Json | None:
         val = self.pairs.val
@@ -144,16 +171,30 @@ class Session:
         now = self.metrics[-1]["val"]
         return now is None or all(line["val"]["rsum"] < now["rsum"] for line in self.metrics[1:-1])
 
+    def _is_stalled(self) -> bool:
+        patience, last = self._course.patience, self.metrics[-1]["epoch"]
+        return patience is not None and last - self.kept_epoch >= patience
+
+    def _recall(self) -> list[str]:
+        """R@1 of the last validation, image to caption and back."""
+        val = self.metrics[-1]["val"]
+        return [f"R@1 {val['i2t_r1']:.1f}/{val['t2i_r1']:.1f}"] if val else []
+
     def _words(self, epoch: int) -> str:
         last = self.metrics[-1]
         told = [f"loss {last['loss']:.3f}"] if "loss" in last else []
-        told += [f"R@1 {last['val']['i2t_r1']:.1f}/{last['val']['t2i_r1']:.1f}"] if last["val"] else []
+        told += self._recall()
         return f"epoch {epoch} of {self._course.epochs}" + (f" (before: {', '.join(told)})" if told else "")
 
-    def _diverged(self, number: int, epoch: int, loss: float) -> NcauditError:
+    def _diverged(self, number: int, epoch: int, loss: float, batch: Batch) -> NcauditError:
         kept = f"the matcher of epoch {self.kept_epoch} is kept" if self.kept_epoch else "no epoch was finished"
         what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
         return NcauditError(
-            f"{what} at step {number + 1:,}, in epoch {epoch}; {kept}",
+            f"{what} at step {number + 1:,}, in epoch {epoch}{_first_pairs(batch)}; {kept}",
             fix=f"give a --learning-rate below {self._course.learning_rate:g}, and another --out or --restart",
         )
+
+
+def _first_pairs(batch: Batch) -> str:
+    named = ", ".join(batch.pair_id[:PAIRS_NAMED])
+    return f", on the batch that begins with {named}" if named else ""
