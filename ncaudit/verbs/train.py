@@ -100,7 +100,10 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
     """
     ranks = launched()
     options = for_rank(options, ranks)
-    with joined(ranks, cuda=pick_device(options.device).type == "cuda"):
+    device = pick_device(options.device)
+    if ranks.count > 1 and device.type == "cuda":
+        torch.cuda.set_device(device)
+    with joined(ranks, cuda=device.type == "cuda"):
         return _train(options, progress if ranks.is_first else SILENT, ranks)
 
 

@@ -135,7 +135,7 @@ class Session:
         size, seed = self._course.batch_pairs, self._course.seed
         self._progress.stage(self._words(epoch), self._steps * size, "pairs")
         losses, begun = [], monotonic()
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=_random_devices()):
             torch.manual_seed(seed + epoch + RANK_STRIDE * self._ranks.rank)  # dropout, where the model has any
             for i, batch in enumerate(self._batches(epoch)):
                 number = (epoch - 1) * self._steps + i
@@ -193,6 +193,11 @@ class Session:
             f"{what} at step {number + 1:,}, in epoch {epoch}{_first_pairs(batch)}; {kept}",
             fix=f"give a --learning-rate below {self._course.learning_rate:g}, and another --out or --restart",
         )
+
+
+def _random_devices() -> list[int]:
+    """The GPU in use, if any: fork_rng would take those of other processes, too, and complain."""
+    return [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
 
 
 def _first_pairs(batch: Batch) -> str:

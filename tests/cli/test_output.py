@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from itertools import count
 
 import pytest
 
@@ -57,3 +58,22 @@ def test_accounts_for_people_add_up_and_name_each_failure():
 @pytest.mark.parametrize(("allowed", "code"), [(1.0, 0), (0.0, 3)])
 def test_the_exit_code_follows_the_failed_share(allowed, code):
     assert output.exit_code(Accounting(1, 0, (), {"ok": 9, "image_missing": 1}), allowed) == code
+
+
+def test_plain_lines_tell_the_speed_the_time_left_and_the_works_own_figures(capsys, monkeypatch):
+    clock = count(0, 20)  # every look at it is 20 s later
+    monkeypatch.setattr(output, "monotonic", lambda: next(clock))
+    lines = output.Lines()
+    lines.stage("epoch 1 of 2", 1000, "pairs")
+    lines.status("loss 1.250, R@1 40.0/38.5")
+    lines.advance(200)
+    lines.advance(200, 3)
+    lines.stage("read", None)
+    lines.advance(100)
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 1 of 2: 1,000 pairs",
+        "epoch 1 of 2: 200/1,000 pairs, 10/s, 0:01:20 left, loss 1.250, R@1 40.0/38.5",
+        "epoch 1 of 2: 400/1,000 pairs, 10/s, 0:01:00 left, 3 failed, loss 1.250, R@1 40.0/38.5",
+        "read: ? rows",
+        "read: 100/? rows, 5/s",
+    ]

@@ -4,6 +4,7 @@ import json
 import re
 import resource
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.testing import assert_close
 
 import ncaudit.verbs.train as train_module
@@ -22,7 +24,7 @@ import ncaudit.verbs.training_session as session_module
 from ncaudit import objectives
 from ncaudit.encoders.images import decode
 from ncaudit.encoders.open_clip import load_encoder
-from ncaudit.errors import NcauditError
+from ncaudit.errors import NcauditError, UsageError
 from ncaudit.matchers.fine_tuning import FineTuner
 from ncaudit.matchers.training_folder import STATE
 from ncaudit.options import ModelOptions, Precision, TrainOptions
@@ -203,6 +205,67 @@ def test_workers_do_not_change_a_byte(world):
     world.train(val_share=0, epochs=1)
     world.train(val_share=0, epochs=1, workers=1, out=str(world.root / "workers"))
     assert world.weights() == world.weights("workers")
+
+
+# Other ways to the same matcher
+
+
+def test_chunks_give_the_matcher_of_whole_batches(world):
+    for out, chunk_pairs in (("whole", None), ("chunks", 5)):
+        world.train(learning_rate=1e-4, val_share=0, epochs=1, out=str(world.root / out), chunk_pairs=chunk_pairs)
+    whole, chunks = (load_file(world.root / out / WEIGHTS) for out in ("whole", "chunks"))
+    assert_close(chunks, whole, atol=1e-6, rtol=0)  # a weight moves by 1e-4 per step
+
+
+def test_the_last_blocks_alone_learn_and_a_rerun_goes_on_with_them(world):
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(world.options, tune="last:1"), Stop(2))
+    assert world.train(tune="last:1").resumed_after_epoch == 1
+    start, tuned = load_file(Path(TINY) / WEIGHTS), load_file(world.root / "out" / WEIGHTS)
+    moved = {name for name, value in tuned.items() if not torch.equal(value, start[name])}
+    learnt = ("visual.layer4.", "visual.attnpool.", "transformer.resblocks.1.", "ln_final.", "text_proj", "logit_scale")
+    assert moved
+    assert all(name.startswith(learnt) for name in moved), moved
+
+
+def test_patience_ends_a_run_before_its_last_epoch_and_that_is_said(world, monkeypatch):
+    script = iter([0.0, 30.0, 20.0, 10.0])
+    real = session_module.retrieval_metrics
+    monkeypatch.setattr(session_module, "retrieval_metrics", lambda *a: replace(real(*a), rsum=next(script)))
+    result = world.train(epochs=6, patience=2)
+    assert (result.epochs, result.kept_epoch, result.stopped_early) == (3, 1, True)
+    assert "3 epochs (stopped: no better one came)" in result.lines()[0]
+    assert world.train(epochs=6, patience=2).finished_earlier
+
+
+def test_without_tensorboard_its_flag_is_refused_before_the_folder_is_taken(world, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    message, fix = refused(lambda: world.train(tensorboard=True))
+    assert "tensorboard" in message
+    assert "ncaudit[tensorboard]" in fix
+    assert not (world.root / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"chunk_pairs": 4, "train_batchnorm": True}, "--train-batchnorm needs whole batches"),
+        ({"patience": 2, "val_share": 0}, "--patience waits for a better validation"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(world, changes, what):
+    with pytest.raises(UsageError) as error:
+        replace(world.options, **changes)
+    assert error.value.message.startswith(what)
+
+
+@pytest.mark.parametrize("tune", ["last:0", "last:", "last:two", "last", "all"])
+def test_a_word_for_what_learns_that_is_none_is_refused(world, tune):
+    message, fix = refused(lambda: replace(world.options, tune=tune))
+    assert message == f"--tune is {tune}"
+    assert "last:1" in fix
 
 
 # Validation
