@@ -21,7 +21,7 @@ from ncaudit.verbs.training_session import EVERY_ROW
 from ncaudit.verbs.training_split import epoch_generator
 
 HELD_BYTES = 1024 * MIB  # of a training set that stay in memory; a larger one lies in the spool file
-MAPPED_BYTES = 256 * MIB  # of the spool that may count as this process's memory
+MAPPED_BYTES = 64 * MIB  # of the spool that may count as this process's memory
 PAGES_PER_READ = 64 * 1024  # what the kernel maps around one pair that is read
 Records = npt.NDArray[Any]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-PAIRS, EPOCHS = 4_000, 40
+PAIRS, EPOCHS = 2_000, 12
 
 
 def command(root: Path, out: str) -> list[str]:
