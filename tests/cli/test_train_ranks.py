@@ -14,27 +14,37 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
+from ncaudit.cli import output
+from ncaudit.cli.app import main
+from ncaudit.options import Precision, TrainOptions
+from ncaudit.verbs.train import TrainResult, train
+
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 PAIRS, EPOCHS = 32, 2
 WEIGHTS, METRICS, STATE = "open_clip_model.safetensors", "metrics.jsonl", "checkpoint.pt"
-TWO_RANKS = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-def command(root: Path, out: str, *more: str, launch: tuple[str, ...] = ()) -> list[str]:
+def two_processes(root: Path, out: str) -> list[str]:
     return [
-        *(sys.executable, *launch, "-m", "ncaudit", "train", "--scores", str(root / "scores")),
-        *("--data", str(root / "data"), "--out", str(root / out), "--model", str(SAMPLE / "tiny-clip")),
-        *("--epochs", str(EPOCHS), "--batch-pairs", "8", "--learning-rate", "1e-4", "--val-share", "0.2"),
-        *("--workers", "0", "--device", "cpu", "--precision", "float32", "--json", *more),
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("-m", "ncaudit", "train", "--scores", str(root / "scores"), "--data", str(root / "data")),
+        *("--out", str(root / out), "--model", str(SAMPLE / "tiny-clip"), "--epochs", str(EPOCHS)),
+        *("--batch-pairs", "8", "--learning-rate", "1e-4", "--val-share", "0.2", "--workers", "0"),
+        *("--device", "cpu", "--precision", "float32", "--json"),
     ]
+
+
+def one_process(root: Path, out: str) -> TrainResult:
+    options = TrainOptions(
+        scores=[str(root / "scores")], data=[str(root / "data")], out=str(root / out), epochs=EPOCHS, batch_pairs=8,
+        model=str(SAMPLE / "tiny-clip"), learning_rate=1e-4, val_share=0.2, workers=0, device="cpu",
+        precision=Precision.float32,
+    )  # fmt: skip
+    return train(options)
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def run(*arguments, **more) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments, **more), env=environment(), capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -50,12 +60,11 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def stop_after_epoch(root: Path, out: str, epoch: int, *more: str) -> None:
+def stop_after_epoch(root: Path, out: str, epoch: int) -> None:
     """SIGTERM as soon as the state of `epoch` is on disk: torchrun hands it on, and no process cleans up."""
     process = subprocess.Popen(
-        command(root, out, *more, launch=TWO_RANKS), env=environment(), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        two_processes(root, out), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     state, metrics = root / out / STATE, root / out / METRICS
     while not (state.exists() and len(metrics.read_text().splitlines()) > epoch):
         assert process.poll() is None
@@ -64,53 +73,42 @@ def stop_after_epoch(root: Path, out: str, epoch: int, *more: str) -> None:
     process.wait()
 
 
-def facts(done: subprocess.CompletedProcess[str]) -> dict:
-    """The one summary on standard output, but for what two runs never share."""
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    return {
-        name: told[name] for name in ("accounting", "train_pairs", "val_pairs", "val_photos", "mean_label", "steps")
-    }
-
-
-def same_weights(root: Path, out: str, other: str) -> None:
-    """A learning rate of 1e-4 moves a weight by 1e-4 per step: 1e-6 is rounding, a wrong mean would be seen."""
-    assert_close(load_file(root / out / WEIGHTS), load_file(root / other / WEIGHTS), atol=1e-6, rtol=0)
+def lines(root: Path, out: str) -> list[dict]:
+    return [json.loads(line) for line in (root / out / METRICS).read_text().splitlines()]
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_run_of_one_also_in_chunks_and_after_being_stopped(root):
-    one = run(root, "one")
-    two = run(root, "two", launch=TWO_RANKS)
-    assert facts(two) == facts(one)
-    assert facts(two)["accounting"]["statuses"] == {"image_undecodable": 1, "ok": PAIRS - 1}
-    assert two.stderr.count(f"epoch {EPOCHS} of {EPOCHS}") == 1  # the second process keeps quiet
-    same_weights(root, "two", "one")
-    lines = [[json.loads(line) for line in (root / out / METRICS).read_text().splitlines()] for out in ("one", "two")]
-    for ours, theirs in zip(*lines, strict=True):
+def test_two_processes_that_were_stopped_and_run_again_end_with_the_weights_and_accounts_of_one(root):
+    one = output.plain(one_process(root, "one"))
+    stop_after_epoch(root, "two", 1)
+    done = subprocess.run(two_processes(root, "two"), env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    two = json.loads(done.stdout)  # one summary, though there are two processes
+    assert two["resumed_after_epoch"] == 1
+    for name in ("accounting", "train_pairs", "val_pairs", "val_photos", "mean_label", "steps", "kept_epoch"):
+        assert two[name] == one[name], name
+    assert two["accounting"]["statuses"] == {"image_undecodable": 1, "ok": PAIRS - 1}
+    assert done.stderr.count(f"epoch {EPOCHS} of {EPOCHS}") == 1
+
+    # a learning rate of 1e-4 moves a weight by 1e-4 per step: 1e-6 is rounding, a wrong mean would be seen
+    weights = [load_file(root / out / WEIGHTS) for out in ("two", "one")]
+    assert_close(*weights, atol=1e-6, rtol=0)
+    for ours, theirs in zip(lines(root, "two"), lines(root, "one"), strict=True):
         assert ours.get("loss") == pytest.approx(theirs.get("loss"), abs=1e-5)
         assert ours["val"] == theirs["val"]
 
-    chunks = ("--chunk-pairs", "3")
-    stop_after_epoch(root, "chunks", 1, *chunks)
-    again = run(root, "chunks", *chunks, launch=TWO_RANKS)
-    assert facts(again) == facts(one)
-    assert json.loads(again.stdout)["resumed_after_epoch"] == 1
-    same_weights(root, "chunks", "one")
 
-    other = run(root, "two", "--seed", "1", launch=TWO_RANKS)
-    assert other.returncode == 1
-    assert other.stderr.count("ncaudit: ") == 1  # one process tells the error
-    assert "holds a run with another seed" in other.stderr
-
-
-def test_a_batch_that_the_processes_cannot_share_is_refused():
-    alone = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3"}
-    done = subprocess.run(
-        command(Path("nowhere"), "out"), env={**environment(), **alone}, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert done.stderr.splitlines() == [
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_that_every_process_meets_is_told_by_the_first(monkeypatch, capsys, rank):
+    for name, value in (("RANK", rank), ("WORLD_SIZE", 3), ("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", 3)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(sys, "argv", ["ncaudit", "train", "--data", "d", "--out", "o", "--batch-pairs", "8"])
+    monkeypatch.setattr(output, "_quiet", False)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    told = [
         "ncaudit: --batch-pairs is 8, which 3 processes cannot share",
         "  fix: give a multiple of 3: it is the batch of all processes together",
     ]
+    assert capsys.readouterr().err.splitlines() == (told if rank == 0 else [])
