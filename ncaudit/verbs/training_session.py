@@ -153,7 +153,14 @@ class Session:
     def _batches(self, epoch: int) -> Iterator[Batch]:
         """This rank's rows of every batch: together the ranks take each row once."""
         size, rows = self._course.batch_pairs, self._ranks.share(self._course.batch_pairs)
-        return self.pairs.train.batches(epoch, batch_pairs=size, seed=self._course.seed, rows=rows)
+        for batch in self.pairs.train.batches(epoch, batch_pairs=size, seed=self._course.seed, rows=rows):
+            missing = size // self._ranks.count - len(batch)
+            if missing and self._ranks.count > 1:  # the others would wait for its rows without end
+                raise NcauditError(
+                    f"{missing} image{'s' * (missing != 1)} of a batch could be decoded when the run began, and now cannot",
+                    fix="look after the disk and the memory, then run the same command again: it goes on",
+                )
+            yield batch
 
     def _validate(self) -> Json | None:
         val = self.pairs.val
@@ -197,7 +204,8 @@ class Session:
 
 def _random_devices() -> list[int]:
     """The GPU in use, if any: fork_rng would take those of other processes, too, and complain."""
-    return [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    in_use: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return [torch.cuda.current_device()] if in_use else []
 
 
 def _first_pairs(batch: Batch) -> str:

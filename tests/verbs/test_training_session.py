@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from ncaudit.core.retrieval import RetrievalMetrics
+from ncaudit.engines.ranks import Ranks
+from ncaudit.errors import NcauditError
 from ncaudit.matchers.batch import Batch
 from ncaudit.matchers.optimisation import Step
 from ncaudit.matchers.training_folder import TrainingFolder
@@ -28,7 +30,16 @@ class Pairs:
         return 2 * BATCH
 
     def batches(self, epoch, *, batch_pairs, seed, rows=slice(None)):
-        yield from pairs(len(self)).chunks(batch_pairs)
+        for batch in pairs(len(self)).chunks(batch_pairs):
+            yield batch.take(torch.arange(len(batch))[rows])
+
+
+class Vanishing(Pairs):
+    """One image of every batch cannot be decoded any more."""
+
+    def batches(self, *args, **more):
+        for batch in super().batches(*args, **more):
+            yield batch.take(torch.arange(1, len(batch)))
 
 
 class Pretender:
@@ -71,12 +82,12 @@ class Shown:
 def session(tmp_path, monkeypatch):
     """A session whose validations give these rSums in turn, the start model's first."""
 
-    def build(rsums, *, patience=None, progress=SILENT, **more):
+    def build(rsums, *, patience=None, progress=SILENT, train=None, **more):
         script = iter(rsums)
         monkeypatch.setattr(training_session, "retrieval_metrics", lambda *_: metrics(next(script)))
         course = Course(epochs=EPOCHS, batch_pairs=BATCH, seed=0, learning_rate=0.5, patience=patience)
         val = pairs(3) if rsums else None
-        data = TrainingSet(Pairs(), val, 3, 0, 1.0, Counter(), 1)
+        data = TrainingSet(train or Pairs(), val, 3, 0, 1.0, Counter(), 1)
         return Session(course, Pretender(), data, open_folder(tmp_path), progress, **more)
 
     return build
@@ -119,6 +130,20 @@ def test_a_run_that_had_stopped_stays_stopped_when_it_goes_on(session):
     again.run()
     assert again.metrics[-1]["epoch"] == 3
     assert (again.kept_epoch, again.resumed_after) == (1, 3)
+
+
+class TwoRanks(Ranks):
+    """The first of two, without the other."""
+
+    def on_first(self, work):
+        return work()
+
+
+def test_images_that_vanish_end_one_of_several_ranks_before_the_others_wait_for_them(session, tmp_path):
+    session([0] * 9, train=Vanishing()).run()  # alone, it learns from the others
+    (tmp_path / "checkpoint.pt").unlink()
+    with pytest.raises(NcauditError, match="1 image of a batch could be decoded when the run began, and now cannot"):
+        session([0] * 9, train=Vanishing(), ranks=TwoRanks(0, 2)).run()
 
 
 def test_curves_get_every_step_from_1_and_every_validation_from_the_start_model_on(session):
