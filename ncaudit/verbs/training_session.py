@@ -157,7 +157,7 @@ class Session:
             missing = size // self._ranks.count - len(batch)
             if missing and self._ranks.count > 1:  # the others would wait for its rows without end
                 raise NcauditError(
-                    f"{missing} image{'s' * (missing != 1)} of a batch could be decoded when the run began, and now cannot",
+                    f"{missing} image{'s' * (missing != 1)} of a batch could be decoded at first, and now cannot",
                     fix="look after the disk and the memory, then run the same command again: it goes on",
                 )
             yield batch

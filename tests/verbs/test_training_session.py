@@ -142,7 +142,7 @@ class TwoRanks(Ranks):
 def test_images_that_vanish_end_one_of_several_ranks_before_the_others_wait_for_them(session, tmp_path):
     session([0] * 9, train=Vanishing()).run()  # alone, it learns from the others
     (tmp_path / "checkpoint.pt").unlink()
-    with pytest.raises(NcauditError, match="1 image of a batch could be decoded when the run began, and now cannot"):
+    with pytest.raises(NcauditError, match="1 image of a batch could be decoded at first, and now cannot"):
         session([0] * 9, train=Vanishing(), ranks=TwoRanks(0, 2)).run()
 
 
