@@ -5,8 +5,9 @@ Knows embeddings as tensors and two files; nothing of where the maps start, of t
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,22 +114,76 @@ class Heads(nn.Module):
         return cls(Side(**shape["image"]), Side(**shape["text"]), dims=shape["dims"], hidden=shape["hidden"])
 
 
+class StackedHeads(nn.Module):
+    """Several heads as one: its cosine is the mean of theirs, for its rows are theirs side by side, over the root of m.
+
+    Exact: the dot product of two such rows is the sum of the m cosines over m, and every row has length 1.
+    """
+
+    def __init__(self, members: Sequence[Heads]) -> None:
+        """members: for embeddings of the same widths; they are shared, not copied."""
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def heads(self) -> list[Heads]:
+        """The members, in order."""
+        return [member for member in self.members if isinstance(member, Heads)]
+
+    @property
+    def dims(self) -> int:
+        """Of the common space: all members' together."""
+        return sum(member.dims for member in self.heads)
+
+    @property
+    def image_width(self) -> int:
+        """Dimensions of an image embedding."""
+        return self.heads[0].image_width
+
+    @property
+    def text_width(self) -> int:
+        """Dimensions of a text embedding."""
+        return self.heads[0].text_width
+
+    def image(self, x: Tensor) -> Tensor:
+        """(n, image_width) float image embeddings -> (n, dims) float32 unit rows."""
+        return torch.cat([member.image(x) for member in self.heads], dim=1) / math.sqrt(len(self.members))
+
+    def text(self, x: Tensor) -> Tensor:
+        """(n, text_width) float text embeddings -> (n, dims) float32 unit rows."""
+        return torch.cat([member.text(x) for member in self.heads], dim=1) / math.sqrt(len(self.members))
+
+    def shape(self) -> dict[str, Any]:
+        """What `of_shape` makes such heads from, as plain JSON."""
+        return {"members": [member.shape() for member in self.heads]}
+
+
+AnyHeads = Heads | StackedHeads
+
+
+def of_shape(shape: Mapping[str, Any]) -> AnyHeads:
+    """Heads of the shape that their `shape` gave, their weights still to be loaded."""
+    if "members" in shape:
+        return StackedHeads([Heads.of_shape(member) for member in shape["members"]])
+    return Heads.of_shape(shape)
+
+
 @dataclass(frozen=True)
 class SavedHeads:
     """Heads as they were found in a folder, in eval mode."""
 
-    heads: Heads
+    heads: AnyHeads
     description: Mapping[str, Any]  # what they were trained on: `model` of the embedding tables (or None), the widths
     weight_hash: str  # SHA-256 over shape and state: heads with the same hash give the same rows
 
 
-def save_heads(heads: Heads, folder: str, description: Mapping[str, Any]) -> None:
+def save_heads(heads: AnyHeads, folder: str, description: Mapping[str, Any]) -> None:
     """Both files, each whole or not at all. description: plain JSON, as `SavedHeads` gives it back."""
     save_head_description(heads, folder, description)
     save_head_weights(heads.state_dict(), folder)
 
 
-def save_head_description(heads: Heads, folder: str, description: Mapping[str, Any]) -> None:
+def save_head_description(heads: AnyHeads, folder: str, description: Mapping[str, Any]) -> None:
     """Everything but the weights."""
     told = {"ncaudit": ncaudit.__version__, "shape": heads.shape(), "description": dict(description)}
     with atomic_file(os.path.join(folder, HEAD_DESCRIPTION)) as file:
@@ -154,7 +209,7 @@ def load_heads(folder: str, device: torch.device) -> SavedHeads:
     try:
         with open(os.path.join(folder, HEAD_DESCRIPTION), "rb") as file:
             told = json.load(file)
-        heads = Heads.of_shape(told["shape"])
+        heads = of_shape(told["shape"])
         heads.load_state_dict(load_file(os.path.join(folder, HEAD_WEIGHTS)))
         description = dict(told["description"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -165,7 +220,7 @@ def load_heads(folder: str, device: torch.device) -> SavedHeads:
     return SavedHeads(heads.eval().requires_grad_(False).to(device), description, _hash(heads))
 
 
-def _hash(heads: Heads) -> str:
+def _hash(heads: AnyHeads) -> str:
     digest = hashlib.sha256(json.dumps(heads.shape(), sort_keys=True).encode())
     for name, tensor in sorted(heads.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

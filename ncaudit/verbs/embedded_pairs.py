@@ -17,7 +17,7 @@ from torch import Tensor
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.batch import Batch
 from ncaudit.shards.provenance import MIB
-from ncaudit.verbs.training_session import EVERY_ROW
+from ncaudit.verbs.lessons import EVERY_ROW
 from ncaudit.verbs.training_split import epoch_generator
 
 HELD_BYTES = 1024 * MIB  # of a training set that stay in memory; a larger one lies in the spool file

@@ -35,7 +35,8 @@ from ncaudit.verbs.labelled_shards import (
     open_labelled,
     open_unlabelled,
 )
-from ncaudit.verbs.training_session import EVERY_ROW, TrainingSet
+from ncaudit.verbs.lessons import EVERY_ROW
+from ncaudit.verbs.training_session import TrainingSet
 from ncaudit.verbs.training_split import (
     epoch_generator,
     held_out,

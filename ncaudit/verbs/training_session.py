@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,21 +21,12 @@ from ncaudit.matchers.curves import NO_CURVES, Curves
 from ncaudit.matchers.optimisation import Learner
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.progress import Progress
+from ncaudit.verbs.lessons import AsGiven, Lessons, TrainingPairs
 
-EVERY_ROW = slice(None)
 RANK_STRIDE = 2**32  # between the seeds of ranks: no epoch of one has the numbers of another
 PAIRS_NAMED = 3  # of a batch that ends the run
 ENCODE_PAIRS = 256  # of the validation pairs at once
 Json = dict[str, Any]
-
-
-class TrainingPairs(Protocol):
-    """Pairs to learn from, in batches that are a pure function of (seed, epoch)."""
-
-    def __len__(self) -> int: ...
-
-    def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
-        """The `rows` of all whole batches of one epoch; the remainder waits for another epoch."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +52,9 @@ class Course:
     learning_rate: float  # the peak, which the learner knows too
     patience: int | None = None  # epochs without a better rSum after which training stops; None: never
 
-    def steps_per_epoch(self, pairs: TrainingSet) -> int:
-        """Whole batches of one pass over the training pairs."""
-        return len(pairs.train) // self.batch_pairs
+    def steps_per_epoch(self, pairs: TrainingSet, networks: int = 1) -> int:
+        """Whole batches of one pass over the training pairs, for each of the networks that learn in turn."""
+        return networks * (len(pairs.train) // self.batch_pairs)
 
 
 class Session:
@@ -77,14 +68,19 @@ class Session:
         folder: TrainingFolder,
         progress: Progress,
         *,
+        lessons: Lessons | None = None,
         ranks: Ranks = ALONE,
         curves: Curves = NO_CURVES,
     ) -> None:
-        """ranks: every one learns from its rows of each batch; the first validates and writes. curves: for people."""
+        """lessons: what each step teaches; None: the pairs as given. curves: for people.
+
+        ranks: every one learns from its rows of each batch; the first validates and writes.
+        """
         self._course, self._learner, self._folder, self._progress = course, learner, folder, progress
         self._ranks, self._curves = ranks, curves
         self.pairs = pairs
-        self._steps = course.steps_per_epoch(pairs)
+        self._lessons = AsGiven(pairs.train) if lessons is None else lessons
+        self._steps = course.steps_per_epoch(pairs, self._lessons.networks)
         self.metrics: list[Json] = []
         self.kept_epoch = 0
         self.resumed_after: int | None = None
@@ -106,6 +102,7 @@ class Session:
             self._curves.epoch(self.metrics[0])
         else:
             self._learner.load_state_dict(state)
+            self._lessons.load_state_dict(state["lessons"])
             self.metrics, self.kept_epoch, self.resumed_after = state["metrics"], state["kept_epoch"], state["epoch"]
         for epoch in range(len(self.metrics), self._course.epochs + 1):
             if self._is_stalled():
@@ -113,11 +110,12 @@ class Session:
             self._epoch(epoch)
 
     def _epoch(self, epoch: int) -> None:
-        loss = self._learn(epoch)
+        losses = self._learn(epoch)
         number = epoch * self._steps
         self.metrics.append(
             {
-                "epoch": epoch, "step": number, "pairs": self._steps * self._course.batch_pairs, "loss": loss,
+                "epoch": epoch, "step": number, "pairs": self._steps * self._course.batch_pairs,
+                "loss": math.fsum(losses) / len(losses), **self._lessons.told(losses),
                 "learning_rate": self._learner.learning_rate(number - 1), "scale": self._learner.scale,
                 "val": self._ranks.on_first(self._validate),
             }
@@ -125,13 +123,14 @@ class Session:
         better = self._is_best()
         self.kept_epoch = epoch if better else self.kept_epoch
         learnt = self._learner.state_dict()
-        state = {**learnt, "epoch": epoch, "kept_epoch": self.kept_epoch, "metrics": self.metrics}
+        session = {"epoch": epoch, "kept_epoch": self.kept_epoch, "metrics": self.metrics}
+        state = {**learnt, **session, "lessons": self._lessons.state_dict()}
         weights = learnt["model"] if better else None
         self._ranks.on_first(lambda: self._folder.save_epoch(state, self.metrics, weights))
         self._curves.epoch(self.metrics[-1])
 
-    def _learn(self, epoch: int) -> float:
-        """One pass; the mean loss of its steps."""
+    def _learn(self, epoch: int) -> list[float]:
+        """One pass; the losses of its steps."""
         size, seed = self._course.batch_pairs, self._course.seed
         self._progress.stage(self._words(epoch), self._steps * size, "pairs")
         losses, begun = [], monotonic()
@@ -148,12 +147,12 @@ class Session:
                 self._progress.advance(size)
         self._busy_s += monotonic() - begun
         self._learnt += len(losses) * size
-        return math.fsum(losses) / len(losses)
+        return losses
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         """This rank's rows of every batch: together the ranks take each row once."""
         size, rows = self._course.batch_pairs, self._ranks.share(self._course.batch_pairs)
-        for batch in self.pairs.train.batches(epoch, batch_pairs=size, seed=self._course.seed, rows=rows):
+        for batch in self._lessons.batches(epoch, batch_pairs=size, seed=self._course.seed, rows=rows):
             missing = size // self._ranks.count - len(batch)
             if missing and self._ranks.count > 1:  # the others would wait for its rows without end
                 raise NcauditError(

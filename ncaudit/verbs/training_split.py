@@ -33,9 +33,9 @@ def val_share(asked: float, expected_pairs: int) -> float:
     return min(asked, MAX_VAL_PAIRS / max(1, expected_pairs))
 
 
-def epoch_generator(seed: int, epoch: int) -> np.random.Generator:
-    """What shuffles an epoch: a pure function of (seed, epoch)."""
-    return np.random.default_rng([seed % 2**63, epoch])
+def epoch_generator(seed: int, epoch: int, *more: int) -> np.random.Generator:
+    """What shuffles an epoch: a pure function of (seed, epoch) and of what else tells two orders apart."""
+    return np.random.default_rng([seed % 2**63, epoch, *more])
 
 
 def require_batch(pairs: int, options: TrainOptions) -> None:
