@@ -137,7 +137,7 @@ class ModelOptions:
     """Which encoder, and how it computes: shared by every command that loads one."""
 
     model: str = "ViT-B-32"  # an open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `train` wrote
-    pretrained: str = "laion2b_s34b_b79k"  # open_clip's tag, or a weights file; unused for hf-hub: and folders
+    pretrained: str = "laion2b_s34b_b79k"  # open_clip's tag, or a weights file; unused for hf-hub: and model folders
     device: str = "auto"
     precision: Precision = Precision.auto
 
@@ -224,6 +224,7 @@ class ScoreOptions(ScorerOptions):
 
     embeddings: Sequence[str]
     out: str  # a folder, a NAME.parquet, or - for standard output
+    model: str | None = None  # a folder of heads, that all embeddings go through first; None: they are used as they are
     data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
     verdicts: str | None = None  # people's judgements (pair_id, is_match): correct the labels and the noise rate
     check: bool = True  # measure the audit's own power on these data
@@ -366,6 +367,7 @@ class EvalRetrievalOptions:
     """`ncaudit eval retrieval`: recall of captions by images and of images by captions."""
 
     embeddings: Sequence[str]
+    model: str | None = None  # a folder of heads, that all embeddings go through first
     device: str = "auto"
 
 

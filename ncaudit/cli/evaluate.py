@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores again
 @app.command()
 def retrieval(
     embeddings: Annotated[list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote.")],
+    model: flags.Heads = EvalRetrievalOptions.model,
     device: flags.Device = EvalRetrievalOptions.device,
     as_json: flags.Json = False,
 ) -> None:
@@ -23,7 +24,7 @@ def retrieval(
 
     At 1, 5 and 10, in percent; an image with several captions counts a hit on any of them.
     """
-    options = EvalRetrievalOptions(embeddings=embeddings, device=device)
+    options = EvalRetrievalOptions(embeddings=embeddings, model=model, device=device)
     from ncaudit.verbs.evaluate import eval_retrieval  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:
@@ -31,7 +32,8 @@ def retrieval(
     if not as_json:
         _draw_retrieval(result)
     asked = f"{result.metrics.images:,} images, {result.metrics.captions:,} captions"
-    output.result(result, [asked, *output.accounting(result.accounting)], as_json=as_json)
+    notes = [f"note: {note}" for note in result.notes]
+    output.result(result, [asked, *notes, *output.accounting(result.accounting)], as_json=as_json)
 
 
 @app.command()

@@ -22,6 +22,12 @@ Model = Annotated[
         help="An open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `ncaudit train` wrote."
     ),
 ]
+Heads = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="Folder of heads (`ncaudit train --tune heads`) that the embeddings go through before all else."
+    ),
+]
 Pretrained = Annotated[
     str, typer.Option(help="open_clip's tag of the weights, or a weights file; unused for hf-hub: and folders.")
 ]

@@ -16,6 +16,7 @@ def score(
     out: Annotated[
         str, typer.Option(help="A folder (one table per shard), NAME.parquet (one table), or - for standard output.")
     ],
+    model: flags.Heads = ScoreOptions.model,
     scorer: Annotated[
         str, typer.Option(help="How to score a pair; `ncaudit scorers` lists them.")
     ] = ScoreOptions.scorer,
@@ -105,6 +106,7 @@ def score(
     options = ScoreOptions(
         embeddings=embeddings,
         out=out,
+        model=model,
         scorer=scorer,
         variant=variant,
         k=k,

@@ -11,8 +11,9 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -30,6 +31,8 @@ from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable
 from ncaudit.encoders.images import Preprocess
 from ncaudit.errors import ModelUnavailable
 from ncaudit.options import ModelOptions
+
+Map = Callable[[Tensor], Tensor]
 
 CONFIG = "open_clip_config.json"
 LOCAL, HUB = "local-dir:", "hf-hub:"
@@ -65,11 +68,12 @@ class ModelIdentity:
     precision: str
     image_dims: int
     text_dims: int
+    heads: str | None = None  # weight hash of the heads behind it, whose dims are then told
 
     def as_dict(self) -> dict[str, Any]:
-        """As it goes into a table's provenance, under `model`."""
+        """As it goes into a table's provenance, under `model`; without heads, nothing is said of any."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
+        return plain if self.heads else {name: value for name, value in plain.items() if name != "heads"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelIdentity":
@@ -97,8 +101,19 @@ class Encoder:
         self.dtype = dtype
         self.trims = trim  # whether captions are encoded at their own length
         self._tokenizer = tokenizer
+        self._image_map: Map | None = None
+        self._text_map: Map | None = None
         self._mean = torch.tensor(self.preprocess.mean, device=device).mul(255).view(1, 3, 1, 1)
         self._scale = torch.tensor(self.preprocess.std, device=device).mul(255).reciprocal().view(1, 3, 1, 1)
+
+    def followed_by(self, image: Map, text: Map, identity: ModelIdentity) -> "Encoder":
+        """This encoder with a map behind each tower, on its device: (n, d) float32 unit rows -> (n, d') float32.
+
+        identity: of the whole.
+        """
+        whole = copy(self)
+        whole._image_map, whole._text_map, whole.identity = image, text, identity
+        return whole
 
     def tokenize(self, captions: Sequence[str]) -> Tensor:
         """(n, context length) int64 on the CPU, padded as the model wants it."""
@@ -117,7 +132,8 @@ class Encoder:
         Returns (n, image_dims) float32 unit rows on the CPU; a row that came out as zero or not finite is NaN.
         """
         with torch.inference_mode():
-            rows = _unit_rows(self.model.encode_image(self.normalise(pixels))).cpu()
+            rows = _unit_rows(self.model.encode_image(self.normalise(pixels)))
+            rows = _mapped(rows, self._image_map).cpu()
         return rows.clone()  # an ordinary tensor: those of inference mode refuse to be changed or trained on
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
@@ -126,7 +142,7 @@ class Encoder:
         with torch.inference_mode():
             tokens = tokens.to(self.device)
             rows = self.model.encode_text(tokens) if tower is None else encode_trimmed(tower, tokens)
-            rows = _unit_rows(rows).cpu()
+            rows = _mapped(_unit_rows(rows), self._text_map).cpu()
         return rows.clone()
 
     def encode_captions(self, captions: Sequence[str]) -> Tensor:
@@ -372,6 +388,10 @@ def _dims(
         image = model.encode_image(torch.zeros(1, 3, height, width, device=device, dtype=dtype))
         text = model.encode_text(_tokenize(tokenizer, _PROBES[:1]).to(device))
     return int(image.shape[-1]), int(text.shape[-1])
+
+
+def _mapped(rows: Tensor, then: Map | None) -> Tensor:
+    return rows if then is None else _unit_rows(then(rows))
 
 
 def _unit_rows(rows: Tensor) -> Tensor:

@@ -231,6 +231,7 @@ def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_
         "verb": "embed",
         "model": identity.as_dict(),
         "weights": source.fingerprint(),
+        "folder": source.folder and os.path.abspath(source.folder),  # where heads on these embeddings find the encoder
         "batch_pairs": batch_pairs,
     }
     if _read_record(out) != record:

@@ -32,6 +32,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.sources import find_shards
 from ncaudit.shards.tables import EmbeddingTable, ScoreTable, check_tables_agree, open_embeddings, open_scores
 from ncaudit.shards.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
+from ncaudit.verbs.projected import projected, training_notes
 
 Numbers = npt.NDArray[np.float64]
 JUDGED = ("soft_label", "similarity", "score")
@@ -43,6 +44,7 @@ class RetrievalResult:
 
     metrics: RetrievalMetrics
     accounting: Accounting
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +80,12 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
     """Recall of captions by images and of images by captions, over all ok rows of the embedding tables.
 
     Rows with the same image_hash are one image with several captions, each of which is right.
-    Raises BadTable when the tables do not belong together, share no space or hold no ok row.
+    Raises BadTable when the tables do not belong together, do not fit the heads, share no space or hold no ok row.
     """
-    tables = [open_embeddings(shard, columns=[]) for shard in find_shards(options.embeddings)]
-    check_tables_agree(tables)
+    device = pick_device(options.device)
+    opened = [open_embeddings(shard, columns=[]) for shard in find_shards(options.embeddings)]
+    check_tables_agree(opened)
+    tables = projected(opened, options.model, device)
     _require_shared_space(tables)
     progress.stage("read embeddings", sum(table.rows for table in tables))
     photos = _Photos()
@@ -89,10 +93,10 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
         photos.add(table, progress)
     if not photos.captions:
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
-    device = pick_device(options.device)
     progress.stage("rank", None)
     metrics = retrieval_metrics(*(part.to(device) for part in photos.tensors()))
-    return RetrievalResult(metrics=metrics, accounting=Accounting(len(tables), 0, (), dict(photos.statuses)))
+    accounting = Accounting(len(tables), 0, (), dict(photos.statuses))
+    return RetrievalResult(metrics=metrics, accounting=accounting, notes=tuple(training_notes(tables)))
 
 
 class _Photos:

@@ -37,6 +37,7 @@ from ncaudit.shards.writer import atomic_table
 from ncaudit.verbs import calibrated, power
 from ncaudit.verbs.judged_scores import JudgedScores
 from ncaudit.verbs.power import KINDS, sentence
+from ncaudit.verbs.projected import projected, training_notes
 from ncaudit.verbs.reasons import Family
 from ncaudit.verbs.reasons import columns as reason_columns
 
@@ -139,7 +140,8 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     saved = _judged(options, tables, _the_fit(options, tables, progress), progress)
     if options.save_fit:
         save_fit(saved, options.save_fit)
-    run = _Run(options, saved, _applier(options, saved), _Counts.of(options, saved, tables), progress)
+    counts, notes = _Counts.of(options, saved, tables), training_notes(tables)
+    run = _Run(options, saved, _applier(options, saved), counts, progress, notes=notes)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
     return _result(run, accounts, monotonic() - begun)
@@ -218,7 +220,7 @@ def _open_tables(options: ScoreOptions) -> list[EmbeddingTable]:
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
-    return tables
+    return projected(tables, options.model, pick_device(options.device))
 
 
 def _is_own_output(shard: Shard, out: str) -> bool:
@@ -249,12 +251,13 @@ def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> Saved
             f"the fit in {options.fit} is for --scorer {saved.fit.scorer}, not {options.scorer}",
             fix=f"add --scorer {saved.fit.scorer}",
         )
-    model = _model(tables)
-    if model and saved.model and model != saved.model:
-        different = sorted(key for key in {*model, *saved.model} if model.get(key) != saved.model.get(key))
+    model, fitted = _model(tables) or {}, saved.model or {}
+    keys = {*model, *fitted} if "name" in model and "name" in fitted else {"heads"}  # these count on any table
+    if different := sorted(key for key in keys if model.get(key) != fitted.get(key)):
+        behind = "give the heads of the fit with --model" if "heads" in fitted else "leave out --model"
         raise BadTable(
             f"the fit in {options.fit} and {tables[0].shard.path} differ in their model's {', '.join(different)}",
-            fix="embed with the model of the fit, or fit anew",
+            fix=f"{behind if 'heads' in different else 'embed with the model of the fit'}, or fit anew",
         )
     _require_width(saved, tables)
     return saved
@@ -331,8 +334,9 @@ def _applier(options: ScoreOptions, saved: SavedFit) -> Applier:
 
 
 def _model(tables: Sequence[EmbeddingTable]) -> dict[str, Any] | None:
-    told = ((table.provenance or {}).get("model") for table in tables)
-    return next((model for model in told if model), None)
+    """The one that all tables which name theirs agree on; behind heads, tables from elsewhere name the heads alone."""
+    told = ((table.provenance or {}).get("model") or {} for table in tables)
+    return max(told, key=len, default=None) or None
 
 
 def _writes_folder(options: ScoreOptions) -> bool:
@@ -422,7 +426,7 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         share_below_half=tally.share_below_half(),
         accounting=accounts,
         seconds=seconds,
-        notes=tuple(_fallbacks(run)),
+        notes=(*_fallbacks(run), *run.notes),
     )
 
 

@@ -24,6 +24,7 @@ from ncaudit.progress import Progress
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.scorers.shared_space import shares_space
 from ncaudit.verbs.embedded_pairs import as_batch
+from ncaudit.verbs.head_origins import origins
 from ncaudit.verbs.trained import Opened
 from ncaudit.verbs.training_embeddings import EmbeddedSet, open_training_embeddings
 
@@ -59,7 +60,7 @@ class HeadsOnEmbeddings:
                 return HeadTuner(heads, objective.batch_loss, recipe, device, precision, chunk_pairs=chunk)
 
             def describe(out: str) -> None:
-                save_head_description(heads, out, description)
+                save_head_description(heads, out, {**description, **origins(embedded.tables)})
 
             yield Opened(embedded.pairs, description, learner, describe)
 

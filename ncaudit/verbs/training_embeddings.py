@@ -131,6 +131,7 @@ class EmbeddedSet:
     pairs: TrainingSet
     train: EmbeddedPairs
     model: Any  # the `model` provenance that the tables agree on, or None
+    tables: Sequence[EmbeddingTable]
 
 
 @contextmanager
@@ -161,7 +162,7 @@ def open_training_embeddings(options: TrainOptions, trains_on: TrainsOn, progres
             train, None if val is None else as_batch(val), val_photos=len(photos), dropped=split.dropped,
             mean_label=split.label_sum / len(train), statuses=statuses, shards=len(tables),
         )  # fmt: skip
-        yield EmbeddedSet(pairs, train, _model(tables))
+        yield EmbeddedSet(pairs, train, _model(tables), tables)
 
 
 class _Split:

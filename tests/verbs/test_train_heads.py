@@ -144,7 +144,9 @@ def test_the_folder_gives_the_heads_of_the_kept_epoch(world):
     similarity = saved.heads.image(torch.from_numpy(sides[0])) @ saved.heads.text(torch.from_numpy(sides[1])).T
     right = (similarity.argmax(dim=1) == torch.arange(len(val))).double().mean()
     assert float(right) * 100 == pytest.approx(result.kept.i2t_r1)
-    assert saved.description == {"model": None, "start": "cca", "image_width": 24, "text_width": 20}
+    told = {"model": None, "start": "cca", "image_width": 24, "text_width": 20}
+    tables = {f"{name}.parquet": fingerprint(str(world.root / f"emb/{name}.parquet")) for name in NAMES}
+    assert saved.description == {**told, "tables": tables, "sources": [], "encoder_folder": None}
     assert result.lines()[-1] == f"matcher of epoch {result.kept_epoch} in {world.options.out}" + (
         f"; use it with --model {world.options.out}"
     )
