@@ -53,7 +53,16 @@ SCORE: Final = pa.schema(
     ]
 )
 
-# What `score --data` adds to the user's own dataset, prefixed: all of SCORE that is not identity.
+# What `score --suggest` adds, behind SCORE: of noisy pairs for whose photo a clean pair's caption fits.
+SUGGESTION: Final = pa.schema(
+    [
+        pa.field("suggested_caption", pa.string()),
+        pa.field("suggested_pair", pa.string()),
+        pa.field("suggested_probability", pa.float32()),
+    ]
+)
+
+# What `score --data` adds to the user's own dataset, prefixed: all of the score table that is not identity.
 DATASET_PREFIX: Final = "ncaudit_"
 
 
@@ -80,7 +89,7 @@ def embedding_schema(image_dims: int, text_dims: int, carried: Sequence[pa.Field
 
 
 EMBEDDING_COLUMNS: Final = frozenset(embedding_schema(1, 1).names)
-OUR_COLUMNS: Final = EMBEDDING_COLUMNS | frozenset(SCORE.names)
+OUR_COLUMNS: Final = EMBEDDING_COLUMNS | frozenset(SCORE.names) | frozenset(SUGGESTION.names)
 
 
 def carried_name(name: str) -> str:

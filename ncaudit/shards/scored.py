@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch import Tensor
 
-from ncaudit.schema import DATASET_PREFIX, OK, SCORE, VERDICTS
+from ncaudit.schema import DATASET_PREFIX, OK, SCORE, SUGGESTION, VERDICTS
 from ncaudit.scorers.fits import PairScores
 from ncaudit.shards.tables import EmbeddingBatch, read_batches
 
 NUMBERS = ("soft_label", "similarity", "score", "clean_probability", "image_consistency", "text_consistency")
-COUNTED = ("status", "soft_label", "similarity", "verdict", "reason")
+SUGGESTED = "suggested_pair"
+COUNTED = ("status", "soft_label", "similarity", "verdict", "reason", SUGGESTED)
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class ScoredRows:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
-def score_schema(carried: pa.Schema) -> pa.Schema:
+def score_schema(carried: pa.Schema, *, suggest: bool = False) -> pa.Schema:
     """The score table's schema, with the user's light columns behind ours."""
-    return pa.schema([*SCORE, *carried])
+    return pa.schema([*SCORE, *(SUGGESTION if suggest else ()), *carried])
 
 
 def scored_batch(rows: ScoredRows, schema: pa.Schema) -> pa.RecordBatch:
@@ -105,9 +106,10 @@ class Tally:
     verdicts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     below_half: int = 0
+    suggested: int = 0
 
     def counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Count a batch with the columns `COUNTED`, and give it back."""
+        """Count a batch with the columns `COUNTED` (the last only after --suggest), and give it back."""
         for entry in pc.value_counts(batch["status"]).to_pylist():
             self.statuses[entry["values"]] += entry["counts"]
         for name, counts in (("verdict", self.verdicts), ("reason", self.reasons)):
@@ -117,6 +119,8 @@ class Tally:
             self.sums[name] += pc.sum(pc.cast(batch[name], pa.float64())).as_py() or 0.0  # type: ignore[assignment]
             self.counts[name] += len(batch) - batch[name].null_count
         self.below_half += pc.sum(pc.less(batch["soft_label"], 0.5)).as_py() or 0
+        if SUGGESTED in batch.schema.names:
+            self.suggested += len(batch) - batch[SUGGESTED].null_count
         return batch
 
     def add(self, other: "Tally") -> None:
@@ -127,6 +131,7 @@ class Tally:
         self.sums.update(other.sums)
         self.counts.update(other.counts)
         self.below_half += other.below_half
+        self.suggested += other.suggested
 
     def mean(self, name: str) -> float | None:
         """Mean of a column over the rows that have it."""

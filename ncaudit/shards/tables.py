@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
-from ncaudit.schema import EMBEDDING_COLUMNS, IDENTITY, OK, SCORE, STATUSES, carried_name
+from ncaudit.schema import EMBEDDING_COLUMNS, IDENTITY, OK, SCORE, STATUSES, SUGGESTION, carried_name
 from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.hashing import fit_sample_keys, hash_rows, hash_values
 from ncaudit.shards.provenance import Provenance, provenance_of, unreadable
@@ -50,6 +50,7 @@ class EmbeddingBatch:
     status: list[str]
     ok: npt.NDArray[np.bool_]  # (n,): status is ok
     carried: pa.RecordBatch  # (n,): the user's light columns, the caption among them
+    caption: pa.Array  # (n,): its text, null where there is none
     image: Matrix  # (n_ok, image_dims), unit rows
     text: Matrix  # (n_ok, text_dims), unit rows
     image_id: npt.NDArray[np.int64]  # (n_ok,): same photo, same number, in every table
@@ -97,6 +98,12 @@ class EmbeddingTable:
         """
         for group in range(open_parquet(self.shard).num_row_groups):
             yield from self._group_identities(group, rows)
+
+    def captions(self, rows: int = 65_536) -> Iterator[tuple[Identities, pa.Array]]:
+        """(caption_id, text) of the rows with a caption, failed ones too, in order; no embedding is read."""
+        for batch in read_batches(self.shard.path, {"caption"}, rows):
+            texts = _caption_texts(batch).drop_null()
+            yield hash_values(texts), texts
 
     def _group_identities(self, group: int, rows: int) -> Iterator[tuple[Identities, Identities]]:
         done = 0
@@ -175,6 +182,7 @@ class EmbeddingTable:
             status=[_final_status(status, fine) for status, fine in zip(told, ok.tolist(), strict=True)],
             ok=ok,
             carried=pa.RecordBatch.from_arrays([batch[name] for name in self.carried_from], schema=self.carried),
+            caption=_caption_texts(batch),
             image=image,
             text=text,
             image_id=image_id,
@@ -437,7 +445,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _name_beside_scores(name: str) -> str:
-    return carried_name(name) if name in SCORE.names else name
+    return carried_name(name) if name in {*SCORE.names, *SUGGESTION.names} else name
 
 
 def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
@@ -450,6 +458,12 @@ def _strings(batch: pa.RecordBatch, name: str) -> list[Any] | None:
         return None
     values: list[Any] = batch[name].cast(pa.string()).to_pylist()
     return values
+
+
+def _caption_texts(batch: pa.RecordBatch) -> pa.Array:
+    if "caption" not in batch.schema.names or not _is_word(batch["caption"].type):
+        return pa.nulls(len(batch), pa.large_string())
+    return batch["caption"].cast(pa.large_string())
 
 
 def _translated(status: str | None) -> str:

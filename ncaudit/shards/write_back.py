@@ -11,13 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable, NcauditError, UsageError
-from ncaudit.schema import DATASET_PREFIX, IDENTITY, SCORE
+from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.provenance import Provenance, fingerprint
 from ncaudit.shards.rewrite import rewrite_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable, read_batches
-
-ADDED = [field.with_name(DATASET_PREFIX + field.name) for field in SCORE if field.name not in IDENTITY.names]
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,14 @@ class DatasetShards:
 
     def write(self, shard: Shard, path: str, scores: pa.Table, provenance: Provenance) -> None:
         """The user's shard with our columns behind its own; row i of `scores` belongs to row i on disk."""
-        columns = [scores[name.removeprefix(DATASET_PREFIX)].combine_chunks() for name in (f.name for f in ADDED)]
+        ours = [field for field in scores.schema if field.name not in IDENTITY.names]
+        columns = [scores[field.name].combine_chunks() for field in ours]
+        named = [field.with_name(DATASET_PREFIX + field.name) for field in ours]
 
         def added(first: int, batch: pa.RecordBatch) -> list[pa.Array]:
             return [column.slice(first, len(batch)) for column in columns]
 
-        rewrite_shard(shard, path, columns_for=added, add=ADDED, provenance=provenance)
+        rewrite_shard(shard, path, columns_for=added, add=named, provenance=provenance)
 
 
 def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable], out: str) -> DatasetShards:

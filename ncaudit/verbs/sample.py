@@ -17,7 +17,7 @@ from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
 from ncaudit.options import SampleOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import OK, SCORE
+from ncaudit.schema import OK, SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type
 from ncaudit.shards.hashing import fit_sample_keys, hash_values
 from ncaudit.shards.sources import find_shards
@@ -233,7 +233,8 @@ def _fetched(tables: Sequence[ScoreTable], places: Places) -> pa.Table:
 
 def _shown(table: ScoreTable) -> list[str]:
     """The user's columns and the few of ours that say what a pair is; the rest would only lengthen the rows."""
-    return [name for name in table.light_columns() if name in FIRST or name not in SCORE.names]
+    ours = {*SCORE.names, *SUGGESTION.names}
+    return [name for name in table.light_columns() if name in FIRST or name not in ours]
 
 
 def _plain(pairs: pa.Table) -> pa.Table:
