@@ -178,11 +178,14 @@ class EmbedOptions(ModelOptions, DataOptions):
         _share("--max-failed", self.max_failed, zero=True)
 
 
+AUTO_SCORER = "auto"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScorerOptions:
     """What a score depends on: recorded in every score table, and enough to score arrays in memory."""
 
-    scorer: str = "bicro"
+    scorer: str = "bicro"  # or auto: the one that tells observed from random pairs best on these data
     variant: Variant = Variant.robust
     k: int | None = None  # nearest anchors per direction; None: 1 as in the paper, for robust 10 or 5, by the data
     align: Align = Align.auto

@@ -18,7 +18,8 @@ def score(
     ],
     model: flags.Heads = ScoreOptions.model,
     scorer: Annotated[
-        str, typer.Option(help="How to score a pair; `ncaudit scorers` lists them.")
+        str,
+        typer.Option(help="How to score a pair; `ncaudit scorers` lists them. auto: the best on these data."),
     ] = ScoreOptions.scorer,
     variant: Annotated[
         Variant,

@@ -34,7 +34,7 @@ JUDGED = 4_096  # pairs that weights are chosen on, and that are scored at once
 TOPICAL_DRAWS = 16  # of which the one with the most similar photo is taken
 KNOTS = 512
 ANCHORS_BY_DEFAULT = (10, 5)
-SIBLING_WEIGHTS = ((1.0, 0.3), (1.0, 0.15), (1.0, 0.5))
+SIBLING_WEIGHTS = ((1.0, 0.5), (1.0, 0.3), (1.0, 1.0))
 RECORDED = (
     "scorer",
     "variant",
@@ -65,7 +65,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     topical = model.parts(joined(bank, *_topical(bank, fold, options.seed)))
     model = model.with_scale(random.columns)
     nulls = [model.scaled(null.columns) for null in (random, topical)]
-    weights = choose_weights(model.scaled(observed.columns), nulls, model.candidates())
+    weights = choose_weights(model.scaled(observed.columns), nulls, model.candidates(), bank.image_id)
     model = replace(model, weights=weights).with_curves(observed, random)
     if options.siblings is not Siblings.ignore:
         model = model.with_siblings(pairs, options)
@@ -225,7 +225,8 @@ class _Model:
         for pairs, parts in (observed, random):
             base = self.base(parts.columns)
             columns.append(torch.stack([base, self._evidence(pairs, parts.fold, base)], dim=1))
-        return replace(self, sibling_weight=choose_weights(columns[0], columns[1:], SIBLING_WEIGHTS)[1])
+        chosen = choose_weights(columns[0], columns[1:], SIBLING_WEIGHTS, observed[0].image_id)
+        return replace(self, sibling_weight=chosen[1])
 
     def apply(self, pairs: Pairs) -> PairScores:
         """The scores of pairs; those of the same photo beside a pair may vouch for it."""

@@ -5,8 +5,10 @@ by how far each is trusted; that trust comes from models fitted inside those fol
 pair leaks into the number it gets, and random pairs from its fold are scored in exactly the same way.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,18 +17,19 @@ from torch.nn.functional import normalize
 
 from ncaudit.core.cca import Features, Maps, Ridge, fit_features, fit_maps, project
 from ncaudit.core.crowding import csls_among, csls_score, dense_crowding
-from ncaudit.core.detection import auroc
 from ncaudit.core.search import KeyBank, prepare_keys
 from ncaudit.scorers.folds import Folds, assign
+from ncaudit.scorers.fusion import clearly_best, placements
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.scorers.posterior import clean_posterior
 
 FEWEST_PAIRS = 500  # below, a fold's model is mostly noise
 FEWEST_PHOTOS = 128  # eight per fold: random pairs are made inside a fold, and a few photos make no null
 LADDER: tuple[Ridge, ...] = ((0.3, 0.3), (1, 1), (3, 2), (10, 3), (30, 10), (100, 30))
-MIDDLE = LADDER[2:4]
+STEPS = tuple(pairwise(LADDER))  # the mean cosine of two neighbours loses little where one of them is wrong
+RIDGE_PAIRS = 12_600  # ridge of the images times pairs, at the step that did best on real photos, at any noise
 FEWEST_FOLDS = 8
-FEW_PAIRS = 5_000  # up to here a fold more is worth its time: every model sees 15/16 of the pairs
+FOLDS = ((2_000, 16), (5_000, 32))  # up to so many pairs: a fold more is worth its time, each model sees more pairs
 INNER = 4
 BANK = 8_192  # competitors of the refitted space
 INNER_BANK = 1_024  # competitors while the trust in the training pairs is measured
@@ -51,6 +54,7 @@ class Refit:
     csls_k: int
     ridges: tuple[Ridge, ...]
     _keys: dict[int, tuple[KeyBank, KeyBank]] = field(default_factory=dict)
+    _bank: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # its coordinates, the same for every fold
 
     def coordinates(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Both sides in their features, (n, k) and (n, k')."""
@@ -82,9 +86,10 @@ class Refit:
         return [ids[:BANK] for ids in self.bank.groups]
 
     def _bank_keys(self, number: int) -> tuple[KeyBank, KeyBank]:
+        if not self._bank:
+            self._bank.append(self.coordinates(self.bank.head(BANK)))
         if number not in self._keys:
-            image, text = self.coordinates(self.bank.head(BANK))
-            maps = self.maps[number]
+            (image, text), maps = self._bank[0], self.maps[number]
             self._keys[number] = (prepare_keys(project(image, maps.image)), prepare_keys(project(text, maps.text)))
         return self._keys[number]
 
@@ -130,9 +135,24 @@ def can_learn(pairs: Pairs) -> bool:
     return len(pairs) >= FEWEST_PAIRS and len(torch.unique(pairs.image_id)) >= FEWEST_PHOTOS
 
 
+def fold_count(pairs: int) -> int:
+    """How many folds so many pairs are dealt to."""
+    return next((count for most, count in FOLDS if pairs <= most), FEWEST_FOLDS)
+
+
+def usual_ridges(pairs: int) -> tuple[Ridge, ...]:
+    """The step of the ladder for so many pairs: sampling noise falls with their number, and the ridge with it.
+
+    >>> usual_ridges(2_000), usual_ridges(12_000)
+    (((3, 2), (10, 3)), ((1, 1), (3, 2)))
+    """
+    wanted = math.log(RIDGE_PAIRS / pairs)
+    return min(STEPS, key=lambda step: abs(math.log(step[0][0] * step[1][0]) / 2 - wanted))
+
+
 def fit(pairs: Pairs, csls_k: int, seed: int) -> Refit:
     """Choose the ridges, then fit a model per fold. pairs: as `can_learn` asks, in random order."""
-    folds = assign(pairs, 2 * FEWEST_FOLDS if len(pairs) <= FEW_PAIRS else FEWEST_FOLDS, seed)
+    folds = assign(pairs, fold_count(len(pairs)), seed)
     fold = folds.of(pairs)
     features = (fit_features(pairs.image), fit_features(pairs.text))
     work = _Work(pairs, features[0].of(pairs.image), features[1].of(pairs.text), features, fold, csls_k)
@@ -154,19 +174,23 @@ class _Work:
     csls_k: int
 
     def best_ridges(self) -> tuple[Ridge, ...]:
-        """The two neighbours on the ladder whose mean cosine tells observed from random pairs best, out of fold.
+        """`usual_ridges`, unless another step clearly tells observed from random pairs better, out of fold.
 
         That needs no truth: the AUROC of observed against random pairs is (1 - p) AUROC + p/2 at mismatch share p.
         """
-        steps = [LADDER[step : step + 2] for step in range(len(LADDER) - 1)]
-        told_apart = torch.zeros(len(steps), dtype=torch.float64)
-        groups = FEWEST_FOLDS if len(self.fold) <= FEW_PAIRS else LADDER_GROUPS
+        usual = usual_ridges(len(self.fold))
+        steps = [usual, *(step for step in STEPS if step != usual)]
+        groups = FEWEST_FOLDS if len(self.fold) <= FOLDS[-1][0] else LADDER_GROUPS
+        placed: list[list[Tensor]] = [[] for _ in steps]
+        photo = []
         for group in range(groups):
-            step = (self.fold - group) % FEWEST_FOLDS  # 0: held out, an eighth of the pairs
-            rows, held_out = (step != 0).nonzero()[:, 0], (step == 0).nonzero()[:LADDER_PAIRS, 0]
-            trust = self._trust(rows, (step[rows] - 1) % INNER, MIDDLE).clamp(min=LEAST_TRUST)
-            told_apart += torch.tensor([self._told_apart(held_out, self._maps(rows, trust, step)) for step in steps])
-        return steps[int(told_apart.argmax())]
+            fold = (self.fold - group) % FEWEST_FOLDS  # 0: held out, an eighth of the pairs
+            rows, held_out = (fold != 0).nonzero()[:, 0], (fold == 0).nonzero()[:LADDER_PAIRS, 0]
+            trust = self._trust(rows, (fold[rows] - 1) % INNER, usual).clamp(min=LEAST_TRUST)
+            photo.append(self.pairs.image_id[held_out])
+            for of_step, ridges in zip(placed, steps, strict=True):
+                of_step.append(placements(*self._inside(held_out, self._maps(rows, trust, ridges))))
+        return steps[clearly_best([torch.cat(of_step) for of_step in placed], torch.cat(photo))]
 
     def held_out(self, number: int, count: int, ridges: tuple[Ridge, ...]) -> tuple[Maps, Tensor]:
         """The model for one fold, and the trust in all pairs that it was fitted with (0 for the fold's own)."""
@@ -180,11 +204,6 @@ class _Work:
     def _trust(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> Tensor:
         observed, null = self._cross_fitted(rows, group, ridges)
         return clean_posterior(observed, null)[0]
-
-    def _told_apart(self, held_out: Tensor, maps: Maps) -> float:
-        observed, null = self._inside(held_out, maps)
-        real = torch.arange(len(observed) + len(null), device=observed.device) < len(observed)
-        return auroc(torch.cat([observed, null]), real)
 
     def _cross_fitted(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> tuple[Tensor, Tensor]:
         """Scores of rows by the models of the other groups, (n,), and of random pairs inside each group."""

@@ -24,6 +24,7 @@ from ncaudit.scorers.refit import Refit
 
 MOST = 5  # siblings heard per pair
 RANDOM_CAPTIONS = 16_384
+COMPETITORS = 8_192  # captions that crowding is measured among
 KNOTS = 512  # of the density ratio
 LEAST_SHARE = 0.05  # of pairs with siblings, below which there is nothing to learn from
 
@@ -169,9 +170,10 @@ def fit(pairs: Pairs, fold: Tensor, witnesses: Witnesses, refit: Refit | None, r
     """
     found = siblings_of(pairs, witnesses)
     centre = pairs.text.mean(dim=0)
-    captions = prepare_keys(normalize(pairs.text[:20_000] - centre, dim=1))
+    captions = prepare_keys(normalize(pairs.text[:COMPETITORS] - centre, dim=1))
     empty = pairs.text.new_zeros(0)
-    model = SiblingModel(refit, centre, captions, pairs.caption_id[:20_000], empty, empty, empty, Curve(empty, empty))
+    ids, unknown = pairs.caption_id[:COMPETITORS], Curve(empty, empty)
+    model = SiblingModel(refit, centre, captions, ids, empty, empty, empty, unknown)
     own, other = _Captions.of(model, pairs.text, pairs.caption_id, fold), _Captions.of_witnesses(model, witnesses)
     owner, column = (found >= 0).nonzero().unbind(1)
     real = _features(own, owner, other, found[owner, column])

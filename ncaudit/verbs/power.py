@@ -58,7 +58,7 @@ def check(fit: Fit, pairs: Pairs, options: ScorerOptions) -> list[dict[str, Any]
     wrong = injected(few, options.seed)
     found = [_power(fit, few, wrong, rate, options.seed)]
     for name in scorers.names():
-        other = None if name == fit.scorer else _fitted(name, few, options)
+        other = None if name == fit.scorer else fitted(name, few, options)
         if other is not None:
             found.append(_power(other, few, wrong, rate, options.seed))
     return [asdict(power) for power in found]
@@ -107,7 +107,7 @@ def _apart(pairs: Pairs, rows: npt.NDArray[np.int64], partner: npt.NDArray[np.in
     return images[good], captions[good]
 
 
-def _fitted(name: str, pairs: Pairs, options: ScorerOptions) -> Fit | None:
+def fitted(name: str, pairs: Pairs, options: ScorerOptions) -> Fit | None:
     """Another scorer on the sample; None where these pairs do not allow it."""
     other = replace_scorer(options, name)
     if scorers.get(name).NEEDS_SHARED_SPACE and not _shared(pairs):
@@ -133,15 +133,36 @@ def _power(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]], r
     above = _above(scored.observed, scored.null)
     estimated = calibration.estimated_auroc(above, rate)
     error = calibration.auroc_standard_error(scored.observed, scored.null, rate, *scored.arrays[2:])
-    apply = calibrated.applier(fit, pairs.image.device)
-    kinds = {kind: apply(_replaced(pairs, *rows)) for kind, rows in wrong.items() if len(rows[0])}
-    made = {kind: found.score.double().cpu().numpy() for kind, found in kinds.items()}
-    told = {kind: _known(_matches_above(scored, score, rate)) for kind, score in made.items()}
-    caught = {
-        kind: None if found.verdict is None else float((found.verdict == NOISY).double().mean())
-        for kind, found in kinds.items()
-    }
+    kinds = judged_kinds(fit, pairs, wrong)
+    told = {kind: _known(_matches_above(scored, found.score, rate)) for kind, found in kinds.items()}
+    caught = {kind: found.caught for kind, found in kinds.items()}
     return Power(fit.scorer, _known(estimated), _known(error), told, caught)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the scorer says of mismatches of one kind: their scores, (m,), and the share called noisy."""
+
+    score: npt.NDArray[np.float64]
+    caught: float | None
+
+
+def judged_kinds(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Judged]:
+    """Every kind that could be made, all scored in one go: what lies beside the pairs is then looked at once."""
+    made = {kind: rows for kind, rows in wrong.items() if len(rows[0])}
+    if not made:
+        return {}
+    images, captions = (torch.cat(rows) for rows in zip(*made.values(), strict=True))
+    found = calibrated.applier(fit, pairs.image.device)(_replaced(pairs, images, captions))
+    sizes = [len(rows[0]) for rows in made.values()]
+    scores = np.split(found.score.double().cpu().numpy(), np.cumsum(sizes)[:-1])
+    verdicts = [None] * len(made) if found.verdict is None else torch.split(found.verdict, sizes)
+    judged = [Judged(score, _caught(verdict)) for score, verdict in zip(scores, verdicts, strict=True)]
+    return dict(zip(made, judged, strict=True))
+
+
+def _caught(verdict: Tensor | None) -> float | None:
+    return None if verdict is None else float((verdict == NOISY).double().mean())
 
 
 def _matches_above(scored: Scored, made: npt.NDArray[np.float64], rate: float) -> float:

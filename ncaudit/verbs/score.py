@@ -12,11 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.options import ScoreOptions
+from ncaudit.options import AUTO_SCORER, ScoreOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import VERDICTS
 from ncaudit.scorers.fits import Applier, PairScores
@@ -34,7 +33,7 @@ from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embed
 from ncaudit.shards.verdicts import read_verdicts
 from ncaudit.shards.write_back import DatasetShards, match_dataset
 from ncaudit.shards.writer import atomic_table
-from ncaudit.verbs import calibrated, power
+from ncaudit.verbs import calibrated, choice, power
 from ncaudit.verbs.judged_scores import JudgedScores
 from ncaudit.verbs.power import KINDS, sentence
 from ncaudit.verbs.projected import projected, training_notes
@@ -83,7 +82,8 @@ class ScoreResult:
 
     def _details(self) -> list[str]:
         facts = self.fit_facts
-        lines = [f"space: {facts['space']}; {facts['regime']}"] if "space" in facts else []
+        lines = _chosen(facts.get("compared", {}))
+        lines += [f"space: {facts['space']}; {facts['regime']}"] if "space" in facts else []
         if facts.get("strata"):
             lines += [
                 f"calibrated by {facts['stratified_by']}, as they differ beyond chance:",
@@ -92,6 +92,14 @@ class ScoreResult:
         reasons = [f"{count:,} {reason}" for reason, count in sorted(self.reasons.items())]
         lines += [f"reasons: {', '.join(reasons)}"] if reasons else []
         return [*lines, *power_lines(self.power), *_noted(self.notes)]
+
+
+def _chosen(compared: Mapping[str, float]) -> list[str]:
+    """Which scorer `auto` took, and how the others did."""
+    if not compared:
+        return []
+    told = ", ".join(f"{name} {value:.3f}" for name, value in compared.items())
+    return [f"chosen on these data (AUROC of the pairs against random and same-topic ones): {told}"]
 
 
 def _strata(strata: Sequence[Mapping[str, Any]], pool: float) -> list[str]:
@@ -134,7 +142,7 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
     begun = monotonic()
-    scorers.get(options.scorer)  # an unknown name is told before anything is read
+    choice.require_known(options.scorer)  # an unknown name is told before anything is read
     tables = _open_tables(options)
     dataset = match_dataset(options.data, tables, options.out) if options.data else None
     saved = _judged(options, tables, _the_fit(options, tables, progress), progress)
@@ -246,7 +254,7 @@ def _the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: 
 
 def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
     saved = load_fit(str(options.fit))
-    if saved.fit.scorer != options.scorer:
+    if options.scorer not in (saved.fit.scorer, AUTO_SCORER):
         raise NcauditError(
             f"the fit in {options.fit} is for --scorer {saved.fit.scorer}, not {options.scorer}",
             fix=f"add --scorer {saved.fit.scorer}",
@@ -284,7 +292,7 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
 def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
     sample = _sample(options, tables, progress)
     progress.stage("fit", None)
-    fit = calibrated.learn(sample.pairs, options, sample.names)
+    fit = choice.learn(sample.pairs, options, sample.names)
     if options.check and "noise_rate" in fit.facts:
         progress.stage("power check", None)
         fit = replace(fit, facts={**fit.facts, "power": power.check(fit, sample.pairs, options)})

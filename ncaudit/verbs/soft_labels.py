@@ -19,7 +19,7 @@ from ncaudit.schema import VERDICTS
 from ncaudit.scorers.fits import PairScores
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.shards.hashing import fit_sample_keys, hash_rows
-from ncaudit.verbs import calibrated
+from ncaudit.verbs import calibrated, choice
 
 ROWS = 4_096
 Array = npt.NDArray[Any]
@@ -74,7 +74,7 @@ def soft_labels(
     pairs = _pairs(_unit(image, "image"), _unit(text, "text"), image_id, caption_id).to(device)
     order = np.argsort(fit_sample_keys("", np.arange(len(pairs)), chosen.seed), kind="stable")
     sample = pairs.take(torch.from_numpy(order[: chosen.fit_pairs]).to(device))
-    fit = calibrated.learn(sample, chosen)
+    fit = choice.learn(sample, chosen)
     apply = calibrated.applier(fit, device)
     parts = [apply(pairs.rows(slice(start, start + ROWS))) for start in range(0, len(pairs), ROWS)]
     rows_of = np.array([int(name) for name in fit.pair_ids], dtype=np.int64)

@@ -93,16 +93,23 @@ def test_the_same_seed_gives_the_same_fit(latent_world) -> None:
 
 
 def test_noisier_data_take_a_larger_ridge(latent_world) -> None:
-    steps = [refit.LADDER[at : at + 2] for at in range(len(refit.LADDER) - 1)]
     good, bad = (latent_world(600, noise=noise, wrong=wrong)[0] for noise, wrong in ((0.1, 0.0), (4.0, 0.5)))
-    chosen = [steps.index(refit.fit(pairs, csls_k=10, seed=0).ridges) for pairs in (good, bad)]
-    assert chosen[0] == 0 < chosen[1]
+    chosen = [refit.STEPS.index(refit.fit(pairs, csls_k=10, seed=0).ridges) for pairs in (good, bad)]
+    assert chosen[0] < chosen[1]
 
 
-def test_many_pairs_have_fewer_folds_than_few(latent_world, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refit, "FEW_PAIRS", 550)
-    assert refit.fit(latent_world(500)[0], 10, seed=0).folds.count == 2 * refit.FEWEST_FOLDS
-    assert refit.fit(latent_world(600)[0], 10, seed=0).folds.count == refit.FEWEST_FOLDS
+def test_ridges_that_are_not_clearly_better_are_not_taken(latent_world) -> None:
+    pairs, _ = latent_world(600, noise=1000.0)  # nothing to learn: every ridge tells as little as the others
+    assert refit.fit(pairs, csls_k=10, seed=0).ridges == refit.usual_ridges(600)
+
+
+def test_more_pairs_take_a_smaller_usual_ridge() -> None:
+    steps = [refit.STEPS.index(refit.usual_ridges(pairs)) for pairs in (500, 2_300, 11_500, 50_000)]
+    assert steps == [3, 2, 1, 0]
+
+
+def test_the_folds_are_many_where_the_pairs_are_few_and_time_allows() -> None:
+    assert [refit.fold_count(pairs) for pairs in (500, 2_000, 2_001, 5_000, 5_001)] == [16, 16, 32, 32, 8]
 
 
 def test_a_saved_fit_scores_as_the_fit(latent_world) -> None:

@@ -35,7 +35,7 @@ def checked(pairs: Pairs, scorer: str, monkeypatch: pytest.MonkeyPatch) -> dict[
     """The power of this scorer alone."""
     options = ScorerOptions(scorer=scorer, device="cpu")
     fit = calibrated.learn(pairs, options)
-    monkeypatch.setattr(power, "_fitted", lambda *_: None)  # the others take their time
+    monkeypatch.setattr(power, "fitted", lambda *_: None)  # the others take their time
     return power.check(fit, pairs, options)[0]
 
 

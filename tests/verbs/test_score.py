@@ -16,6 +16,7 @@ import pytest
 import ncaudit
 from ncaudit import NcauditError, ScoreOptions
 from ncaudit.schema import SCORE
+from ncaudit.verbs import choice
 from ncaudit.verbs.score import ScoreResult
 
 
@@ -151,6 +152,18 @@ def test_one_more_shard_does_not_change_a_rows_scores_under_one_fit(write_embedd
     ranked = np.argsort(one["score"].to_numpy(), kind="stable")
     assert (np.diff(other["soft_label"].to_numpy()[ranked]) >= 0).all()
     assert both.fit_facts["rate_of_fit"]["rate"] == alone.noise_rate
+
+
+def test_the_scorer_that_auto_chose_is_told_and_kept_by_a_rerun(write_embeddings, tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "compared", lambda *_: {"csls": 0.9, "bicro": 0.8})
+    embeddings = write_embeddings()
+    found = score(embeddings, tmp_path / "s", scorer="auto", save_fit=str(tmp_path / "fit"), check=False)
+    assert found.scorer == "csls"
+    assert any("csls 0.900, bicro 0.800" in line for line in found.lines())
+    monkeypatch.setattr(choice, "compared", None)  # a rerun does not compare again, nor does a fit that was saved
+    assert score(embeddings, tmp_path / "s", scorer="auto", check=False).accounting.shards_resumed == 1
+    again = score(embeddings, tmp_path / "t", scorer="auto", fit=str(tmp_path / "fit"), check=False)
+    assert again.scorer == "csls"
 
 
 def test_a_fit_of_another_scorer_is_refused(write_embeddings, tmp_path):
