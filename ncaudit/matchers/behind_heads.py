@@ -29,3 +29,11 @@ def difference(saved: SavedHeads, model: Model | None) -> str:
         return ""
     strange = (name for name in DECISIVE if known.get(name) != model.get(name))
     return ", ".join(f"{name} {known.get(name)!r} against {model.get(name)!r}" for name in strange)
+
+
+def learnt_from_note(seen: int, of: int, what: str) -> str:
+    """What must be said where pairs are judged by heads that were trained on them."""
+    return (
+        f"the heads were trained on {seen} of these {of} {what}: mismatches that they have memorised look like "
+        "matches; use heads that were trained on other pairs"
+    )

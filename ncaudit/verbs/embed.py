@@ -21,16 +21,19 @@ from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.open_clip import Encoder, ModelIdentity, ModelSource, load_encoder, model_source
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
+from ncaudit.matchers.behind_heads import learnt_from_note
+from ncaudit.matchers.heads import SavedHeads
 from ncaudit.options import EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.keys import check_keys, choose_key
-from ncaudit.shards.provenance import Provenance, describe, provenance_of, read_schema
+from ncaudit.shards.provenance import Provenance, describe, fingerprint, provenance_of, read_schema
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.writer import atomic_file
 from ncaudit.verbs.embed_shard import ShardEmbedder
+from ncaudit.verbs.headed_encoder import encoder_options, heads_of, source_behind, with_heads
 
 RUN_FILE = "run.json"
 
@@ -45,16 +48,18 @@ class EmbedResult:
     key: str | None  # the column that pairs are named by; None: shard and row
     accounting: Accounting
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary for people."""
         model = self.model
         dims = f"{model.image_dims}" if model.image_dims == model.text_dims else f"{model.image_dims}/{model.text_dims}"
         named = f"column {self.key}" if self.key else "shard and row"
+        weights = f"weights {model.weight_hash[:12]}" + (f", heads {model.heads[:12]}" if model.heads else "")
         return [
             f"embeddings in {self.out}, {dims} dimensions; pairs are named by {named}",
-            f"{model.name}, {model.activation}, {model.precision}, weights {model.weight_hash[:12]}, "
-            f"batches of {self.batch_pairs}",
+            f"{model.name}, {model.activation}, {model.precision}, {weights}, batches of {self.batch_pairs}",
+            *(f"note: {note}" for note in self.notes),
         ]
 
 
@@ -76,7 +81,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
     accounting = _run(plan, shards, progress)
     return EmbedResult(
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
-        seconds=monotonic() - begun,
+        seconds=monotonic() - begun, notes=_notes(plan, shards),
     )  # fmt: skip
 
 
@@ -87,6 +92,7 @@ class _Plan:
     options: EmbedOptions
     key: str | None
     identity: ModelIdentity
+    heads: SavedHeads | None
     batch_pairs: int
     finished: frozenset[Shard]
     encoder: Encoder | None
@@ -99,16 +105,20 @@ class _Plan:
 
 def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
-    source, record = model_source(options), _read_record(options.out)
+    heads = heads_of(options)
+    asked = encoder_options(options, heads) if heads else options
+    source, record = model_source(asked), _read_record(options.out)
+    source = source_behind(source, options.model) if heads else source
     known = _known_identity(record, source, options)
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
         finished = _finished(shards, options, key, known, batch)
         if len(finished) == len(shards):
-            return _Plan(options, key, known, batch, finished, None, DecodePool(0))
+            return _Plan(options, key, known, heads, batch, finished, None, DecodePool(0))
     pool = DecodePool(options.workers)  # its processes start while the model loads
     try:
-        encoder = load_encoder(replace(options, precision=Precision(known.precision)) if known else options)
+        encoder = load_encoder(replace(asked, precision=Precision(known.precision)) if known else asked)
+        encoder = with_heads(encoder, heads, options.model) if heads else encoder
         same = record.get("model") == encoder.identity.as_dict()
         batch = options.batch_pairs or (record["batch_pairs"] if same else automatic_batch_pairs(encoder))
         _write_record(options.out, encoder.identity, source, batch)
@@ -116,7 +126,13 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None) -> _P
     except BaseException:
         pool.close()
         raise
-    return _Plan(options, key, encoder.identity, batch, finished, encoder, pool)
+    return _Plan(options, key, encoder.identity, heads, batch, finished, encoder, pool)
+
+
+def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
+    learnt_from = plan.heads.description.get("sources", ()) if plan.heads else ()
+    seen = sum(fingerprint(shard.path) in learnt_from for shard in shards) if learnt_from else 0
+    return (learnt_from_note(seen, len(shards), "shards"),) if seen else ()
 
 
 def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting:

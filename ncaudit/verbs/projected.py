@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.matchers.behind_heads import difference, model_behind
+from ncaudit.matchers.behind_heads import difference, learnt_from_note, model_behind
 from ncaudit.matchers.heads import HEAD_DESCRIPTION, SavedHeads, load_heads
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.tables import BATCH_ROWS, EmbeddingBatch, EmbeddingTable, Identities
@@ -84,12 +84,7 @@ def projected(tables: Sequence[EmbeddingTable], folder: str | None, device: torc
 def training_notes(tables: Sequence[EmbeddingTable]) -> list[str]:
     """What must be said of tables that their heads have learnt from."""
     seen = sum(isinstance(table, ProjectedTable) and table.learnt_from for table in tables)
-    if not seen:
-        return []
-    return [
-        f"the heads were trained on {seen} of these {len(tables)} tables: mismatches that they have memorised look "
-        "like matches; use heads that were trained on other pairs"
-    ]
+    return [learnt_from_note(seen, len(tables), "tables")] if seen else []
 
 
 def _behind(saved: SavedHeads, table: EmbeddingTable, device: torch.device, learnt_from: bool) -> ProjectedTable:
