@@ -273,10 +273,11 @@ class _Model:
         return self.refit.trust[fold[:, None], found.index.clamp(min=0)]
 
     def _trusted(self, found: Nearest, fold: Tensor) -> Tensor:
-        """The nearest anchor that is trusted, or the nearest of all; -1 where there is none."""
-        good = (self._trust(found, fold) > self.threshold) & (found.index >= 0)
-        first = good.long().argmax(dim=1, keepdim=True)
-        return found.index.gather(1, first)[:, 0]
+        """The nearest anchor that is trusted, or the most trusted of those nearby; -1 where there is none."""
+        trust = self._trust(found, fold).masked_fill(found.index < 0, -torch.inf)
+        trusted = trust > self.threshold
+        first = torch.where(trusted.any(dim=1), trusted.long().argmax(dim=1), trust.argmax(dim=1))
+        return found.index.gather(1, first[:, None])[:, 0]
 
     def _used_count(self) -> int:
         """Which number of anchors the weights chose."""

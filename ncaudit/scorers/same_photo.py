@@ -21,46 +21,45 @@ NEAR = 0.01
 ROUNDING = 1e-6  # a float32 cosine of a photo with itself may be that far below 1
 COMPARED = 20_000  # photos of the sample compared with each other: 2 s of two cores at 512 dimensions
 NEIGHBOURS = 8
-NAMES = ("same_image", "same_from", "same_to", "same_id")
+NAMES = ("same_image", "same_from", "same_to")
 
 
 @dataclass(frozen=True)
 class SamePhotos:
     """What the sample shows to be one photo.
 
-    image: (m, d) photos that have a near-equal other. id: (m,) the identity of each. limit: least cosine of near-equal
-    photos. known, becomes: (p,) sorted ids and the identity that each is replaced with.
+    image: (m, d) photos that have a near-equal other. limit: least cosine of near-equal photos.
+    known, becomes: (m,) their ids, ascending, and the identity that each is replaced with.
     """
 
     image: KeyBank
-    id: Tensor
     limit: float
     known: Tensor
     becomes: Tensor
 
     def of(self, pairs: Pairs) -> Pairs:
         """The pairs, and those beside them, with one image_id for each family of near-equal photos."""
-        if not len(self.id):
+        if not len(self.known):
             return pairs
         beside = None if pairs.beside is None else self.of(pairs.beside)
         return replace(pairs, image_id=self._identities(pairs), beside=beside)
 
     def _identities(self, pairs: Pairs) -> Tensor:
         found = nearest(pairs.image, self.image, 1)
-        alike = torch.where(found.similarity[:, 0] >= self.limit, self.id[found.index[:, 0]], pairs.image_id)
+        alike = torch.where(found.similarity[:, 0] >= self.limit, self.becomes[found.index[:, 0]], pairs.image_id)
         place = torch.searchsorted(self.known, pairs.image_id.contiguous()).clamp(max=len(self.known) - 1)
         return torch.where(self.known[place] == pairs.image_id, self.becomes[place], alike)
 
     def tensors(self) -> dict[str, Tensor]:
         """As a fit keeps it; the limit is one number more."""
         image = self.image.keys.half().cpu()
-        return dict(zip(NAMES, (image, self.known.cpu(), self.becomes.cpu(), self.id.cpu()), strict=True))
+        return dict(zip(NAMES, (image, self.known.cpu(), self.becomes.cpu()), strict=True))
 
     @classmethod
     def saved(cls, tensors: Mapping[str, Tensor], limit: float, device: torch.device) -> "SamePhotos":
         """What `tensors` gave."""
-        image, known, becomes, ids = (tensors[name].to(device) for name in NAMES)
-        return cls(prepare_keys(image.float()), ids, limit, known, becomes)
+        image, known, becomes = (tensors[name].to(device) for name in NAMES)
+        return cls(prepare_keys(image.float()), limit, known, becomes)
 
 
 def find(pairs: Pairs) -> SamePhotos:
@@ -73,8 +72,7 @@ def find(pairs: Pairs) -> SamePhotos:
     family = _families(near[:, 0], found.index[near[:, 0], near[:, 1]], len(image)).to(image.device)
     least = torch.full_like(ids, torch.iinfo(ids.dtype).max).scatter_reduce(0, family, ids, "amin")
     several = (torch.bincount(family, minlength=len(family)) > 1)[family]
-    identity = least[family][several]
-    return SamePhotos(prepare_keys(image[several]), identity, limit, ids[several], identity)
+    return SamePhotos(prepare_keys(image[several]), limit, ids[several], least[family][several])
 
 
 def _distinct(ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from ncaudit.core.search import nearest
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import BenchOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.scorers import same_photo
+from ncaudit.scorers import same_photo, shared_space
 from ncaudit.scorers.fits import Fit, PairScores
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.shards import fit_sample
@@ -142,8 +142,9 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
         )
     if options.out:
         write_review(options.out, _table(runs))  # the same three formats, whole or not at all
+    notes = (*filter(None, [shared_space.warning(pairs)]), *work.notes)
     return BenchResult(
-        pairs=len(pairs), settings=tuple(_settings(runs)), runs=tuple(runs), out=options.out, notes=tuple(work.notes)
+        pairs=len(pairs), settings=tuple(_settings(runs)), runs=tuple(runs), out=options.out, notes=notes
     )
 
 

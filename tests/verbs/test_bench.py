@@ -16,6 +16,7 @@ from ncaudit import calibration
 from ncaudit.cli.app import app
 from ncaudit.errors import NcauditError
 from ncaudit.options import BenchOptions
+from ncaudit.scorers import shared_space
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.verbs.bench import MEASURED, Neighbours, bench, corrected_auroc, expected_rate, swapped
 
@@ -185,6 +186,12 @@ def test_scorers_that_need_one_space_are_left_out_with_a_note_where_there_is_non
     assert found.notes == ("csls is left out: it needs one space, but images are 16 and captions 24 wide",)
     with pytest.raises(NcauditError, match="csls is left out"):
         benched(path, scorers=["csls"])
+
+
+def test_a_cosine_that_tells_nothing_is_noted(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_space, "warning", lambda pairs: f"nothing shared by {len(pairs)} pairs")
+    found = benched(write(tmp_path), scorers=["structure"], kinds=["random"], seeds=1, pairs=100)
+    assert found.notes == ("nothing shared by 100 pairs",)
 
 
 def test_a_file_has_one_row_per_run_in_any_format(both, table, tmp_path):
