@@ -87,6 +87,13 @@ class HeadStart(StrEnum):
     identity = "identity"
 
 
+class TrainingRecipe(StrEnum):
+    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks."""
+
+    simple = "simple"
+    bicro = "bicro"
+
+
 class CorruptKind(StrEnum):
     """Which captions are swapped: any, those of the same image cluster, or the nearest ones."""
 
@@ -231,6 +238,7 @@ class ScoreOptions(ScorerOptions):
     data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
     verdicts: str | None = None  # people's judgements (pair_id, is_match): correct the labels and the noise rate
     check: bool = True  # measure the audit's own power on these data
+    suggest: bool = False  # look for a caption among the clean pairs for every noisy one
     fit: str | None = None
     save_fit: str | None = None
     refit: bool = False
@@ -258,6 +266,9 @@ class Pace:
 TOWERS, HEADS, LAST = "towers", "heads", "last:"
 TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
+CO_TEACHING_PACE = Pace(learning_rate=1e-3, batch_pairs=256, epochs=30)
+WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
+OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,12 +280,20 @@ class TrainOptions(ModelOptions, DataOptions):
     data: Sequence[str] | None = None  # what towers learn from
     embeddings: Sequence[str] | None = None  # what heads learn from
     scores: Sequence[str] | None = None  # None: every label is 1
-    objective: str = "weighted-infonce"
+    recipe: TrainingRecipe = TrainingRecipe.simple
+    objective: str | None = None  # None: weighted-infonce, for the recipe bicro its own
     label_column: str = "soft_label"  # any column of the score table in [0, 1], or boolean
     head: HeadKind = HeadKind.linear
     head_start: HeadStart = HeadStart.auto
     dims: int | None = None  # of the heads' space; None: 128 for cca, the embeddings' own width for identity
     hidden: int | None = None  # width of an mlp's branch; None: 1024
+    relabel_every: int | None = None  # epochs after which the labels are made anew, out of fold; None: never
+    split_loss: Loss = Loss.infonce  # that warm-up and split select by; its mixture finds more of the noise
+    warmup_epochs: int | None = None  # in which each network learns from its small-loss pairs; None: a fifth
+    warmup_keep: float = 0.3  # share of each batch
+    split_threshold: float = 0.5  # P(clean) above which a pair is trusted
+    noisy_from: float = 0.5  # share of the epochs after which the noisy pairs join
+    anchor_k: int = 10  # anchors per direction that a noisy pair's label rests on
     epochs: int | None = None  # None, here and in the next two: as `pace` says
     batch_pairs: int | None = None  # of all processes together
     chunk_pairs: int | None = None  # how many pairs of a batch have a graph at a time; None: all that a process holds
@@ -294,7 +313,7 @@ class TrainOptions(ModelOptions, DataOptions):
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
-        _choose(self, head=HeadKind, head_start=HeadStart)
+        _choose(self, head=HeadKind, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
         known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
         _require(bool(known), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
         _check_heads(self) if self.tune == HEADS else _check_towers(self)
@@ -315,6 +334,17 @@ class TrainOptions(ModelOptions, DataOptions):
             self.chunk_pairs is None or not self.train_batchnorm,
             "--train-batchnorm needs whole batches, but --chunk-pairs shows it pieces", "leave out one of them",
         )  # fmt: skip
+        _check_recipe(self)
+
+    @property
+    def chosen_objective(self) -> str:
+        """What was asked for, or what suits the recipe."""
+        return self.objective or OBJECTIVES[self.recipe]
+
+    @property
+    def warming_epochs(self) -> int:
+        """Epochs of the warm-up: what was asked for, or a fifth of all."""
+        return self.pace.epochs // WARMUP_OF_EPOCHS if self.warmup_epochs is None else self.warmup_epochs
 
     @property
     def last_blocks(self) -> int | None:
@@ -324,7 +354,8 @@ class TrainOptions(ModelOptions, DataOptions):
     @property
     def pace(self) -> Pace:
         """What was asked for, and for the rest what suits that which is tuned."""
-        own = HEADS_PACE if self.tune == HEADS else TOWERS_PACE
+        own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else HEADS_PACE
+        own = own if self.tune == HEADS else TOWERS_PACE
         asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
         return replace(own, **asked)
 
@@ -347,6 +378,45 @@ def _check_heads(options: TrainOptions) -> None:
     _compatible(not linear, "--hidden is for --head mlp", "leave it out, or give --head mlp")
     same = options.head_start is HeadStart.identity and options.dims is not None
     _compatible(not same, "--head-start identity keeps the width of the embeddings", "leave out --dims")
+
+
+STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")
+
+
+def _check_recipe(options: TrainOptions) -> None:
+    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None
+    for flag, given in (("--recipe bicro", bicro), ("--relabel-every", relabels)):
+        _compatible(
+            not given or options.tune == HEADS, f"{flag} is for --tune heads, not for --tune {options.tune}",
+            "train heads first, score with them, and give the scores to the towers with --scores",
+        )  # fmt: skip
+    _compatible(
+        not (bicro and relabels), "--recipe bicro makes its own labels in every epoch", "leave out --relabel-every"
+    )
+    _compatible(not (bicro and options.scores), "--recipe bicro finds its own labels", "leave out --scores")
+    _at_least("--relabel-every", options.relabel_every, 1)
+    for name in () if bicro else STAGES:
+        flag, default = f"--{name.replace('_', '-')}", getattr(TrainOptions, name)
+        _compatible(getattr(options, name) == default, f"{flag} is for --recipe bicro", "leave it out")
+    if bicro:
+        _check_stages(options)
+
+
+def _check_stages(options: TrainOptions) -> None:
+    _at_least("--warmup-epochs", options.warmup_epochs, 0)
+    _at_least("--anchor-k", options.anchor_k, 1)
+    _share("--warmup-keep", options.warmup_keep)
+    _below_one("--split-threshold", options.split_threshold, "probability")
+    _share("--noisy-from", options.noisy_from, zero=True)
+    epochs, kept = options.pace.epochs, round(options.warmup_keep * options.pace.batch_pairs)
+    _require(
+        options.warming_epochs < epochs, f"--warmup-epochs is {options.warming_epochs} of {epochs} epochs",
+        "give fewer, or more --epochs: the split comes after the warm-up",
+    )  # fmt: skip
+    _require(
+        kept >= 2, f"--warmup-keep {options.warmup_keep:g} of --batch-pairs {options.pace.batch_pairs} is less than two"
+        " pairs, and a pair's negatives are the others", "give more of one of them",
+    )  # fmt: skip
 
 
 def _check_towers(options: TrainOptions) -> None:

@@ -74,6 +74,9 @@ def score(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Measure the audit's own power on these data, without labels.")
     ] = ScoreOptions.check,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Look for a caption among the clean pairs for every noisy one.")
+    ] = ScoreOptions.suggest,
     max_anchors: Annotated[int, typer.Option(help="bicro: anchors kept in the fit.")] = ScoreOptions.max_anchors,
     fit_pairs: Annotated[
         int, typer.Option(help="Pairs in the seeded sample that everything global is fitted on.")
@@ -124,6 +127,7 @@ def score(
         noisy_precision=noisy_precision,
         verdicts=verdicts,
         check=check,
+        suggest=suggest,
         max_anchors=max_anchors,
         fit_pairs=fit_pairs,
         bank_pairs=bank_pairs,

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from time import monotonic
 from typing import Any
 
@@ -29,7 +30,7 @@ from ncaudit.shards.repeats import Repeats, count_repeats
 from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.streams import StreamWriter
-from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.verdicts import read_verdicts
 from ncaudit.shards.write_back import DatasetShards, match_dataset
 from ncaudit.shards.writer import atomic_table
@@ -39,6 +40,7 @@ from ncaudit.verbs.power import KINDS, sentence
 from ncaudit.verbs.projected import projected, training_notes
 from ncaudit.verbs.reasons import Family
 from ncaudit.verbs.reasons import columns as reason_columns
+from ncaudit.verbs.suggestions import Suggester, require_calibration
 
 FIT_FOLDER = "fit"
 STREAM = "-"
@@ -59,6 +61,7 @@ class ScoreResult:
     noise_rate_high: float | None
     verdicts: Mapping[str, int]  # rows called clean, unsure, noisy
     reasons: Mapping[str, int]
+    suggestions: int | None  # noisy rows with a suggested caption; None without --suggest
     power: Sequence[Mapping[str, Any]]  # per scorer, see `verbs.power.Power`; the first is this scorer's
     mean_soft_label: float | None  # over ok rows; None where the scorer gives no label
     mean_similarity: float | None
@@ -91,6 +94,9 @@ class ScoreResult:
             ]
         reasons = [f"{count:,} {reason}" for reason, count in sorted(self.reasons.items())]
         lines += [f"reasons: {', '.join(reasons)}"] if reasons else []
+        if self.suggestions is not None:
+            noisy = self.verdicts.get("noisy", 0)
+            lines.append(f"captions suggested for {self.suggestions:,} of {noisy:,} noisy pairs")
         return [*lines, *power_lines(self.power), *_noted(self.notes)]
 
 
@@ -146,10 +152,12 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     tables = _open_tables(options)
     dataset = match_dataset(options.data, tables, options.out) if options.data else None
     saved = _judged(options, tables, _the_fit(options, tables, progress), progress)
+    if options.suggest:
+        require_calibration(saved.fit)
     if options.save_fit:
         save_fit(saved, options.save_fit)
     counts, notes = _Counts.of(options, saved, tables), training_notes(tables)
-    run = _Run(options, saved, _applier(options, saved), counts, progress, notes=notes)
+    run = _Run(options, tables, saved, _applier(options, saved), counts, progress, notes=notes)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
     return _result(run, accounts, monotonic() - begun)
@@ -160,6 +168,7 @@ class _Run:
     """What every shard needs, and the tally that all add to."""
 
     options: ScoreOptions
+    tables: Sequence[EmbeddingTable]
     saved: SavedFit
     apply: Applier
     counts: "_Counts"
@@ -173,10 +182,28 @@ class _Run:
         for batch in table.batches():
             pairs = fit_sample.as_pairs(batch).to(device)
             scores = self.apply(pairs) if len(pairs) else None
-            more = {} if scores is None else self.counts.columns(pairs, scores)
+            more = {} if scores is None else self._more(pairs, scores, batch)
             scored = ScoredRows(batch, scores, self.saved.fit.pair_ids, more)
             self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
             yield scored
+
+    def _more(self, pairs: Pairs, scores: PairScores, batch: EmbeddingBatch) -> dict[str, Any]:
+        counts = self.counts.columns(pairs, scores)
+        if not self.options.suggest:
+            return counts
+        captions = batch.caption.filter(pa.array(batch.ok)).to_pylist()
+        return counts | self.suggester.columns(pairs, scores, captions)
+
+    @cached_property
+    def suggester(self) -> Suggester:
+        """Drawn from all tables of this run, when the first shard needs it: a finished run draws nothing."""
+        suggester = Suggester.drawn(self.saved.fit, self.tables, self.options, self.progress)
+        self.progress.stage("score", sum(table.rows for table in self.tables))
+        return suggester
+
+    def schema(self, carried: pa.Schema) -> pa.Schema:
+        """Of the score tables."""
+        return score_schema(carried, suggest=self.options.suggest)
 
     def provenance(self, table: EmbeddingTable, **more: Any) -> Provenance:
         """What this shard's scores are made from; `data` is what its embeddings were made from."""
@@ -184,7 +211,7 @@ class _Run:
         return describe(
             "score",
             table.shard,
-            options={**self.saved.fit.options, "columns": _listed(self.options.columns)},
+            options={**self.saved.fit.options, "columns": _listed(self.options.columns), **self._asked()},
             fit=self.saved.fit_id,
             model=made_from.get("model"),
             data=made_from.get("source"),
@@ -192,6 +219,10 @@ class _Run:
             **{name: self.saved.fit.facts[name] for name in TOLD if name in self.saved.fit.facts},
             **more,
         )
+
+    def _asked(self) -> dict[str, Any]:
+        """What adds columns; not told where it does not, so that tables without it stay as they were."""
+        return {"suggest": True} if self.options.suggest else {}
 
 
 @dataclass(frozen=True)
@@ -370,7 +401,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
         run.tally.add(tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()
-    schema = attach(score_schema(table.carried), provenance)
+    schema = attach(run.schema(table.carried), provenance)
     with atomic_table(path, schema) as writer:
         for rows in run.rows(table):
             writer.write(tally.counted(scored_batch(rows, schema)))
@@ -387,7 +418,7 @@ def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> Sha
         run.tally.add(tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()
-    schema = score_schema(pa.schema([]))
+    schema = run.schema(pa.schema([]))
     scored = [tally.counted(scored_batch(rows, schema)) for rows in run.rows(table)]
     dataset.write(shard, path, pa.Table.from_batches(scored, schema=schema), provenance)
     run.tally.add(tally)
@@ -398,7 +429,7 @@ def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
     """All shards into one table or one stream, in their order."""
     carried = pa.unify_schemas([table.carried for table in tables], promote_options="permissive")
     provenance = {"shards": [run.provenance(table) for table in tables]}
-    schema = attach(score_schema(carried), provenance)
+    schema = attach(run.schema(carried), provenance)
     if run.options.out == STREAM:
         writer = StreamWriter(sys.stdout.buffer, schema, run.options.format)
         _write_rows(run, tables, schema, writer)
@@ -428,6 +459,7 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         noise_rate_high=fit.facts.get("noise_rate", {}).get("high"),
         verdicts=dict(tally.verdicts),
         reasons=dict(tally.reasons),
+        suggestions=tally.suggested if run.options.suggest else None,
         power=fit.facts.get("power", ()),
         mean_soft_label=tally.mean("soft_label"),
         mean_similarity=tally.mean("similarity"),

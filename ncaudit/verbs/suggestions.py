@@ -1,16 +1,18 @@
 """For a pair called noisy: which clean pair's caption fits its photo best, and how likely that is more than luck.
 
-Knows fits, pairs and the seeded sample of the tables; nothing of how a score is computed or written. Where many
-captions are tried, the best one scores high by luck, so its score is not believed as that of a pair would be. It is
-held against the same search made for photos of clean pairs whose own captions are hidden: their best is a stranger's.
+Knows fits, pairs and the seeded sample of the tables; nothing of how a score is computed or written.
 
-suggested_probability, in [0.5, 1]: how likely the score is to be that of a clean pair's own caption and not of the best
-stranger, where both are as frequent (Bayes at equal odds, the ratio by isotonic regression); never above the soft label
-of photo and caption. So it is 1 - P(random-like mismatch), corrected for the choice. Another photo of the same scene
-counts as a stranger: where captions of a scene fit all its photos, the probability is too low. Equal odds say nothing
-of how often a fitting caption is among the candidates.
+1. Where the photo has other captions that are called clean, the best of these is suggested, and
+   suggested_probability is the soft label that it has there: that pair was made by people, not found by searching.
+2. Else captions of other photos are tried, and the best of many scores high by luck: its score is not believed as that
+   of a pair would be, but held against the same search made for photos of clean pairs, whose best is a stranger's.
+   suggested_probability, in [LEAST, 1], says how likely such a score is to be that of a clean pair's own caption, and
+   not of the best stranger, were both as frequent (Bayes at equal odds, the ratio by isotonic regression); never above
+   the soft label that photo and caption would get as a pair.
 
-Candidates are out-of-fold like every pair: captions come from the photo's own fold, whose model saw neither.
+So it is 1 - P(random-like mismatch), in 2 corrected for the choice. A caption of the same kind of scene counts as a
+stranger's: where such captions fit, it is too low. Equal odds say nothing of how often a fitting caption is at hand.
+Captions of other photos come from the photo's own fold, whose model saw neither: every score is out of fold.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +45,7 @@ from ncaudit.verbs import calibrated
 POOL = 20_000  # clean pairs whose captions may be suggested
 HELD = 2_000  # of them, those whose own captions are hidden to see how high a stranger's can score
 FEWEST = 50  # such photos, below which nothing is suggested
-NEAREST = 10  # candidates by each way of looking: nearest photos, nearest captions, the photo's other captions
+NEAREST = 10  # candidates by each way of looking: nearest photos, nearest captions
 IMAGES = 256  # whose candidates are scored at once
 LEAST = 0.5  # probability of a suggestion
 CLEAN, NOISY = VERDICTS.index("clean"), VERDICTS.index("noisy")
@@ -63,15 +65,14 @@ def require_calibration(fit: Fit) -> None:
 class Suggester:
     """The pool, ready for searching, and what the best score of a search is worth.
 
-    pool: clean pairs, near-equal photos with one id, each caption once. words: their captions' texts. shelves: the
-    pool's rows by cell. worth: score to probability; None where there are too few clean pairs to tell.
+    pool: clean pairs, near-equal photos with one id, each caption once. shelves: its places by cell. worth: score to
+    probability; None where there are too few clean pairs to tell.
     """
 
     fit: Fit
     photos: SamePhotos
     apply: Applier
-    pool: Pairs
-    words: Words
+    pool: "_Offer"
     shelves: Mapping[int, "_Shelf"]
     worth: Curve | None = None
 
@@ -89,65 +90,71 @@ class Suggester:
         photos, apply = calibrated.same_photos(fit, device), calibrated.applier(fit, device)
         progress.stage("suggestions: what strangers' captions score", None)
         sample = photos.of(drawn.to(device))
-        rows, own = _clean(sample, apply)
-        pool = sample.take(rows)
-        shelves = _shelves(pool, scorers.cells(fit, pool), across=_shares_space(sample))
-        bare = cls(fit, photos, apply, pool, _words(tables, pool), shelves)
-        return replace(bare, worth=bare._worth(_with_family(sample, rows[:HELD])[0], own[:HELD]))
+        rows, own, label = _clean(sample, apply)
+        pool = _Offer(sample.take(rows), label, _words(tables, sample.caption_id[rows]))
+        shelves = _shelves(pool.pairs, scorers.cells(fit, pool.pairs), across=_shares_space(sample))
+        bare = cls(fit, photos, apply, pool, shelves)
+        return replace(bare, worth=bare._worth(_with_family(sample, rows[:HELD]), own[:HELD]))
 
     def columns(self, pairs: Pairs, scores: PairScores, words: Words) -> dict[str, Any]:
         """The columns `schema.SUGGESTION` of scored pairs, each (n,): None unless noisy, with a caption that fits.
 
-        words: (n,) the captions of the pairs. A photo's other captions are candidates where they are called clean.
+        words: (n,) the captions of the pairs.
         """
         assert scores.verdict is not None
         columns = {name: np.full(len(pairs), None, dtype=object) for name in SUGGESTION.names}
-        rows = (scores.verdict == NOISY).nonzero()[:, 0]
-        if self.worth is None or not len(rows):
-            return columns
+        noisy, clean = ((scores.verdict == verdict).nonzero()[:, 0] for verdict in (NOISY, CLEAN))
         pairs = self.photos.of(pairs)
-        noisy, family = _with_family(pairs, rows)
-        beside = family & (scores.verdict == CLEAN)
-        offer = _Offer.of(self.pool, self.words).joined(_Offer.of(pairs, words).take(beside.nonzero()[:, 0]))
-        candidates = [self._candidates(noisy, hidden=False), _siblings(noisy, pairs, beside, len(self.pool))]
-        best = self._best(noisy, torch.cat(candidates, dim=1), offer)
-        probability = torch.minimum(self.worth.of(best.score.double()), best.label.double())
-        good = ((best.index >= 0) & (probability >= LEAST)).nonzero()[:, 0]
-        places, index = rows[good].tolist(), best.index[good].tolist()
-        columns["suggested_caption"][places] = [offer.words[i] for i in index]
-        columns["suggested_pair"][places] = [offer.pair_id[i] for i in index]
-        columns["suggested_probability"][places] = probability[good].tolist()
+        assert scores.soft_label is not None
+        beside = clean[torch.isin(pairs.image_id[clean], pairs.image_id[noisy])]
+        own = _Offer(pairs, scores.soft_label, words).take(beside)
+        for offer, look in ((own, _siblings), (self.pool, _siblings), (self.pool, self._searched)):
+            index, probability = look(_with_family(pairs, noisy), offer)
+            found = (index >= 0).nonzero()[:, 0]
+            places, chosen = noisy[found].tolist(), index[found].tolist()
+            columns["suggested_caption"][places] = [offer.words[i] for i in chosen]
+            columns["suggested_pair"][places] = [offer.pairs.pair_id[i] for i in chosen]
+            columns["suggested_probability"][places] = probability[found].tolist()
+            noisy = noisy[index < 0]
         return columns
+
+    def _searched(self, noisy: Pairs, _: "_Offer") -> tuple[Tensor, Tensor]:
+        """The best caption of another photo: its place in the pool, -1 for none, and probability, (n,) each."""
+        if self.worth is None or not len(noisy):
+            return torch.full_like(noisy.image_id, -1), noisy.image.new_zeros(len(noisy))
+        best = self._best(noisy, self._candidates(noisy))
+        probability = torch.minimum(self.worth.of(best.score.double()).float(), best.label)
+        return torch.where(probability >= LEAST, best.index, -1), probability
 
     def _worth(self, held: Pairs, own: Tensor) -> Curve | None:
         """From clean pairs, the scores of their own captions, (n,), and what the same search finds among strangers."""
-        best = self._best(held, self._candidates(held, hidden=True), _Offer.of(self.pool, self.words))
+        best = self._best(held, self._candidates(held))
         found = best.index >= 0
         if int(found.sum()) < FEWEST:
             return None
         return _equal_odds(own[found].double().cpu().numpy(), best.score[found].double().cpu().numpy())
 
-    def _candidates(self, pairs: Pairs, *, hidden: bool) -> Tensor:
-        """Rows of the pool, (n, m) int64, -1 for none: never the pair's own caption; hidden: nor any of its photo's."""
+    def _candidates(self, pairs: Pairs) -> Tensor:
+        """Places in the pool, (n, m) int64, -1 for none; nothing of the pair's own photo or caption."""
         found = torch.full((len(pairs), 2 * NEAREST), -1, device=pairs.image_id.device)
         cell = scorers.cells(self.fit, pairs)
         for number in torch.unique(cell).tolist():
             rows = (cell == number).nonzero()[:, 0]
             if number in self.shelves:
-                found[rows] = self.shelves[number].nearest(pairs.take(rows), hidden=hidden)
+                found[rows] = self.shelves[number].nearest(pairs.take(rows))
         return found
 
-    def _best(self, pairs: Pairs, candidates: Tensor, offer: "_Offer") -> "_Best":
+    def _best(self, pairs: Pairs, candidates: Tensor) -> "_Best":
         """The candidate with the highest score for each photo."""
         blocks = (slice(start, start + IMAGES) for start in range(0, len(pairs), IMAGES))
-        return _Best.joined([self._best_of_block(pairs.rows(rows), candidates[rows], offer) for rows in blocks])
+        return _Best.joined([self._best_of_block(pairs.rows(rows), candidates[rows]) for rows in blocks])
 
-    def _best_of_block(self, pairs: Pairs, candidates: Tensor, offer: "_Offer") -> "_Best":
+    def _best_of_block(self, pairs: Pairs, candidates: Tensor) -> "_Best":
         score = pairs.image.new_full(candidates.shape, -torch.inf)
         label = pairs.image.new_zeros(candidates.shape)
         owner, column = (candidates >= 0).nonzero().unbind(1)
         if len(owner):
-            found = self.apply(_offered(pairs, owner, offer, candidates[owner, column]))
+            found = self.apply(_offered(pairs, owner, self.pool.pairs, candidates[owner, column]))
             assert found.soft_label is not None
             score[owner, column], label[owner, column] = found.score, found.soft_label
         first = score.argmax(dim=1, keepdim=True)
@@ -164,40 +171,27 @@ class _Shelf:
     image_id: Tensor
     caption_id: Tensor
 
-    def nearest(self, pairs: Pairs, *, hidden: bool) -> Tensor:
+    def nearest(self, pairs: Pairs) -> Tensor:
         """Places in the pool, (n, 2 * NEAREST): captions of the nearest photos, then the captions nearest to it."""
-        queries, known = [pairs.caption_id], [self.caption_id]
-        if hidden:
-            queries, known = [*queries, pairs.image_id], [*known, self.image_id]
         found = torch.full((len(pairs), 2 * NEAREST), -1, device=self.rows.device)
         for column, keys in ((0, self.images), (NEAREST, self.texts)):
             if keys is not None:
-                index = nearest(pairs.image, keys, NEAREST, query_groups=queries, key_groups=known).index
+                groups = [self.image_id, self.caption_id]
+                index = nearest(pairs.image, keys, NEAREST, query_groups=pairs.groups, key_groups=groups).index
                 found[:, column : column + NEAREST] = torch.where(index < 0, -1, self.rows[index])
         return found
 
 
 @dataclass(frozen=True)
 class _Offer:
-    """Captions to choose from; position i of every field is caption i's."""
+    """Clean pairs whose captions may be suggested, with their soft labels (n,) and their captions' texts."""
 
-    text: Tensor
-    caption_id: Tensor
-    pair_id: Sequence[str]
+    pairs: Pairs
+    label: Tensor
     words: Words
 
-    @classmethod
-    def of(cls, pairs: Pairs, words: Words) -> "_Offer":
-        return cls(pairs.text, pairs.caption_id, pairs.pair_id, words)
-
     def take(self, rows: Tensor) -> "_Offer":
-        places = rows.tolist()
-        pair_id, words = [self.pair_id[i] for i in places], [self.words[i] for i in places]
-        return _Offer(self.text[rows], self.caption_id[rows], pair_id, words)
-
-    def joined(self, other: "_Offer") -> "_Offer":
-        text, caption_id = torch.cat([self.text, other.text]), torch.cat([self.caption_id, other.caption_id])
-        return _Offer(text, caption_id, [*self.pair_id, *other.pair_id], [*self.words, *other.words])
+        return _Offer(self.pairs.take(rows), self.label[rows], [self.words[i] for i in rows.tolist()])
 
 
 @dataclass(frozen=True)
@@ -213,22 +207,22 @@ class _Best:
         return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
 
-def _clean(sample: Pairs, apply: Applier) -> tuple[Tensor, Tensor]:
-    """The first POOL pairs called clean, each caption once: their rows and scores."""
-    rows, scores, found = [], [], 0
+def _clean(sample: Pairs, apply: Applier) -> tuple[Tensor, Tensor, Tensor]:
+    """The first POOL pairs called clean, each caption once: their rows, scores and soft labels."""
+    found, count = [], 0
     for block in _blocks(len(sample)):
         scored = apply(sample.rows(block))
         assert scored.verdict is not None
+        assert scored.soft_label is not None
         clean = (scored.verdict == CLEAN).nonzero()[:, 0]
-        rows.append(clean + block.start)
-        scores.append(scored.score[clean])
-        found += len(clean)
-        if found >= POOL:
+        found.append((clean + block.start, scored.score[clean], scored.soft_label[clean]))
+        count += len(clean)
+        if count >= POOL:
             break
-    places, score = torch.cat(rows), torch.cat(scores)
-    _, first = np.unique(sample.caption_id[places].cpu().numpy(), return_index=True)
-    kept = torch.from_numpy(np.sort(first)[:POOL]).to(places.device)
-    return places[kept], score[kept]
+    rows, score, label = (torch.cat(parts) for parts in zip(*found, strict=True))
+    _, first = np.unique(sample.caption_id[rows].cpu().numpy(), return_index=True)
+    kept = torch.from_numpy(np.sort(first)[:POOL]).to(rows.device)
+    return rows[kept], score[kept], label[kept]
 
 
 def _shelves(pool: Pairs, cell: Tensor, *, across: bool) -> dict[int, _Shelf]:
@@ -245,9 +239,9 @@ def _shares_space(pairs: Pairs) -> bool:
     return pairs.image.shape[1] == pairs.text.shape[1] and shared_space.warning(pairs) is None
 
 
-def _words(tables: Sequence[EmbeddingTable], pool: Pairs) -> list[str | None]:
-    """The captions of the pool as the tables have them; None where they carry no text."""
-    wanted = pool.caption_id.cpu().numpy()
+def _words(tables: Sequence[EmbeddingTable], caption_id: Tensor) -> list[str | None]:
+    """These captions as the tables have them; None where they carry no text."""
+    wanted = caption_id.cpu().numpy()
     texts: dict[int, str] = {}
     for table in tables:
         for ids, captions in table.captions():
@@ -256,32 +250,34 @@ def _words(tables: Sequence[EmbeddingTable], pool: Pairs) -> list[str | None]:
     return [texts.get(number) for number in wanted.tolist()]
 
 
-def _with_family(pairs: Pairs, rows: Tensor) -> tuple[Pairs, Tensor]:
-    """Some pairs with all those of their photos beside them, and which those are, (n,) bool."""
+def _with_family(pairs: Pairs, rows: Tensor) -> Pairs:
+    """Some pairs, with all those of their photos beside them."""
     family = torch.isin(pairs.image_id, pairs.image_id[rows])
-    return replace(pairs.take(rows), beside=pairs.take(family.nonzero()[:, 0])), family
+    return replace(pairs.take(rows), beside=pairs.take(family.nonzero()[:, 0]))
 
 
-def _siblings(noisy: Pairs, pairs: Pairs, beside: Tensor, first: int) -> Tensor:
-    """Other captions of each photo among the pairs `beside`, numbered from `first`: (n, NEAREST) int64, -1 for none."""
-    known = pairs.take(beside.nonzero()[:, 0])
-    if not len(known):
-        return torch.full((len(noisy), NEAREST), -1, device=noisy.image_id.device)
-    captions = [noisy.caption_id], [known.caption_id]
-    index = nearest(noisy.image, known.image, NEAREST, query_groups=captions[0], key_groups=captions[1]).index
-    same = (index >= 0) & (known.image_id[index.clamp(min=0)] == noisy.image_id[:, None])
-    return torch.where(same, index + first, -1)
+def _siblings(noisy: Pairs, offer: _Offer) -> tuple[Tensor, Tensor]:
+    """The best other caption of the same photo: its place in the offer, -1 for none, and its soft label, (n,) each."""
+    of_photo: dict[int, list[tuple[float, int, int]]] = {}
+    wanted = torch.isin(offer.pairs.image_id, noisy.image_id).nonzero()[:, 0]
+    rows = zip(*(values[wanted].tolist() for values in _named(offer)), strict=True)
+    for place, (photo, caption, label) in zip(wanted.tolist(), rows, strict=True):
+        of_photo.setdefault(photo, []).append((label, -place, caption))
+    ids = zip(noisy.image_id.tolist(), noisy.caption_id.tolist(), strict=True)
+    best = [max((one for one in of_photo.get(photo, ()) if one[2] != own), default=(0.0, 1, 0)) for photo, own in ids]
+    index = torch.tensor([-one[1] for one in best], dtype=torch.int64, device=noisy.image_id.device)
+    return index, noisy.image.new_tensor([one[0] for one in best])
 
 
-def _offered(pairs: Pairs, images: Tensor, offer: _Offer, captions: Tensor) -> Pairs:
+def _named(offer: _Offer) -> tuple[Tensor, Tensor, Tensor]:
+    return offer.pairs.image_id, offer.pairs.caption_id, offer.label
+
+
+def _offered(pairs: Pairs, images: Tensor, offer: Pairs, captions: Tensor) -> Pairs:
     """Photos with other captions than they came with; these are no witnesses, and no candidate vouches for another."""
     taken = pairs.take(images)
-    return replace(
-        taken,
-        text=offer.text[captions],
-        caption_id=offer.caption_id[captions],
-        replaced_caption_id=taken.caption_id,
-    )
+    own = taken.caption_id
+    return replace(taken, text=offer.text[captions], caption_id=offer.caption_id[captions], replaced_caption_id=own)
 
 
 def _equal_odds(own: npt.NDArray[np.float64], stranger: npt.NDArray[np.float64]) -> Curve:
