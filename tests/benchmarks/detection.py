@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How well `score` finds mismatches on real photos, whether its noise rate and labels hold, and what it cannot see.
 
-usage: python tests/benchmarks/detection.py [--seeds 3] [--rate-seeds 20] [--scenarios "aligned 1" …] [--skip-rates]
-       [--skip-kinds] [--json]
+usage: python tests/benchmarks/detection.py [--seeds 3] [--rate-seeds 20] [--kind-seeds 3] [--scenarios "aligned 1" …]
+       [--skip-rates] [--skip-kinds] [--json]
 
 Tables by $NCAUDIT_BENCH/make_tables.py (stand-in embeddings, small photo sets, uniformly shuffled captions unless said
 otherwise). One process per core, one thread each; everything is deterministic for a seed.
@@ -63,7 +63,7 @@ def main() -> None:
             (scenario, 0.2, seed, kind)
             for scenario in options.scenarios
             for kind in ("topic", "near")
-            for seed in range(options.seeds)
+            for seed in range(options.kind_seeds)
         ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         rows = list(pool.map(_run, list(dict.fromkeys(jobs))))
@@ -98,7 +98,7 @@ def _run(job: tuple[str, float, int, str]) -> Row:
         csls = calibrated.learn(pairs, replace(options, scorer="csls"))
         row["similarity"] = auroc(pairs.similarity(), match)
         row["csls"] = auroc(calibrated.applier(csls, torch.device("cpu"))(pairs).score, match)
-    if kind != "shuffle" or seed == 0:
+    if kind != "shuffle":
         row["power"] = power.check(fit, pairs, options)[:1]
     return row
 
@@ -222,6 +222,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rate-seeds", type=int, default=20)
+    parser.add_argument("--kind-seeds", type=int, default=3)
     parser.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=SCENARIOS)
     parser.add_argument("--skip-rates", action="store_true")
     parser.add_argument("--skip-kinds", action="store_true")
