@@ -7,7 +7,7 @@ import typer
 from ncaudit import objectives
 from ncaudit.cli import flags, output
 from ncaudit.engines.ranks import launched
-from ncaudit.options import HeadKind, HeadStart, TrainOptions
+from ncaudit.options import HeadKind, HeadStart, Loss, TrainingRecipe, TrainOptions
 
 
 def train(
@@ -32,9 +32,48 @@ def train(
     label_column: Annotated[
         str, typer.Option(help="Column of the score tables that weights a pair: in [0, 1], or boolean.")
     ] = TrainOptions.label_column,
+    recipe: Annotated[
+        TrainingRecipe,
+        typer.Option(
+            help="simple: learn with the labels given. bicro, for heads: two networks find the noise for each other, "
+            "without scores; OUT is both."
+        ),
+    ] = TrainOptions.recipe,
     objective: Annotated[
-        str, typer.Option(help=f"How labels enter the loss: {', '.join(objectives.names())}; infonce ignores them.")
+        str | None,
+        typer.Option(
+            help=f"How labels enter the loss: {', '.join(objectives.names())}; infonce ignores them; by default "
+            "weighted-infonce, for the recipe bicro bicro."
+        ),
     ] = TrainOptions.objective,
+    relabel_every: Annotated[
+        int | None,
+        typer.Option(
+            help="For heads: new labels after so many epochs, 1 or more, by two networks that each learn from half of "
+            "the photos and judge the other half; three times the work; by default never."
+        ),
+    ] = TrainOptions.relabel_every,
+    split_loss: Annotated[
+        Loss,
+        typer.Option(help="Recipe bicro: the loss that tells trusted pairs from noisy ones; ranking is the paper's."),
+    ] = TrainOptions.split_loss,
+    warmup_epochs: Annotated[
+        int | None,
+        typer.Option(help="Recipe bicro: epochs that learn from small-loss pairs only, 0 or more; by default a fifth."),
+    ] = TrainOptions.warmup_epochs,
+    warmup_keep: Annotated[
+        float, typer.Option(help="Recipe bicro: share of each batch that the warm-up keeps, above 0, at most 1.")
+    ] = TrainOptions.warmup_keep,
+    split_threshold: Annotated[
+        float, typer.Option(help="Recipe bicro: P(clean) above which a pair is trusted, 0 to below 1.")
+    ] = TrainOptions.split_threshold,
+    noisy_from: Annotated[
+        float,
+        typer.Option(help="Recipe bicro: share of the epochs after which noisy pairs join; 0 to 1; at 1 never."),
+    ] = TrainOptions.noisy_from,
+    anchor_k: Annotated[
+        int, typer.Option(help="Recipe bicro: anchors per direction behind a noisy pair's label, 1 (paper) or more.")
+    ] = TrainOptions.anchor_k,
     head: Annotated[
         HeadKind,
         typer.Option(help="For heads: a linear map, or an mlp: that map plus a small network."),
@@ -140,7 +179,9 @@ def train(
         pretrained=pretrained, train_batchnorm=train_batchnorm, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, max_image_pixels=max_image_pixels,
         workers=workers, device=device, precision=precision, restart=restart, chunk_pairs=chunk_pairs,
-        patience=patience, tensorboard=tensorboard,
+        patience=patience, tensorboard=tensorboard, recipe=recipe, relabel_every=relabel_every,
+        warmup_epochs=warmup_epochs, warmup_keep=warmup_keep, split_threshold=split_threshold, noisy_from=noisy_from,
+        anchor_k=anchor_k, split_loss=split_loss,
     )  # fmt: skip
     from ncaudit.verbs.train import train as run  # torch takes seconds to import; --help must not pay for it
 

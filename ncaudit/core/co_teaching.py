@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.bank import Bank
-from ncaudit.core.consistency import centre, distance_consistency
+from ncaudit.core.consistency import centre, similarity_consistency
 from ncaudit.core.mixture import clean_probability, fit_mixture
 from ncaudit.core.search import KeyBank, nearest, prepare_keys
 
@@ -85,4 +85,4 @@ class Anchors:
         found = nearest(own, keys, k, query_groups=ids, key_groups=self.groups)
         rows = across.keys[found.index.clamp(min=0)]
         there = torch.einsum("nd,nkd->nk", other, rows).masked_fill(found.index < 0, -torch.inf)
-        return distance_consistency(found.similarity, there)
+        return similarity_consistency(found.similarity, there)

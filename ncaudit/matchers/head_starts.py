@@ -13,6 +13,7 @@ from ncaudit.matchers.heads import Head, Heads, Side
 
 RIDGE: Ridge = (3.0, 2.0)  # of the photos and the captions: the middle of what scoring chooses from
 CCA_DIMS = 128
+JITTER = 0.1
 TRUSTED = 0.5  # pairs of a higher label tell the temperature; noise would make every one look loose
 
 
@@ -39,6 +40,17 @@ def identity_start(width: int, *, hidden: int | None = None) -> Heads:
         for side in (heads.image_side, heads.text_side):
             nn.init.eye_(side.linear.weight)
     return heads
+
+
+@torch.no_grad()
+def jitter(heads: Heads) -> None:
+    """Move the maps a little, at random: of identities, each would be the same network. Draws from torch's generator.
+
+    An embedding's image moves by about JITTER of its length, in no particular direction.
+    """
+    for side in (heads.image_side, heads.text_side):
+        weight = side.linear.weight
+        weight.add_(torch.randn_like(weight) * JITTER / weight.shape[1] ** 0.5)
 
 
 @torch.no_grad()

@@ -73,7 +73,7 @@ def get(name: str, **settings: Setting) -> Objective:
         raise NcauditError(f"objective {name!r} has no setting {unknown!r}", fix=_what_it_has(known))
     if known:
         module.check(**known | settings)
-    trains_on = getattr(module, "trains_on", _every_pair)
+    trains_on = getattr(module, "trains_on", every_pair)
     return Objective(name, _bind(module.batch_loss, settings), _bind(trains_on, settings))
 
 
@@ -93,7 +93,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _settings(module: ModuleType) -> dict[str, Setting]:
-    return _of(module.batch_loss) | _of(getattr(module, "trains_on", _every_pair))
+    return _of(module.batch_loss) | _of(getattr(module, "trains_on", every_pair))
 
 
 def _of(function: Callable[..., Any]) -> dict[str, Setting]:
@@ -110,5 +110,6 @@ def _what_it_has(known: dict[str, Setting]) -> str:
     return f"leave it out; it has: {', '.join(known)}" if known else "leave it out; it has none"
 
 
-def _every_pair(label: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+def every_pair(label: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """`trains_on` of an objective that refuses none."""
     return np.ones(len(label), dtype=bool)

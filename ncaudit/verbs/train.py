@@ -20,7 +20,7 @@ from ncaudit.engines.ranks import Ranks, joined, launched
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.optimisation import Recipe
 from ncaudit.matchers.training_folder import TrainingFolder
-from ncaudit.options import HEADS, TrainOptions
+from ncaudit.options import HEADS, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.sources import find_shards
@@ -55,12 +55,14 @@ class TrainResult:
     val_pairs: int
     val_photos: int
     dropped_pairs: int  # those that the objective does not train on
-    labelled: bool  # whether there were scores; else every label is 1
-    mean_label: float  # over the pairs trained on
+    labelled: bool  # whether there were scores, or training made labels; else every label is 1
+    mean_label: float  # over the pairs trained on; of labels that training made, those of the last epoch
     loss: float  # mean over the last epoch's steps
     start: RetrievalMetrics | None  # on the validation pairs, before training; None without validation
     kept: RetrievalMetrics | None
     accounting: Accounting
+    recipe: str = TrainingRecipe.simple
+    clean_pairs: Sequence[int] | None = None  # that each network of the recipe bicro trusted in the last epoch
     stopped_early: bool = False
     finished_earlier: bool = False
     resumed_after_epoch: int | None = None
@@ -74,10 +76,17 @@ class TrainResult:
         label = f"mean label {self.mean_label:.2f}" if self.labelled else "no --scores: every label is 1"
         pairs = f"{self.train_pairs:,} pairs ({label}), {self.pairs_per_s:,.0f} pairs/s"
         epochs = f"{self.epochs} epochs" + " (stopped: no better one came)" * self.stopped_early
-        head = f"{self.tune} by {self.objective}: {epochs}, {self.steps:,} steps on {pairs}"
+        recipe = "" if self.recipe == TrainingRecipe.simple else f", recipe {self.recipe}"
+        head = f"{self.tune} by {self.objective}{recipe}: {epochs}, {self.steps:,} steps on {pairs}"
         dropped = [f"{self.dropped_pairs:,} pairs dropped by the objective"] if self.dropped_pairs else []
         kept = f"matcher of epoch {self.kept_epoch} in {self.out}; use it with --model {self.out}"
-        return [head, *dropped, self._validation(), kept]
+        return [head, *dropped, *self._split(), self._validation(), kept]
+
+    def _split(self) -> list[str]:
+        if self.clean_pairs is None:
+            return []
+        first, second = self.clean_pairs
+        return [f"the two networks trust {first:,} and {second:,} of {self.train_pairs:,} pairs"]
 
     def _validation(self) -> str:
         if self.start is None or self.kept is None:
@@ -109,7 +118,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
 
 def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
     begun = monotonic()
-    objective = ranks.together(lambda: objectives.get(options.objective))  # told before anything is read
+    objective = ranks.together(lambda: objectives.get(options.chosen_objective))  # told before anything is read
     trained = ranks.together(lambda: _kind(options))
     folder = TrainingFolder(options.out, trained.save_weights)
     run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
@@ -119,11 +128,13 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
     with ExitStack() as stack:
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
         course = _course(options)
-        recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs))
+        recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
         learner = ranks.together(lambda: opened.learner(recipe, getattr(torch, run["precision"])))
         curves = ranks.together(lambda: _curves(options, ranks))
         ranks.on_first(lambda: _claim(options, folder, run, opened))
-        session = Session(course, learner, opened.pairs, folder, progress, ranks=ranks, curves=curves)
+        session = Session(
+            course, learner, opened.pairs, folder, progress, lessons=opened.lessons, ranks=ranks, curves=curves
+        )
         session.run()
     summary = _summary(session, opened)
     ranks.on_first(lambda: folder.finish(run, summary))
@@ -169,7 +180,7 @@ def _recipe(options: TrainOptions, total_steps: int) -> Recipe:
 
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
     """What makes this run the one it is; paths, workers and timings are not in it."""
-    given = {**asdict(options), **vars(options.pace)}
+    given = {**asdict(options), **vars(options.pace), "objective": options.chosen_objective}
     named = {name: value for name, value in given.items() if name not in NOT_RECORDED}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     return {
@@ -206,11 +217,13 @@ def _summary(session: Session, opened: Opened) -> Json:
 
 def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **more: Any) -> TrainResult:
     kept = metrics[summary["kept_epoch"]]
-    told = {name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs", "mean_label")}
+    told = {name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs")}
+    told["mean_label"] = metrics[-1].get("mean_label", summary["mean_label"])
     return TrainResult(
-        out=options.out, tune=options.tune, objective=options.objective, epochs=metrics[-1]["epoch"],
+        out=options.out, tune=options.tune, objective=options.chosen_objective, recipe=options.recipe,
+        epochs=metrics[-1]["epoch"], clean_pairs=metrics[-1].get("clean_pairs"),
         stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
-        steps=metrics[-1]["step"], labelled=bool(options.scores),
+        steps=metrics[-1]["step"], labelled=bool(options.scores) or "mean_label" in metrics[-1],
         loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
         accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **told, **more,
     )  # fmt: skip

@@ -5,26 +5,34 @@ Knows heads, their options and embedding tables; nothing of epochs.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ncaudit import objectives
 from ncaudit.core.bank import Bank
 from ncaudit.core.device import pick_device
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.batch import Batch
-from ncaudit.matchers.head_starts import CCA_DIMS, begin_at_likeliest_scale, cca_start, identity_start
+from ncaudit.matchers.head_starts import CCA_DIMS, begin_at_likeliest_scale, cca_start, identity_start, jitter
 from ncaudit.matchers.head_tuning import HeadTuner
-from ncaudit.matchers.heads import Heads, save_head_description, save_head_weights
+from ncaudit.matchers.heads import Heads, StackedHeads, save_head_description, save_head_weights
+from ncaudit.matchers.in_turn import InTurn
 from ncaudit.matchers.optimisation import Learner, Recipe
 from ncaudit.objectives import Objective
-from ncaudit.options import Align, HeadKind, HeadStart, TrainOptions
+from ncaudit.options import Align, HeadKind, HeadStart, TrainingRecipe, TrainOptions
 from ncaudit.progress import Progress
+from ncaudit.scorers.folds import Folds, assign
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.scorers.shared_space import shares_space
-from ncaudit.verbs.embedded_pairs import as_batch
+from ncaudit.verbs.embedded_pairs import EmbeddedPairs, as_batch
 from ncaudit.verbs.head_origins import origins
+from ncaudit.verbs.lessons import AsGiven, Lessons
+from ncaudit.verbs.recipes.co_teaching import CoTeaching, Stages
+from ncaudit.verbs.recipes.relabelling import Relabelling
+from ncaudit.verbs.recipes.seen_by import identities
 from ncaudit.verbs.trained import Opened
 from ncaudit.verbs.training_embeddings import EmbeddedSet, open_training_embeddings
 
@@ -49,33 +57,94 @@ class HeadsOnEmbeddings:
     def opened(self, objective: Objective, progress: Progress) -> Iterator[Opened]:
         """The embeddings, read and checked, and the heads at their start."""
         options, device = self._options, pick_device(self._options.device)
-        with open_training_embeddings(options, objective.trains_on, progress) as embedded:
+        makes_labels = options.relabel_every is not None  # then what is refused now may be wanted later
+        trains_on = objectives.every_pair if makes_labels else objective.trains_on
+        with open_training_embeddings(options, trains_on, progress) as embedded:
             progress.stage("where the heads start", None)
-            start, heads = begin(embedded, options, device)
+            folds = halves_of(embedded.train, options.seed) if len(networks_of(options)) > 1 else None
+            start, networks = begin(embedded, options, device, folds)
+            heads = StackedHeads(networks) if options.recipe is TrainingRecipe.bicro else networks[0]
             widths = {"image_width": heads.image_width, "text_width": heads.text_width}
             description = {"model": embedded.model, "start": start.value, **widths}
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
-                chunk = options.chunk_pairs
-                return HeadTuner(heads, objective.batch_loss, recipe, device, precision, chunk_pairs=chunk)
+                chunk, own = options.chunk_pairs, replace(recipe, total_steps=recipe.total_steps // len(networks))
+                loss = objective.batch_loss
+                tuners = [HeadTuner(each, loss, own, device, precision, chunk_pairs=chunk) for each in networks]
+                return InTurn(tuners, heads, device) if len(tuners) > 1 else tuners[0]
 
             def describe(out: str) -> None:
                 save_head_description(heads, out, {**description, **origins(embedded.tables)})
 
-            yield Opened(embedded.pairs, description, learner, describe)
+            lessons = _lessons(options, networks, embedded.train, folds, objective)
+            yield Opened(embedded.pairs, description, learner, describe, lessons)
 
 
-def begin(embedded: EmbeddedSet, options: TrainOptions, device: torch.device) -> tuple[HeadStart, Heads]:
-    """Heads at their start, on the CPU, a pure function of the training pairs and the options."""
+def networks_of(options: TrainOptions) -> tuple[int | None, ...]:
+    """The networks that learn: for each the half of the photos that it starts from, None for all of them."""
+    if options.recipe is TrainingRecipe.bicro:
+        return (0, 1)  # from equal starts, linear heads would stay one network, and repeat each other's mistakes
+    return (None,) if options.relabel_every is None else (None, 0, 1)
+
+
+def halves_of(pairs: EmbeddedPairs, seed: int) -> Folds:
+    """The training photos in two halves. Raises NcauditError where there is one photo only."""
+    every = identities(pairs)
+    if bool((every.image_id == every.image_id[0]).all()):
+        raise NcauditError(
+            "all training pairs are of one photo, and this recipe needs two halves of the photos", fix="give more data"
+        )
+    return assign(every, 2, seed)
+
+
+def begin(
+    embedded: EmbeddedSet, options: TrainOptions, device: torch.device, folds: Folds | None
+) -> tuple[HeadStart, list[Heads]]:
+    """Every network at its start, on the CPU, a pure function of the training pairs and the options.
+
+    folds: the halves of the photos; None where no network needs them.
+    """
     sample = _sample(embedded, options.seed).to(device)
     start = _start(embedded, sample, options)
+    heads = []
+    for number, half in enumerate(networks_of(options)):
+        own = sample if half is None or folds is None else _only(sample, folds, half)
+        heads.append(_begun(start, own, options, device, options.seed + number))
+    return start, heads
+
+
+def _begun(start: HeadStart, sample: Batch, options: TrainOptions, device: torch.device, seed: int) -> Heads:
     hidden = (options.hidden or HIDDEN) if options.head is HeadKind.mlp else None
     with torch.random.fork_rng():
-        torch.manual_seed(options.seed)
-        heads = _heads(start, sample, options.dims, hidden).to(device)
+        torch.manual_seed(seed)
+        heads = _heads(start, sample, options.dims, hidden)
+        if options.recipe is TrainingRecipe.bicro and start is HeadStart.identity:
+            jitter(heads)
+        heads = heads.to(device)
     pairs = Bank(sample.image, sample.text, sample.photo, sample.caption)
     begin_at_likeliest_scale(heads, pairs, sample.label)
-    return start, heads.cpu()
+    return heads.cpu()
+
+
+def _only(sample: Batch, folds: Folds, half: int) -> Batch:
+    """The sample with the labels of one half of the photos; the others' only tell how each side's rows spread."""
+    rows = Pairs(sample.image, sample.text, sample.photo, sample.caption, [""] * len(sample))
+    return replace(sample, label=sample.label * (folds.of(rows) == half))
+
+
+def _lessons(
+    options: TrainOptions, networks: list[Heads], pairs: EmbeddedPairs, folds: Folds | None, objective: Objective
+) -> Lessons:
+    if options.recipe is TrainingRecipe.bicro:
+        stages = Stages(
+            warmup_epochs=options.warming_epochs, warmup_keep=options.warmup_keep, anchor_k=options.anchor_k,
+            split_loss=options.split_loss, split_threshold=options.split_threshold,
+            noisy_after=int(options.noisy_from * options.pace.epochs),
+        )  # fmt: skip
+        return CoTeaching(networks, pairs, stages, objective.trains_on, options.seed)
+    if options.relabel_every is not None and folds is not None:
+        return Relabelling(networks, pairs, folds, objective, every=options.relabel_every, seed=options.seed)
+    return AsGiven(pairs)
 
 
 def _sample(embedded: EmbeddedSet, seed: int) -> Batch:

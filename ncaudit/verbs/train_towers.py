@@ -21,6 +21,7 @@ from ncaudit.matchers.towers import save_description, save_weights
 from ncaudit.objectives import Objective
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import Progress
+from ncaudit.verbs.lessons import AsGiven
 from ncaudit.verbs.trained import Opened
 from ncaudit.verbs.training_pairs import open_training_set
 
@@ -63,4 +64,4 @@ class Towers:
             def describe(out: str) -> None:
                 save_description(encoder.model, self._source, out)
 
-            yield Opened(pairs, encoder.identity.as_dict(), learner, describe)
+            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, AsGiven(pairs.train))

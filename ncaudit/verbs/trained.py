@@ -14,6 +14,7 @@ from torch import Tensor
 from ncaudit.matchers.optimisation import Learner, Recipe
 from ncaudit.objectives import Objective
 from ncaudit.progress import Progress
+from ncaudit.verbs.lessons import Lessons
 from ncaudit.verbs.training_session import TrainingSet
 
 Json = dict[str, Any]
@@ -27,6 +28,7 @@ class Opened:
     start: Json  # what it starts from, for the record
     learner: Callable[[Recipe, torch.dtype], Learner]  # computing in that type where it can
     describe: Callable[[str], None]  # everything but the weights, into a folder
+    lessons: Lessons  # what each step teaches
 
 
 class Trained(Protocol):

@@ -9,16 +9,22 @@ from ncaudit.core.device import pick_device
 from ncaudit.encoders.decode_pool import default_workers
 from ncaudit.engines.ranks import Ranks
 from ncaudit.errors import UsageError
-from ncaudit.options import TrainOptions
+from ncaudit.options import TrainingRecipe, TrainOptions
 
 
 def for_rank(options: TrainOptions, ranks: Ranks) -> TrainOptions:
     """The same options on this rank's own device, decoding with its share of the cores.
 
-    Raises UsageError when the batch cannot be divided, or BatchNorm would see other batches than one process shows it.
+    Raises UsageError when the batch cannot be divided, BatchNorm would see other batches than one process shows it, or
+    labels are made in training.
     """
     if ranks.count == 1:
         return options
+    if options.recipe is not TrainingRecipe.simple or options.relabel_every is not None:
+        raise UsageError(
+            f"{ranks.count} processes, but --recipe bicro and --relabel-every make their labels in one",
+            fix="train in one process",
+        )
     batch_pairs = options.pace.batch_pairs
     if batch_pairs % ranks.count:
         raise UsageError(
