@@ -18,9 +18,7 @@ MaxFailed = Annotated[
 
 Model = Annotated[
     str,
-    typer.Option(
-        help="An open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `ncaudit train` wrote."
-    ),
+    typer.Option(help="An open_clip name, hf-hub:NAME, local-dir:PATH, or a folder that `ncaudit train` wrote."),
 ]
 Heads = Annotated[
     str | None,
@@ -29,7 +27,11 @@ Heads = Annotated[
     ),
 ]
 Pretrained = Annotated[
-    str, typer.Option(help="open_clip's tag of the weights, or a weights file; unused for hf-hub: and folders.")
+    str,
+    typer.Option(
+        help="open_clip's tag of the weights, or a weights file; unused for hf-hub: and model folders. With heads: "
+        "where the encoder behind them is now, if it was moved."
+    ),
 ]
 PrecisionFlag = Annotated[
     Precision, typer.Option("--precision", help="auto takes bfloat16 where the hardware is faster with it.")
