@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""How fast training goes beside the bare step that it cannot do without, measured in turn in the same run.
+
+usage: python tests/benchmarks/training_speed.py [--rounds 5] [--json]
+
+Heads: `train --tune heads` on 512 + 512 dimensions, batch 1,024, beside a loop over a batch at hand: the same maps and
+similarities, the cross entropy of both directions, the same AdamW, in the same precision; no reading, masks, labels,
+clipping or checks. Towers: `train` on the sample's images beside forward and backward of the same model on pixels at
+hand, without an optimiser. Medians over the rounds; a share is the median of the rounds' own shares.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import demo
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+import ncaudit
+from ncaudit import objectives
+from ncaudit.core.device import pick_precision
+from ncaudit.encoders.captions import encode_trimmed, trimmable_tower
+from ncaudit.encoders.decode_pool import DecodePool
+from ncaudit.encoders.open_clip import load_encoder
+from ncaudit.matchers.fine_tuning import set_training
+from ncaudit.matchers.heads import Heads, Side
+from ncaudit.matchers.optimisation import BETAS, EPSILON, low_precision
+from ncaudit.options import ModelOptions, Precision
+from ncaudit.progress import SILENT
+from ncaudit.verbs.demo import sample_folder
+from ncaudit.verbs.training_pairs import open_training_set
+
+DIMS, HEADS_BATCH, HEADS_PAIRS, TOWERS_BATCH = 512, 1_024, 8_192, 128
+ASKED = {"linear": 0.80, "mlp": 0.80, "towers": 0.85}
+SCALE = 14.0  # any: it costs the same
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure(options.rounds)
+    print(json.dumps(found, indent=1) if options.json else "\n".join([str(demo.machine()), *lines(found)]))
+
+
+def measure(rounds: int = 5) -> list[Row]:
+    """One row per thing trained and device."""
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    return [_measured(what, device, rounds) for device in devices for what in ASKED]
+
+
+def lines(rows: list[Row]) -> list[str]:
+    """The table."""
+    told = [f"Speed, {rows[0]['rounds']} rounds in turn: pairs/s of train, of the bare step, share (asked)"]
+    for row in rows:
+        what = f"{row['device']:4}  {row['what']:6}  {row['precision']:8}"
+        told.append(f"  {what}  {row['train']:9,.0f}  {row['bare']:9,.0f}  {row['share']:.2f} ({row['asked']:.2f})")
+    return told if any(row["device"] == "cuda" for row in rows) else [*told, "  cuda  skipped: no GPU"]
+
+
+def _measured(what: str, name: str, rounds: int) -> Row:
+    device = torch.device(name)
+    precision = pick_precision(device)
+    with tempfile.TemporaryDirectory() as folder:
+        prepare = _towers if what == "towers" else _heads
+        train, bare = prepare(what, device, precision, Path(folder))
+        rates = [(train(i), bare()) for i in range(rounds + 1)][1:]  # the first round warms up
+    both = {"train": statistics.median(a for a, _ in rates), "bare": statistics.median(b for _, b in rates)}
+    share = statistics.median(a / b for a, b in rates)
+    told = {"what": what, "device": name, "precision": str(precision).removeprefix("torch."), "rounds": rounds}
+    return {**told, **both, "share": share, "asked": ASKED[what]}
+
+
+def _heads(
+    what: str, device: torch.device, precision: torch.dtype, folder: Path
+) -> tuple[Callable[[int], float], Callable[[], float]]:
+    """What trains heads for some steps and tells pairs/s, and what makes as many bare steps."""
+    draw = np.random.default_rng(0)
+    image, text = (draw.standard_normal((HEADS_PAIRS, DIMS)).astype(np.float16) for _ in range(2))
+    names = {"pair_id": [f"{i}" for i in range(HEADS_PAIRS)], "status": ["ok"] * HEADS_PAIRS}
+    sides = {"image_embedding": _lists(image), "text_embedding": _lists(text)}
+    pq.write_table(pa.table({**names, **sides}), folder / "pairs.parquet")
+    pace = {"epochs": 1, "batch_pairs": HEADS_BATCH, "val_share": 0.0}
+
+    def train(number: int) -> float:
+        own = {"tune": "heads", "head": what, "head_start": "identity", "device": str(device), **pace}
+        files = {"out": str(folder / f"out-{number}"), "embeddings": [str(folder / "pairs.parquet")]}
+        return ncaudit.train(ncaudit.TrainOptions(**own, **files)).pairs_per_s
+
+    heads = Heads(Side(DIMS), Side(DIMS), dims=DIMS, hidden=1_024 if what == "mlp" else None).to(device)
+    adamw = torch.optim.AdamW(heads.parameters(), 1e-3, betas=BETAS, eps=EPSILON, fused=True)
+    rows = [torch.from_numpy(side[:HEADS_BATCH]).float().to(device) for side in (image, text)]
+
+    def step() -> None:
+        adamw.zero_grad(set_to_none=True)
+        with low_precision(device, precision):
+            both = heads.image(rows[0]), heads.text(rows[1])
+        _loss(*both).backward()
+        adamw.step()
+
+    return train, lambda: _rate(step, HEADS_PAIRS // HEADS_BATCH, HEADS_BATCH, device)
+
+
+def _towers(
+    what: str, device: torch.device, precision: torch.dtype, folder: Path
+) -> tuple[Callable[[int], float], Callable[[], float]]:
+    """What fine-tunes the sample's tiny model for an epoch and tells pairs/s, and what runs it forward and backward."""
+    sample = sample_folder()
+    own = {"model": f"local-dir:{sample}/tiny-clip", "device": str(device)}
+    pace = {"epochs": 1, "batch_pairs": TOWERS_BATCH, "val_share": 0.0, "objective": "infonce"}
+    options = ncaudit.TrainOptions(data=[f"{sample}/train.parquet"], out=str(folder / "out"), **own, **pace)
+
+    def train(number: int) -> float:
+        files = {"data": options.data, "out": str(folder / f"out-{number}")}
+        return ncaudit.train(ncaudit.TrainOptions(**files, **own, **pace)).pairs_per_s
+
+    encoder = load_encoder(ModelOptions(**own, precision=Precision.float32))
+    with DecodePool(0) as pool:
+        pairs = open_training_set(options, encoder, pool, objectives.get("infonce").trains_on, SILENT)
+        batch = next(iter(pairs.train.batches(1, batch_pairs=TOWERS_BATCH, seed=0))).to(device)
+    model: Any = encoder.model.requires_grad_(True)
+    pixels, tokens = encoder.normalise(batch.image), batch.text.long()
+    tower = trimmable_tower(model)  # train leaves out the padding, too
+    set_training(model, train_batchnorm=False)
+
+    def step() -> None:
+        model.zero_grad(set_to_none=True)
+        with low_precision(device, precision):
+            both = model.encode_image(pixels), encode_trimmed(tower, tokens)
+        _loss(*(normalize(rows.float(), dim=1) for rows in both)).backward()
+
+    return train, lambda: _rate(step, len(pairs.train) // TOWERS_BATCH, TOWERS_BATCH, device)
+
+
+def _loss(image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    logits = SCALE * (image @ text.T)
+    own = torch.arange(len(logits), device=logits.device)
+    return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
+
+
+def _rate(step: Callable[[], None], steps: int, pairs: int, device: torch.device) -> float:
+    begun = perf_counter()
+    for _ in range(steps):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return steps * pairs / (perf_counter() - begun)
+
+
+def _lists(rows: np.ndarray) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+
+
+if __name__ == "__main__":
+    main()
