@@ -108,8 +108,8 @@ class Suggester:
         assert scores.soft_label is not None
         beside = clean[torch.isin(pairs.image_id[clean], pairs.image_id[noisy])]
         own = _Offer(pairs, scores.soft_label, words).take(beside)
-        for offer, look in ((own, _siblings), (self.pool, _siblings), (self.pool, self._searched)):
-            index, probability = look(_with_family(pairs, noisy), offer)
+        for offer, best_of in ((own, _siblings), (self.pool, _siblings), (self.pool, self._strangers)):
+            index, probability = best_of(_with_family(pairs, noisy), offer)
             found = (index >= 0).nonzero()[:, 0]
             places, chosen = noisy[found].tolist(), index[found].tolist()
             columns["suggested_caption"][places] = [offer.words[i] for i in chosen]
@@ -118,17 +118,19 @@ class Suggester:
             noisy = noisy[index < 0]
         return columns
 
-    def _searched(self, noisy: Pairs, _: "_Offer") -> tuple[Tensor, Tensor]:
-        """The best caption of another photo: its place in the pool, -1 for none, and probability, (n,) each."""
+    def _strangers(self, noisy: Pairs, pool: "_Offer") -> tuple[Tensor, Tensor]:
+        """The best caption of another photo: its place in the pool, -1 for none, and its probability, (n,) each."""
         if self.worth is None or not len(noisy):
             return torch.full_like(noisy.image_id, -1), noisy.image.new_zeros(len(noisy))
-        best = self._best(noisy, self._candidates(noisy))
+        best = self._best(noisy, self._candidates(noisy), pool)
         probability = torch.minimum(self.worth.of(best.score.double()).float(), best.label)
         return torch.where(probability >= LEAST, best.index, -1), probability
 
     def _worth(self, held: Pairs, own: Tensor) -> Curve | None:
         """From clean pairs, the scores of their own captions, (n,), and what the same search finds among strangers."""
-        best = self._best(held, self._candidates(held))
+        if len(held) < FEWEST:
+            return None
+        best = self._best(held, self._candidates(held), self.pool)
         found = best.index >= 0
         if int(found.sum()) < FEWEST:
             return None
@@ -144,17 +146,17 @@ class Suggester:
                 found[rows] = self.shelves[number].nearest(pairs.take(rows))
         return found
 
-    def _best(self, pairs: Pairs, candidates: Tensor) -> "_Best":
+    def _best(self, pairs: Pairs, candidates: Tensor, offer: "_Offer") -> "_Best":
         """The candidate with the highest score for each photo."""
         blocks = (slice(start, start + IMAGES) for start in range(0, len(pairs), IMAGES))
-        return _Best.joined([self._best_of_block(pairs.rows(rows), candidates[rows]) for rows in blocks])
+        return _Best.joined([self._best_of_block(pairs.rows(rows), candidates[rows], offer) for rows in blocks])
 
-    def _best_of_block(self, pairs: Pairs, candidates: Tensor) -> "_Best":
+    def _best_of_block(self, pairs: Pairs, candidates: Tensor, offer: "_Offer") -> "_Best":
         score = pairs.image.new_full(candidates.shape, -torch.inf)
         label = pairs.image.new_zeros(candidates.shape)
         owner, column = (candidates >= 0).nonzero().unbind(1)
         if len(owner):
-            found = self.apply(_offered(pairs, owner, self.pool.pairs, candidates[owner, column]))
+            found = self.apply(_offered(pairs, owner, offer.pairs, candidates[owner, column]))
             assert found.soft_label is not None
             score[owner, column], label[owner, column] = found.score, found.soft_label
         first = score.argmax(dim=1, keepdim=True)
@@ -260,17 +262,14 @@ def _siblings(noisy: Pairs, offer: _Offer) -> tuple[Tensor, Tensor]:
     """The best other caption of the same photo: its place in the offer, -1 for none, and its soft label, (n,) each."""
     of_photo: dict[int, list[tuple[float, int, int]]] = {}
     wanted = torch.isin(offer.pairs.image_id, noisy.image_id).nonzero()[:, 0]
-    rows = zip(*(values[wanted].tolist() for values in _named(offer)), strict=True)
+    known = (offer.pairs.image_id, offer.pairs.caption_id, offer.label)
+    rows = zip(*(values[wanted].tolist() for values in known), strict=True)
     for place, (photo, caption, label) in zip(wanted.tolist(), rows, strict=True):
         of_photo.setdefault(photo, []).append((label, -place, caption))
     ids = zip(noisy.image_id.tolist(), noisy.caption_id.tolist(), strict=True)
     best = [max((one for one in of_photo.get(photo, ()) if one[2] != own), default=(0.0, 1, 0)) for photo, own in ids]
     index = torch.tensor([-one[1] for one in best], dtype=torch.int64, device=noisy.image_id.device)
     return index, noisy.image.new_tensor([one[0] for one in best])
-
-
-def _named(offer: _Offer) -> tuple[Tensor, Tensor, Tensor]:
-    return offer.pairs.image_id, offer.pairs.caption_id, offer.label
 
 
 def _offered(pairs: Pairs, images: Tensor, offer: Pairs, captions: Tensor) -> Pairs:
