@@ -61,7 +61,7 @@ def albums(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def loners(tmp_path_factory) -> Path:
     """1,000 photos with one caption each, four of ten swapped."""
-    return write(tmp_path_factory.mktemp("loners"), strangers(1_000), np.arange(1_000), noise=0.4)
+    return write(tmp_path_factory.mktemp("loners"), strangers(1_000, dims=12), np.arange(1_000), noise=0.4)
 
 
 @pytest.fixture(scope="module")
