@@ -109,12 +109,13 @@ def train(
     workers: flags.Workers = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the training pairs, 1 or more; towers 8, heads 20."),
+        typer.Option(help="Passes over the training pairs, 1 or more; towers 8, heads 20 (both recipes)."),
     ] = TrainOptions.epochs,
     batch_pairs: Annotated[
         int | None,
         typer.Option(
-            help="Pairs per step, 2 or more; a pair's negatives are the others of its batch; towers 128, heads 1024. "
+            help="Pairs per step, 2 or more; a pair's negatives are the others of its batch; towers 128, heads 1024, "
+            "512 for the recipe bicro. "
             "Under torchrun the batch of all processes together, a multiple of their number."
         ),
     ] = TrainOptions.batch_pairs,
@@ -127,7 +128,9 @@ def train(
     ] = TrainOptions.chunk_pairs,
     learning_rate: Annotated[
         float | None,
-        typer.Option(help="AdamW's peak, above 0; a cosine takes it to 0; towers 1e-5, heads 1e-3."),
+        typer.Option(
+            help="AdamW's peak, above 0; a cosine takes it to 0; towers 1e-5, heads 1e-3, 2e-4 for the recipe bicro."
+        ),
     ] = TrainOptions.learning_rate,
     weight_decay: Annotated[
         float,
