@@ -268,6 +268,7 @@ TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
 CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e-3 both fit the noise
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
+OBJECTIVE_SETTINGS = ("margin", "margin_base", "spread", "drop_below")  # of which an objective has some or none
 OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
 
@@ -282,6 +283,10 @@ class TrainOptions(ModelOptions, DataOptions):
     scores: Sequence[str] | None = None  # None: every label is 1
     recipe: TrainingRecipe = TrainingRecipe.simple
     objective: str | None = None  # None: weighted-infonce, for the recipe bicro its own
+    margin: float | None = None  # objective bicro: of a pair with label 1; None, here and in the next three: its own
+    margin_base: float | None = None  # objective bicro: m of the paper, how late the margin rises with the label
+    spread: str | None = None  # objective soft-infonce: uniform or similarity
+    drop_below: float | None = None  # objective drop: pairs with smaller labels are left out
     label_column: str = "soft_label"  # any column of the score table in [0, 1], or boolean
     head: HeadKind = HeadKind.linear
     head_start: HeadStart = HeadStart.auto
@@ -340,6 +345,12 @@ class TrainOptions(ModelOptions, DataOptions):
     def chosen_objective(self) -> str:
         """What was asked for, or what suits the recipe."""
         return self.objective or OBJECTIVES[self.recipe]
+
+    @property
+    def objective_settings(self) -> dict[str, float | str]:
+        """Those of the objective's settings that were given."""
+        named = {name: getattr(self, name) for name in OBJECTIVE_SETTINGS}
+        return {name: given for name, given in named.items() if given is not None}
 
     @property
     def warming_epochs(self) -> int:

@@ -46,6 +46,22 @@ def train(
             "weighted-infonce, for the recipe bicro bicro."
         ),
     ] = TrainOptions.objective,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Objective bicro: margin of a pair with label 1, above 0, at most 2; by default 0.2."),
+    ] = TrainOptions.margin,
+    margin_base: Annotated[
+        float | None,
+        typer.Option(help="Objective bicro: how late the margin rises with the label, above 1; by default 10."),
+    ] = TrainOptions.margin_base,
+    spread: Annotated[
+        str | None,
+        typer.Option(help="Objective soft-infonce: where 1 - label goes, uniform (default) or similarity."),
+    ] = TrainOptions.spread,
+    drop_below: Annotated[
+        float | None,
+        typer.Option(help="Objective drop: pairs with smaller labels are left out, 0 to 1; by default 0.5."),
+    ] = TrainOptions.drop_below,
     relabel_every: Annotated[
         int | None,
         typer.Option(
@@ -182,6 +198,7 @@ def train(
         pretrained=pretrained, train_batchnorm=train_batchnorm, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, max_image_pixels=max_image_pixels,
         workers=workers, device=device, precision=precision, restart=restart, chunk_pairs=chunk_pairs,
+        margin=margin, margin_base=margin_base, spread=spread, drop_below=drop_below,
         patience=patience, tensorboard=tensorboard, recipe=recipe, relabel_every=relabel_every,
         warmup_epochs=warmup_epochs, warmup_keep=warmup_keep, split_threshold=split_threshold, noisy_from=noisy_from,
         anchor_k=anchor_k, split_loss=split_loss,

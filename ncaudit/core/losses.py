@@ -85,6 +85,21 @@ def infonce_loss(
     return (image_loss + _cross_entropy(positive, text_to_image, scale, text_allowed)) / 2
 
 
+def batch_infonce_loss(similarity: Tensor, *, scale: float | Tensor, allowed: Tensor | None = None) -> Tensor:
+    """`infonce_loss` of every pair of a batch against the others, (n,): the same numbers with fewer n x n copies.
+
+    similarity: (n, n), row = image, column = caption; scale, allowed: as in `batch_negatives` and `infonce_loss`.
+
+    >>> batch_infonce_loss(torch.zeros(2, 2), scale=10.0).exp()
+    tensor([2., 2.])
+    """
+    logits = scale * similarity
+    if allowed is not None:
+        own = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
+        logits = logits.masked_fill(~(allowed | own), -torch.inf)
+    return (logits.logsumexp(dim=1) + logits.logsumexp(dim=0)) / 2 - logits.diagonal()
+
+
 def soft_infonce_loss(
     positive: Tensor,
     image_to_text: Tensor,

@@ -14,5 +14,4 @@ def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allo
     >>> batch_loss(torch.zeros(2, 2), torch.tensor([1.0, 0.0]), scale=10.0).exp()  # each pair: log 2
     tensor(2.)
     """
-    negatives = losses.batch_negatives(similarity, allowed)
-    return losses.infonce_loss(*negatives[:3], scale=scale, allowed=negatives.allowed).mean()
+    return losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed).mean()

@@ -16,6 +16,5 @@ def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allo
     >>> batch_loss(torch.zeros(2, 2), torch.tensor([0.5, 0.0]), scale=10.0).exp()  # the first pair alone: log 2
     tensor(2.)
     """
-    negatives = losses.batch_negatives(similarity, allowed)
-    loss = losses.infonce_loss(*negatives[:3], scale=scale, allowed=negatives.allowed)
+    loss = losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
     return (label * loss).sum() / label.sum().clamp(min=torch.finfo(loss.dtype).tiny)

@@ -118,7 +118,8 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
 
 def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
     begun = monotonic()
-    objective = ranks.together(lambda: objectives.get(options.chosen_objective))  # told before anything is read
+    # an unknown name, or a setting that it has not, is told before anything is read
+    objective = ranks.together(lambda: objectives.get(options.chosen_objective, **options.objective_settings))
     trained = ranks.together(lambda: _kind(options))
     folder = TrainingFolder(options.out, trained.save_weights)
     run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))

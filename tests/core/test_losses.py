@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
 from ncaudit.core.losses import (
+    batch_infonce_loss,
     batch_negatives,
     complementary_loss,
     infonce_loss,
@@ -62,6 +63,22 @@ def test_infonce_is_the_mean_of_two_cross_entropies():
     loss = infonce_loss(POSITIVE[:1], IMAGE_TO_TEXT[:1, :2], TEXT_TO_IMAGE[:1, :1], scale=10.0)
     image = -math.log(math.exp(5) / (math.exp(5) + math.exp(4) + math.exp(6)))
     assert_close(loss, torch.tensor([(image + math.log(2)) / 2]))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_batch_at_once_gives_every_pairs_infonce_and_its_gradient(masked):
+    draw = torch.Generator().manual_seed(0)
+    similarity = torch.randn(6, 6, generator=draw, dtype=torch.float64).requires_grad_(True)
+    allowed = torch.rand(6, 6, generator=draw) > 0.4 if masked else None
+    if allowed is not None:
+        allowed[2], allowed[:, 3] = False, False  # an image and a caption without any negative
+    batch = batch_negatives(similarity, allowed)
+    one = infonce_loss(*batch[:3], scale=5.0, allowed=batch.allowed)
+    other = batch_infonce_loss(similarity, scale=5.0, allowed=allowed)
+    assert_close(other, one)
+    weight = torch.arange(6.0, dtype=torch.float64)
+    gradients = [torch.autograd.grad((weight * loss).sum(), similarity)[0] for loss in (one, other)]
+    assert_close(*gradients)
 
 
 def test_infonce_of_a_batch_is_clips_loss():

@@ -220,6 +220,13 @@ def test_what_the_objective_refuses_is_counted_and_not_learnt_from(world, monkey
     assert "240 pairs dropped by the objective" in result.lines()
 
 
+def test_settings_of_the_objective_reach_it_and_those_of_another_are_refused(world):
+    all_but_the_worst = world.train(objective="drop", drop_below=0.0, epochs=1)
+    assert all_but_the_worst.dropped_pairs == 0
+    what, fix = refused(lambda: world.train(objective="drop", margin=0.1))
+    assert (what, fix) == ("objective 'drop' has no setting 'margin'", "leave it out; it has: drop_below")
+
+
 def test_defaults_are_those_of_heads_and_are_recorded(world):
     world.train(epochs=1)
     recorded = world.run()["run"]["options"]
