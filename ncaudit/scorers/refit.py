@@ -27,7 +27,7 @@ FEWEST_PAIRS = 500  # below, a fold's model is mostly noise
 FEWEST_PHOTOS = 128  # eight per fold: random pairs are made inside a fold, and a few photos make no null
 LADDER: tuple[Ridge, ...] = ((0.3, 0.3), (1, 1), (3, 2), (10, 3), (30, 10), (100, 30))
 STEPS = tuple(pairwise(LADDER))  # the mean cosine of two neighbours loses little where one of them is wrong
-RIDGE = 33.0  # ridge of the images times pairs over features, at the steps that did best on real photos, at any noise
+RIDGE = 25.0  # ridge of the images times pairs over features, at the steps that did best on real photos, at any noise
 FEWEST_FOLDS = 8
 FOLDS = ((2_000, 16), (5_000, 32))  # up to so many pairs: a fold more is worth its time, each model sees more pairs
 INNER = 4
@@ -140,13 +140,15 @@ def fold_count(pairs: int) -> int:
     return next((count for most, count in FOLDS if pairs <= most), FEWEST_FOLDS)
 
 
-def usual_ridges(pairs: int, features: int) -> tuple[Ridge, ...]:
+def usual_ridges(pairs: int, photos: int, features: int) -> tuple[Ridge, ...]:
     """The step of the ladder for so many pairs: noise in a covariance goes as features / pairs, and the ridge with it.
 
-    >>> usual_ridges(2_000, 384), usual_ridges(12_000, 384)
+    Pairs of one photo are more than one draw and less than several: the geometric mean of pairs and photos counts.
+
+    >>> usual_ridges(2_000, 2_000, 384), usual_ridges(10_000, 2_000, 384)
     (((3, 2), (10, 3)), ((1, 1), (3, 2)))
     """
-    wanted = math.log(RIDGE * features / pairs)
+    wanted = math.log(RIDGE * features / math.sqrt(pairs * photos))
     return min(STEPS, key=lambda step: abs(math.log(step[0][0] * step[1][0]) / 2 - wanted))
 
 
@@ -178,7 +180,7 @@ class _Work:
 
         That needs no truth: the AUROC of observed against random pairs is (1 - p) AUROC + p/2 at mismatch share p.
         """
-        usual = usual_ridges(len(self.fold), self.image.shape[1])
+        usual = usual_ridges(len(self.fold), len(torch.unique(self.pairs.image_id)), self.image.shape[1])
         steps = [usual, *(step for step in STEPS if step != usual)]
         groups = FEWEST_FOLDS if len(self.fold) <= FOLDS[-1][0] else LADDER_GROUPS
         placed: list[list[Tensor]] = [[] for _ in steps]

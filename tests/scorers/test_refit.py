@@ -100,13 +100,16 @@ def test_noisier_data_take_a_larger_ridge(latent_world) -> None:
 
 def test_ridges_that_are_not_clearly_better_are_not_taken(latent_world) -> None:
     pairs, _ = latent_world(600, noise=1000.0)  # nothing to learn: every ridge tells as little as the others
-    assert refit.fit(pairs, csls_k=10, seed=0).ridges == refit.usual_ridges(600, pairs.image.shape[1])
+    assert refit.fit(pairs, csls_k=10, seed=0).ridges == refit.usual_ridges(600, 600, pairs.image.shape[1])
 
 
 def test_more_pairs_and_fewer_features_take_a_smaller_usual_ridge() -> None:
-    steps = [refit.STEPS.index(refit.usual_ridges(pairs, 384)) for pairs in (500, 2_300, 11_500, 50_000)]
-    assert steps == [3, 2, 1, 0]
-    assert [refit.STEPS.index(refit.usual_ridges(2_300, d)) for d in (16, 128, 384)] == [0, 1, 2]
+    def step(pairs: int, photos: int, features: int) -> int:
+        return refit.STEPS.index(refit.usual_ridges(pairs, photos, features))
+
+    assert [step(pairs, pairs, 384) for pairs in (500, 2_300, 5_000, 50_000)] == [3, 2, 1, 0]
+    assert [step(2_300, 2_300, features) for features in (16, 128, 384)] == [0, 1, 2]
+    assert step(11_500, 11_500, 384) < step(11_500, 2_300, 384) < step(2_300, 2_300, 384)
 
 
 def test_the_folds_are_many_where_the_pairs_are_few_and_time_allows() -> None:
