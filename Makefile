@@ -11,7 +11,7 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(BIN) -m ruff check .
 	$(BIN) -m mypy
-	$(BIN) -m pytest
+	OMP_NUM_THREADS=1 $(BIN) -m pytest -n auto --maxprocesses 4 --dist loadfile  # a process per core, of one thread each
 
 # Each figure in the README comes from one of these scripts.
 bench: .venv/installed-dev
