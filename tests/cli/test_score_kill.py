@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")]
 
-SHARDS, ROWS = 4, 600
+SHARDS, ROWS = 4, 200
 
 
 @pytest.fixture
