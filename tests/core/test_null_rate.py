@@ -20,13 +20,13 @@ def scores(rate, seed, *, n=1150, m=2300, distance=2.0, spread=1.0):
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.2, 0.4, 0.6, 1.0])
 def test_the_rate_is_near_the_truth_and_the_interval_covers_it(rate):
     errors, covered = [], 0
-    for seed in range(10):
+    for seed in range(20):
         observed, null, truth = scores(rate, seed)
         told = noise_rate(observed, null, replicates=50)
         errors.append(told.rate - truth)
         covered += told.low <= truth <= told.high
     assert np.abs(errors).mean() <= 0.03
-    assert covered >= 8
+    assert covered >= 17
 
 
 def test_where_scores_separate_poorly_the_histogram_at_the_lower_end_is_beaten():
