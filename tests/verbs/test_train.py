@@ -214,7 +214,9 @@ def test_chunks_give_the_matcher_of_whole_batches(world):
     for out, chunk_pairs in (("whole", None), ("chunks", 5)):
         world.train(learning_rate=1e-4, val_share=0, epochs=1, out=str(world.root / out), chunk_pairs=chunk_pairs)
     whole, chunks = (load_file(world.root / out / WEIGHTS) for out in ("whole", "chunks"))
-    assert_close(chunks, whole, atol=1e-6, rtol=0)  # a weight moves by 1e-4 per step
+    # Adam moves a weight by up to 1e-4 a step however small its gradient is, and so shows the rounding of the smallest
+    # at about a hundredth of a step; a gradient that misses a chunk is off by a step
+    assert_close(chunks, whole, atol=5e-6, rtol=0)
 
 
 def test_the_last_blocks_alone_learn_and_a_rerun_goes_on_with_them(world):
