@@ -210,12 +210,23 @@ def test_workers_do_not_change_a_byte(world):
 # Other ways to the same matcher
 
 
-def test_chunks_give_the_matcher_of_whole_batches(world):
+def test_chunks_give_the_gradients_and_the_matcher_of_whole_batches(world, monkeypatch):
+    seen: dict[str, list[torch.Tensor]] = {}
+    real = torch.optim.AdamW.step
+
+    def step(optimizer, *rest):
+        gradients = [p.grad.clone() for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        seen.setdefault(out, gradients)  # of the first step: both runs are still at the same weights
+        return real(optimizer, *rest)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
     for out, chunk_pairs in (("whole", None), ("chunks", 5)):
         world.train(learning_rate=1e-4, val_share=0, epochs=1, out=str(world.root / out), chunk_pairs=chunk_pairs)
-    whole, chunks = (load_file(world.root / out / WEIGHTS) for out in ("whole", "chunks"))
+    assert len(seen["whole"]) > 20
+    assert_close(seen["chunks"], seen["whole"], atol=1e-6, rtol=0)
     # Adam moves a weight by up to 1e-4 a step however small its gradient is, and so shows the rounding of the smallest
     # at about a hundredth of a step; a gradient that misses a chunk is off by a step
+    whole, chunks = (load_file(world.root / out / WEIGHTS) for out in ("whole", "chunks"))
     assert_close(chunks, whole, atol=5e-6, rtol=0)
 
 
