@@ -1,0 +1,120 @@
+"""The user's class column (product category, topic, diagnosis) as numbered classes: text, whole numbers, or lists.
+
+Knows arrow columns; nothing of tables, of what carries the column, or of what the classes are for.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
+
+from ncaudit.errors import BadTable
+
+Class = str | int
+Codes = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class ClassLabels:
+    """Which classes each row carries, in compressed rows: those of row i are codes[starts[i]:starts[i + 1]].
+
+    codes: int32 places in the list of classes, ascending and distinct in each row. starts: (n + 1,) int64. A row
+    without any is unlabelled: null, or an empty list.
+    """
+
+    codes: Codes
+    starts: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """(n,) bool: rows with at least one class."""
+        return np.diff(self.starts) > 0
+
+    def hot(self, classes: int) -> npt.NDArray[np.bool_]:
+        """(n, classes) bool: which classes each row carries."""
+        table = np.zeros((len(self), classes), dtype=bool)
+        table[np.repeat(np.arange(len(self)), np.diff(self.starts)), self.codes] = True
+        return table
+
+
+class Classes:
+    """The classes there are, numbered in the order of their names; `count` a column's rows first, then `read` them."""
+
+    def __init__(self, names: Iterable[Class]) -> None:
+        """names: distinct, all text or all whole numbers."""
+        self.names: tuple[Class, ...] = tuple(sorted(names))
+        self._words = pa.array([str(name) for name in self.names], pa.string())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, column: pa.Array) -> ClassLabels:
+        """The classes of each row, (n,); names that are not among these classes are passed over.
+
+        column: of text or whole numbers, or of lists of them.
+        """
+        values, row = _flat(column)
+        codes = pc.index_in(values.cast(pa.string()), self._words)
+        known = codes.is_valid().to_numpy(zero_copy_only=False)
+        pair = np.unique(np.stack([row[known], codes.drop_null().to_numpy(zero_copy_only=False)]), axis=1)
+        starts = np.searchsorted(pair[0], np.arange(len(column) + 1))
+        return ClassLabels(pair[1].astype(np.int32), starts.astype(np.int64))
+
+
+def count_classes(column: pa.Array) -> Counter[Class]:
+    """How many values of each class a column holds, (n,) rows; nulls do not count.
+
+    >>> count_classes(pa.array([["cat", "dog"], ["cat"], None])) == {"cat": 2, "dog": 1}
+    True
+    """
+    values = _flat(column)[0].value_counts()
+    return Counter(dict(zip(values.field(0).to_pylist(), values.field(1).to_pylist(), strict=True)))
+
+
+def require_class_column(path: str, schema: pa.Schema, name: str) -> None:
+    """Raises BadTable where the column is missing or holds neither text, whole numbers nor lists of them."""
+    if name not in schema.names:
+        there = ", ".join(schema.names)
+        raise BadTable(f"{path} has no column {name!r}", fix=f"give --label-column; its columns are: {there}")
+    kind = schema.field(name).type
+    if not _is_class(_inner(kind)):
+        raise BadTable(
+            f"{path}: column {name} is of type {kind}, and classes are text, whole numbers, or lists of them",
+            fix="give another --label-column, or cast this one",
+        )
+
+
+def _flat(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """Every value that is not null as text or int64, and the row that it stands in."""
+    row = np.arange(len(column), dtype=np.int64)
+    if _is_list(column.type):
+        row = pc.list_parent_indices(column).to_numpy(zero_copy_only=False).astype(np.int64)
+        column = pc.list_flatten(column)
+    column = column.dictionary_decode() if t.is_dictionary(column.type) else column
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    return column.drop_null().cast(pa.int64() if _is_whole(column.type) else pa.string()), row[there]
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    kind = kind.value_type if _is_list(kind) else kind
+    return kind.value_type if t.is_dictionary(kind) else kind
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind))
+
+
+def _is_class(kind: pa.DataType) -> bool:
+    return bool(_is_whole(kind) or t.is_string(kind) or t.is_large_string(kind) or t.is_null(kind))
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(t.is_integer(kind) or t.is_boolean(kind))
