@@ -2,7 +2,7 @@
 """What soft labels are worth in training: heads on real features, towers on the sample; and how fast training goes.
 
 usage: python tests/benchmarks/training.py [--seeds 3] [--kinds shuffle topic near] [--noise 0.4] [--captions 5]
-       [--head mlp] [--epochs 10] [--batch-pairs 1024] [--learning-rate 1e-3] [--split test]
+       [--rows ROW ...] [--head mlp] [--epochs 10] [--batch-pairs 1024] [--learning-rate 1e-3] [--split test]
        [--skip-heads] [--skip-sample] [--skip-speed] [--json]
 
 Heads: tables by $NCAUDIT_BENCH/make_tables.py, photos and captions of two encoders that know nothing of each other.
@@ -45,6 +45,7 @@ BENCH = os.environ.get("NCAUDIT_BENCH", "")
 KINDS = ("shuffle", "topic", "near")
 START, PLAIN, ORACLE, STAGED, UNSTAGED = "start", "infonce", "clean pairs only", "recipe bicro", "bicro, labels all 1"
 LABELLED = ("weighted-infonce", "soft-infonce", "drop", "bicro", "rcl")
+RELABELLED = "weighted, relabelled"
 PERMUTED, BY_COSINE = "weighted, permuted labels", "drop by the start's cosine"
 LAST = ", last epoch"  # no validation: nothing chooses the epoch
 UNLABELLED: dict[str, dict[str, Any]] = {
@@ -55,6 +56,7 @@ UNLABELLED: dict[str, dict[str, Any]] = {
 }
 WITH_SCORES: dict[str, dict[str, Any]] = {
     **{name: {"objective": name} for name in LABELLED},
+    RELABELLED: {"objective": "weighted-infonce", "relabel_every": 5},
     PERMUTED: {"objective": "weighted-infonce", "label_column": "permuted"},
     BY_COSINE: {"objective": "drop", "label_column": "cosine"},
     ORACLE: {"objective": "drop", "label_column": "is_match"},
@@ -92,7 +94,7 @@ def _world(kind: str, seed: int, options: argparse.Namespace) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         world = _World(Path(folder), kind, seed, options)
         names = (START, *UNLABELLED, *WITH_SCORES) if kind == "shuffle" else FEW
-        return [world.row(name) for name in names]
+        return [world.row(name) for name in names if not options.rows or name in options.rows]
 
 
 class _World:
@@ -220,12 +222,13 @@ def _heads_table(rows: list[Row], options: argparse.Namespace) -> list[str]:
         spread = statistics.pstdev(row["rsum"] for row in own)
         words = f"{_mean(own, 'rsum'):6.1f} ± {spread:4.1f}  {_against(rows, name):+7.1%}  {_mean(own, 'r1'):5.1f}"
         lines.append(f"  {name:28} {words}  {_mean(own, 'kept_epoch'):4.1f}  {_mean(own, 'seconds'):4.0f}")
-    return [*lines, *(_asked(rows) if first["kind"] == "shuffle" else [])]
+    whole = first["kind"] == "shuffle" and not options.rows
+    return [*lines, *(_asked(rows) if whole else [])]
 
 
 def _asked(rows: list[Row]) -> list[str]:
     """Targets beside what was measured."""
-    labelled = [name for name in (*LABELLED, STAGED) if name != "rcl"]  # rcl looks at no label
+    labelled = [name for name in (*LABELLED, RELABELLED, STAGED) if name != "rcl"]  # rcl looks at no label
     best = max(labelled, key=lambda name: _against(rows, name))
     gains = [a["rsum"] - b["rsum"] for a, b in zip(_of(rows, STAGED), _of(rows, UNSTAGED), strict=True)]
     above = sum(gain > 0 for gain in gains)
@@ -238,7 +241,9 @@ def _asked(rows: list[Row]) -> list[str]:
 
 
 def _against(rows: list[Row], name: str) -> float:
-    """How much better than the oracle of the same seed, as a share, mean over seeds."""
+    """How much better than the oracle of the same seed, as a share, mean over seeds; nan without the oracle."""
+    if not _of(rows, ORACLE):
+        return float("nan")
     both = zip(_of(rows, name), _of(rows, ORACLE), strict=True)
     return statistics.mean(own["rsum"] / oracle["rsum"] - 1 for own, oracle in both)
 
@@ -257,6 +262,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--noise", type=float, default=0.4)
     parser.add_argument("--captions", type=int, default=5, choices=(1, 5), help="per photo")
+    parser.add_argument("--rows", nargs="+", default=[], help="only these, and without what compares them")
     parser.add_argument("--head", default="mlp", choices=("linear", "mlp"))
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-pairs", type=int, default=1_024)
