@@ -109,7 +109,7 @@ class _Search:
         similarity = (self.bank.keys[index] * queries[:, None, :]).sum(dim=2)
         for query_ids, key_ids in zip(query_groups, self.key_groups, strict=True):
             similarity.masked_fill_(key_ids[index] == query_ids[:, None], -torch.inf)
-        found = _best_first(similarity, index, self.k)
+        found = best_first(similarity, index, self.k)
         if self.candidates < len(self.bank.keys):
             self._redo(self._unsure(queries, rough, found), queries, query_groups, found)
         return found
@@ -149,7 +149,7 @@ class _Search:
             # taken again in the other path's order of summation, so that both give the same bits
             exact = (self.bank.keys[index] * queries[part, None, :]).sum(dim=2)
             exact = exact.where(similarity.gather(1, index).isfinite(), -torch.inf)
-            best = _best_first(exact, index, self.k)
+            best = best_first(exact, index, self.k)
             found.similarity[part], found.index[part] = best.similarity, best.index
 
 
@@ -175,7 +175,7 @@ def _first_largest(values: Tensor, count: int) -> Tensor:
     return chosen.nonzero()[:, 1].view(len(values), count)
 
 
-def _best_first(similarity: Tensor, index: Tensor, k: int) -> Nearest:
+def best_first(similarity: Tensor, index: Tensor, k: int) -> Nearest:
     """The k best of unordered candidates, equal ones in the order of their index, padded where there are fewer."""
     index, order = index.sort(dim=1)
     similarity, order = similarity.gather(1, order).sort(dim=1, descending=True, stable=True)
