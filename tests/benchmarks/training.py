@@ -46,7 +46,7 @@ BENCH = os.environ.get("NCAUDIT_BENCH", "")
 KINDS = ("shuffle", "topic", "near")
 START, PLAIN, ORACLE, STAGED, UNSTAGED = "start", "infonce", "clean pairs only", "recipe bicro", "bicro, labels all 1"
 LABELLED = ("weighted-infonce", "soft-infonce", "drop", "bicro", "rcl")
-RELABELLED = "weighted, relabelled"
+STAGED_WEIGHTED, RELABELLED = "recipe bicro, weighted", "weighted, relabelled"
 PERMUTED, BY_COSINE = "weighted, permuted labels", "drop by the start's cosine"
 LAST = ", last epoch"  # no validation: nothing chooses the epoch
 WITHOUT = {"val_data": None, "val_share": 0.0}
@@ -54,6 +54,7 @@ UNLABELLED: dict[str, dict[str, Any]] = {
     PLAIN: {"objective": "infonce"},
     UNSTAGED: {"objective": "bicro"},
     STAGED: {"recipe": "bicro"},
+    STAGED_WEIGHTED: {"recipe": "bicro", "objective": "weighted-infonce"},
 }
 WITH_SCORES: dict[str, dict[str, Any]] = {
     **{name: {"objective": name} for name in LABELLED},
@@ -231,7 +232,9 @@ def _heads_table(rows: list[Row], options: argparse.Namespace) -> list[str]:
 
 def _asked(rows: list[Row]) -> list[str]:
     """Targets beside what was measured."""
-    labelled = [name for name in (*LABELLED, RELABELLED, STAGED) if name != "rcl"]  # rcl looks at no label
+    labelled = [
+        name for name in (*LABELLED, RELABELLED, STAGED, STAGED_WEIGHTED) if name != "rcl"
+    ]  # rcl looks at no label
     best = max(labelled, key=lambda name: _against(rows, name))
     return [
         f"  best row beside the oracle: {_against(rows, best):+.1%} ({best}); asked -1 % or better",
