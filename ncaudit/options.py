@@ -452,7 +452,14 @@ class EvalRetrievalOptions:
 
     embeddings: Sequence[str]
     model: str | None = None  # a folder of heads, that all embeddings go through first
+    label_column: str | None = None  # classes: then mean average precision is measured too
+    map_at: int = 50  # how many of the first items the second mean average precision looks at
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _at_least("--map-at", self.map_at, 1)
+        alone = self.label_column is None and self.map_at != EvalRetrievalOptions.map_at
+        _compatible(not alone, "--map-at is about classes, and there are none", "name their column with --label-column")
 
 
 @dataclass(frozen=True, kw_only=True)

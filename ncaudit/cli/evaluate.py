@@ -8,6 +8,7 @@ from ncaudit.cli import flags, output
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 
 if TYPE_CHECKING:
+    from ncaudit.verbs.class_retrieval import ClassRetrievals
     from ncaudit.verbs.evaluate import DetectionResult, RetrievalResult
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth.")
@@ -17,14 +18,24 @@ app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores again
 def retrieval(
     embeddings: Annotated[list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote.")],
     model: flags.Heads = EvalRetrievalOptions.model,
+    label_column: Annotated[
+        str | None,
+        typer.Option(help="Column with classes (text, whole numbers or lists): adds the mean average precision."),
+    ] = EvalRetrievalOptions.label_column,
+    map_at: Annotated[
+        int, typer.Option(help="Also the mean average precision of the first so many items, 1 or more.")
+    ] = EvalRetrievalOptions.map_at,
     device: flags.Device = EvalRetrievalOptions.device,
     as_json: flags.Json = False,
 ) -> None:
     """Recall of captions by images and of images by captions.
 
     At 1, 5 and 10, in percent; an image with several captions counts a hit on any of them.
+    With --label-column also the mean average precision: an item is right when it shares any class with the query.
     """
-    options = EvalRetrievalOptions(embeddings=embeddings, model=model, device=device)
+    options = EvalRetrievalOptions(
+        embeddings=embeddings, model=model, label_column=label_column, map_at=map_at, device=device
+    )
     from ncaudit.verbs.evaluate import eval_retrieval  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:
@@ -33,7 +44,7 @@ def retrieval(
         _draw_retrieval(result)
     asked = f"{result.metrics.images:,} images, {result.metrics.captions:,} captions"
     notes = [f"note: {note}" for note in result.notes]
-    output.result(result, [asked, *notes, *output.accounting(result.accounting)], as_json=as_json)
+    output.result(result, [asked, *_unlabelled(result), *notes, *output.accounting(result.accounting)], as_json=as_json)
 
 
 @app.command()
@@ -72,6 +83,22 @@ def _draw_retrieval(result: "RetrievalResult") -> None:
     ]
     title = f"Recall in %, rSum {m.rsum:.1f} of 600"
     output.table(title, ["", "R@1", "R@5", "R@10", "median rank"], rows)
+    if found := _by_class(result):
+        ways = {"image to caption": found.image_to_text, "caption to image": found.text_to_image}
+        drawn = [[name, f"{way.map_all:.3f}", f"{way.map_at_k:.3f}"] for name, way in ways.items()]
+        title = f"Mean average precision (1 = perfect), {found.classes:,} classes of {found.label_column}"
+        output.table(title, ["", "all", f"@{found.image_to_text.k}"], drawn)
+
+
+def _by_class(result: "RetrievalResult") -> "ClassRetrievals | None":
+    found: ClassRetrievals | None = getattr(result, "by_class", None)  # only with a label column
+    return found
+
+
+def _unlabelled(result: "RetrievalResult") -> list[str]:
+    found = _by_class(result)
+    left_out = f"{found.unlabelled:,} ok rows have no class and are left out of the precision" if found else ""
+    return [left_out] if found and found.unlabelled else []
 
 
 def _draw_detection(result: "DetectionResult") -> None:

@@ -29,9 +29,12 @@ from ncaudit.errors import BadTable
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
-from ncaudit.shards.sources import find_shards
+from ncaudit.shards.class_labels import require_class_column
+from ncaudit.shards.dataset import open_parquet
+from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable, ScoreTable, check_tables_agree, open_embeddings, open_scores
 from ncaudit.shards.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
+from ncaudit.verbs.class_retrieval import ClassRetrievals, class_retrievals
 from ncaudit.verbs.projected import projected, training_notes
 
 Numbers = npt.NDArray[np.float64]
@@ -45,6 +48,13 @@ class RetrievalResult:
     metrics: RetrievalMetrics
     accounting: Accounting
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRetrievalResult(RetrievalResult):
+    """The recalls, and how far up the items of a query's own classes stand."""
+
+    by_class: ClassRetrievals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +89,14 @@ class DetectionResult:
 def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -> RetrievalResult:
     """Recall of captions by images and of images by captions, over all ok rows of the embedding tables.
 
-    Rows with the same image_hash are one image with several captions, each of which is right.
-    Raises BadTable when the tables do not belong together, do not fit the heads, share no space or hold no ok row.
+    Rows with the same image_hash are one image with several captions, each of which is right. With a label column the
+    result is a `LabelledRetrievalResult`: mean average precision too, over the rows that have a class, whatever pair
+    they are of; the query's own pair stays in the gallery, as it is of the other modality (`class_retrievals`).
+    Raises BadTable when the tables do not belong together, do not fit the heads, share no space or hold no ok row, or
+    when the label column is missing, holds no class, or is of a type that holds none.
     """
     device = pick_device(options.device)
-    opened = [open_embeddings(shard, columns=[]) for shard in find_shards(options.embeddings)]
+    opened = [_open(shard, options.label_column) for shard in find_shards(options.embeddings)]
     check_tables_agree(opened)
     tables = projected(opened, options.model, device)
     _require_shared_space(tables)
@@ -94,9 +107,30 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
     if not photos.captions:
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
     progress.stage("rank", None)
-    metrics = retrieval_metrics(*(part.to(device) for part in photos.tensors()))
-    accounting = Accounting(len(tables), 0, (), dict(photos.statuses))
-    return RetrievalResult(metrics=metrics, accounting=accounting, notes=tuple(training_notes(tables)))
+    image, text, photo = (part.to(device) for part in photos.tensors())
+    result = RetrievalResult(
+        metrics=retrieval_metrics(image, text, photo),
+        accounting=Accounting(len(tables), 0, (), dict(photos.statuses)),
+        notes=tuple(training_notes(tables)),
+    )
+    if options.label_column is None:
+        return result
+    found = class_retrievals(
+        image, text, photo, photos.classes, column=options.label_column, where=tables[0].shard.path, k=options.map_at
+    )
+    return LabelledRetrievalResult(**vars(result), by_class=found)
+
+
+def _open(shard: Shard, label_column: str | None) -> EmbeddingTable:
+    if label_column is None:
+        return open_embeddings(shard, columns=[])
+    require_class_column(shard.path, open_parquet(shard).schema_arrow, label_column)
+    table = open_embeddings(shard, columns=[label_column])
+    if not table.carried_from:
+        raise BadTable(
+            f"{shard.path}: column {label_column} names the pairs, and no classes", fix="give another --label-column"
+        )
+    return table
 
 
 class _Photos:
@@ -105,6 +139,7 @@ class _Photos:
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
         self.captions: list[npt.NDArray[np.float32]] = []
+        self.classes: list[pa.Array] = []  # of the captions, where a label column is carried
         self._images: list[npt.NDArray[np.float32]] = []
         self._photo_of_caption: list[npt.NDArray[np.int64]] = []
         self._number: dict[int, int] = {}  # of each photo, in the order they are met
@@ -121,6 +156,7 @@ class _Photos:
             self._images.append(batch.image[first[new >= known]])
             self._photo_of_caption.append(numbers)
             self.captions.append(batch.text)
+            self.classes += [column.filter(pa.array(batch.ok)) for column in batch.carried.columns]
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         parts = (self._images, self.captions, self._photo_of_caption)

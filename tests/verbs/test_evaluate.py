@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 from ncaudit.verbs.evaluate import eval_retrieval, eval_scores
 
@@ -206,6 +206,76 @@ def test_a_table_without_an_ok_row_cannot_be_evaluated(tmp_path):
         retrieved(embedded(tmp_path / "a.parquet", [(0, 0)], [(1, 0)]))
 
 
+# Mean average precision: with a label column
+
+THREE = ([(1, 0), (0, 1), (0.8, 0.6)], [(1, 0), (0.6, 0.8), (0, 1)])
+
+
+def by_class(*tables, column="kind", **options):
+    return eval_retrieval(EvalRetrievalOptions(embeddings=tables, device="cpu", label_column=column, **options))
+
+
+def test_precision_by_class_is_what_a_hand_counts(tmp_path):
+    found = by_class(embedded(tmp_path / "a.parquet", *THREE, kind=["x", "y", "x"]), map_at=1).by_class
+    # photo 0 ranks its own caption, y, x; photo 1 x, y, x; photo 2 y, x, its own
+    assert found.image_to_text.map_all == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2 + (1 / 2 + 2 / 3) / 2) / 3)
+    assert found.image_to_text.map_at_k == pytest.approx(1 / 3)
+    # caption 0 ranks its own photo, x, y; caption 1 x, its own; caption 2 y, its own, x
+    assert found.text_to_image.map_all == pytest.approx((1 + 1 / 2 + (1 / 2 + 2 / 3) / 2) / 3)
+    assert (found.classes, found.unlabelled, found.image_to_text.queries) == (2, 0, 3)
+
+
+def test_a_repeated_photo_is_one_item_with_the_classes_of_all_its_rows(tmp_path):
+    image, text = [(1, 0), (1, 0), (0, 1), (0, 1)], [(1, 0), (0.8, 0.6), (0, 1), (0.6, 0.8)]
+    labels = [["x"], ["z", "x"], ["z"], ["y"]]
+    found = by_class(embedded(tmp_path / "a.parquet", image, text, image_hash=list("AABC"), kind=labels)).by_class
+    assert (found.image_to_text.queries, found.image_to_text.items) == (3, 4)
+    assert (found.text_to_image.queries, found.text_to_image.items) == (4, 3)
+    # A (x, z) ranks x, xz, y, z; B (z) ranks z, y, xz, x; C (y), at the same place as B, ranks z, y, xz, x
+    expected = ((1 + 1 + 3 / 4) / 3 + (1 + 2 / 3) / 2 + 1 / 2) / 3
+    assert found.image_to_text.map_all == pytest.approx(expected)
+
+
+def test_rows_without_a_class_are_neither_asked_about_nor_ranked_and_are_counted(tmp_path):
+    first = embedded(tmp_path / "a.parquet", *THREE, kind=pa.array(["x", "y", None]))
+    second = embedded(tmp_path / "b.parquet", [None, (0, 1)], [(1, 0), (0, 1)], kind=pa.array(["x", ""]).slice(0, 2))
+    third = embedded(tmp_path / "c.parquet", [(1, 0)], [(1, 0)], kind=pa.nulls(1))
+    result = by_class(first, second, third)
+    assert result.by_class.unlabelled == 2  # the failed row is not among them
+    assert result.by_class.image_to_text.items == 3
+    assert result.metrics == retrieved(first, second, third).metrics
+    assert not hasattr(retrieved(first), "by_class")
+
+
+@pytest.mark.parametrize(
+    ("column", "labels", "said"),
+    [
+        ("topic", ["x", "y", "x"], "has no column 'topic'"),
+        ("kind", pa.nulls(3, pa.string()), "no ok row has a class in column kind"),
+        ("kind", [[], [], None], "no ok row has a class in column kind"),
+        ("kind", [0.5, 1.5, 0.5], "column kind is of type double"),
+        ("pair_id", ["x", "y", "x"], "column pair_id names the pairs"),
+    ],
+)
+def test_a_column_without_classes_is_refused(tmp_path, column, labels, said):
+    table = embedded(tmp_path / "a.parquet", *THREE, kind=labels, pair_id=["1", "2", "3"])
+    with pytest.raises(BadTable, match=said):
+        by_class(table, column=column)
+
+
+def test_text_in_one_table_and_numbers_in_another_are_refused(tmp_path):
+    tables = [embedded(tmp_path / f"{i}.parquet", *THREE, kind=kind) for i, kind in enumerate([list("xyx"), [1, 2, 1]])]
+    with pytest.raises(BadTable, match="text in one table and whole numbers in another"):
+        by_class(*tables)
+
+
+def test_a_depth_without_classes_is_a_contradiction():
+    with pytest.raises(UsageError, match="--map-at is about classes"):
+        EvalRetrievalOptions(embeddings=["e"], map_at=5)
+    with pytest.raises(NcauditError, match="--map-at is 0"):
+        EvalRetrievalOptions(embeddings=["e"], label_column="kind", map_at=0)
+
+
 def cli(*arguments):
     run = subprocess.run([sys.executable, "-m", "ncaudit", "eval", *arguments], capture_output=True, text=True)
     return run.returncode, run.stdout, run.stderr
@@ -229,6 +299,11 @@ def test_the_command_for_retrieval_prints_recall(tmp_path):
     table = embedded(tmp_path / "a.parquet", np.eye(3).tolist(), np.eye(3).tolist())
     code, out, _ = cli("retrieval", table, "--device", "cpu", "--json")
     assert (code, json.loads(out)["metrics"]["rsum"]) == (0, 600)
-    code, out, _ = cli("retrieval", table, "--device", "cpu")
+    assert "by_class" not in json.loads(out)
+    table = embedded(tmp_path / "b.parquet", np.eye(3).tolist(), np.eye(3).tolist(), kind=["x", "y", None])
+    code, out, _ = cli("retrieval", table, "--device", "cpu", "--label-column", "kind", "--map-at", "7")
     assert "image to caption" in out
     assert "100.0" in out
+    assert "Mean average precision (1 = perfect), 2 classes of kind" in out
+    assert "@7" in out
+    assert "1 ok rows have no class" in out

@@ -149,6 +149,16 @@ def test_heads_give_two_widths_a_common_space(tmp_path):
     np.testing.assert_allclose(similarity, 1, atol=1e-3)
 
 
+def test_precision_by_class_is_measured_behind_the_heads(tmp_path):
+    folder = two_widths(tmp_path / "e", n=40)
+    table = pq.read_table(folder / "00000.parquet").append_column("kind", pa.array(np.arange(40)))
+    pq.write_table(table, folder / "00000.parquet")
+    heads = saved(tmp_path / "heads", knowing_two_widths())
+    options = EvalRetrievalOptions(embeddings=[str(folder)], model=heads, label_column="kind", device="cpu")
+    found = eval_retrieval(options).by_class
+    assert (found.image_to_text.map_all, found.text_to_image.map_at_k) == (1, 1)
+
+
 def test_a_row_without_direction_behind_the_heads_is_a_failed_row(tmp_path):
     folder = two_widths(tmp_path / "e", n=60)
     table = pq.read_table(folder / "00000.parquet")
