@@ -37,6 +37,7 @@ _VERBS = {
     "eval_scores": "ncaudit.verbs.evaluate",
     "sample": "ncaudit.verbs.sample",
     "corrupt": "ncaudit.verbs.corrupt",
+    "corrupt_labels": "ncaudit.verbs.corrupt_labels",
     "bench": "ncaudit.verbs.bench",
     "demo": "ncaudit.verbs.demo",
     "soft_labels": "ncaudit.verbs.soft_labels",

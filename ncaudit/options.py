@@ -95,11 +95,19 @@ class TrainingRecipe(StrEnum):
 
 
 class CorruptKind(StrEnum):
-    """Which captions are swapped: any, those of the same image cluster, or the nearest ones."""
+    """Which captions are swapped: any, those of the same image cluster, or the nearest ones; or which labels change:
+    to any class, or each class to one other."""
 
     shuffle = "shuffle"
     topic = "topic"
     near = "near"
+    label_symmetric = "label-symmetric"
+    label_asymmetric = "label-asymmetric"
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether it changes labels and leaves the captions as they are."""
+        return self in (CorruptKind.label_symmetric, CorruptKind.label_asymmetric)
 
 
 def _require(holds: bool, what: str, fix: str) -> None:
@@ -534,7 +542,8 @@ class CorruptOptions(DataOptions):
     out: str
     rate: float
     kind: CorruptKind = CorruptKind.shuffle
-    embeddings: Sequence[str] | None = None  # what `topic` and `near` measure nearness with; None: TF-IDF of captions
+    label_column: str | None = None  # what the label kinds change
+    embeddings: Sequence[str] | None = None  # what nearness is measured with; None: TF-IDF of captions
     clusters: int = 20
     nearest: int = 10
     seed: int = 0
@@ -545,6 +554,26 @@ class CorruptOptions(DataOptions):
         _share("--rate", self.rate, zero=True)
         _at_least("--clusters", self.clusters, 1)
         _at_least("--nearest", self.nearest, 1)
+        if self.kind.of_labels:
+            _check_label_kind(self)
+        else:
+            _compatible(
+                self.label_column is None, f"--label-column is for label kinds, not for --kind {self.kind}",
+                "leave it out, or give --kind label-symmetric or label-asymmetric",
+            )  # fmt: skip
+
+
+def _check_label_kind(options: CorruptOptions) -> None:
+    kind = f"--kind {options.kind}"
+    _compatible(options.label_column is not None, f"{kind} needs to know the labels", "name them with --label-column")
+    for name in ("clusters", "nearest", "caption_column", "image_column", "image_root"):
+        flag = f"--{name.replace('_', '-')}"
+        same = getattr(options, name) == getattr(CorruptOptions, name)
+        _compatible(same, f"{flag} is about captions, and {kind} leaves them alone", "leave it out")
+    _compatible(
+        options.kind is CorruptKind.label_asymmetric or not options.embeddings, f"{kind} needs no --embeddings",
+        "leave it out, or give --kind label-asymmetric",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

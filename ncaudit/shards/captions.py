@@ -18,12 +18,11 @@ from ncaudit.options import DataOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import Columns, find_columns
 from ncaudit.shards.dataset import open_parquet, read_column, read_rows, text
-from ncaudit.shards.hashing import fit_sample_keys, hash_values
+from ncaudit.shards.hashing import hash_values
 from ncaudit.shards.sources import Shard
 
 WINDOW_ROWS = 1_024
 Ints = npt.NDArray[np.int64]
-Keys = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,6 @@ class CaptionRows:
         shard = np.searchsorted(self.starts, rows, side="right") - 1
         places = (rows - self.starts[shard]).tolist()
         return [f"{self.shards[s].stem}/{place}" for s, place in zip(shard.tolist(), places, strict=True)]
-
-    def keys(self, seed: int) -> Keys:
-        """A seeded random number per row that depends on nothing but its shard's name and its place there."""
-        counts = np.diff(self.starts)
-        parts = [fit_sample_keys(s.name, np.arange(n), seed) for s, n in zip(self.shards, counts, strict=True)]
-        return np.concatenate(parts)
 
     def words(self, rows: Ints) -> list[str]:
         """The captions of these rows as one text each."""

@@ -3,11 +3,9 @@
 Knows options, captions and shards; nothing of Typer or of how a parquet file is rewritten.
 """
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -18,29 +16,33 @@ import torch
 from ncaudit.core.clusters import kmeans
 from ncaudit.core.derangement import derange, is_own
 from ncaudit.core.search import nearest
-from ncaudit.engines.local import Accounting, ShardRows, run_shards
+from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.captions import CaptionRows, read_captions
 from ncaudit.shards.dataset import open_parquet
-from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.provenance import Provenance, attach, describe, is_finished
 from ncaudit.shards.rewrite import rewrite_shard
-from ncaudit.shards.sources import SUFFIX, Shard, find_shards
-from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.writer import atomic_table
+from ncaudit.verbs.corruption import (
+    Flags,
+    Ints,
+    chosen_rows,
+    corruptible_shards,
+    embedded_rows,
+    noise_types,
+    plan_digest,
+    write_shards,
+)
 
 INDEX_FILE = "_corruption.parquet"  # the underscore keeps it from being read as a shard of the dataset
-UNTOUCHED = "none"
 TRUTH = (pa.field("is_match", pa.bool_()), pa.field("caption_of", pa.string()), pa.field("noise_type", pa.string()))
 INDEX = pa.schema([pa.field("pair_id", pa.string(), nullable=False), *TRUTH[1:]])
 NEAR_POOL = 100_000  # captions that `near` looks among: beyond that the search would grow with the square of the rows
 TFIDF_TERMS = 65_536
 TFIDF_DIMS = 128
-
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class _Plan:
     kind: CorruptKind
 
     def noise_types(self, rows: Ints) -> pa.Array:
-        return pa.array(np.where(self.mismatched[rows], str(self.kind), UNTOUCHED).tolist(), pa.string())
+        return noise_types(self.mismatched[rows], self.kind)
 
 
 def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResult:
@@ -87,7 +89,8 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     which shards are named. Raises NcauditError when nothing can be swapped, the truth columns are already there, or
     the output would overwrite the input.
     """
-    shards = _shards(options)
+    _require_captions(options)
+    shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
     progress.stage("read captions", sum(open_parquet(shard).metadata.num_rows for shard in shards))
     rows = read_captions(shards, options, progress)
     progress.stage("choose captions", None)
@@ -107,22 +110,9 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     )
 
 
-def _shards(options: CorruptOptions) -> list[Shard]:
-    if options.out == "-" or options.out.endswith(SUFFIX):
-        raise UsageError("corrupt writes one file per shard of the dataset", fix="give a folder with --out")
-    inside = os.path.abspath(options.out) + os.sep
-    found = find_shards(options.sources)
-    shards = [shard for shard in found if not shard.path.startswith(inside)]  # what an earlier run wrote there
-    if not shards:
-        raise NcauditError(f"{found[0].path} would be written over itself", fix="give another folder with --out")
-    for shard in shards:
-        for field in TRUTH:
-            if field.name in open_parquet(shard).schema_arrow.names:
-                raise BadTable(
-                    f"{shard.path} already has a column {field.name}: its captions may be swapped already",
-                    fix="give the dataset as it was, or rename that column",
-                )
-    return shards
+def _require_captions(options: CorruptOptions) -> None:
+    if options.kind not in _KINDS:
+        raise UsageError(f"corrupt swaps captions, and {options.kind} is about labels", fix="call corrupt_labels")
 
 
 def _plan(options: CorruptOptions, rows: CaptionRows) -> _Plan:
@@ -145,7 +135,7 @@ def _plan(options: CorruptOptions, rows: CaptionRows) -> _Plan:
 
 def _shuffle(options: CorruptOptions, rows: CaptionRows, wanted: int) -> tuple[Ints, Ints]:
     """The chosen rows, and for each the row whose caption it gets: a permutation among them."""
-    chosen = _chosen(rows, np.flatnonzero(rows.usable), wanted, options.seed)
+    chosen = chosen_rows(rows, np.flatnonzero(rows.usable), wanted, options.seed)
     return chosen, _exchanged(rows, chosen, np.random.default_rng(options.seed))
 
 
@@ -154,7 +144,7 @@ def _topic(options: CorruptOptions, rows: CaptionRows, wanted: int) -> tuple[Int
     eligible, vectors = _vectors(options, rows, "image")
     cluster = np.full(len(rows), -1)
     cluster[eligible] = kmeans(vectors, options.clusters, options.seed).numpy()
-    chosen = _chosen(rows, eligible, wanted, options.seed)
+    chosen = chosen_rows(rows, eligible, wanted, options.seed)
     draw = np.random.default_rng(options.seed)
     given = chosen.copy()
     for number in range(options.clusters):
@@ -166,8 +156,8 @@ def _topic(options: CorruptOptions, rows: CaptionRows, wanted: int) -> tuple[Int
 def _near(options: CorruptOptions, rows: CaptionRows, wanted: int) -> tuple[Ints, Ints]:
     """The chosen rows, and for each a row with one of the nearest captions that is another photo's and not equal."""
     eligible, vectors = _vectors(options, rows, "text")
-    chosen = _chosen(rows, eligible, wanted, options.seed)
-    pool = _chosen(rows, eligible, NEAR_POOL, options.seed + 1)
+    chosen = chosen_rows(rows, eligible, wanted, options.seed)
+    pool = chosen_rows(rows, eligible, NEAR_POOL, options.seed + 1)
     asked, bank = np.searchsorted(eligible, chosen), np.searchsorted(eligible, pool)
     groups = [rows.photo_id, rows.caption_id]
     found = nearest(
@@ -188,12 +178,6 @@ _KINDS: dict[CorruptKind, Callable[[CorruptOptions, CaptionRows, int], tuple[Int
     CorruptKind.topic: _topic,
     CorruptKind.near: _near,
 }
-
-
-def _chosen(rows: CaptionRows, eligible: Ints, wanted: int, seed: int) -> Ints:
-    """The `wanted` eligible rows with the smallest seeded keys, in order: a row's luck is its own, not its shard's."""
-    order = np.argsort(rows.keys(seed)[eligible], kind="stable")
-    return np.sort(eligible[order[:wanted]])
 
 
 def _exchanged(rows: CaptionRows, members: Ints, draw: np.random.Generator) -> Ints:
@@ -228,72 +212,31 @@ def _tfidf(captions: Sequence[str], seed: int) -> npt.NDArray[np.float32]:
 
 
 def _embedded(embeddings: Sequence[str], rows: CaptionRows, modality: str) -> tuple[Ints, torch.Tensor]:
-    tables = [open_embeddings(shard, columns=[]) for shard in find_shards(embeddings)]
-    check_tables_agree(tables)
-    places = _Places(rows, alone=len(tables) == len(rows.shards) == 1)
-    seen, numbers, parts = np.zeros(len(rows), dtype=bool), [], []
-    for table in tables:
-        _require_same_data(rows, table)
-        for batch in table.batches():
-            row = places.of([s for s, ok in zip(batch.shard, batch.ok, strict=True) if ok], batch.row[batch.ok])
-            first = np.zeros(len(row), dtype=bool)
-            first[np.unique(row, return_index=True)[1]] = True  # a row with several captions comes several times
-            new = first & (row >= 0)
-            new[new] = rows.usable[row[new]] & ~seen[row[new]]
-            seen[row[new]] = True
-            numbers.append(row[new])
-            parts.append((batch.image if modality == "image" else batch.text)[new])
-    if not seen.any():
-        raise BadTable(
-            f"{tables[0].shard.path} has no embedding of any row of {rows.shards[0].name}",
-            fix="give the embeddings of this very dataset, named by the same folder",
-        )
+    numbers, parts = [], []
+    for row, image, text in embedded_rows(embeddings, rows):
+        numbers.append(row)
+        parts.append(image if modality == "image" else text)
     row = np.concatenate(numbers)
     order = np.argsort(row)
     return row[order], torch.from_numpy(np.concatenate(parts)[order])
 
 
-class _Places:
-    """From an embedding table's shard and row to a row number over all shards; -1 for a row that is not there."""
-
-    def __init__(self, rows: CaptionRows, *, alone: bool) -> None:
-        self._alone = alone  # one file each: nothing to confuse, whatever they are called
-        self._number = {shard.stem: number for number, shard in enumerate(rows.shards)}
-        self._starts = rows.starts
-
-    def of(self, shards: Sequence[str], row: Ints) -> Ints:
-        known = {name: 0 if self._alone else self._number.get(name.removesuffix(SUFFIX), -1) for name in set(shards)}
-        shard = np.array([known[name] for name in shards], dtype=np.int64)
-        inside = (shard >= 0) & (row >= 0) & (row < np.diff(self._starts)[shard])
-        return np.where(inside, self._starts[shard] + row, -1)
-
-
-def _require_same_data(rows: CaptionRows, table: EmbeddingTable) -> None:
-    source = (table.provenance or {}).get("source")
-    for shard in rows.shards if source else ():
-        if source and source["name"] == shard.name and source["fingerprint"] != fingerprint(shard.path):
-            raise BadTable(
-                f"{table.shard.path} was embedded from another version of {shard.path}",
-                fix="embed the dataset as it is now",
-            )
-
-
 def _write(options: CorruptOptions, rows: CaptionRows, plan: _Plan, progress: Progress) -> Accounting:
     facts = _facts(options, rows, plan)
 
-    def work(shard: Shard) -> ShardRows:
-        number = rows.shards.index(shard)
-        start, end = rows.starts[number : number + 2].tolist()
-        provenance = describe("corrupt", shard, options=facts)
-        path = shard.output(options.out)
-        finished = is_finished(path, provenance)
-        if not finished:
-            _write_shard(rows, plan, number, path, provenance)
-        progress.advance(end - start)
-        usable = int(rows.usable[start:end].sum())
-        return ShardRows({OK: usable, "caption_missing": end - start - usable}, resumed=finished)
+    def write(number: int) -> bool:
+        shard = rows.shards[number]
+        provenance, path = describe("corrupt", shard, options=facts), shard.output(options.out)
+        if finished := is_finished(path, provenance):
+            return finished
+        _write_shard(rows, plan, number, path, provenance)
+        return False
 
-    accounting = run_shards(rows.shards, work)
+    def statuses(some: slice) -> dict[str, int]:
+        usable = int(rows.usable[some].sum())
+        return {OK: usable, "caption_missing": some.stop - some.start - usable}
+
+    accounting = write_shards(rows, write, statuses, progress)
     _write_index(os.path.join(options.out, INDEX_FILE), rows, plan, facts)
     return accounting
 
@@ -303,8 +246,7 @@ def _facts(options: CorruptOptions, rows: CaptionRows, plan: _Plan) -> dict[str,
     told = {"rate": options.rate, "kind": options.kind, "seed": options.seed}
     told |= {"clusters": options.clusters} if options.kind is CorruptKind.topic else {}
     told |= {"nearest": options.nearest} if options.kind is CorruptKind.near else {}
-    shards = json.dumps([[shard.name, fingerprint(shard.path)] for shard in rows.shards]).encode()
-    return {**told, "plan": blake2b(shards + plan.source.tobytes(), digest_size=16).hexdigest()}
+    return {**told, "plan": plan_digest(rows, plan.source)}
 
 
 def _write_shard(rows: CaptionRows, plan: _Plan, number: int, path: str, provenance: Provenance) -> None:
