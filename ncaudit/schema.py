@@ -62,6 +62,28 @@ SUGGESTION: Final = pa.schema(
     ]
 )
 
+PARTITIONS: Final = ("pure", "hard", "noisy")
+
+
+def labels_schema(label: pa.DataType) -> pa.Schema:
+    """The label table: what `labels` found about each pair's given class. `label`: the type of the class column."""
+    return pa.schema(
+        [
+            *IDENTITY,
+            pa.field("status", pa.string()),
+            pa.field("given_label", label),
+            pa.field("partition", pa.string()),  # null for an unlabelled pair
+            pa.field("image_neighbour_label", label),
+            pa.field("image_neighbour_share", pa.float32()),
+            pa.field("text_neighbour_label", label),
+            pa.field("text_neighbour_share", pa.float32()),
+            pa.field("suggested_label", label),  # null where the given one stands
+            pa.field("label_quality", pa.float32()),
+            pa.field("why", pa.list_(pa.string())),
+        ]
+    )
+
+
 # What `score --data` adds to the user's own dataset, prefixed: all of the score table that is not identity.
 DATASET_PREFIX: Final = "ncaudit_"
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import ncaudit
-from ncaudit.cli import bench, corrupt, demo, embed, evaluate, output, sample, score, scorers, train
+from ncaudit.cli import bench, corrupt, demo, embed, evaluate, labels, output, sample, score, scorers, train
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import NcauditError, UsageError
 
@@ -87,6 +87,7 @@ def root(
 app.command()(embed.embed)
 app.command()(score.score)
 app.command()(train.train)
+app.command()(labels.labels)
 app.command()(sample.sample)
 app.command()(scorers.scorers)
 app.command()(corrupt.corrupt)
