@@ -7,7 +7,7 @@ with the rows of the cells (`core/cells.py`) nearest to it. How many cells that 
 the rows lie in clusters, most of them where they have no structure. So the true neighbours of some rows are found
 first, and as many cells are visited as it takes to find them again.
 
-The products are rough (half precision where that is fast): some `SPARE` more candidates than asked for are kept, and
+Where half precision is fast, the products are rough: then some `SPARE` more candidates than asked for are kept, and
 ranked by their float32 similarities in the end.
 """
 
@@ -101,7 +101,8 @@ class _CellSearch:
     def __init__(self, rows: Tensor, cells: Cells, k: int, ids: list[Tensor], block: int) -> None:
         self.rows, self.cells, self.k, self.ids, self.block = rows, cells, k, ids, block
         self.dtype = product_dtype(rows)
-        self.width = k + SPARE
+        self.rough = self.dtype != torch.float32
+        self.width = k + SPARE if self.rough else k
 
     def of(self, asked: Tensor, probes: int) -> Nearest:
         """The best that the `probes` nearest cells hold for these rows, (q,) int64."""
@@ -118,7 +119,8 @@ class _CellSearch:
         cell = nearest_cells(self.rows[asked], self.cells.centres, probes)
         self._visit(asked, cell[:, :1], best)  # one's own first: after it few others get in
         self._visit(asked, cell[:, 1:], best)
-        return self._exactly(asked, best.indices())
+        value, index = best.found()
+        return self._exactly(asked, index) if self.rough else best_first(value, index.long(), self.k)
 
     def _visit(self, asked: Tensor, cell: Tensor, best: "_Best") -> None:
         """Compares each of the rows asked about with its cells, (q, p) int32: one product per cell."""
@@ -129,16 +131,22 @@ class _CellSearch:
                 self._compare(number, asked, visit[start:end] // cell.shape[1], best)
 
     def _compare(self, number: int, asked: Tensor, places: Tensor, best: "_Best") -> None:
-        centre = self.cells.centres[number]
         held = self.cells.members[self.cells.starts[number] : self.cells.starts[number + 1]]
         for members in torch.split(held, MEMBERS):
-            keys = (self.rows.index_select(0, members).float() - centre).to(self.dtype).T
+            keys = self.rows.index_select(0, members).float()  # five times as fast as brackets
             for place in torch.split(places, self.block):
-                queries = self.rows.index_select(0, asked[place]).float()  # five times as fast as brackets
-                value = (queries.to(self.dtype) @ keys).float() + (queries @ centre)[:, None]
+                queries = self.rows.index_select(0, asked[place]).float()
+                value = self._similarity(queries, keys, self.cells.centres[number])
                 hopeful = (value.amax(dim=1) > best.worst[place]).nonzero()[:, 0]
                 if len(hopeful):
                     self._take(value.index_select(0, hopeful), asked, place[hopeful], members, best)
+
+    def _similarity(self, queries: Tensor, keys: Tensor, centre: Tensor) -> Tensor:
+        if not self.rough:
+            return queries @ keys.T
+        # without their centre keys are short, and half precision has its finest steps near 0
+        short = (keys - centre).to(self.dtype)
+        return (queries.to(self.dtype) @ short.T).float() + (queries @ centre)[:, None]
 
     def _take(self, value: Tensor, asked: Tensor, place: Tensor, members: Tensor, best: "_Best") -> None:
         """Lets in whom the rows at these places may have, (q, members) similarities given."""
@@ -192,11 +200,11 @@ class _Best:
         self.value[place, slot], self.index[place, slot] = value, index.int()
         self.held[where] += count
 
-    def indices(self) -> Tensor:
-        """The best of every row, (n, width) int32 in no order, -1 where there are fewer."""
+    def found(self) -> tuple[Tensor, Tensor]:
+        """The best of every row, (n, width) both, in no order; -inf and -1 where there are fewer."""
         for places in torch.split(torch.arange(len(self.held), device=self.held.device), BLOCK):
             self._shrink(places)
-        return self.index[:, : self.width]
+        return self.value[:, : self.width], self.index[:, : self.width]
 
     def _shrink(self, place: Tensor) -> None:
         kept, column = self.value[place].topk(self.width, dim=1, sorted=False)

@@ -110,14 +110,17 @@ def test_one_row_and_none_at_all_have_no_neighbour() -> None:
     assert nearest_in_set(_rows(0), 2, exact_up_to=0).index.shape == (0, 2)
 
 
-@pytest.mark.parametrize("visits", [self_search.VISITS, 5_000])
-def test_the_same_seed_gives_the_same_bits_however_the_work_is_cut(
-    monkeypatch: pytest.MonkeyPatch, visits: int
-) -> None:
-    rows = _clusters(2000)
-    first = nearest_in_set(rows, 10, exact_up_to=0, seed=3)
-    monkeypatch.setattr(self_search, "VISITS", visits)
-    again = nearest_in_set(rows, 10, exact_up_to=0, seed=3)
+def test_the_same_seed_gives_the_same_bits() -> None:
+    first, again = (nearest_in_set(_clusters(2000), 10, exact_up_to=0, seed=3) for _ in range(2))
     assert torch.equal(first.index, again.index)
     assert torch.equal(first.similarity, again.similarity)
     assert first.recall == again.recall
+
+
+def test_the_work_may_be_cut_anyhow(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = nearest_in_set(_clusters(2000), 10, exact_up_to=0)
+    monkeypatch.setattr(self_search, "VISITS", 5_000)
+    monkeypatch.setattr(self_search, "MEMBERS", 7)
+    again = nearest_in_set(_clusters(2000), 10, exact_up_to=0, block=11)
+    torch.testing.assert_close(first.similarity, again.similarity, rtol=0, atol=1e-6)
+    assert first.compared == again.compared
