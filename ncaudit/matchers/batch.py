@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ncaudit.core.class_losses import ClassTargets
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -17,6 +19,7 @@ class Batch:
     photo: Tensor  # (n,) int64, a hash: equal for equal photos
     caption: Tensor  # (n,) int64, a hash: equal for equal captions
     pair_id: Sequence[str] = ()  # of the n pairs, where they are known: for errors
+    targets: ClassTargets | None = None  # of the n pairs, where the objective asks for classes
 
     def __len__(self) -> int:
         return len(self.label)
@@ -24,12 +27,15 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`."""
         moved = {name: column.to(device, non_blocking=True) for name, column in self._columns().items()}
-        return Batch(**moved, pair_id=self.pair_id)
+        targets = None if self.targets is None else self.targets.to(device)
+        return Batch(**moved, pair_id=self.pair_id, targets=targets)
 
     def take(self, rows: Tensor) -> "Batch":
         """The pairs at `rows`, (m,) int64, in that order."""
         pair_id = [self.pair_id[row] for row in rows.tolist()] if self.pair_id else ()
-        return Batch(**{name: column[rows] for name, column in self._columns().items()}, pair_id=pair_id)
+        targets = None if self.targets is None else self.targets.take(rows)
+        taken = {name: column[rows] for name, column in self._columns().items()}
+        return Batch(**taken, pair_id=pair_id, targets=targets)
 
     def chunks(self, pairs: int) -> list["Batch"]:
         """The batch in pieces of `pairs`, in order; the last may be smaller."""

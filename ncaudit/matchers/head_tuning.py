@@ -13,7 +13,7 @@ from ncaudit.matchers.backward import backward
 from ncaudit.matchers.batch import Batch
 from ncaudit.matchers.heads import Heads
 from ncaudit.matchers.optimisation import Optimiser, Recipe, Step, low_precision
-from ncaudit.objectives import BatchLoss
+from ncaudit.objectives import BatchLoss, ClassLoss
 
 
 class HeadTuner:
@@ -22,7 +22,7 @@ class HeadTuner:
     def __init__(
         self,
         heads: Heads,
-        batch_loss: BatchLoss,
+        batch_loss: BatchLoss | ClassLoss,
         recipe: Recipe,
         device: torch.device,
         autocast: torch.dtype,

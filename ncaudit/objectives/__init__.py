@@ -9,6 +9,7 @@ It may also offer
 read as numpy and pairs are chosen before a batch exists (every batch stays full).
 Its settings are the further keyword arguments of these two; their defaults are the only ones. One with settings has
 `check(...)`, which takes all of them and raises NcauditError where a value makes no sense.
+Those that ask for the pairs' classes instead of labels are in the folder `by_class`, with an interface of their own.
 """
 
 from collections.abc import Callable
@@ -24,9 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ncaudit.errors import NcauditError
+from ncaudit.objectives import by_class
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ncaudit.core.class_losses import ClassTargets
 
 Setting = float | str
 TrainsOn = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.bool_]]
@@ -41,6 +45,30 @@ class BatchLoss(Protocol):
     ) -> "Tensor": ...
 
 
+class LossOfRows(Protocol):
+    """One number to minimise for one batch whose classes are known; shapes as in `by_class`."""
+
+    def __call__(
+        self, image: "Tensor", text: "Tensor", targets: "ClassTargets", *, allowed: "Tensor | None" = None
+    ) -> "Tensor": ...
+
+
+@dataclass(frozen=True)
+class ClassLoss:
+    """A loss of rows and classes: told from a BatchLoss, which takes similarities, by its type."""
+
+    of_rows: LossOfRows
+
+
+@dataclass(frozen=True)
+class ClassObjective:
+    """What training asks a class objective; its settings are bound."""
+
+    name: str
+    loss: ClassLoss
+    partitions: bool  # the pairs are split by their neighbours' classes at each epoch's start
+
+
 @dataclass(frozen=True)
 class Objective:
     """What training asks an objective; its settings are bound."""
@@ -50,31 +78,50 @@ class Objective:
     trains_on: TrainsOn  # numpy labels (n,) to (n,) bool; all true unless the objective filters
 
 
+AnyObjective = Objective | ClassObjective
+
+
 def names() -> list[str]:
-    """The objectives there are, as the command line writes them.
+    """The objectives there are, as the command line writes them; `by_class.names()` are those that ask for classes.
 
     >>> names()
-    ['bicro', 'drop', 'infonce', 'rcl', 'soft-infonce', 'weighted-infonce']
+    ['bicro', 'cmp', 'cross-entropy', 'drop', 'infonce', 'nirnl', 'rcl', 'soft-infonce', 'weighted-infonce']
     """
-    return sorted(module.name.replace("_", "-") for module in iter_modules(__path__))
+    of_labels = (module.name for module in iter_modules(__path__) if not module.ispkg)
+    return sorted([*(name.replace("_", "-") for name in of_labels), *by_class.names()])
 
 
 def get(name: str, **settings: Setting) -> Objective:
     """The objective called `name`, with its settings; those not given keep their defaults.
 
-    Raises NcauditError for an unknown name, a setting that the objective does not have, or a value out of range.
+    Raises NcauditError for an unknown name, one that asks for classes, a setting that the objective does not have, or a
+    value out of range.
 
     >>> get("drop", drop_below=0.25).trains_on(np.array([0.2, 0.25, 0.9]))
     array([False,  True,  True])
     """
-    module = _module(name)
-    known = _settings(module)
-    for unknown in sorted(settings.keys() - known):
-        raise NcauditError(f"objective {name!r} has no setting {unknown!r}", fix=_what_it_has(known))
-    if known:
-        module.check(**known | settings)
+    if name in by_class.names():
+        raise NcauditError(f"objective {name!r} asks for classes, not labels", fix="get it by get_by_class")
+    module = _checked(name, settings)
     trains_on = getattr(module, "trains_on", every_pair)
     return Objective(name, _bind(module.batch_loss, settings), _bind(trains_on, settings))
+
+
+def get_by_class(name: str, **settings: Setting) -> ClassObjective:
+    """The class objective called `name`, with its settings. Raises NcauditError as `get` does.
+
+    >>> get_by_class("nirnl", cmp_weight=0.5).partitions
+    True
+    """
+    if name in set(names()) - set(by_class.names()):
+        raise NcauditError(f"objective {name!r} does not ask for classes", fix="get it by get")
+    module = _checked(name, settings)
+    return ClassObjective(name, ClassLoss(_bind(module.class_loss, settings)), module.PARTITIONS)
+
+
+def get_any(name: str, **settings: Setting) -> AnyObjective:
+    """The objective called `name`, of either kind."""
+    return get_by_class(name, **settings) if name in by_class.names() else get(name, **settings)
 
 
 def settings(name: str) -> dict[str, Setting]:
@@ -86,13 +133,27 @@ def settings(name: str) -> dict[str, Setting]:
     return _settings(_module(name))
 
 
+def _checked(name: str, settings: dict[str, Setting]) -> ModuleType:
+    """The module of that name, once it has found the settings to be its own and sensible."""
+    module = _module(name)
+    known = _settings(module)
+    for unknown in sorted(settings.keys() - known):
+        raise NcauditError(f"objective {name!r} has no setting {unknown!r}", fix=_what_it_has(known))
+    if known:
+        module.check(**known | settings)
+    return module
+
+
 def _module(name: str) -> ModuleType:
     if name not in names():
         raise NcauditError(f"no objective is called {name!r}", fix=f"give one of: {', '.join(names())}")
-    return import_module(f"{__name__}.{name.replace('-', '_')}")
+    package = by_class.__name__ if name in by_class.names() else __name__
+    return import_module(f"{package}.{name.replace('-', '_')}")
 
 
 def _settings(module: ModuleType) -> dict[str, Setting]:
+    if hasattr(module, "class_loss"):
+        return _of(module.class_loss)
     return _of(module.batch_loss) | _of(getattr(module, "trains_on", every_pair))
 
 

@@ -20,7 +20,8 @@ LABEL = torch.tensor([1.0, 0.25])
 def test_an_unknown_objective_names_the_known_ones():
     with pytest.raises(NcauditError, match="no objective is called 'hinge'") as error:
         objectives.get("hinge")
-    assert error.value.fix == "give one of: bicro, drop, infonce, rcl, soft-infonce, weighted-infonce"
+    every = "bicro, cmp, cross-entropy, drop, infonce, nirnl, rcl, soft-infonce, weighted-infonce"
+    assert error.value.fix == f"give one of: {every}"
     with pytest.raises(NcauditError, match="no objective is called 'hinge'"):
         objectives.settings("hinge")
 
@@ -33,8 +34,11 @@ def test_names_are_listed_without_torch():
 def test_the_settings_of_each_objective():
     assert {name: objectives.settings(name) for name in objectives.names()} == {
         "bicro": {"margin": 0.2, "margin_base": 10.0},
+        "cmp": {"margin": 0.9},
+        "cross-entropy": {"class_temperature": 0.5, "margin": 0.9, "cmp_weight": 0.0},
         "drop": {"drop_below": 0.5},
         "infonce": {},
+        "nirnl": {"class_temperature": 0.5, "pseudo_label": "neighbours", "margin": 0.9, "cmp_weight": 0.9},
         "rcl": {},
         "soft-infonce": {"spread": "uniform"},
         "weighted-infonce": {},
@@ -79,13 +83,35 @@ def test_what_each_batch_brings_is_no_setting(name):
     [("bicro", "margin", value) for value in (0, -0.2, 2.5, nan)]
     + [("bicro", "margin_base", value) for value in (1, 0.5, float("inf"), nan)]
     + [("drop", "drop_below", value) for value in (-0.1, 50, nan)]
-    + [("soft-infonce", "spread", "softmax")],
+    + [("soft-infonce", "spread", "softmax"), ("nirnl", "pseudo_label", "guess")]
+    + [("cmp", "margin", value) for value in (0, 2.5, nan)]
+    + [(name, "class_temperature", value) for name in ("nirnl", "cross-entropy") for value in (0, 11, nan)]
+    + [(name, "cmp_weight", value) for name in ("nirnl", "cross-entropy") for value in (-1, float("inf"), nan)],
 )
 def test_a_value_that_makes_no_sense_is_refused_before_any_batch(name, setting, value):
     with pytest.raises(NcauditError, match=str(value)):
-        objectives.get(name, **{setting: value})
+        objectives.get_any(name, **{setting: value})
 
 
-@pytest.mark.parametrize("name", sorted(set(objectives.names()) - {"drop"}))
+@pytest.mark.parametrize("name", sorted(set(objectives.names()) - {"drop", *objectives.by_class.names()}))
 def test_only_drop_leaves_pairs_out(name):
     assert objectives.get(name).trains_on(np.array([0.0, 0.5, 1.0], dtype=np.float32)).tolist() == [True] * 3
+
+
+def test_an_objective_of_one_kind_is_not_taken_for_one_of_the_other():
+    with pytest.raises(NcauditError, match="objective 'nirnl' asks for classes, not labels"):
+        objectives.get("nirnl")
+    with pytest.raises(NcauditError, match="objective 'cmp' does not ask for classes"):
+        objectives.get_by_class("cmp")
+    kinds = {name: type(objectives.get_any(name)).__name__ for name in ("cmp", "nirnl", "cross-entropy")}
+    assert kinds == {"cmp": "Objective", "nirnl": "ClassObjective", "cross-entropy": "ClassObjective"}
+
+
+def test_only_nirnl_splits_the_pairs():
+    assert [name for name in objectives.by_class.names() if objectives.get_by_class(name).partitions] == ["nirnl"]
+
+
+def test_a_margin_without_weight_would_do_nothing():
+    with pytest.raises(NcauditError, match=r"margin is 0\.5, but cmp_weight is 0"):
+        objectives.get_by_class("cross-entropy", margin=0.5)
+    objectives.get_by_class("cross-entropy", margin=0.5, cmp_weight=0.1)

@@ -1,0 +1,42 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ncaudit.core import class_losses as losses
+from ncaudit.core.class_votes import HARD, NOISY, PURE
+from ncaudit.objectives import cmp
+from ncaudit.objectives.by_class import cross_entropy, nirnl
+
+
+def log_p(rows, targets):
+    return losses.class_log_probabilities(rows, targets.barycentres, temperature=0.5)
+
+
+def test_each_pair_has_the_loss_of_its_part_and_all_keep_the_margin(batch):
+    image, text, targets, allowed = batch
+    both = log_p(image, targets), log_p(text, targets)
+    by_part = {
+        PURE: losses.pure_loss(*both, targets.carried), HARD: losses.hard_loss(*both, targets.carried),
+        NOISY: losses.noisy_loss(*both, targets.voted),
+    }  # fmt: skip
+    of_pairs = [by_part[int(part)][i] for i, part in enumerate(targets.part[:-1])]  # the last is unlabelled
+    margin = cmp.batch_loss(image @ text.T, torch.ones(len(image)), scale=1.0, allowed=allowed, margin=0.7)
+    found = nirnl.class_loss(image, text, targets, allowed=allowed, margin=0.7, cmp_weight=0.4)
+    assert float(found) == pytest.approx(float(sum(of_pairs) / len(of_pairs) + 0.4 * margin))
+
+
+def test_the_pseudo_class_is_the_neighbours_or_the_predicted_one(batch):
+    image, text, targets, _ = batch
+    noisy = replace(targets, part=torch.full_like(targets.part, NOISY))
+    both = log_p(image, targets), log_p(text, targets)
+    for rule, pseudo in (("neighbours", targets.voted), ("prediction", losses.joint_class(*both))):
+        found = nirnl.class_loss(image, text, noisy, pseudo_label=rule, cmp_weight=0.0)
+        assert float(found) == pytest.approx(float(losses.noisy_loss(*both, pseudo).mean()))
+
+
+def test_where_all_pairs_are_pure_it_is_cross_entropy_beside_the_margin(batch):
+    image, text, targets, allowed = batch
+    pure = replace(targets, part=torch.where(targets.carried.any(dim=1), PURE, -1).to(torch.int8))
+    plain = cross_entropy.class_loss(image, text, pure, allowed=allowed, cmp_weight=0.9)
+    assert torch.equal(nirnl.class_loss(image, text, pure, allowed=allowed), plain)
