@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ncaudit.errors import NcauditError, UsageError
+from ncaudit.objectives import by_class
 
 
 class Precision(StrEnum):
@@ -276,7 +277,12 @@ TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
 CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e-3 both fit the noise
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
-OBJECTIVE_SETTINGS = ("margin", "margin_base", "spread", "drop_below")  # of which an objective has some or none
+# of which an objective has some or none
+OBJECTIVE_SETTINGS = (
+    *("margin", "margin_base", "spread", "drop_below"),
+    *("cmp_weight", "class_temperature", "pseudo_label"),
+)
+SOFT_LABEL = "soft_label"
 OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
 
@@ -291,11 +297,15 @@ class TrainOptions(ModelOptions, DataOptions):
     scores: Sequence[str] | None = None  # None: every label is 1
     recipe: TrainingRecipe = TrainingRecipe.simple
     objective: str | None = None  # None: weighted-infonce, for the recipe bicro its own
-    margin: float | None = None  # objective bicro: of a pair with label 1; None, here and in the next three: its own
+    margin: float | None = None  # objectives bicro (of a pair with label 1), cmp, nirnl; None, here and below: its own
     margin_base: float | None = None  # objective bicro: m of the paper, how late the margin rises with the label
     spread: str | None = None  # objective soft-infonce: uniform or similarity
     drop_below: float | None = None  # objective drop: pairs with smaller labels are left out
-    label_column: str = "soft_label"  # any column of the score table in [0, 1], or boolean
+    cmp_weight: float | None = None  # class objectives: of the margin loss beside that of the classes
+    class_temperature: float | None = None  # class objectives: of the softmax over the classes
+    pseudo_label: str | None = None  # objective nirnl: the class of noisy pairs, prediction or neighbours
+    neighbours: int | None = None  # objective nirnl: that vote for a pair's class; None: chosen from the data
+    label_column: str | None = None  # of the scores, in [0, 1] or boolean; None: soft_label. Class objectives: classes
     head: HeadKind = HeadKind.linear
     head_start: HeadStart = HeadStart.auto
     dims: int | None = None  # of the heads' space; None: 128 for cca, the embeddings' own width for identity
@@ -339,15 +349,33 @@ class TrainOptions(ModelOptions, DataOptions):
         _require(self.weight_decay >= 0, f"--weight-decay is {self.weight_decay}", "give 0 or more")
         _share("--warmup-share", self.warmup_share, zero=True)
         _below_one("--val-share", self.val_share, "share")
+        instead = "--val-data" if self.by_class else "a --val-share above 0, or --val-data"
         _compatible(
-            self.patience is None or bool(self.val_share or self.val_data),
-            "--patience waits for a better validation, and there is none", "give a --val-share above 0, or --val-data",
+            self.patience is None or bool(self.held_share or self.val_data),
+            "--patience waits for a better validation, and there is none", f"give {instead}",
         )  # fmt: skip
         _compatible(
             self.chunk_pairs is None or not self.train_batchnorm,
             "--train-batchnorm needs whole batches, but --chunk-pairs shows it pieces", "leave out one of them",
         )  # fmt: skip
         _check_recipe(self)
+        if self.by_class:
+            _check_by_class(self)
+
+    @property
+    def by_class(self) -> bool:
+        """Whether the objective asks for the pairs' classes."""
+        return self.objective in by_class.names()
+
+    @property
+    def weight_column(self) -> str:
+        """The column of labels, or of classes where the objective asks for them."""
+        return self.label_column or SOFT_LABEL
+
+    @property
+    def held_share(self) -> float:
+        """Share of the photos held out to validate on: none beside --val-data, and none of those with noisy classes."""
+        return 0.0 if self.val_data or self.by_class else self.val_share
 
     @property
     def chosen_objective(self) -> str:
@@ -436,6 +464,27 @@ def _check_stages(options: TrainOptions) -> None:
         kept >= 2, f"--warmup-keep {options.warmup_keep:g} of --batch-pairs {options.pace.batch_pairs} is less than two"
         " pairs, and a pair's negatives are the others", "give more of one of them",
     )  # fmt: skip
+
+
+def _check_by_class(options: TrainOptions) -> None:
+    given = f"--objective {options.objective}"
+    _compatible(
+        options.tune == HEADS, f"{given} trains heads, not --tune {options.tune}",
+        "give --tune heads with --embeddings",
+    )  # fmt: skip
+    _compatible(
+        bool(options.label_column), f"{given} learns from classes, and no column holds them",
+        "name the class column of the embedding tables with --label-column",
+    )  # fmt: skip
+    _compatible(
+        not options.scores, f"{given} learns from the classes of the embedding tables, not from --scores",
+        "leave out --scores, or give an objective that uses soft labels",
+    )  # fmt: skip
+    _compatible(
+        options.recipe is TrainingRecipe.simple and options.relabel_every is None,
+        f"--recipe bicro and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
+    )  # fmt: skip
+    _at_least("--neighbours", options.neighbours, 1)
 
 
 def _check_towers(options: TrainOptions) -> None:

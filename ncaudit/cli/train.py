@@ -30,7 +30,12 @@ def train(
         typer.Option(help="Score tables of the same pairs, from `ncaudit score` (repeatable); without, labels are 1."),
     ] = None,
     label_column: Annotated[
-        str, typer.Option(help="Column of the score tables that weights a pair: in [0, 1], or boolean.")
+        str | None,
+        typer.Option(
+            help="Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. For "
+            f"{' and '.join(objectives.by_class.names())}: the class column of the embedding tables, of text, whole "
+            "numbers or lists; no default."
+        ),
     ] = TrainOptions.label_column,
     recipe: Annotated[
         TrainingRecipe,
@@ -42,13 +47,17 @@ def train(
     objective: Annotated[
         str | None,
         typer.Option(
-            help=f"How labels enter the loss: {', '.join(objectives.names())}; infonce ignores them; by default "
-            "weighted-infonce, for the recipe bicro bicro."
+            help=f"How labels enter the loss: {', '.join(objectives.names())}; infonce and cmp ignore them, "
+            f"{' and '.join(objectives.by_class.names())} learn noisy classes; by default weighted-infonce, for the "
+            "recipe bicro bicro."
         ),
     ] = TrainOptions.objective,
     margin: Annotated[
         float | None,
-        typer.Option(help="Objective bicro: margin of a pair with label 1, above 0, at most 2; by default 0.2."),
+        typer.Option(
+            help="How far pairs are to lead others, above 0, at most 2. Objective bicro, of a pair with label 1: by "
+            "default 0.2; cmp, nirnl, and cross-entropy with a --cmp-weight: 0.9."
+        ),
     ] = TrainOptions.margin,
     margin_base: Annotated[
         float | None,
@@ -62,6 +71,34 @@ def train(
         float | None,
         typer.Option(help="Objective drop: pairs with smaller labels are left out, 0 to 1; by default 0.5."),
     ] = TrainOptions.drop_below,
+    cmp_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Class objectives: weight of cmp's margin beside the classes' loss, 0 or more; nirnl 0.9, "
+            "cross-entropy 0."
+        ),
+    ] = TrainOptions.cmp_weight,
+    class_temperature: Annotated[
+        float | None,
+        typer.Option(
+            help="Class objectives: classes are the softmax of cosine / this, 0.001 to 10; by default 0.5; the "
+            "paper's is 1."
+        ),
+    ] = TrainOptions.class_temperature,
+    pseudo_label: Annotated[
+        str | None,
+        typer.Option(
+            help="Objective nirnl: the class that a noisy pair learns instead of its own: what its neighbours vote "
+            "for (default), or what prediction says."
+        ),
+    ] = TrainOptions.pseudo_label,
+    neighbours: Annotated[
+        int | None,
+        typer.Option(
+            help="Objective nirnl: how many vote for a pair's class in each modality, 1 or more; by default chosen "
+            "from the data; 10 is the paper's."
+        ),
+    ] = TrainOptions.neighbours,
     relabel_every: Annotated[
         int | None,
         typer.Option(
@@ -201,7 +238,8 @@ def train(
         margin=margin, margin_base=margin_base, spread=spread, drop_below=drop_below,
         patience=patience, tensorboard=tensorboard, recipe=recipe, relabel_every=relabel_every,
         warmup_epochs=warmup_epochs, warmup_keep=warmup_keep, split_threshold=split_threshold, noisy_from=noisy_from,
-        anchor_k=anchor_k, split_loss=split_loss,
+        anchor_k=anchor_k, split_loss=split_loss, cmp_weight=cmp_weight, class_temperature=class_temperature,
+        pseudo_label=pseudo_label, neighbours=neighbours,
     )  # fmt: skip
     from ncaudit.verbs.train import train as run  # torch takes seconds to import; --help must not pay for it
 

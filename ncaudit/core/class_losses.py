@@ -22,6 +22,7 @@ class ClassTargets:
     carried: Tensor  # (n, C) bool: the classes given; a row of False is unlabelled
     part: Tensor  # (n,) int8: PURE, HARD, NOISY or UNLABELLED of `core.class_votes`
     voted: Tensor  # (n,) int64: the class that the neighbours of both modalities vote for, taken together
+    trust: Tensor  # (n,) float32 in [0, 1]: how far to believe that vote
     barycentres: Tensor  # (C, d)
 
     def to(self, device: torch.device) -> "ClassTargets":
@@ -34,17 +35,18 @@ class ClassTargets:
 
     def per_pair(self, change: Callable[[Tensor], Tensor]) -> "ClassTargets":
         """The targets with `change` made to everything that has a row per pair."""
-        names = ("carried", "part", "voted")
+        names = ("carried", "part", "voted", "trust")
         return replace(self, **{name: change(getattr(self, name)) for name in names})
 
 
 def barycentres(image: Tensor, text: Tensor, carried: Tensor) -> Tensor:
     """The direction of all image rows and all text rows of the pairs that carry each class, (C, d) unit rows.
 
-    image, text: (n, d) unit rows. carried: (n, C) bool. The mean of those rows minimises the squared distances to
-    them, which is what the published barycentre (Wasserstein, of one atom) comes to. Here it is made unit, the point of
-    the sphere nearest to them: wrong labels shorten a mean, at 80 % of ten classes to a ninth, and with it all logits,
-    so that one temperature would not do for every rate of noise. A class that no pair carries is 0.
+    image, text: (n, d) unit rows. carried: (n, C) bool, or float in [0, 1]: how far a pair counts for a class. The mean
+    of those rows minimises the squared distances to them, which is what the published barycentre (Wasserstein, of one
+    atom) comes to. Here it is made unit, the point of the sphere nearest to them: wrong labels shorten a mean, at 80 %
+    of ten classes to a ninth, and with it all logits, so that one temperature would not do for every rate of noise.
+    A class that no pair carries is 0.
 
     >>> barycentres(torch.eye(2), torch.eye(2), torch.tensor([[True, True], [True, False]]))
     tensor([[0.7071, 0.7071],

@@ -28,7 +28,8 @@ class ClassSplit:
 
     part: Tensor  # (n,) int8: PURE, HARD or NOISY of `core.class_votes`
     voted: Tensor  # (n,) int64: the class that the neighbours in both modalities together vote for
-    believed: Tensor  # (n, C) bool: the given classes of pure pairs, the voted one of the others
+    trust: Tensor  # (n,) float32 in [0, 1]: how far most of these neighbours agree, 2 * share - 1
+    believed: Tensor  # (n, C) float32 in [0, 1]: 1 for the given classes of pure pairs, `trust` for others' voted one
     neighbours: int  # that voted
 
 
@@ -53,10 +54,19 @@ def class_split(
         fused.append(by_both)
     part, cleaned = torch.cat(parts), _one_each(torch.cat(fused), carried)
     cleaned = torch.where((part == PURE)[:, None], carried, cleaned)
-    again = [winners(votes(_part(found[2], rows, CLEANED), cleaned)) for rows in _blocks(image)]
-    voted = _one_each(torch.cat(again), carried)
-    believed = torch.where((part == PURE)[:, None], carried, voted)
-    return ClassSplit(part, voted.int().argmax(dim=1), believed, neighbours)
+    voted, trust = _vote_again(found[2], cleaned)
+    believed = torch.where((part == PURE)[:, None], carried.float(), voted * trust[:, None])
+    return ClassSplit(part, voted.int().argmax(dim=1), trust, believed, neighbours)
+
+
+def _vote_again(near: Nearest, cleaned: Tensor) -> tuple[Tensor, Tensor]:
+    """The class that the nearest vote for, (n, C) bool, and how far most of them do, (n,)."""
+    winner, trust = [], []
+    for rows in _blocks(cleaned):
+        found = votes(_part(near, rows, CLEANED), cleaned)
+        winner.append(winners(found))
+        trust.append((2 * found.share.amax(dim=1) - 1).clamp(min=0))
+    return _one_each(torch.cat(winner), cleaned), torch.cat(trust)
 
 
 def side_by_side(*sides: Tensor) -> Tensor:

@@ -26,10 +26,11 @@ PAGES_PER_READ = 64 * 1024  # what the kernel maps around one pair that is read
 Records = npt.NDArray[Any]
 
 
-def record_type(image_dims: int, text_dims: int) -> np.dtype[Any]:
-    """One pair: 2 bytes per dimension of both embeddings, and 20 more."""
+def record_type(image_dims: int, text_dims: int, classes: int = 0) -> np.dtype[Any]:
+    """One pair: 2 bytes per dimension of both embeddings, and 20 more; with classes, one bit for each of them."""
     fields = [("image", "<f2", (image_dims,)), ("text", "<f2", (text_dims,))]
-    return np.dtype([*fields, ("label", "<f4"), ("photo", "<i8"), ("caption", "<i8")])
+    bits = [("classes", "u1", (-(-classes // 8),))] if classes else []
+    return np.dtype([*fields, ("label", "<f4"), ("photo", "<i8"), ("caption", "<i8"), *bits])
 
 
 def as_batch(records: Records) -> Batch:
@@ -47,9 +48,12 @@ class EmbeddedPairs:
     Memory is bounded, but for 8 bytes per pair while an epoch's order is known.
     """
 
-    def __init__(self, image_dims: int, text_dims: int, *, at_most: int, folder: str) -> None:
-        """at_most: pairs that will be added. folder: for the spool, where that many pairs are too large for memory."""
-        self._type = record_type(image_dims, text_dims)
+    def __init__(self, image_dims: int, text_dims: int, *, at_most: int, folder: str, classes: int = 0) -> None:
+        """at_most: pairs that will be added. folder: for the spool, where that many pairs are too large for memory.
+
+        classes: how many there are, where the pairs carry classes.
+        """
+        self._type = record_type(image_dims, text_dims, classes)
         self._folder, self._count = folder, 0
         self._spool: Any = None
         self._map: mmap.mmap | None = None
@@ -94,9 +98,16 @@ class EmbeddedPairs:
 
         The remainder waits for another epoch. Inside a batch, pairs stand in the order of the tables.
         """
+        for places in self.places(epoch, batch_pairs=batch_pairs, seed=seed, rows=rows):
+            yield as_batch(self.take(places))
+
+    def places(
+        self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW
+    ) -> Iterator[npt.NDArray[np.int64]]:
+        """Where the pairs of each of these batches stand."""
         order = epoch_generator(seed, epoch).permutation(len(self))
         for first in range(0, len(self) - batch_pairs + 1, batch_pairs):
-            yield as_batch(self.take(np.sort(order[first : first + batch_pairs])[rows]))
+            yield np.sort(order[first : first + batch_pairs])[rows]
 
     def _write(self, rows: npt.NDArray[np.uint8]) -> None:
         try:  # written, not mapped: a full disk is an error here, and a killed process there

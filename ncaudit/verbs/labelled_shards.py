@@ -112,7 +112,7 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     matched = match_scores(find_shards(options.data or ()), options.scores)
     for shard, scores in matched:
         _check_same_data(shard, scores)
-    require_labels([scores for _, scores in matched], options.label_column)
+    require_labels([scores for _, scores in matched], options.weight_column)
     return [_open(shard, scores, options) for shard, scores in matched]
 
 
@@ -181,7 +181,7 @@ def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions) -> Lab
     schema = open_parquet(shard).schema_arrow
     key = _key(shard, scores, schema, options) if scores is not None else None
     columns = find_columns(schema, shard.name, options, key=key, carry=[])
-    return LabelledShard(shard, columns, scores, options.label_column, options.image_root)
+    return LabelledShard(shard, columns, scores, options.weight_column, options.image_root)
 
 
 def _key(shard: Shard, scores: ScoreTable, schema: pa.Schema, options: DataOptions) -> str | None:

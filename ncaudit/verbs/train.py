@@ -6,20 +6,23 @@ Knows options and what makes a run the one it is; nothing of Typer, of how a ste
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from time import monotonic
 from typing import Any
 
 import torch
 
 from ncaudit import objectives
+from ncaudit.core.class_votes import PARTITIONS
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.core.retrieval import RetrievalMetrics
 from ncaudit.engines.local import Accounting
 from ncaudit.engines.ranks import Ranks, joined, launched
+from ncaudit.errors import UsageError
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.optimisation import Recipe
 from ncaudit.matchers.training_folder import TrainingFolder
+from ncaudit.objectives import AnyObjective
 from ncaudit.options import HEADS, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.provenance import fingerprint
@@ -63,6 +66,11 @@ class TrainResult:
     accounting: Accounting
     recipe: str = TrainingRecipe.simple
     clean_pairs: Sequence[int] | None = None  # that each network of the recipe bicro trusted in the last epoch
+    unlabelled_pairs: int = 0  # training pairs without a class, for an objective that asks for classes
+    parts: Mapping[str, float] | None = None  # shares of pure, hard and noisy pairs when the last epoch began
+    neighbours: int | None = None  # that voted for a pair's class
+    start_map: float | None = None  # by class, mean of both ways, in [0, 1]; None without validation classes
+    kept_map: float | None = None
     stopped_early: bool = False
     finished_earlier: bool = False
     resumed_after_epoch: int | None = None
@@ -80,13 +88,24 @@ class TrainResult:
         head = f"{self.tune} by {self.objective}{recipe}: {epochs}, {self.steps:,} steps on {pairs}"
         dropped = [f"{self.dropped_pairs:,} pairs dropped by the objective"] if self.dropped_pairs else []
         kept = f"matcher of epoch {self.kept_epoch} in {self.out}; use it with --model {self.out}"
-        return [head, *dropped, *self._split(), self._validation(), kept]
+        return [head, *dropped, *self._split(), *self._parts(), self._validation(), *self._maps(), kept]
 
     def _split(self) -> list[str]:
         if self.clean_pairs is None:
             return []
         first, second = self.clean_pairs
         return [f"the two networks trust {first:,} and {second:,} of {self.train_pairs:,} pairs"]
+
+    def _parts(self) -> list[str]:
+        if self.parts is None:
+            return []
+        told = ", ".join(f"{share:.1%} {part}" for part, share in self.parts.items())
+        return [f"classes by {self.neighbours} neighbours in each modality: {told} of the labelled pairs"]
+
+    def _maps(self) -> list[str]:
+        if self.start_map is None or self.kept_map is None:
+            return []
+        return [f"MAP by class, mean of both directions: {self.start_map:.3f} -> {self.kept_map:.3f}"]
 
     def _validation(self) -> str:
         if self.start is None or self.kept is None:
@@ -119,7 +138,7 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
 def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
     begun = monotonic()
     # an unknown name, or a setting that it has not, is told before anything is read
-    objective = ranks.together(lambda: objectives.get(options.chosen_objective, **options.objective_settings))
+    objective = ranks.together(lambda: _objective(options))
     trained = ranks.together(lambda: _kind(options))
     folder = TrainingFolder(options.out, trained.save_weights)
     run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
@@ -143,6 +162,13 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         options, summary, session.metrics, seconds=monotonic() - begun, pairs_per_s=session.pairs_per_s,
         resumed_after_epoch=session.resumed_after,
     )  # fmt: skip
+
+
+def _objective(options: TrainOptions) -> AnyObjective:
+    found = objectives.get_any(options.chosen_objective, **options.objective_settings)
+    if options.neighbours is not None and not getattr(found, "partitions", False):
+        raise UsageError(f"objective {found.name!r} asks no neighbours", fix="leave out --neighbours")
+    return found
 
 
 def _kind(options: TrainOptions) -> Trained:
@@ -181,7 +207,8 @@ def _recipe(options: TrainOptions, total_steps: int) -> Recipe:
 
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
     """What makes this run the one it is; paths, workers and timings are not in it."""
-    given = {**asdict(options), **vars(options.pace), "objective": options.chosen_objective}
+    chosen = {"objective": options.chosen_objective, "label_column": options.weight_column}
+    given = {**asdict(options), **vars(options.pace), **chosen}
     named = {name: value for name, value in given.items() if name not in NOT_RECORDED}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     return {
@@ -212,13 +239,15 @@ def _summary(session: Session, opened: Opened) -> Json:
         "start_model": opened.start, "kept_epoch": session.kept_epoch, "train_pairs": len(pairs.train),
         "val_pairs": len(pairs.val) if pairs.val is not None else 0, "val_photos": pairs.val_photos,
         "mean_label": pairs.mean_label, "statuses": dict(sorted(pairs.statuses.items())), "shards": pairs.shards,
-        "dropped_pairs": pairs.dropped,
+        "dropped_pairs": pairs.dropped, "unlabelled_pairs": pairs.unlabelled,
     }  # fmt: skip
 
 
 def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **more: Any) -> TrainResult:
     kept = metrics[summary["kept_epoch"]]
-    told = {name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs")}
+    told = {
+        name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs", "unlabelled_pairs")
+    }
     told["mean_label"] = metrics[-1].get("mean_label", summary["mean_label"])
     return TrainResult(
         out=options.out, tune=options.tune, objective=options.chosen_objective, recipe=options.recipe,
@@ -226,9 +255,19 @@ def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **mor
         stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
         steps=metrics[-1]["step"], labelled=bool(options.scores) or "mean_label" in metrics[-1],
         loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
-        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **told, **more,
+        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **_of_classes(metrics, kept), **told,
+        **more,
     )  # fmt: skip
 
 
+def _of_classes(metrics: Sequence[Json], kept: Json) -> dict[str, Any]:
+    last, start = metrics[-1], metrics[0]["val"] or {}
+    parts = {name: last[name] for name in PARTITIONS if name in last}
+    maps = {"start_map": start.get("map"), "kept_map": (kept["val"] or {}).get("map")}
+    return {"parts": parts or None, "neighbours": last.get("neighbours"), **maps}
+
+
 def _retrieval(values: Mapping[str, Any] | None) -> RetrievalMetrics | None:
-    return None if values is None else RetrievalMetrics(**values)
+    if values is None:
+        return None
+    return RetrievalMetrics(**{field.name: values[field.name] for field in fields(RetrievalMetrics)})

@@ -21,12 +21,13 @@ from ncaudit.matchers.head_tuning import HeadTuner
 from ncaudit.matchers.heads import Heads, StackedHeads, save_head_description, save_head_weights
 from ncaudit.matchers.in_turn import InTurn
 from ncaudit.matchers.optimisation import Learner, Recipe
-from ncaudit.objectives import Objective
+from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Align, HeadKind, HeadStart, TrainingRecipe, TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.scorers.folds import Folds, assign
 from ncaudit.scorers.pairs import Pairs
 from ncaudit.scorers.shared_space import shares_space
+from ncaudit.verbs.class_lessons import ClassLessons
 from ncaudit.verbs.embedded_pairs import EmbeddedPairs, as_batch
 from ncaudit.verbs.head_origins import origins
 from ncaudit.verbs.lessons import AsGiven, Lessons
@@ -54,12 +55,10 @@ class HeadsOnEmbeddings:
         save_head_weights(tensors, out)
 
     @contextmanager
-    def opened(self, objective: Objective, progress: Progress) -> Iterator[Opened]:
+    def opened(self, objective: AnyObjective, progress: Progress) -> Iterator[Opened]:
         """The embeddings, read and checked, and the heads at their start."""
         options, device = self._options, pick_device(self._options.device)
-        makes_labels = options.relabel_every is not None  # then what is refused now may be wanted later
-        trains_on = objectives.every_pair if makes_labels else objective.trains_on
-        with open_training_embeddings(options, trains_on, progress) as embedded:
+        with open_training_embeddings(options, _trains_on(options, objective), progress) as embedded:
             progress.stage("where the heads start", None)
             folds = halves_of(embedded.train, options.seed) if len(networks_of(options)) > 1 else None
             start, networks = begin(embedded, options, device, folds)
@@ -69,14 +68,16 @@ class HeadsOnEmbeddings:
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
                 chunk, own = options.chunk_pairs, replace(recipe, total_steps=recipe.total_steps // len(networks))
-                loss = objective.batch_loss
+                loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
                 tuners = [HeadTuner(each, loss, own, device, precision, chunk_pairs=chunk) for each in networks]
                 return InTurn(tuners, heads, device) if len(tuners) > 1 else tuners[0]
 
             def describe(out: str) -> None:
                 save_head_description(heads, out, {**description, **origins(embedded.tables)})
 
-            lessons = _lessons(options, networks, embedded.train, folds, objective)
+            for note in _notes(embedded, objective):
+                progress.note(note)
+            lessons = _lessons(options, networks, embedded, folds, objective)
             yield Opened(embedded.pairs, description, learner, describe, lessons)
 
 
@@ -132,9 +133,30 @@ def _only(sample: Batch, folds: Folds, half: int) -> Batch:
     return replace(sample, label=sample.label * (folds.of(rows) == half))
 
 
+def _trains_on(options: TrainOptions, objective: AnyObjective) -> TrainsOn:
+    """Which pairs are read for training. Where labels are made anew, what is refused now may be wanted later."""
+    if isinstance(objective, ClassObjective) or options.relabel_every is not None:
+        return objectives.every_pair
+    return objective.trains_on
+
+
+def _notes(embedded: EmbeddedSet, objective: AnyObjective) -> list[str]:
+    """What is right but surprising about the classes."""
+    unlabelled = embedded.pairs.unlabelled
+    if not isinstance(objective, ClassObjective) or not unlabelled:
+        return []
+    return [f"{unlabelled:,} of {len(embedded.train):,} training pairs have no class: no class loss learns from them"]
+
+
 def _lessons(
-    options: TrainOptions, networks: list[Heads], pairs: EmbeddedPairs, folds: Folds | None, objective: Objective
+    options: TrainOptions, networks: list[Heads], embedded: EmbeddedSet, folds: Folds | None, objective: AnyObjective
 ) -> Lessons:
+    pairs = embedded.train
+    if isinstance(objective, ClassObjective):
+        return ClassLessons(
+            networks[0], pairs, embedded.classes, partitions=objective.partitions, neighbours=options.neighbours,
+            seed=options.seed,
+        )  # fmt: skip
     if options.recipe is TrainingRecipe.bicro:
         stages = Stages(
             warmup_epochs=options.warming_epochs, warmup_keep=options.warmup_keep, anchor_k=options.anchor_k,

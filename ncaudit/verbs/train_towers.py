@@ -18,7 +18,7 @@ from ncaudit.errors import NcauditError
 from ncaudit.matchers.fine_tuning import FineTuner
 from ncaudit.matchers.optimisation import Learner, Recipe
 from ncaudit.matchers.towers import save_description, save_weights
-from ncaudit.objectives import Objective
+from ncaudit.objectives import AnyObjective, ClassObjective
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.verbs.lessons import AsGiven
@@ -48,9 +48,10 @@ class Towers:
         save_weights(tensors, out)
 
     @contextmanager
-    def opened(self, objective: Objective, progress: Progress) -> Iterator[Opened]:
+    def opened(self, objective: AnyObjective, progress: Progress) -> Iterator[Opened]:
         """The model and its pairs, read and checked."""
         options = self._options
+        assert not isinstance(objective, ClassObjective), "TrainOptions refuses a class objective for towers"
         with DecodePool(options.workers) as pool:
             encoder = load_encoder(replace(options, precision=Precision.float32))
             pairs = open_training_set(options, encoder, pool, objective.trains_on, progress)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.matchers.optimisation import Learner, Recipe
-from ncaudit.objectives import Objective
+from ncaudit.objectives import AnyObjective
 from ncaudit.progress import Progress
 from ncaudit.verbs.lessons import Lessons
 from ncaudit.verbs.training_session import TrainingSet
@@ -40,5 +40,5 @@ class Trained(Protocol):
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Into the folder `out`, whole or not at all."""
 
-    def opened(self, objective: Objective, progress: Progress) -> AbstractContextManager[Opened]:
+    def opened(self, objective: AnyObjective, progress: Progress) -> AbstractContextManager[Opened]:
         """Read and check everything; what was opened is closed at the end."""

@@ -11,17 +11,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.objectives import TrainsOn
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
+from ncaudit.shards.class_labels import require_class_column
+from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.sources import find_shards
 from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, ScoreTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
 from ncaudit.verbs.labelled_shards import NOT_SCORED, Labels, match_scores, require_labels
+from ncaudit.verbs.training_classes import TrainingClasses, training_classes, unpacked
 from ncaudit.verbs.training_session import TrainingSet
 from ncaudit.verbs.training_split import held_out, require_batch, require_photos, split_notes, val_share
 
@@ -51,8 +56,9 @@ class LabelledTable:
 
     table: EmbeddingTable
     scores: ScoreTable | None
-    label_column: str
+    label_column: str  # of the score table
     record: np.dtype[Any]  # that all tables share
+    classes: TrainingClasses | None = None  # that its rows carry, where the objective asks for them
 
     def windows(self) -> Iterator[Window]:
         """All rows in the table's order, then those of the score table that it does not have.
@@ -97,6 +103,8 @@ class LabelledTable:
         records["image"], records["text"] = batch.image[inner], batch.text[inner]
         records["photo"], records["caption"] = batch.image_id[inner], batch.caption_id[inner]
         records["label"] = label[used]
+        if self.classes is not None:
+            records["classes"] = self.classes.packed(batch)[used]
         return Window(records, Counter(status[~used].tolist()), missing)
 
     def _strangers(self, labels: Labels, scores: str) -> BadTable:
@@ -113,15 +121,24 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
     Raises BadTable naming the table when its score table is missing, was made from another file, or has labels that
     are missing or outside [0, 1], or when the tables do not belong together.
     """
-    tables = _open(options.embeddings or ())
-    record = record_type(*_dims(tables))
+    tables = _open(options.embeddings or (), options)
+    if options.by_class:
+        return _with_classes(tables, options)
+    record, column = record_type(*_dims(tables)), options.weight_column
     if not options.scores:
-        return [LabelledTable(table, None, options.label_column, record) for table in tables]
+        return [LabelledTable(table, None, column, record) for table in tables]
     scores = dict(match_scores([table.shard for table in tables], options.scores))
     for table in tables:
         _check_same_table(table, scores[table.shard])
-    require_labels(list(scores.values()), options.label_column)
-    return [LabelledTable(table, scores[table.shard], options.label_column, record) for table in tables]
+    require_labels(list(scores.values()), column)
+    return [LabelledTable(table, scores[table.shard], column, record) for table in tables]
+
+
+def _with_classes(tables: Sequence[EmbeddingTable], options: TrainOptions) -> list[LabelledTable]:
+    """The tables with the classes of their rows; every label is 1."""
+    classes = training_classes(tables, options.weight_column)
+    record = record_type(*_dims(tables), len(classes))
+    return [LabelledTable(table, None, options.weight_column, record, classes) for table in tables]
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,7 @@ class EmbeddedSet:
     train: EmbeddedPairs
     model: Any  # the `model` provenance that the tables agree on, or None
     tables: Sequence[EmbeddingTable]
+    classes: int = 0  # that the pairs carry, where the objective asks for them
 
 
 @contextmanager
@@ -144,13 +162,15 @@ def open_training_embeddings(options: TrainOptions, trains_on: TrainsOn, progres
     """
     labelled = open_labelled_tables(options)
     tables = [each.table for each in labelled]
-    val = _read_val_data(options, tables, progress) if options.val_data else None
+    val, val_carried = _read_val_data(options, tables, progress) if options.val_data else (None, None)
     expected = sum(table.rows for table in tables)
-    with EmbeddedPairs(*_dims(tables), at_most=expected, folder=options.out) as train:
-        split = _Split(options, train, 0.0 if options.val_data else val_share(options.val_share, expected), trains_on)
+    known = labelled[0].classes if labelled else None
+    classes = 0 if known is None else len(known)
+    with EmbeddedPairs(*_dims(tables), at_most=expected, folder=options.out, classes=classes) as train:
+        split = _Split(options, train, val_share(options.held_share, expected), trains_on)
         statuses = _read_all(labelled, split, progress)
         require_batch(len(train), options)
-        if options.val_data is None and options.val_share:
+        if options.held_share:
             val = split.val()
         photos = set() if val is None else set(val["photo"].tolist())
         if val is not None:
@@ -161,15 +181,16 @@ def open_training_embeddings(options: TrainOptions, trains_on: TrainsOn, progres
         pairs = TrainingSet(
             train, None if val is None else as_batch(val), val_photos=len(photos), dropped=split.dropped,
             mean_label=split.label_sum / len(train), statuses=statuses, shards=len(tables),
+            unlabelled=split.unlabelled, val_carried=val_carried,
         )  # fmt: skip
-        yield EmbeddedSet(pairs, train, _model(tables), tables)
+        yield EmbeddedSet(pairs, train, _model(tables), tables, classes)
 
 
 class _Split:
     """Puts each pair on its side."""
 
     def __init__(self, options: TrainOptions, train: EmbeddedPairs, share: float, trains_on: TrainsOn) -> None:
-        self.share, self.dropped, self.label_sum = share, 0, 0.0
+        self.share, self.dropped, self.label_sum, self.unlabelled = share, 0, 0.0, 0
         self._train, self._seed, self._trains_on = train, options.seed, trains_on
         self._val: list[Records] = []
 
@@ -181,6 +202,8 @@ class _Split:
         self._train.add(records[learnt])
         self.dropped += int((~to_val & ~learnt).sum())
         self.label_sum += float(records["label"][learnt].sum(dtype=np.float64))
+        if "classes" in (records.dtype.names or ()):
+            self.unlabelled += int((~records["classes"][learnt].any(axis=1)).sum())
 
     def val(self) -> Records:
         """All that was held out."""
@@ -202,20 +225,34 @@ def _read_all(labelled: Sequence[LabelledTable], split: _Split, progress: Progre
     return statuses
 
 
-def _read_val_data(options: TrainOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Records:
-    """The user's own validation tables: all pairs, or a seeded choice of photos where they are too many."""
-    own = _open(options.val_data or ())
+def _read_val_data(
+    options: TrainOptions, tables: Sequence[EmbeddingTable], progress: Progress
+) -> tuple[Records, Tensor | None]:
+    """The user's own validation tables: all pairs, or a seeded choice of photos where they are too many.
+
+    Beside them, where the objective asks for classes, the (n, C) bool table of those that they carry.
+    """
+    own = _open(options.val_data or (), options)
     check_tables_agree([*tables, *own])
-    record, rows = record_type(*_dims(own)), sum(table.rows for table in own)
+    classes = training_classes(own, options.weight_column) if options.by_class else None  # theirs: they may be others
+    record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
     share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
     progress.stage("read the validation embeddings", rows)
-    for window in (w for table in own for w in LabelledTable(table, None, options.label_column, record).windows()):
+    labelled = [LabelledTable(table, None, options.weight_column, record, classes) for table in own]
+    for window in (window for each in labelled for window in each.windows()):
         chosen.append(window.records[held_out(window.records["photo"], share=share, seed=options.seed)])
         failed += window.left_out.total()
         progress.advance(window.rows, window.left_out.total())
     if failed:
         progress.note(f"{failed:,} of {rows:,} validation rows cannot be used")
-    return np.concatenate(chosen)
+    val = np.concatenate(chosen)
+    if classes is None:
+        return val, None
+    if not val["classes"].any():
+        raise NcauditError(
+            f"no usable pair of --val-data has a class in column {options.weight_column}", fix="give other --val-data"
+        )
+    return val, torch.from_numpy(unpacked(val["classes"], len(classes)))
 
 
 def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
@@ -226,8 +263,13 @@ def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
     return len(found)
 
 
-def _open(sources: Sequence[str]) -> list[EmbeddingTable]:
-    tables = [open_embeddings(shard, columns=[]) for shard in find_shards(sources)]
+def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]:
+    shards, columns = find_shards(sources), []
+    if options.by_class:
+        columns = [options.weight_column]
+        for shard in shards:
+            require_class_column(shard.path, open_parquet(shard).schema_arrow, options.weight_column)
+    tables = [open_embeddings(shard, columns=columns) for shard in shards]
     check_tables_agree(tables)
     if not all(_dims(tables)):
         raise NcauditError(f"{tables[0].shard.path} has no embeddings", fix="give tables with embeddings")

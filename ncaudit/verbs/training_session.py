@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ncaudit.core.retrieval import retrieval_metrics
 from ncaudit.engines.ranks import ALONE, Ranks
@@ -21,6 +22,7 @@ from ncaudit.matchers.curves import NO_CURVES, Curves
 from ncaudit.matchers.optimisation import Learner
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.progress import Progress
+from ncaudit.verbs.class_validation import class_maps
 from ncaudit.verbs.lessons import AsGiven, Lessons, TrainingPairs
 
 RANK_STRIDE = 2**32  # between the seeds of ranks: no epoch of one has the numbers of another
@@ -40,6 +42,8 @@ class TrainingSet:
     mean_label: float  # over the training pairs
     statuses: Counter[str]  # of the dataset's rows: ok = training + held out + dropped; without those of --val-data
     shards: int
+    unlabelled: int = 0  # training pairs without a class, where the objective asks for classes
+    val_carried: Tensor | None = None  # (n, C) bool: the classes of the validation pairs, where it does
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,12 +174,14 @@ class Session:
         image = torch.cat([self._learner.encode_images(part) for part in torch.split(images, ENCODE_PAIRS)])
         text = torch.cat([self._learner.encode_captions(part) for part in torch.split(val.text, ENCODE_PAIRS)])
         owner = torch.from_numpy(image_of_text.reshape(-1)).to(image.device)
-        return asdict(retrieval_metrics(image, text, owner))
+        told = asdict(retrieval_metrics(image, text, owner))
+        carried = self.pairs.val_carried
+        return told if carried is None else told | class_maps(image, text, owner, carried.to(image.device))
 
     def _is_best(self) -> bool:
         """Whether the epoch just ended is to be kept: the start model does not compete, training was asked for."""
         now = self.metrics[-1]["val"]
-        return now is None or all(line["val"]["rsum"] < now["rsum"] for line in self.metrics[1:-1])
+        return now is None or all(_worth(line["val"]) < _worth(now) for line in self.metrics[1:-1])
 
     def _is_stalled(self) -> bool:
         patience, last = self._course.patience, self.metrics[-1]["epoch"]
@@ -199,6 +205,11 @@ class Session:
             f"{what} at step {number + 1:,}, in epoch {epoch}{_first_pairs(batch)}; {kept}",
             fix=f"give a --learning-rate below {self._course.learning_rate:g}, and another --out or --restart",
         )
+
+
+def _worth(val: Json) -> float:
+    """What the best epoch has most of: MAP by class where classes are known, else rSum."""
+    return float(val["map"] if "map" in val else val["rsum"])
 
 
 def _random_devices() -> list[int]:

@@ -62,6 +62,6 @@ def split_notes(options: TrainOptions, share: float, shared_photos: int, val_pho
     notes = []
     if shared_photos:
         notes.append(f"{shared_photos:,} of {val_photos:,} validation photos are also trained on")
-    if share < options.val_share and options.val_data is None:
-        notes.append(f"{share:.2%} of the photos validate, not {options.val_share:.2%}: {MAX_VAL_PAIRS:,} pairs")
+    if share < options.held_share:
+        notes.append(f"{share:.2%} of the photos validate, not {options.held_share:.2%}: {MAX_VAL_PAIRS:,} pairs")
     return notes

@@ -140,7 +140,8 @@ def test_float32_is_finite_at_the_smallest_temperature():
 
 
 def test_taken_targets_keep_what_belongs_to_them_and_all_barycentres():
-    targets = ClassTargets(torch.eye(3, dtype=torch.bool), torch.arange(3), torch.arange(3), torch.ones(3, 2))
+    targets = ClassTargets(torch.eye(3, dtype=torch.bool), *3 * [torch.arange(3)], torch.ones(3, 2))
     taken = targets.take(torch.tensor([2, 0]))
-    assert taken.carried.int().argmax(dim=1).tolist() == taken.part.tolist() == taken.voted.tolist() == [2, 0]
+    assert taken.carried.int().argmax(dim=1).tolist() == taken.part.tolist() == taken.trust.tolist() == [2, 0]
+    assert taken.voted.tolist() == [2, 0]
     assert taken.barycentres.shape == (3, 2)

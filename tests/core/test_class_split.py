@@ -31,7 +31,16 @@ def test_pairs_among_their_own_class_are_pure_and_wrong_labels_are_noisy_and_put
     right = carried.int().argmax(dim=1) == true
     assert torch.equal(found.part, torch.where(right, PURE, NOISY).to(torch.int8))
     assert torch.equal(found.voted, true)
-    assert torch.equal(found.believed.int().argmax(dim=1), true)
+    assert (found.trust == 1).all()
+    assert torch.equal(found.believed, torch.eye(3)[true])
+
+
+def test_trust_is_how_far_most_of_the_nearest_agree():
+    image, text, photo, carried, _ = world(n=12, classes=2)
+    image[0] = text[0] = normalize(image[2:10].sum(dim=0), dim=0)  # its ten nearest: five or six of its own class
+    found = class_split.class_split(image, text, photo, carried, neighbours=10)
+    assert found.trust[0] < 0.3
+    assert_close(found.believed.sum(dim=1), torch.where(found.part == PURE, 1.0, found.trust))
 
 
 def test_a_pair_whose_caption_lies_elsewhere_is_hard():
@@ -54,7 +63,7 @@ def test_a_pair_with_several_classes_is_pure_where_its_neighbours_share_one_and_
     carried[0] = True
     found = class_split.class_split(image, text, photo, carried, neighbours=10)
     assert found.part[0] == PURE
-    assert found.believed[0].all()
+    assert found.believed[0].tolist() == [1, 1, 1]
     assert found.voted[0] == true[0]
 
 

@@ -33,20 +33,21 @@ def class_loss(
 
     image, text: (n, d) unit rows. Pure pairs learn their class, hard ones as far as the two rows together believe it,
     noisy ones a pseudo class: what the neighbours in both modalities vote for together ("neighbours", the paper's, as
-    reported), or what the two rows predict together ("prediction", the released code's).
+    reported; here as far as they agree), or what the two rows predict together ("prediction", the released code's).
     The paper does not say how the three parts are weighed: here each pair counts alike, in whichever part it is.
     """
     image_log_p, text_log_p = (
         losses.class_log_probabilities(rows, targets.barycentres, temperature=class_temperature)
         for rows in (image, text)
     )
-    joint = pseudo_label == "prediction"
-    pseudo = losses.joint_class(image_log_p, text_log_p) if joint else targets.voted
+    predicts = pseudo_label == "prediction"
+    pseudo = losses.joint_class(image_log_p, text_log_p) if predicts else targets.voted
+    noisy = losses.noisy_loss(image_log_p, text_log_p, pseudo) * (1 if predicts else targets.trust)
     given = (image_log_p, text_log_p, targets.carried)
     of_part = torch.where(
         targets.part == PURE,
         losses.pure_loss(*given),
-        torch.where(targets.part == HARD, losses.hard_loss(*given), losses.noisy_loss(image_log_p, text_log_p, pseudo)),
+        torch.where(targets.part == HARD, losses.hard_loss(*given), noisy),
     )
     labelled = targets.part != UNLABELLED
     margin_loss = cmp.batch_loss(image @ text.T, image.new_ones(len(image)), scale=1.0, allowed=allowed, margin=margin)

@@ -22,5 +22,6 @@ def batch() -> tuple[Tensor, Tensor, ClassTargets, Tensor]:
     carried[3, 0], carried[-1] = True, False
     part = torch.tensor([0, 1, 2, 0, 1, 2, 0, UNLABELLED], dtype=torch.int8)
     voted = torch.randint(CLASSES, (PAIRS,), generator=draw)
+    trust = torch.rand(PAIRS, dtype=torch.float64, generator=draw)
     allowed = torch.rand(PAIRS, PAIRS, generator=draw) > 0.2
-    return image, text, ClassTargets(carried, part, voted, centres), allowed
+    return image, text, ClassTargets(carried, part, voted, trust, centres), allowed

@@ -18,7 +18,7 @@ def test_each_pair_has_the_loss_of_its_part_and_all_keep_the_margin(batch):
     both = log_p(image, targets), log_p(text, targets)
     by_part = {
         PURE: losses.pure_loss(*both, targets.carried), HARD: losses.hard_loss(*both, targets.carried),
-        NOISY: losses.noisy_loss(*both, targets.voted),
+        NOISY: losses.noisy_loss(*both, targets.voted) * targets.trust,
     }  # fmt: skip
     of_pairs = [by_part[int(part)][i] for i, part in enumerate(targets.part[:-1])]  # the last is unlabelled
     margin = cmp.batch_loss(image @ text.T, torch.ones(len(image)), scale=1.0, allowed=allowed, margin=0.7)
@@ -30,9 +30,11 @@ def test_the_pseudo_class_is_the_neighbours_or_the_predicted_one(batch):
     image, text, targets, _ = batch
     noisy = replace(targets, part=torch.full_like(targets.part, NOISY))
     both = log_p(image, targets), log_p(text, targets)
-    for rule, pseudo in (("neighbours", targets.voted), ("prediction", losses.joint_class(*both))):
+    voted = losses.noisy_loss(*both, targets.voted) * targets.trust
+    predicted = losses.noisy_loss(*both, losses.joint_class(*both))
+    for rule, expected in (("neighbours", voted), ("prediction", predicted)):
         found = nirnl.class_loss(image, text, noisy, pseudo_label=rule, cmp_weight=0.0)
-        assert float(found) == pytest.approx(float(losses.noisy_loss(*both, pseudo).mean()))
+        assert float(found) == pytest.approx(float(expected.mean()))
 
 
 def test_where_all_pairs_are_pure_it_is_cross_entropy_beside_the_margin(batch):
