@@ -40,7 +40,7 @@ class NearestInSet(Nearest):
     recall: float  # share of the true k nearest that are there, [0, 1]: measured on some rows, 1 where all are exact
     recall_at_10: float  # the same of the 10 best, or of all k where k is less
     exact: bool  # every row was compared with every other
-    compared: float  # share of all pairs of rows that were compared
+    compared: float  # share of the cells with whose rows each row was compared, 1 where all are exact
 
 
 def nearest_in_set(
@@ -60,7 +60,7 @@ def nearest_in_set(
     on. block: rows compared at once.
     Returns cosines in float32, descending, and row numbers, (n, k) both; -inf and -1 where fewer than k are allowed,
     and above `exact_up_to` also where the cells that were visited hold no more. Beside rows and result, memory is a
-    float32 sample of 80 √n rows and 16 (k + 16) bytes for each of at most 262,144 rows. On a CPU the same rows, groups
+    float32 sample of 80 √n rows and some 30 (k + 16) bytes for each of at most 262,144. On a CPU the same rows, groups
     and seed give the same bits.
 
     >>> nearest_in_set(torch.eye(3)[[0, 1, 1]], 1).index
@@ -116,11 +116,17 @@ class _CellSearch:
 
     def _part(self, asked: Tensor, probes: int) -> Nearest:
         best = _Best(len(asked), self.width, asked.device)
-        cell = nearest_cells(self.rows[asked], self.cells.centres, probes)
+        rows = (self.rows.index_select(0, part) for part in torch.split(asked, BLOCK))
+        cell = torch.cat([nearest_cells(part, self.cells.centres, probes) for part in rows])
         self._visit(asked, cell[:, :1], best)  # one's own first: after it few others get in
         self._visit(asked, cell[:, 1:], best)
         value, index = best.found()
-        return self._exactly(asked, index) if self.rough else best_first(value, index.long(), self.k)
+        size = max(1, EXACT_ENTRIES // (self.width * self.rows.shape[1]))
+        parts = [
+            self._ordered(asked[i : i + size], value[i : i + size], index[i : i + size].long())
+            for i in range(0, len(asked), size)
+        ]
+        return Nearest(torch.cat([p.similarity for p in parts]), torch.cat([p.index for p in parts]))
 
     def _visit(self, asked: Tensor, cell: Tensor, best: "_Best") -> None:
         """Compares each of the rows asked about with its cells, (q, p) int32: one product per cell."""
@@ -167,18 +173,13 @@ class _CellSearch:
             shared |= ids[query] == ids[other]
         return shared
 
-    def _exactly(self, asked: Tensor, candidates: Tensor) -> Nearest:
-        parts = []
-        for part in torch.split(torch.arange(len(asked), device=asked.device), self._exact_block()):
-            index = candidates[part].long()
-            own = self.rows.index_select(0, asked[part]).float()
+    def _ordered(self, asked: Tensor, value: Tensor, index: Tensor) -> Nearest:
+        """The k best of these candidates, (q, width) both, with their similarities in float32."""
+        if self.rough:
+            own = self.rows.index_select(0, asked).float()
             other = self.rows.index_select(0, index.clamp(min=0).flatten()).float().view(*index.shape, -1)
-            similarity = (other @ own[:, :, None])[:, :, 0]
-            parts.append(best_first(similarity.masked_fill(index < 0, -torch.inf), index, self.k))
-        return Nearest(torch.cat([p.similarity for p in parts]), torch.cat([p.index for p in parts]))
-
-    def _exact_block(self) -> int:
-        return max(1, EXACT_ENTRIES // (self.width * self.rows.shape[1]))
+            value = (other @ own[:, :, None])[:, :, 0].masked_fill(index < 0, -torch.inf)
+        return best_first(value, index, self.k)
 
 
 class _Best:

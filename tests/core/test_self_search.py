@@ -84,7 +84,8 @@ def test_groups_are_never_returned_and_do_not_hide_other_rows(
     monkeypatch: pytest.MonkeyPatch, cell_members: int
 ) -> None:
     monkeypatch.setattr(self_search, "MEMBERS", cell_members)
-    rows = torch.cat([_rows(1).expand(400, -1), _clusters(1600)])
+    near = normalize(_rows(1) + 0.1 * _rows(30, seed=2), dim=1)
+    rows = torch.cat([_rows(1).expand(400, -1), near, _clusters(1570)])
     photo = torch.cat([torch.zeros(400, dtype=torch.int64), torch.arange(1, 1601)])
     caption = torch.arange(2000) // 5
     found = nearest_in_set(rows, 10, [photo, caption], exact_up_to=0)
@@ -92,6 +93,7 @@ def test_groups_are_never_returned_and_do_not_hide_other_rows(
         assert (ids[found.index] != ids[:, None]).all()
     assert (found.index >= 0).all()
     assert _recall(found, _defined(rows, 10, (photo, caption))) >= 0.95
+    assert ((found.index[:400] >= 400) & (found.index[:400] < 430)).float().mean() >= 0.95
 
 
 def test_fewer_allowed_rows_than_asked_for_are_padded_there_too() -> None:
