@@ -21,6 +21,7 @@ from ncaudit.options import (
     EmbedOptions,
     EvalRetrievalOptions,
     EvalScoresOptions,
+    FilterOptions,
     LabelsOptions,
     SampleOptions,
     ScoreOptions,
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 _VERBS = {
     "embed": "ncaudit.verbs.embed",
     "score": "ncaudit.verbs.score",
+    "filter_pairs": "ncaudit.verbs.filter",
     "train": "ncaudit.verbs.train",
     "eval_retrieval": "ncaudit.verbs.evaluate",
     "eval_scores": "ncaudit.verbs.evaluate",
@@ -52,6 +54,7 @@ __all__ = [
     "EmbedOptions",
     "EvalRetrievalOptions",
     "EvalScoresOptions",
+    "FilterOptions",
     "LabelsOptions",
     "NcauditError",
     "SampleOptions",

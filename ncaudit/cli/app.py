@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 import ncaudit
 from ncaudit.cli import bench, corrupt, demo, embed, evaluate, labels, output, sample, score, scorers, train
+from ncaudit.cli.filter import filter_pairs
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import NcauditError, UsageError
 
@@ -86,6 +87,7 @@ def root(
 
 app.command()(embed.embed)
 app.command()(score.score)
+app.command("filter")(filter_pairs)
 app.command()(train.train)
 app.command()(labels.labels)
 app.command()(sample.sample)

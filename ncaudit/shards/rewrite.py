@@ -45,7 +45,7 @@ def rewrite_shard(
     schema = _with_fields(shard, parquet.schema_arrow, add, replace)
     if provenance is not None:
         schema = attach(schema, provenance)
-    with atomic_file(out) as file, pq.ParquetWriter(file, schema, **_storage(parquet, schema)) as writer:
+    with atomic_file(out) as file, pq.ParquetWriter(file, schema, **storage_like(parquet, schema)) as writer:
         first = 0
         for group in _pieces(shard, parquet):
             numbered = _numbered(group, first)
@@ -68,7 +68,7 @@ def _with_fields(shard: Shard, schema: pa.Schema, add: Sequence[pa.Field], repla
     return schema
 
 
-def _storage(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
+def storage_like(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
     """The writer's arguments that keep each column's codec, and its dictionary where it had one."""
     standard = not any(".list.item" in path for path in _paths(parquet))
     leaves = _leaf_paths(schema, standard)
@@ -103,7 +103,7 @@ def _pieces(shard: Shard, parquet: pq.ParquetFile) -> Iterator[list[pa.RecordBat
     """The batches of one output row group after the other."""
     for group in range(parquet.num_row_groups):
         piece: list[pa.RecordBatch] = []
-        for batch in _batches(shard, parquet, group):
+        for batch in group_batches(shard, parquet, group):
             if piece and sum(b.nbytes for b in piece) + batch.nbytes > GROUP_BYTES:
                 yield piece
                 piece = []
@@ -112,7 +112,8 @@ def _pieces(shard: Shard, parquet: pq.ParquetFile) -> Iterator[list[pa.RecordBat
             yield piece
 
 
-def _batches(shard: Shard, parquet: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
+def group_batches(shard: Shard, parquet: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
+    """The rows of one row group in pieces of about 16 MiB. Raises BadTable when the file is damaged there."""
     facts = parquet.metadata.row_group(group)
     rows = max(1, min(MAX_BATCH_ROWS, BATCH_BYTES * facts.num_rows // max(1, facts.total_byte_size)))
     try:
