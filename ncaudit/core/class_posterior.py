@@ -24,6 +24,7 @@ SAMPLE = 20_000  # pairs that weights and noise are learnt from
 SAMPLE_ENTRIES = 2**22  # pairs x classes of these
 BLOCK_ENTRIES = 2**20  # rows x classes at once
 HOMOPHILY = 0.8  # share of a pair's neighbours that are of its class, for what votes of it should look like
+WEIGHT_PENALTY, BIAS_PENALTY = 1.0, 5.0  # of voters' and classes' weights, in nats: few pairs must not make them sure
 SMALL_K = 3  # votes are also counted among the nearest K / 3
 
 
@@ -73,13 +74,20 @@ class _Judge:
         self.partner = torch.empty_like(order).scatter_(0, order, order.roll(len(order) // 3 + 1))
 
     def run(self) -> Judged:
-        everything = torch.arange(len(self.fold))
-        sample = self._sample()
+        everything, sample = torch.arange(len(self.fold)), self._sample()
+        targets = [ridge.targets(self.evidence.given, self.evidence.classes) for ridge in self.ridges]
+        self.penalties = tuple(
+            ridge.penalty(target, self.evidence.given, sample)
+            for ridge, target in zip(self.ridges, targets, strict=True)
+        )
         noise = class_noise([self._look(sample, look) for look in range(LOOKS)])
-        voice = _Voice(self, noise, self.evidence.given, None)
+        voice = _Voice(self, noise, self.evidence.given, None, self.penalties)
         stack = self._stack(noise, [(voice, sample)])
         best = stack.loss, 0, self._answers(voice, stack, noise, everything)
-        beliefs = [self._beliefs(_Voice(self, noise, self.evidence.given, f), stack, noise, f) for f in range(FOLDS)]
+        beliefs = [
+            self._beliefs(_Voice(self, noise, self.evidence.given, f, self.penalties), stack, noise, f)
+            for f in range(FOLDS)
+        ]
         penalties: tuple[float, ...] | None = None
         for number in range(1, ROUNDS + 1):
             voices = []
@@ -109,7 +117,7 @@ class _Judge:
             share = self._shares(modality, self.evidence.given, voters & self.labelled, sample, (self.k,))[0]
             ridge = FoldedRidge(self.evidence.rows[modality], self.fold, FOLDS, _only(sample, voters))
             targets = ridge.targets(self.evidence.given, self.evidence.classes)
-            linear = ridge.scores(ridge.out_of_fold(targets, 0.1), sample)
+            linear = ridge.scores(ridge.out_of_fold(targets, self.penalties[modality]), sample)
             votes.append((share + linear).argmax(dim=1))
         return Raters(self.evidence.given.rows(sample).dense(self.evidence.classes), *votes)
 
@@ -213,43 +221,45 @@ class _Voice:
 
 @dataclass(frozen=True)
 class _Stack:
-    """Weights of the voters, (V,), and of the classes, (C,); loss: of foretelling given classes, in nats per pair."""
+    """Weights of the voters, (V,), and of the classes, (C,); loss: of foretelling given classes, in nats per pair.
+
+    doubt: the chance that all voters are wrong together about a pair, whatever they say.
+    """
 
     weight: Tensor
     bias: Tensor
+    doubt: float
     loss: float
 
     def chances(self, features: Tensor) -> Tensor:
         """(m, V, C) to (m, C), rows add up to 1."""
-        chances: Tensor = (torch.einsum("mvc,v->mc", features, self.weight) + self.bias).softmax(dim=1)
-        return chances
+        return _chances(features, self.weight, self.bias, self.doubt)
 
     @classmethod
     def fitted(cls, features: Tensor, evidence: Tensor) -> "_Stack":
         """The weights that make the given classes likeliest. evidence: (m, C), their chance under each true class."""
-        spread = features.std(dim=(0, 2)).clamp(min=1e-6)
-        scaled = features / spread[None, :, None]
-        voters, classes = features.shape[1:]
+        rows, voters, classes = features.shape
+        spread = features.std(dim=(0, 2)).clamp(min=1e-6).double()
+        scaled, evidence, doubt = features.double() / spread[None, :, None], evidence.double(), 1 / (rows + 1)
 
-        def parts(both: Tensor) -> tuple[Tensor, Tensor]:
-            return both[:voters].exp(), both[voters:]
-
-        def loss(both: Tensor) -> Tensor:
-            weight, bias = parts(both)
-            chances = (torch.einsum("mvc,v->mc", scaled, weight) + bias).softmax(dim=1)
-            foretold = (chances * evidence).sum(dim=1).clamp(min=1e-12)
-            mean: Tensor = -foretold.log().mean()
-            return mean
+        def loss(weight: Tensor, bias: Tensor) -> Tensor:
+            foretold: Tensor = (_chances(scaled, weight, bias, doubt) * evidence).sum(dim=1)
+            return -foretold.log().mean()
 
         def held_back(both: Tensor) -> Tensor:
-            weight, bias = parts(both)
-            size: Tensor = weight.sum() / 20 + 2 * (bias**2).sum()
-            return loss(both) + size / 50 / len(scaled) ** 0.5
+            weight, bias = both[:voters].exp(), both[voters:]
+            size: Tensor = WEIGHT_PENALTY * (weight**2).sum() + BIAS_PENALTY * (bias**2).sum()
+            return loss(weight, bias) + size / rows
 
-        start = torch.cat([torch.full((voters,), -2.0), torch.zeros(classes)])
+        start = torch.cat([torch.full((voters,), -2.0), torch.zeros(classes)]).double()
         both = minimise(held_back, start)
-        weight, bias = parts(both)
-        return cls(weight / spread, bias, float(loss(both)))
+        weight, bias = both[:voters].exp(), both[voters:]
+        return cls((weight / spread).float(), bias.float(), doubt, float(loss(weight, bias)))
+
+
+def _chances(features: Tensor, weight: Tensor, bias: Tensor, doubt: float) -> Tensor:
+    told = (torch.einsum("mvc,v->mc", features, weight) + bias).softmax(dim=1)
+    return (1 - doubt) * told + doubt / features.shape[2]
 
 
 def vote_shares(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ncaudit.core.sparse_classes import SparseClasses
 
-PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # times the mean variance of a feature
+PENALTIES = (1e-4, 1e-3, 0.01, 0.1, 1.0)  # times the mean variance of a feature
 DIMS = 256  # of the rows' own principal directions that are kept
 BLOCK = 16_384
 
@@ -62,7 +62,7 @@ class FoldedRidge:
         gram, target = self.gram[kept].sum(dim=0), targets[kept].sum(dim=0)
         count = gram[-1, -1].clamp(min=1)
         variance = (gram.diag()[:-1] - gram[-1, :-1] ** 2 / count).clamp(min=0).mean()
-        ridge = torch.full((len(gram),), float(penalty * variance) + 1e-6 * float(count))
+        ridge = torch.full((len(gram),), float(penalty * variance) + 1e-8 * float(count))
         ridge[-1] = 1e-6
         solved: Tensor = torch.linalg.solve(gram + torch.diag(ridge), target)
         return solved

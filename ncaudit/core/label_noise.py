@@ -22,7 +22,7 @@ STRENGTHS = (3.0, 30.0, 300.0, 3000.0)  # imagined pairs per class that err towa
 TOLD_FROM = 0.1  # chance-corrected agreement of the two votes, under which their errors are no longer independent
 RATE_PRIOR = 2.0  # density (1 - rate)^2 of rates: most data are mostly right
 ENTRIES = 2**21  # pairs x classes in fits that are done many times
-STEPS, MOST_STEPS = 25, 150
+STEPS, MOST_STEPS = 15, 150
 GAIN = 1e-5  # of log likelihood per pair, under which EM has arrived
 LEAST = 1e-9
 
@@ -75,8 +75,8 @@ def class_noise(views: Sequence[Raters]) -> ClassNoise:
     few = max(200, ENTRIES // (times * classes))
     small = [view.rows(torch.arange(min(few, len(view.given)))) for view in views]
     strength = _strength(small)
-    fitted = _fit(_joined(views), strength, steps=MOST_STEPS)
     draft = _fit(_joined(small), strength, steps=MOST_STEPS)
+    fitted = draft if few >= len(views[0].given) else _fit(_joined(views), strength, steps=MOST_STEPS)
     rates, weight = _posterior(_joined(small), strength, draft, times)
     low, middle, high = (float(np.interp(share, weight.cumsum() - weight / 2, rates)) for share in (0.05, 0.5, 0.95))
     told = _agreement(_joined(views)) >= TOLD_FROM
@@ -174,7 +174,7 @@ def _strength(views: Sequence[Raters]) -> float:
 
 def _posterior(raters: Raters, strength: float, fit: _Fit, times: int) -> tuple[np.ndarray, np.ndarray]:
     """Rates, ascending, and the weight of each: the likelihood at that rate, all else fitted anew, times the prior."""
-    rates = np.linspace(0.002, 0.98, 15)
+    rates = np.linspace(0.002, 0.98, 12)
     for _ in range(2):  # the second time on a fine grid, where the first one found anything
         likelihood = np.array(
             [_fit(raters, strength, steps=STEPS, start=fit.belief, fixed=fit.at(rate)).likelihood for rate in rates]
@@ -183,7 +183,7 @@ def _posterior(raters: Raters, strength: float, fit: _Fit, times: int) -> tuple[
         weight = np.exp(log - log.max())
         used = rates
         inside = np.flatnonzero(weight > 1e-4)
-        rates = np.linspace(rates[max(0, inside[0] - 1)], rates[min(len(rates) - 1, inside[-1] + 1)], 17)
+        rates = np.linspace(rates[max(0, inside[0] - 1)], rates[min(len(rates) - 1, inside[-1] + 1)], 13)
     return used, weight / weight.sum()
 
 

@@ -12,7 +12,7 @@ MEMORY = 10
 SUFFICIENT, HALVINGS = 1e-4, 20
 
 
-def minimise(loss: Callable[[Tensor], Tensor], start: Tensor, *, steps: int = 100, tolerance: float = 1e-7) -> Tensor:
+def minimise(loss: Callable[[Tensor], Tensor], start: Tensor, *, steps: int = 100, tolerance: float = 1e-9) -> Tensor:
     """Where the loss is least, as far as `steps` steps lead: (p,).
 
     loss: of (p,), differentiable, one number. tolerance: a step that gains less, relative to the loss, is the last.
