@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 BLOCK_ENTRIES = 2**21  # (query, item) pairs ranked at once: about 100 MiB
+WORD = 63  # classes in one whole number, a bit each
 NO_CLASS = -1  # fills up the rows of items with fewer classes than others
 
 
@@ -41,10 +42,11 @@ def mean_average_precision(
     1.0
     """
     whole, first, relevant = [], [], []
+    classes = _SharedClasses(query_classes, gallery_classes)
     for rows in torch.split(
         torch.arange(len(query), device=query.device), max(1, BLOCK_ENTRIES // max(1, len(gallery)))
     ):
-        shared = _share_class(query_classes[rows], gallery_classes)
+        shared = classes.of(rows)
         precision, rank = _precisions(query[rows] @ gallery.T, shared)
         count = shared.sum(dim=1)
         whole.append(precision.sum(dim=1) / count)
@@ -63,13 +65,35 @@ def mean_average_precision(
     )
 
 
-def _share_class(query: Tensor, gallery: Tensor) -> Tensor:
-    """(q, g) bool: the two have a class in common."""
-    shared = torch.zeros(len(query), len(gallery), dtype=torch.bool, device=query.device)
-    for one in query.T:
-        for other in gallery.T:
-            shared |= (one[:, None] == other[None, :]) & (one != NO_CLASS)[:, None]
-    return shared
+class _SharedClasses:
+    """Which items share a class with which queries: class by class, or where rows have many, 63 classes at a time."""
+
+    def __init__(self, query: Tensor, gallery: Tensor) -> None:
+        classes = 1 + max((int(side.max()) for side in (query, gallery) if side.numel()), default=0)
+        self.in_words = classes // WORD < query.shape[1] * gallery.shape[1] - 1
+        self.query, self.gallery = (_words(side, classes) if self.in_words else side for side in (query, gallery))
+
+    def of(self, rows: Tensor) -> Tensor:
+        """(q, g) bool for these queries."""
+        shared = torch.zeros(len(rows), len(self.gallery), dtype=torch.bool, device=rows.device)
+        if self.in_words:
+            for one, other in zip(self.query[rows].T, self.gallery.T, strict=True):
+                shared |= (one[:, None] & other[None, :]) != 0
+            return shared
+        for one in self.query[rows].T:
+            for other in self.gallery.T:
+                shared |= (one[:, None] == other[None, :]) & (one != NO_CLASS)[:, None]
+        return shared
+
+
+def _words(side: Tensor, classes: int) -> Tensor:
+    """The classes of each row as bits: (n, any) -> (n, words) int64."""
+    words = torch.zeros(len(side), classes // WORD + 1, dtype=torch.int64, device=side.device)
+    row = torch.arange(len(side), device=side.device)
+    for one in side.T:
+        known = one != NO_CLASS
+        words[row[known], one[known] // WORD] |= 1 << (one[known] % WORD)
+    return words
 
 
 def _precisions(similarity: Tensor, relevant: Tensor) -> tuple[Tensor, Tensor]:

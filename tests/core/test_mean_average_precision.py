@@ -73,16 +73,23 @@ def test_no_query_has_no_precision() -> None:
         assert (found.queries, found.items) == (0, gallery)
 
 
-@pytest.mark.parametrize("entries", [1, 1_000, 2**21])
-def test_random_rankings_agree_with_scikit_learn(monkeypatch: pytest.MonkeyPatch, entries: int) -> None:
+@pytest.mark.parametrize(
+    ("entries", "most", "classes"),
+    [(1, 2, 6), (1_000, 1, 6), (2**21, 2, 6), (2**21, 1, 6), (999, 4, 200), (999, 2, 400)],
+)
+def test_random_rankings_agree_with_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch, entries: int, most: int, classes: int
+) -> None:
     monkeypatch.setattr(module, "BLOCK_ENTRIES", entries)
     query, gallery = _unit(40, 8, 1), _unit(200, 8, 2)
     draw = torch.Generator().manual_seed(3)
-    asked, given = (torch.randint(0, 6, (n, 2), generator=draw) for n in (40, 200))
+    asked, given = (torch.randint(-1, classes, (n, most), generator=draw) for n in (40, 200))
+    asked[:, 0], given[:40, -1] = asked[:, 0].clamp(min=0), asked[:, 0].clamp(min=0)  # each has a relevant item
     found = mean_average_precision(query, gallery, asked, given, k=200)
+    assert found.queries == 40
     similarity = (query @ gallery.T).numpy()
     expected = [
-        average_precision_score([bool({*own.tolist()} & {*other.tolist()}) for other in given], row)
+        average_precision_score([bool({*own.tolist()} & {*other.tolist()} - {-1}) for other in given], row)
         for own, row in zip(asked, similarity, strict=True)
     ]
     assert found.map_all == pytest.approx(np.mean(expected), abs=1e-6)
