@@ -12,7 +12,7 @@ ranked by their float32 similarities in the end.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,7 @@ RECALL = 0.95  # of the true neighbours, at least
 MARGIN = 0.01  # the recall of the measured rows and that of all rows differ by less
 MEASURED_ROWS = 512
 VISITS = 2**24  # (row, cell) pairs planned at once
-ROWS = 2**18  # rows whose candidates are held at once
+ROWS = 2**17  # rows whose candidates are held at once
 MEMBERS = 2**14  # rows of a cell compared at once
 EXACT_KEYS = 2**16  # rows that the measured ones are compared with at once
 EXACT_ENTRIES = 2**24  # numbers of the candidates' embeddings held at once
@@ -60,7 +60,7 @@ def nearest_in_set(
     on. block: rows compared at once.
     Returns cosines in float32, descending, and row numbers, (n, k) both; -inf and -1 where fewer than k are allowed,
     and above `exact_up_to` also where the cells that were visited hold no more. Beside rows and result, memory is a
-    float32 sample of 80 √n rows and some 30 (k + 16) bytes for each of at most 262,144. On a CPU the same rows, groups
+    float32 sample of 80 √n rows and some 30 (k + 16) bytes for each of at most 131,072. On a CPU the same rows, groups
     and seed give the same bits.
 
     >>> nearest_in_set(torch.eye(3)[[0, 1, 1]], 1).index
@@ -108,13 +108,14 @@ class _CellSearch:
         """The best that the `probes` nearest cells hold for these rows, (q,) int64."""
         similarity = self.rows.new_full((len(asked), self.k), -torch.inf, dtype=torch.float32)
         index = torch.full_like(similarity, -1, dtype=torch.int64)
-        step = max(1, min(ROWS, VISITS // probes))
+        step, done = max(1, min(ROWS, VISITS // probes)), 0
         for start in range(0, len(asked), step):
-            found = self._part(asked[start : start + step], probes)
-            similarity[start : start + step], index[start : start + step] = found.similarity, found.index
+            for found in self._parts(asked[start : start + step], probes):
+                rows = slice(done, done + len(found.index))
+                similarity[rows], index[rows], done = found.similarity, found.index, rows.stop
         return Nearest(similarity, index)
 
-    def _part(self, asked: Tensor, probes: int) -> Nearest:
+    def _parts(self, asked: Tensor, probes: int) -> Iterator[Nearest]:
         best = _Best(len(asked), self.width, asked.device)
         rows = (self.rows.index_select(0, part) for part in torch.split(asked, BLOCK))
         cell = torch.cat([nearest_cells(part, self.cells.centres, probes) for part in rows])
@@ -122,11 +123,8 @@ class _CellSearch:
         self._visit(asked, cell[:, 1:], best)
         value, index = best.found()
         size = max(1, EXACT_ENTRIES // (self.width * self.rows.shape[1]))
-        parts = [
-            self._ordered(asked[i : i + size], value[i : i + size], index[i : i + size].long())
-            for i in range(0, len(asked), size)
-        ]
-        return Nearest(torch.cat([p.similarity for p in parts]), torch.cat([p.index for p in parts]))
+        for i in range(0, len(asked), size):
+            yield self._ordered(asked[i : i + size], value[i : i + size], index[i : i + size].long())
 
     def _visit(self, asked: Tensor, cell: Tensor, best: "_Best") -> None:
         """Compares each of the rows asked about with its cells, (q, p) int32: one product per cell."""
