@@ -3,6 +3,7 @@
 Knows arrow and a binary file. Values go out as they are; what a format has no word for is spelled in the nearest one.
 """
 
+import io
 import json
 import math
 from typing import Any
@@ -17,6 +18,7 @@ class StreamWriter:
     """Writes batches of one schema to a binary file and flushes after each, so that a reader sees rows as they come."""
 
     def __init__(self, file: Any, schema: pa.Schema, kind: StreamFormat) -> None:
+        file = whole_writes(file)
         self._file, self._kind = file, kind
         self._writer: Any = None
         if kind is StreamFormat.arrow:
@@ -37,6 +39,15 @@ class StreamWriter:
         if self._writer is not None:
             self._writer.close()
         self._file.flush()
+
+
+def whole_writes(file: Any) -> Any:
+    """The file itself, or one in front of it that writes all it is given.
+
+    With PYTHONUNBUFFERED=1 standard output is raw: a write that a signal or a closing reader cuts short would pass for
+    a whole one.
+    """
+    return open(file.fileno(), "wb", closefd=False) if isinstance(file, io.RawIOBase) else file
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ from ncaudit.shards.provenance import Provenance, attach, describe, is_finished,
 from ncaudit.shards.score_input import FileScores, StreamedScores
 from ncaudit.shards.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.sources import Shard, find_shards
-from ncaudit.shards.streams import StreamWriter
+from ncaudit.shards.streams import StreamWriter, whole_writes
 from ncaudit.shards.tables import require_column
 from ncaudit.shards.writer import atomic_file, atomic_table
 from ncaudit.verbs.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
@@ -318,7 +318,8 @@ def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable
             yield lambda batch, path: table.write(_as(batch, schema))
     else:
         with ExitStack() as stack:
-            file = sys.stdout.buffer if options.out == STREAM else stack.enter_context(atomic_file(options.out))
+            streams = options.out == STREAM
+            file = whole_writes(sys.stdout.buffer) if streams else stack.enter_context(atomic_file(options.out))
             selection = _selection(options, file, schema)
             yield selection.write
             selection.close()
