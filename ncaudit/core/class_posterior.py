@@ -8,6 +8,7 @@ worth is learnt from how well it foretells given classes, of which the noise is 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,7 +22,8 @@ FOLDS = 5
 ROUNDS = 2  # in which beliefs vote
 LOOKS = 4  # times that the pairs are dealt into halves, one for the image's voters, one for the caption's
 SAMPLE = 20_000  # pairs that weights and noise are learnt from
-SAMPLE_ENTRIES = 2**22  # pairs x classes of these
+SAMPLE_ENTRIES = 2**20  # pairs x classes of these
+STACK_ENTRIES = 2**19  # pairs x classes that weights are learnt from
 BLOCK_ENTRIES = 2**20  # rows x classes at once
 HOMOPHILY = 0.8  # share of a pair's neighbours that are of its class, for what votes of it should look like
 WEIGHT_PENALTY, BIAS_PENALTY = 1.0, 5.0  # of voters' and classes' weights, in nats: few pairs must not make them sure
@@ -74,34 +76,36 @@ class _Judge:
         self.partner = torch.empty_like(order).scatter_(0, order, order.roll(len(order) // 3 + 1))
 
     def run(self) -> Judged:
-        everything, sample = torch.arange(len(self.fold)), self._sample()
-        targets = [ridge.targets(self.evidence.given, self.evidence.classes) for ridge in self.ridges]
-        self.penalties = tuple(
-            ridge.penalty(target, self.evidence.given, sample)
-            for ridge, target in zip(self.ridges, targets, strict=True)
-        )
+        sample = self._sample()
         noise = class_noise([self._look(sample, look) for look in range(LOOKS)])
+        few = sample[: max(500, STACK_ENTRIES // self.evidence.classes)]
         voice = _Voice(self, noise, self.evidence.given, None, self.penalties)
-        stack = self._stack(noise, [(voice, sample)])
-        best = stack.loss, 0, self._answers(voice, stack, noise, everything)
-        beliefs = [
-            self._beliefs(_Voice(self, noise, self.evidence.given, f, self.penalties), stack, noise, f)
-            for f in range(FOLDS)
-        ]
-        penalties: tuple[float, ...] | None = None
+        stack = self._stack(noise, [(voice, few)])
+        best = stack.loss, 0, self._answers(voice, stack, noise, torch.arange(len(self.fold)))
+        voices = [_Voice(self, noise, self.evidence.given, fold, self.penalties) for fold in range(FOLDS)]
         for number in range(1, ROUNDS + 1):
-            voices = []
-            for one in range(FOLDS):
-                voices.append(_Voice(self, noise, beliefs[one], one, penalties))
-                penalties = voices[0].penalties
-            stack = self._stack(noise, [(v, sample[self.fold[sample] == v.without]) for v in voices])
+            voices = self._believing(voices, stack, noise)
+            stack = self._stack(noise, [(v, few[self.fold[few] == fold]) for fold, v in enumerate(voices)])
             if stack.loss < best[0]:
                 best = stack.loss, number, self._folded(voices, stack, noise)
-            if number < ROUNDS:
-                beliefs = [self._beliefs(v, stack, noise, v.without) for v in voices]
-        (numbers, suggested), rounds = best[2], best[1]
+        _, rounds, (numbers, suggested) = best
         quality, chance, random_chance = numbers.masked_fill(~self.labelled[:, None], torch.nan).T
         return Judged(quality, suggested, chance, random_chance, noise, rounds)
+
+    @cached_property
+    def penalties(self) -> tuple[float, ...]:
+        """Of both modalities' linear models, while they learn from given classes."""
+        given, sample = self.evidence.given, self._sample()
+        targets = [ridge.targets(given, self.evidence.classes) for ridge in self.ridges]
+        return tuple(ridge.penalty(t, given, sample) for ridge, t in zip(self.ridges, targets, strict=True))
+
+    def _believing(self, voices: Sequence["_Voice"], stack: "_Stack", noise: ClassNoise) -> list["_Voice"]:
+        """Voices that vote with what the last ones make them believe; each knows all folds' classes but one's."""
+        found: list[_Voice] = []
+        for fold, voice in enumerate(voices):
+            penalties = found[0].penalties if found else None
+            found.append(_Voice(self, noise, self._beliefs(voice, stack, noise, fold), fold, penalties))
+        return found
 
     def _sample(self) -> Tensor:
         """Labelled rows in random order."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.search import Nearest
+from ncaudit.core.sparse_classes import SparseClasses
 
 PURE, HARD, NOISY, UNLABELLED = 0, 1, 2, -1
 PARTITIONS = ("pure", "hard", "noisy")
@@ -45,6 +46,18 @@ def votes(nearest: Nearest, hot: Tensor) -> Votes:
         similarity += carried * alike.where(voting, 0)[:, None]
         voters += voting
     return Votes(share / voters.clamp(min=1)[:, None], similarity, voters)
+
+
+def sparse_votes(nearest: Nearest, classes: SparseClasses, count: int) -> Votes:
+    """What `votes` gives, where there are many classes. classes: of all m rows; count: C."""
+    index = nearest.index.long()
+    code, carried = classes.code[index].long(), (classes.weight[index] > 0) & (index >= 0)[:, :, None]
+    votes, similarity = torch.zeros(2, len(index), count, device=code.device)
+    votes.scatter_add_(1, code.flatten(1), carried.flatten(1).float())
+    alike = nearest.similarity[:, :, None].where(carried, 0)
+    similarity.scatter_add_(1, code.flatten(1), alike.flatten(1))
+    voters = carried.any(dim=2).sum(dim=1)
+    return Votes(votes / voters.clamp(min=1)[:, None], similarity, voters)
 
 
 def winners(votes: Votes) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 STRENGTHS = (3.0, 30.0, 300.0, 3000.0)  # imagined pairs per class that err towards frequent classes
 TOLD_FROM = 0.1  # chance-corrected agreement of the two votes, under which their errors are no longer independent
 RATE_PRIOR = 2.0  # density (1 - rate)^2 of rates: most data are mostly right
-ENTRIES = 2**21  # pairs x classes in fits that are done many times
+ENTRIES = 2**20  # pairs x classes in fits that are done many times
 STEPS, MOST_STEPS = 15, 150
 GAIN = 1e-5  # of log likelihood per pair, under which EM has arrived
 LEAST = 1e-9

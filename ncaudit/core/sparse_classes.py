@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-KEPT = 12  # classes of a row's distribution that are kept
+KEPT = 10  # classes of a row's distribution that are kept
 
 
 @dataclass(frozen=True)

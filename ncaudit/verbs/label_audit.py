@@ -15,14 +15,14 @@ from torch.nn.functional import normalize
 from ncaudit import calibration
 from ncaudit.core.class_posterior import Evidence, Judged, judge, vote_shares
 from ncaudit.core.class_ridge import principal
-from ncaudit.core.class_votes import partition, votes, winners
+from ncaudit.core.class_votes import partition, sparse_votes, winners
 from ncaudit.core.search import Nearest
 from ncaudit.core.self_search import nearest_in_set
 from ncaudit.core.sparse_classes import SparseClasses, drawn
 from ncaudit.errors import NcauditError
 
 LADDER = (10, 20, 30, 50)
-LADDER_ROWS = 20_000
+LADDER_ROWS = 5_000
 ENTRIES = 2**22  # rows x classes at once
 FEWEST_PAIRS = 50  # labelled: below, nothing could be told of their noise
 MOST_CLASSES = 4_096
@@ -202,21 +202,14 @@ class _Tally:
         for rows in torch.split(torch.arange(count), max(1, min(2_048, ENTRIES // (8 * classes)))):
             hot, won = given.rows(rows).dense(classes) > 0, []
             for near, names, shares in zip(found, winner, share, strict=True):
-                best = winners(told := votes(*_near(near, rows, given, classes)))
+                told = sparse_votes(Nearest(near.similarity[rows], near.index[rows]), given, classes)
+                best = winners(told)
                 won.append(best)
                 shares[rows] = told.share.amax(dim=1)
                 names[rows] = _numbers(best, width)
             parted[rows] = partition(hot, won[0], won[1])
             why[rows] = _disagreeing(found, rows, given)
         return cls(parted, (winner[0], winner[1]), (share[0], share[1]), why)
-
-
-def _near(near: Nearest, rows: Tensor, given: SparseClasses, classes: int) -> tuple[Nearest, Tensor]:
-    """The neighbours of some rows, renumbered among those that occur, and the classes of these."""
-    index = near.index[rows].long()
-    occurring, place = np.unique(index.clamp(min=0).numpy(), return_inverse=True)
-    renumbered = torch.from_numpy(place.reshape(index.shape)).where(index >= 0, -1)
-    return Nearest(near.similarity[rows], renumbered), given.rows(torch.from_numpy(occurring)).dense(classes) > 0
 
 
 def _numbers(table: Tensor, width: int) -> Tensor:
@@ -234,18 +227,26 @@ def _disagreeing(found: Sequence[Nearest], rows: Tensor, given: SparseClasses) -
     """(m, WITNESSES) the nearest labelled neighbours, by turns of both modalities, that share no class; else -1."""
     index = torch.stack([near.index[rows].long() for near in found], dim=2).flatten(1)
     mine = given.rows(rows)
-    code, weight = given.code[index], given.weight[index]
-    same = (
-        (code[:, :, :, None] == mine.code[:, None, None, :])
-        & (weight > 0)[..., None]
-        & (mine.weight > 0)[:, None, None]
-    )
-    other = (index >= 0) & (weight > 0).any(dim=2) & ~same.flatten(2).any(dim=2) & mine.labelled[:, None]
-    earlier = torch.tril(torch.ones(index.shape[1], index.shape[1], dtype=torch.bool), diagonal=-1)
-    seen = ((index[:, :, None] == index[:, None, :]) & earlier).any(dim=2)  # near in both modalities: named once
-    order = (~(other & ~seen)).int().argsort(dim=1, stable=True)[:, :WITNESSES]
-    picked = index.gather(1, order).where((other & ~seen).gather(1, order), -1)
-    return torch.nn.functional.pad(picked, (0, WITNESSES - picked.shape[1]), value=-1)
+    code, carried = given.code[index], given.weight[index] > 0
+    same = code[:, :, :, None] == mine.code[:, None, None, :]
+    same &= carried[..., None] & (mine.weight > 0)[:, None, None]
+    other = (index >= 0) & carried.any(dim=2) & ~same.flatten(2).any(dim=2) & mine.labelled[:, None]
+    first = _first(other, 2 * WITNESSES)  # near in both modalities: they may stand there twice
+    picked = _or_none(index).gather(1, first)
+    twice = torch.tril(picked[:, :, None] == picked[:, None, :], diagonal=-1).any(dim=2)
+    return _or_none(picked).gather(1, _first(~twice & (picked >= 0), WITNESSES))
+
+
+def _or_none(index: Tensor) -> Tensor:
+    return torch.nn.functional.pad(index, (0, 1), value=-1)
+
+
+def _first(wanted: Tensor, count: int) -> Tensor:
+    """(m, count) places of the first True in each row, ascending; behind them the place after the last."""
+    width = wanted.shape[1]
+    place = torch.arange(width).where(wanted, width)
+    found = place.topk(min(count, width), dim=1, largest=False, sorted=True).values
+    return torch.nn.functional.pad(found, (0, count - found.shape[1]), value=width)
 
 
 def _other(suggested: Tensor, given: SparseClasses) -> Tensor:

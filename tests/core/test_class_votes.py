@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ncaudit.core.class_votes import HARD, NOISY, PURE, UNLABELLED, partition, votes, winners
+from ncaudit.core.class_votes import HARD, NOISY, PURE, UNLABELLED, partition, sparse_votes, votes, winners
 from ncaudit.core.search import Nearest
+from ncaudit.core.sparse_classes import SparseClasses
 
 
 def near(similarity, index):
@@ -71,3 +72,18 @@ def test_renaming_the_classes_renames_the_winner(classes, seed):
     found = Nearest(torch.rand(6, 5, generator=draw), torch.randint(-1, 9, (6, 5), generator=draw))
     renamed = winners(votes(found, labels[:, classes]))
     assert torch.equal(renamed, winners(votes(found, labels))[:, classes])
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 99), several=st.booleans())
+def test_votes_of_listed_classes_are_those_of_the_table(seed, several):
+    draw = torch.Generator().manual_seed(seed)
+    code = torch.stack([torch.randperm(4, generator=draw)[:2] for _ in range(9)]).to(torch.int16)
+    weight = (torch.rand(9, 2, generator=draw) < 0.7).half()
+    weight[:, 1] *= several
+    classes = SparseClasses(code, weight)
+    found = Nearest(torch.rand(6, 5, generator=draw), torch.randint(-1, 9, (6, 5), generator=draw))
+    listed, table = sparse_votes(found, classes, 4), votes(found, classes.dense(4) > 0)
+    assert torch.equal(listed.voters, table.voters)
+    assert_close(listed.share, table.share)
+    assert_close(listed.similarity, table.similarity)
