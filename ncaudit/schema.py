@@ -62,8 +62,6 @@ SUGGESTION: Final = pa.schema(
     ]
 )
 
-PARTITIONS: Final = ("pure", "hard", "noisy")
-
 
 def labels_schema(label: pa.DataType) -> pa.Schema:
     """The label table: what `labels` found about each pair's given class. `label`: the type of the class column."""

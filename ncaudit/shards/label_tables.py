@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
-from ncaudit.schema import PARTITIONS
+from ncaudit.core.class_votes import PARTITIONS
 from ncaudit.shards.class_labels import Class
 from ncaudit.shards.tables import read_batches
 

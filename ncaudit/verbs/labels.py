@@ -20,13 +20,14 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ncaudit.core.class_votes import PARTITIONS
 from ncaudit.core.device import pick_device
 from ncaudit.core.sparse_classes import SparseClasses
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
 from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import PARTITIONS, labels_schema
+from ncaudit.schema import labels_schema
 from ncaudit.shards.class_labels import Class, Classes, ClassLabels, count_classes, require_class_column
 from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.label_tables import LabelColumns, LabelTally, label_batch, label_tally_of
@@ -94,6 +95,7 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
     """
     begun = monotonic()
     run = _Run(options, _open_tables(options), progress)
+    _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
     accounts = _write(run)
     return _result(run, accounts, monotonic() - begun)
 
