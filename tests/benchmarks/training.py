@@ -238,8 +238,8 @@ def _asked(rows: list[Row]) -> list[str]:
     best = max(labelled, key=lambda name: _against(rows, name))
     return [
         f"  best row beside the oracle: {_against(rows, best):+.1%} ({best}); asked -1 % or better",
-        f"  plain beside the oracle: {_against(rows, PLAIN):+.1%}; at the last epoch {_against(rows, PLAIN + LAST):+.1%}; "
-        "asked -8 % or worse",
+        f"  plain beside the oracle: {_against(rows, PLAIN):+.1%}; at the last epoch "
+        f"{_against(rows, PLAIN + LAST):+.1%}; asked -8 % or worse",
         f"  recipe bicro less its unstaged objective: {_gain(rows, '')}; the last epochs: {_gain(rows, LAST)}; asked: "
         "clearly above",
     ]
