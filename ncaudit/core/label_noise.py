@@ -8,7 +8,7 @@ found too. Confusions of a class that few pairs carry are drawn towards "wrong c
 as predicts held-out pairs best.
 
 What it cannot know: votes that hardly agree with each other say either that embeddings do not show the classes, or that
-the labels are noise throughout. Then `told` is False, and only the upper end of the rate means anything.
+the labels are noise throughout. Then `told` is False, and the rate is a usual one: nothing was measured.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,8 @@ class ClassNoise:
 
     matrix: (C, C) float32, rows add up to 1: chance of being given class column where row is true. prior: (C,) share
     of pairs that truly are of each class. rate: chance that a given class is wrong, [0, 1]; low, high: 90 % interval.
-    told: whether the two votes agree often enough to tell; otherwise rate is only a usual one.
+    told: whether the two votes agree often enough to tell; otherwise rate is only a usual one, and the interval goes
+    from right labels to random ones.
     """
 
     matrix: Tensor
@@ -71,6 +72,8 @@ def class_noise(views: Sequence[Raters]) -> ClassNoise:
     views: several looks at the same n pairs in the same, random order; in each of them the two votes come from
     different pairs, and never from the pair's own photo. Their evidence is averaged.
     """
+    if _agreement(_joined(views)) < TOLD_FROM:
+        return _untold(views[0].given.mean(dim=0))
     classes, times = views[0].given.shape[1], len(views)
     few = max(200, ENTRIES // (times * classes))
     small = [view.rows(torch.arange(min(few, len(view.given)))) for view in views]
@@ -78,13 +81,19 @@ def class_noise(views: Sequence[Raters]) -> ClassNoise:
     draft = _fit(_joined(small), strength, steps=MOST_STEPS)
     fitted = draft if few >= len(views[0].given) else _fit(_joined(views), strength, steps=MOST_STEPS)
     rates, weight = _posterior(_joined(small), strength, draft, times)
-    low, middle, high = (float(np.interp(share, weight.cumsum() - weight / 2, rates)) for share in (0.05, 0.5, 0.95))
-    told = _agreement(_joined(views)) >= TOLD_FROM
-    if told:
-        middle = float(np.clip(fitted.rate, low, high))
-    else:
-        low, middle = 0.0, _usual(high)
-    return ClassNoise(fitted.at(middle), fitted.prior, middle, low, high, told)
+    low, high = (float(np.interp(share, weight.cumsum() - weight / 2, rates)) for share in (0.05, 0.95))
+    rate = float(np.clip(fitted.rate, low, high))
+    return ClassNoise(fitted.at(rate), fitted.prior, rate, low, high, told=True)
+
+
+def _untold(share: Tensor) -> ClassNoise:
+    """A usual rate, somewhere between right labels and random ones; wrong classes by their frequency. share: (C,)."""
+    high = float(1 - (share**2).sum())
+    rates = np.linspace(0, high, 101)
+    weight = (1 - rates) ** RATE_PRIOR
+    rate = float((rates * weight).sum() / weight.sum())
+    matrix = (1 - rate) * torch.eye(len(share)) + rate * _without_diagonal(share.expand(len(share), -1) + LEAST)
+    return ClassNoise(matrix, share, rate, 0.0, high, told=False)
 
 
 @dataclass(frozen=True)
@@ -193,13 +202,6 @@ def _agreement(raters: Raters) -> float:
     share = [torch.bincount(vote, minlength=classes) / len(vote) for vote in (raters.image, raters.text)]
     chance = float((share[0] * share[1]).sum())
     return (float((raters.image == raters.text).float().mean()) - chance) / max(1 - chance, LEAST)
-
-
-def _usual(high: float) -> float:
-    """The prior's mean below `high`."""
-    rates = np.linspace(0, high, 101)
-    weight = (1 - rates) ** RATE_PRIOR
-    return float((rates * weight).sum() / weight.sum())
 
 
 def _joined(views: Sequence[Raters]) -> Raters:

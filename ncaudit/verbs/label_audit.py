@@ -50,7 +50,7 @@ class LabelAudit:
     pairs carry several classes. share: (n,) float32 each. quality: (n,) float32, nan without a given class. suggested:
     (n,) int32, where another class than the given ones is likelier. why: (n, 3) int64 rows of disagreeing neighbours.
     matrix: (C, C) chance of each given class (column) under each true one; prior: (C,) share of pairs truly of each;
-    None where pairs carry several.
+    None where pairs carry several, or nothing is told.
     """
 
     k: int
@@ -276,7 +276,8 @@ class _Told:
         noise, suggested = judged.noise, _other(judged.suggested, given)
         if given.code.shape[1] == 1:
             rate = LabelNoise(noise.rate, noise.low, noise.high, noise.told)
-            return cls(judged.quality, suggested, rate, noise.matrix, noise.prior)
+            matrix, prior = (noise.matrix, noise.prior) if noise.told else (None, None)
+            return cls(judged.quality, suggested, rate, matrix, prior)
         labelled, usable = given.labelled, ~judged.random_chance.isnan()
         observed, random = _log(judged.chance[labelled]), _log(judged.random_chance[usable])
         told = calibration.fit(observed, random, photo[labelled].numpy(), photo[usable].numpy(), seed=seed)

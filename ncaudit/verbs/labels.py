@@ -82,7 +82,8 @@ class LabelsResult:
         lines = [self.label_means, f"{self.classes:,} classes; {self.k} neighbours per modality ({chosen}): {parts}"]
         if self.noise_rate is not None:
             interval = f"90 % interval {self.noise_rate_low:.1%} to {self.noise_rate_high:.1%}"
-            lines.append(f"label noise rate {self.noise_rate:.1%} ({interval})")
+            measured = interval if self.noise_rate_told else "a usual one: these embeddings cannot tell it"
+            lines.append(f"label noise rate {self.noise_rate:.1%} ({measured})")
         lines += [f"  {one['share']:.1%} of labels: {one['true']} given as {one['given']}" for one in self.confusions]
         lines.append(f"another class suggested for {self.suggestions:,} pairs; {self.unlabelled:,} had no class")
         return [*lines, *(f"note: {note}" for note in self.notes)]
@@ -335,7 +336,7 @@ def _notes(found: _Found, options: LabelsOptions) -> Iterator[str]:
     if told.noise is not None and not told.noise.told:
         yield (
             "the neighbours in the two modalities hardly agree with each other: these embeddings do not show these"
-            " classes, or the labels are noise throughout; the rate is a usual one, and only its upper end is measured"
+            " classes, or the labels are noise throughout; the rate is a usual one, not a measured one"
         )
     if told.recall < 1:
         yield f"neighbours were searched approximately: {told.recall:.1%} of the true ones were found"
