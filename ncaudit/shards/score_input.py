@@ -13,6 +13,7 @@ import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import SCORE, SUGGESTION
+from ncaudit.shards.columns import is_text
 from ncaudit.shards.provenance import MIB, Provenance, fingerprint
 from ncaudit.shards.sources import Shard
 from ncaudit.shards.tables import open_scores, read_batches, require_column
@@ -178,12 +179,17 @@ def _batch(schema: pa.Schema, number: int, rows: Sequence[dict[str, Any]]) -> pa
 
 def _array(field: pa.Field, values: list[Any], number: int) -> pa.Array:
     try:
-        return pa.array(values, field.type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise BadTable(
-            f"{STDIN}, line {number} or after: {field.name} is not always {field.type} ({str(error).splitlines()[0]})",
-            fix="send an Arrow stream, which says its types first (--format arrow)",
-        ) from error
+        shown = pa.array(values)  # given the type at once, arrow would make 1 of 1.5
+        same = t.is_null(shown.type) or shown.type == field.type
+        if same or not (is_text(shown.type) or is_text(field.type) or t.is_nested(field.type)):
+            return shown.cast(field.type)
+        error: Exception = TypeError(f"{shown.type} here")
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as told:
+        error = told
+    raise BadTable(
+        f"{STDIN}, line {number} or after: {field.name} is not always {field.type} ({str(error).splitlines()[0]})",
+        fix="send an Arrow stream, which says its types first (--format arrow)",
+    ) from error
 
 
 def _refuse_new(names: Iterable[str], number: int, rows: Sequence[dict[str, Any]]) -> None:
