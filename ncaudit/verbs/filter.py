@@ -148,12 +148,17 @@ class _Run:
 def _open(options: FilterOptions) -> list[Any]:
     if STREAM in options.scores:
         return [StreamedScores(sys.stdin.buffer)]
-    found = find_shards(options.scores)
+    return [FileScores(shard) for shard in _inputs(options.scores, options)]
+
+
+def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
+    """The shards of an input, without what an earlier run may have written below it."""
+    found = find_shards(sources)
     outputs = [_real(place) for place in (options.out, options.dropped) if place and place != STREAM]
     shards = [shard for shard in found if not any(_is_at_or_below(_real(shard.path), place) for place in outputs)]
     if not shards:
         raise NcauditError(f"{found[0].path} would be written over itself", fix="give another place with --out")
-    return [FileScores(shard) for shard in shards]
+    return shards
 
 
 def _real(path: str) -> str:
@@ -185,7 +190,7 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
     options = run.options
     matched = {scores.shard: scores for scores in tables}
     if options.data:
-        matched = match_shards(find_shards(options.data), tables)
+        matched = match_shards(_inputs(options.data, options), tables)
     _refuse_overwriting(options, list(matched), tables)
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
     run.progress.stage("filter", sum(scores.rows for scores in tables))
@@ -283,7 +288,7 @@ def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
     """All rows to one file or stream, in the order of the tables."""
     accounts = _Accounts(len(tables))
     run.progress.stage("filter", sum(getattr(scores, "rows", 0) for scores in tables) or None)
-    schema = pa.unify_schemas([scores.schema for scores in tables], promote_options="permissive")
+    schema = _common_schema(tables)
     made_from = {"shards": [_told(scores) for scores in tables]}
     provenance = {"ncaudit": ncaudit.__version__, "verb": "filter", "options": _settings(run.options), **made_from}
     with (
@@ -297,6 +302,19 @@ def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
                 accounts.counts.update(run.count(rows.codes, rows.labels))
                 run.progress.advance(len(rows.batch))
     return accounts
+
+
+def _common_schema(tables: Sequence[Any]) -> pa.Schema:
+    schema = tables[0].schema
+    for scores in tables[1:]:
+        try:
+            schema = pa.unify_schemas([schema, scores.schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise BadTable(
+                f"{tables[0].path} and {scores.path} do not fit into one table: {str(error).splitlines()[0]}",
+                fix="give a folder with --out, which writes one file per table",
+            ) from error
+    return schema
 
 
 def _told(scores: Any) -> Provenance:

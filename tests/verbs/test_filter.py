@@ -297,6 +297,33 @@ def test_an_output_inside_the_scores_is_no_input_of_the_next_run(scored):
         assert result.rows == 500
 
 
+def test_an_output_inside_the_dataset_is_no_input_of_the_next_run(scored):
+    assert [run(scored, out="data/clean", min_soft_label=0.5).shards_resumed for _ in range(2)] == [0, 2]
+
+
+def test_tables_that_fit_into_no_common_one_are_told(tmp_path):
+    scores_of(tmp_path / "s/a.parquet", [0.9], width=[1])
+    scores_of(tmp_path / "s/b.parquet", [0.9], width=["wide"])
+    options = {"scores": [str(tmp_path / "s")], "min_soft_label": 0.5}
+    with pytest.raises(BadTable, match="do not fit into one table"):
+        ncaudit.filter_pairs(FilterOptions(out=str(tmp_path / "k.parquet"), **options))
+    assert ncaudit.filter_pairs(FilterOptions(out=str(tmp_path / "k"), **options)).kept == 2
+
+
+def test_one_table_of_several_has_the_columns_of_all(tmp_path):
+    scores_of(tmp_path / "s/a.parquet", [0.9], ids=["a"], width=[1])
+    scores_of(tmp_path / "s/b.parquet", [0.8], ids=["b"], lang=["en"])
+    out = {"out": str(tmp_path / "k.parquet"), "dropped": str(tmp_path / "d.parquet")}
+    ncaudit.filter_pairs(FilterOptions(scores=[str(tmp_path / "s")], min_soft_label=0.85, **out))
+    wanted = ["pair_id", "width", "lang"]
+    assert pq.read_table(tmp_path / "k.parquet").select(wanted).to_pylist() == [
+        {"pair_id": "a", "width": 1, "lang": None}
+    ]
+    assert pq.read_table(tmp_path / "d.parquet").select(wanted).to_pylist() == [
+        {"pair_id": "b", "width": None, "lang": "en"}
+    ]
+
+
 # lists for other tools
 
 
