@@ -281,9 +281,23 @@ class _Told:
         labelled, usable = given.labelled, ~judged.random_chance.isnan()
         observed, random = _log(judged.chance[labelled]), _log(judged.random_chance[usable])
         told = calibration.fit(observed, random, photo[labelled].numpy(), photo[usable].numpy(), seed=seed)
+        alike = max(0.0, 1 - float(usable.sum()) / float(labelled.sum()) / float(labelled.float().mean()))
+        rate, low, high = (_corrected(one, alike) for one in (told.rate.rate, told.rate.low, told.rate.high))
         quality = torch.full_like(judged.quality, torch.nan)
-        quality[labelled] = torch.from_numpy(told.soft_label(observed)).float()
-        return cls(quality, suggested, LabelNoise(told.rate.rate, told.rate.low, told.rate.high, True), None, None)
+        quality[labelled] = torch.from_numpy(told.soft_label(observed, rate=rate)).float()
+        return cls(quality, suggested, LabelNoise(rate, low, high, True), None, None)
+
+
+def _corrected(rate: float, alike: float) -> float:
+    """The rate of wrong label sets, where the random sets that it was held against may be right themselves.
+
+    A random set that shares no class with a wrong one is right in a share `alike` of all cases, so `rate` is that of
+    the wrong ones over 1 - alike * wrong.
+
+    >>> _corrected(0.5, 0.0), _corrected(0.5, 0.5)
+    (0.5, 0.4)
+    """
+    return rate / (1 + rate * alike)
 
 
 def _small(given: SparseClasses, classes: int, k: int) -> tuple[int, int]:
