@@ -79,14 +79,19 @@ def side_by_side(*sides: Tensor) -> Tensor:
 
 
 def best_count(found: Sequence[Nearest], carried: Tensor, counts: Sequence[int]) -> int:
-    """The count of neighbours whose vote is a given class most often, over all searches; of equal ones the smallest.
+    """The fewest neighbours whose vote is a given class as often as that of any count, up to one standard error.
 
     A pair has no vote on itself, so its label cannot vouch for itself: where wrong labels know nothing of each other,
     votes that meet more of the given classes meet more of the true ones. Heavy noise takes more of them than the
-    paper's 10. found: each (n, k), no more is looked at where k is less than a count. carried: (n, C) bool.
+    paper's 10; but of counts that cannot be told apart, fewer and nearer ones split better: digits in two halves at .6,
+    MAP .776, by the best count itself .756. found: each (n, k); no more is looked at where k is less than a count.
+    carried: (n, C) bool.
     """
     agreed = [sum(_agreed(near, carried, count) for near in found) for count in counts]
-    return counts[agreed.index(max(agreed))]
+    asked = len(found) * len(carried)
+    share = max(agreed) / asked
+    least = max(agreed) - math.sqrt(asked * share * (1 - share))
+    return next(count for count, times in zip(counts, agreed, strict=True) if times >= least)
 
 
 def _agreed(near: Nearest, carried: Tensor, count: int) -> int:

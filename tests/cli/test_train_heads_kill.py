@@ -13,12 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 
 PAIRS, EPOCHS = 2_000, 12
+LEARNS = {  # the options that say what from
+    "labels": ("--scores", "{root}/scores.parquet"),
+    "classes": ("--objective", "nirnl", "--label-column", "kind", "--neighbours", "5", "--epochs", "5"),
+}
 
 
-def command(root: Path, out: str) -> list[str]:
+def command(root: Path, out: str, learns: str) -> list[str]:
     return [
         *(sys.executable, "-m", "ncaudit", "train", "--tune", "heads", "--embeddings", str(root / "emb.parquet")),
-        *("--scores", str(root / "scores.parquet"), "--out", str(root / out), "--epochs", str(EPOCHS), "--head", "mlp"),
+        *("--out", str(root / out), "--epochs", str(EPOCHS), "--head", "mlp"),
+        *(word.format(root=root) for word in LEARNS[learns]),
         *("--hidden", "64", "--batch-pairs", "64", "--device", "cpu", "--precision", "float32"),
     ]
 
@@ -32,6 +37,7 @@ def root(tmp_path: Path) -> Path:
     generator = np.random.default_rng(0)
     seen = generator.standard_normal((PAIRS, 8))
     columns = {"pair_id": [str(i) for i in range(PAIRS)], "status": ["ok"] * PAIRS}
+    columns["kind"] = generator.integers(0, 4, PAIRS)
     pq.write_table(pa.table({**columns, "soft_label": generator.random(PAIRS)}), tmp_path / "scores.parquet")
     for name, width in (("image_embedding", 32), ("text_embedding", 24)):
         rows = seen @ generator.standard_normal((8, width)) + generator.standard_normal((PAIRS, width))
@@ -40,9 +46,11 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def kill_after_epoch(root: Path, out: str, epoch: int) -> None:
+def kill_after_epoch(root: Path, out: str, learns: str, epoch: int) -> None:
     """SIGKILL as soon as the state of `epoch` is on disk: somewhere in the epochs after it."""
-    process = subprocess.Popen(command(root, out), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(root, out, learns), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     state, metrics = root / out / "checkpoint.pt", root / out / "metrics.jsonl"
     while not (state.exists() and len(metrics.read_text().splitlines()) > epoch):
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
@@ -53,10 +61,11 @@ def kill_after_epoch(root: Path, out: str, epoch: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_run_again_ends_with_the_bytes_of_an_undisturbed_one(root):
-    kill_after_epoch(root, "out", 2)
+@pytest.mark.parametrize("learns", LEARNS)
+def test_a_killed_run_run_again_ends_with_the_bytes_of_an_undisturbed_one(root, learns):
+    kill_after_epoch(root, "out", learns, 2)
     for out in ("undisturbed", "out"):
-        done = subprocess.run(command(root, out), env=environment(), capture_output=True, text=True)
+        done = subprocess.run(command(root, out, learns), env=environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "epoch 1 of" not in done.stderr
     names = sorted(path.name for path in (root / "undisturbed").iterdir())

@@ -90,13 +90,14 @@ def test_heavier_noise_asks_more_neighbours(noise, least):
     assert (found == 10) if least == 10 else (found >= least)
 
 
-def test_the_best_count_is_the_smallest_of_those_that_meet_most_given_classes():
-    # nearest first: for row 0 two wrong ones, then three right; for row 1 right ones only
-    index = torch.tensor([[2, 3, 1, 4, 5], [0, 4, 5, 4, 5]])
-    carried = torch.eye(2, dtype=torch.bool)[[0, 0, 1, 1, 0, 0]]
-    near = Nearest(torch.linspace(0.9, 0.5, 5).expand(6, 5), index[[0, 1, 1, 1, 1, 1]])
-    assert best_count([near], carried, (2, 5)) == 5
-    assert best_count([near], carried, (1,)) == 1
+@pytest.mark.parametrize(("by_five_only", "expected"), [(25, 5), (5, 2)])
+def test_the_best_count_is_the_smallest_within_one_standard_error_of_the_best(by_five_only, expected):
+    # of 100 pairs of class 0, two neighbours are right about 45, five about 45 + by_five_only: 70, or 50 of 110, +- 5.2
+    always, late, never = [0, 1, 2, 3, 4], [100, 101, 0, 1, 2], [100, 101, 102, 103, 104]
+    index = 45 * [always] + by_five_only * [late] + (55 - by_five_only) * [never] + 10 * [always]  # ten of class 1
+    near = Nearest(torch.linspace(0.9, 0.5, 5).expand(110, 5), torch.tensor(index))
+    carried = torch.eye(2, dtype=torch.bool)[[0] * 100 + [1] * 10]
+    assert best_count([near], carried, (2, 5)) == expected
 
 
 def test_the_cosine_of_sides_is_the_mean_of_their_cosines():

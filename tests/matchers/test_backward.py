@@ -11,12 +11,13 @@ from torch import nn
 from torch.testing import assert_close
 
 from ncaudit import objectives
+from ncaudit.core.class_losses import ClassTargets
 from ncaudit.core.gathering import average_gradients
 from ncaudit.matchers.backward import backward
 from ncaudit.matchers.batch import Batch
 
 PAIRS = 12
-OBJECTIVES = ("infonce", "weighted-infonce")
+OBJECTIVES = ("infonce", "weighted-infonce", "nirnl")
 
 RANK = """
 import sys
@@ -52,16 +53,23 @@ def pairs() -> Batch:
     photo, caption = torch.arange(PAIRS), torch.arange(PAIRS)
     photo[PAIRS - 1], caption[PAIRS - 2] = 0, 1
     image, text = torch.randn(PAIRS, 6, generator=generator), torch.randn(PAIRS, 5, generator=generator)
-    return Batch(image, text, torch.rand(PAIRS, generator=generator), photo, caption)
+    label, centres = torch.rand(PAIRS, generator=generator), torch.randn(3, 4, generator=generator)
+    row = torch.arange(PAIRS)
+    carried = torch.eye(3, dtype=torch.bool)[row % 3]
+    targets = ClassTargets(carried, (row % 4 - 1).to(torch.int8), row // 4, torch.linspace(0, 1, PAIRS), centres)
+    return Batch(image, text, label, photo, caption, targets=targets)
 
 
 def learnt(batch: Batch, objective: str, chunk_pairs: int | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Loss and averaged gradients."""
     towers = Towers()
-    batch_loss = objectives.get(objective).batch_loss
+    found = objectives.get_any(objective)
+    batch_loss = found.loss if isinstance(found, objectives.ClassObjective) else found.batch_loss
     loss = backward(batch, towers.encode, batch_loss, towers.logit_scale, chunk_pairs=chunk_pairs)
     average_gradients(towers.parameters())
-    return loss, [parameter.grad for parameter in towers.parameters()]
+    gradients = [parameter.grad for parameter in towers.parameters()]
+    assert (gradients[0] is None) == (objective == "nirnl")  # the temperature, which that loss does not ask
+    return loss, [gradient for gradient in gradients if gradient is not None]
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -1,7 +1,10 @@
 """The pairs of a step: which are each other's negatives, and that taking some of them mixes nothing up."""
 
+from dataclasses import replace
+
 import torch
 
+from ncaudit.core.class_losses import ClassTargets
 from ncaudit.matchers.batch import Batch, true_negatives
 
 
@@ -21,6 +24,14 @@ def test_taken_pairs_keep_what_belongs_to_them():
     assert (taken.image[:, 0].tolist(), taken.text[:, 0].tolist()) == ([30, 10], [103, 101])
     assert (taken.label.tolist(), taken.photo.tolist(), taken.caption.tolist()) == ([3, 1], [3, 1], [3, 1])
     assert list(taken.pair_id) == ["pair 3", "pair 1"]
+
+
+def test_targets_are_taken_along():
+    rows = torch.arange(4)
+    targets = ClassTargets(torch.eye(4, dtype=torch.bool), rows, rows, rows, torch.ones(4, 2))
+    taken = replace(numbered(4), targets=targets).take(torch.tensor([3, 1])).to(torch.device("cpu"))
+    assert (taken.targets.voted.tolist(), len(taken.targets.barycentres)) == ([3, 1], 4)
+    assert numbered(2).take(rows[:1]).targets is None
 
 
 def test_chunks_hold_every_pair_once_in_order():

@@ -42,7 +42,7 @@ class Watch(Silent):
 
 
 class World:
-    """Pairs of unaligned embeddings in overlapping classes: train.parquet, half of its labels wrong, and val.parquet."""
+    """Unaligned embeddings in overlapping classes: train.parquet, half of its labels wrong, and val.parquet."""
 
     def __init__(self, root: Path) -> None:
         self.root, self._draw = root, np.random.default_rng(0)

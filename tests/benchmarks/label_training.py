@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""What it is worth to doubt class labels in training: MAP by class on clean pairs, after heads learnt from noisy ones.
+
+usage: python tests/benchmarks/label_training.py [--worlds digits shape colour] [--rates 0.2 0.4 0.6 0.8] [--seeds 3]
+       [--rows nirnl cmp …] [--first-seed 0] [--json]
+
+digits: scikit-learn's, the upper four rows of pixels are the image side, the lower four the text side; half of them
+learn, the other half, with the true labels, is retrieved. shape, colour: the pairs of sample_data whose caption names
+one shape, or one colour, which is the class, as the tiny model embeds them. Noise: with that chance a training label is
+drawn from all classes, the true one too. Every objective has the same start, heads, epochs, batch and learning rate;
+the last epoch is kept. MAP is the mean of both directions, in percent, by `ncaudit eval retrieval --label-column`.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import demo
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from sklearn.datasets import load_digits
+
+import ncaudit
+from ncaudit.verbs.demo import sample_folder
+
+WORLDS, RATES = ("digits", "shape", "colour"), (0.2, 0.4, 0.6, 0.8)
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "nirnl": {"objective": "nirnl", "label_column": "label"},
+    "cmp": {"objective": "cmp"},
+    "cross-entropy": {"objective": "cross-entropy", "label_column": "label"},
+    "cross-entropy + cmp": {"objective": "cross-entropy", "label_column": "label", "cmp_weight": 0.9},
+}
+HEADS: dict[str, Any] = {"tune": "heads", "head": "mlp", "hidden": 256, "device": "cpu", "precision": "float32"}
+PACE: dict[str, dict[str, Any]] = {
+    "digits": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-2},
+    "shape": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-3},
+    "colour": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-3},
+}
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=WORLDS)
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--rows", nargs="+", choices=OBJECTIVES, default=tuple(OBJECTIVES))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    found = []
+    for row in rows(options.worlds, options.rates, seeds, options.rows):
+        found.append(row)
+        print(json.dumps(row), file=sys.stderr, flush=True)
+    told = {"machine": demo.machine(), "pace": PACE, "rows": found}
+    print(json.dumps(told, indent=1) if options.json else "\n".join([str(told["machine"]), *lines(found)]))
+
+
+def rows(
+    worlds: Iterable[str] = WORLDS,
+    rates: Sequence[float] = RATES,
+    seeds: Iterable[int] = range(3),
+    objectives: Sequence[str] = tuple(OBJECTIVES),
+) -> Iterator[Row]:
+    """One row per world, rate, seed and objective, as soon as it is measured."""
+    seeds = list(seeds)
+    for world in worlds:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            _digits(root) if world == "digits" else _sample(root, world)
+            known: dict[tuple[str, int], Row] = {}  # what asks no label is the same at every rate
+            for rate, seed in product(rates, seeds):
+                _write_halves(root, world, rate, seed)
+                for name in objectives:
+                    row = known.get((name, seed)) or _row(root, world, rate, seed, name)
+                    if "label_column" not in OBJECTIVES[name]:
+                        known[name, seed] = row
+                    yield {**row, "rate": rate}
+
+
+def lines(found: Sequence[Row]) -> list[str]:
+    """Tables of means and deviations over the seeds, and what was asked of nirnl."""
+    return [line for world in dict.fromkeys(row["world"] for row in found) for line in _table(world, found)]
+
+
+def _table(world: str, found: Sequence[Row]) -> list[str]:
+    own = [row for row in found if row["world"] == world]
+    rates, names = sorted({row["rate"] for row in own}), list(dict.fromkeys(row["row"] for row in own))
+    cells = {(rate, name): _cell(own, rate, name) for rate in rates for name in names}
+    seeds, width = len({row["seed"] for row in own}), max(map(len, names))
+    table = [f"{world}: MAP % on clean pairs, {seeds} seeds, by chance of a random label"]
+    table.append(" " * width + "".join(f"{rate:>14g}" for rate in rates))
+    for name in names:
+        table.append(f"{name:<{width}}" + "".join(f"{cells[rate, name][1]:>14}" for rate in rates))
+    return [*table, *_asked(rates, names, cells)]
+
+
+def _cell(own: Sequence[Row], rate: float, name: str) -> tuple[float, str]:
+    maps = [row["map"] for row in own if row["rate"] == rate and row["row"] == name]
+    return statistics.mean(maps), f"{statistics.mean(maps):.1f} ± {statistics.pstdev(maps):.1f}"
+
+
+def _asked(
+    rates: Sequence[float], names: Sequence[str], cells: dict[tuple[float, str], tuple[float, str]]
+) -> list[str]:
+    """Whether nirnl is best from .4 on, and what it loses from .2 to .6."""
+    if "nirnl" not in names:
+        return []
+    told = []
+    for rate in (rate for rate in rates if rate >= 0.4):
+        best = max(names, key=lambda name: cells[rate, name][0])
+        told.append(f"best at {rate:g}: {best}")
+    if {0.2, 0.6} <= set(rates):
+        told.append(f"nirnl loses {cells[0.2, 'nirnl'][0] - cells[0.6, 'nirnl'][0]:.1f} points from .2 to .6")
+    return told
+
+
+def _row(root: Path, world: str, rate: float, seed: int, name: str) -> Row:
+    begun, out = perf_counter(), str(root / "out")
+    trained = ncaudit.train(
+        ncaudit.TrainOptions(
+            out=out,
+            embeddings=[str(root / "train.parquet")],
+            seed=seed,
+            restart=True,
+            val_share=0.0,
+            **HEADS,
+            **PACE[world],
+            **OBJECTIVES[name],
+        )
+    )
+    asked = {"embeddings": [str(root / "test.parquet")], "model": out, "label_column": "label", "device": "cpu"}
+    found = ncaudit.eval_retrieval(ncaudit.EvalRetrievalOptions(**asked)).by_class
+    i2t, t2i = 100 * found.image_to_text.map_all, 100 * found.text_to_image.map_all
+    told = {"world": world, "rate": rate, "seed": seed, "row": name, "map": (i2t + t2i) / 2, "i2t": i2t, "t2i": t2i}
+    split = {"neighbours": trained.neighbours, **(trained.parts or {})}
+    return {**told, **split, "pairs": trained.train_pairs, "seconds": perf_counter() - begun}
+
+
+def _write_halves(root: Path, world: str, rate: float, seed: int) -> None:
+    """train.parquet, its labels wrong at this rate, and test.parquet, of which all are right."""
+    draw = np.random.default_rng(seed)
+    pairs, test = pq.read_table(root / "pairs.parquet"), root / "pairs-test.parquet"
+    if test.exists():
+        train, clean = pairs, pq.read_table(test)
+    else:
+        order = draw.permutation(len(pairs))
+        train, clean = pairs.take(order[: len(pairs) // 2]), pairs.take(order[len(pairs) // 2 :])
+    label = train["label"].to_numpy()
+    drawn = draw.integers(0, int(label.max()) + 1, len(label))
+    label = np.where(draw.random(len(label)) < rate, drawn, label)
+    place = train.schema.get_field_index("label")
+    pq.write_table(train.set_column(place, "label", pa.array(label)), root / "train.parquet")
+    pq.write_table(clean, root / "test.parquet")
+
+
+def _digits(root: Path) -> None:
+    pixels, digit = load_digits(return_X_y=True)
+    sides = {"image_embedding": pixels[:, :32], "text_embedding": pixels[:, 32:]}
+    lists = {name: pa.FixedSizeListArray.from_arrays(x.astype(np.float16).ravel(), 32) for name, x in sides.items()}
+    names = {"pair_id": [f"digit-{i}" for i in range(len(digit))]}
+    pq.write_table(pa.table({**names, **lists, "label": digit.astype(np.int64)}), root / "pairs.parquet")
+
+
+def _sample(root: Path, attribute: str) -> None:
+    """The sample's pairs that match and name one shape or colour: train to learn from, heldout to retrieve."""
+    sample = sample_folder()
+    words, backgrounds = _words(sample, attribute)
+    for name, out in (("train", "pairs"), ("heldout", "pairs-test")):
+        ncaudit.embed(
+            ncaudit.EmbedOptions(
+                sources=[f"{sample}/{name}.parquet"],
+                out=str(root / name),
+                model=f"local-dir:{sample}/tiny-clip",
+                columns=["caption", "noise_type"],
+            )
+        )
+        table = pq.read_table(root / name / f"{name}.parquet")
+        said = [_named(backgrounds.sub("", caption), words) for caption in table["caption"].to_pylist()]
+        clean = [kind == "none" for kind in table["noise_type"].to_pylist()]
+        kept = pa.array([one is not None and fine for one, fine in zip(said, clean, strict=True)])
+        table = table.append_column("label", pa.array(said, pa.int64())).filter(kept)
+        pq.write_table(table, root / f"{out}.parquet")
+
+
+def _words(sample: str, attribute: str) -> tuple[list[re.Pattern[str]], re.Pattern[str]]:
+    """For each class the words that captions have for it; and the backgrounds, where these words mean nothing."""
+    sys.path.append(sample)
+    import grammar  # what made the captions
+
+    every = grammar.SHAPE_WORDS if attribute == "shape" else grammar.COLOUR_WORDS
+    places = "|".join(place for places in grammar.BACKGROUND_WORDS for place in places)
+    return [re.compile(rf"\b({'|'.join(words)})(e?s)?\b") for words in every], re.compile(places)
+
+
+def _named(caption: str, words: Sequence[re.Pattern[str]]) -> int | None:
+    """The one class that a caption names, or None."""
+    named = [i for i, one in enumerate(words) if one.search(caption)]
+    return named[0] if len(named) == 1 else None
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
