@@ -38,7 +38,10 @@ def filter_pairs(
         typer.Option(help="Keep this share of the ok pairs that pass the rules above, best score first; above 0 to 1."),
     ] = FilterOptions.keep_share,
     keep_share_by: Annotated[
-        str | None, typer.Option(help="Keep that share of each value of this column: none is emptied for the others.")
+        str | None,
+        typer.Option(
+            help="Keep that share of each value of this column, rounded down: rare values do not lose to common ones."
+        ),
     ] = FilterOptions.keep_share_by,
     kept_precision: Annotated[
         float | None,

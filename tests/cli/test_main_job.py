@@ -76,7 +76,9 @@ def test_help_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.parametrize("words", [(), ("embed",), ("score",), ("train",), ("eval",), ("corrupt",), ("demo",)])
+@pytest.mark.parametrize(
+    "words", [(), ("embed",), ("score",), ("filter",), ("train",), ("eval",), ("corrupt",), ("demo",)]
+)
 def test_every_command_has_help(words):
     ran = ncaudit_command(*words, "--help")
     assert ran.returncode == 0
