@@ -275,9 +275,9 @@ class _Told:
         """As judged; where pairs carry several classes, rate and quality are told by other pairs' label sets."""
         noise, suggested = judged.noise, _other(judged.suggested, given)
         if given.code.shape[1] == 1:
-            rate = LabelNoise(noise.rate, noise.low, noise.high, noise.told)
+            as_told = LabelNoise(noise.rate, noise.low, noise.high, noise.told)
             matrix, prior = (noise.matrix, noise.prior) if noise.told else (None, None)
-            return cls(judged.quality, suggested, rate, matrix, prior)
+            return cls(judged.quality, suggested, as_told, matrix, prior)
         labelled, usable = given.labelled, ~judged.random_chance.isnan()
         observed, random = _log(judged.chance[labelled]), _log(judged.random_chance[usable])
         told = calibration.fit(observed, random, photo[labelled].numpy(), photo[usable].numpy(), seed=seed)
