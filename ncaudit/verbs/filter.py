@@ -36,8 +36,9 @@ from ncaudit.verbs.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 
 NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
-# facts of the scores that hold for some of the rows as for all of them
-INHERITED = ("model", "data", "fit", "label_means", "cuts")
+# facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
+# `train` asks for it
+INHERITED = ("source", "model", "data", "fit", "label_means", "cuts")
 SETTINGS = (
     *("min_soft_label", "verdict", "where", "keep_share", "keep_share_by", "kept_precision"),
     *("key", "repeat_by_weight"),

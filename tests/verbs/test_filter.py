@@ -34,7 +34,7 @@ def scores_of(path, labels, scores=None, *, status=None, ids=None, data=None, **
         "score": labels if scores is None else scores,
         "verdict": [None if x is None else "clean" if x > 0.7 else "unsure" if x > 0.3 else "noisy" for x in labels],
     }
-    made = {"verb": "score", "fit": "f", "noise_rate": {"rate": 0.2}}
+    made = {"verb": "score", "fit": "f", "noise_rate": {"rate": 0.2}, "source": {"name": "e", "fingerprint": "e"}}
     made |= {"data": {"name": "s.parquet", "fingerprint": fingerprint(str(data))}} if data else {}
     arrays = [pa.array(known[f.name], f.type) if f.name in known else pa.nulls(n, f.type) for f in SCORE]
     table = pa.Table.from_arrays(arrays, schema=SCORE)
@@ -148,6 +148,7 @@ def test_a_filtered_table_keeps_schema_and_says_what_was_done(table, tmp_path):
     made = provenance_of(schema)
     assert (made["verb"], made["options"], made["fit"]) == ("filter", {"min_soft_label": 0.5}, "f")
     assert made["scored"] == provenance_of(given_schema)
+    assert made["source"] == {"name": "e", "fingerprint": "e"}  # the embeddings, which `train` holds it against
     assert "noise_rate" not in made  # that of the rows before
 
 
