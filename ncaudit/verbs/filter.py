@@ -25,7 +25,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY
 from ncaudit.shards.kept_rows import Target, split_shard
 from ncaudit.shards.pair_join import NOWHERE, match_shards, places_of
-from ncaudit.shards.provenance import Provenance, attach, describe, is_finished, provenance_of
+from ncaudit.shards.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
 from ncaudit.shards.score_input import FileScores, StreamedScores
 from ncaudit.shards.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.sources import Shard, find_shards
@@ -157,9 +157,17 @@ def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     found = find_shards(sources)
     outputs = [_real(place) for place in (options.out, options.dropped) if place and place != STREAM]
     shards = [shard for shard in found if not any(_is_at_or_below(_real(shard.path), place) for place in outputs)]
+    for shard in set(found) - set(shards):
+        _require_own(shard.path)
     if not shards:
-        raise NcauditError(f"{found[0].path} would be written over itself", fix="give another place with --out")
+        raise NcauditError(f"{found[0].path} would be written over", fix="give another place with --out")
     return shards
+
+
+def _require_own(path: str) -> None:
+    """Raises NcauditError unless `filter` wrote the file, so that it may do so again."""
+    if (provenance_of(read_schema(path)) or {}).get("verb") != "filter":
+        raise NcauditError(f"{path} is an input and might be written over", fix="give another place with --out")
 
 
 def _real(path: str) -> str:

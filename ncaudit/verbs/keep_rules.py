@@ -21,7 +21,7 @@ from ncaudit.shards.tables import require_column
 from ncaudit.shards.where import Condition, parse
 from ncaudit.verbs.best_rows import BestRows, Cut, Flags, Keys, ordered, unordered
 
-KEPT, KEPT_WORD = 0, "kept"  # the code of a row that is kept; every other code is the place of a reason
+KEPT, KEPT_WORD = 0, ""  # the code of a row that is kept; every other code is the place of a reason
 LABEL_STEP = 5e-8  # half of float32's step below 1: ten labels of .9 have a mean of .9
 Codes = npt.NDArray[np.int16]
 
@@ -43,10 +43,11 @@ class Reasons:
 
     def __init__(self) -> None:
         self.words = [KEPT_WORD]
-        self._codes = {KEPT_WORD: KEPT}
+        self._codes: dict[str, int] = {}
 
     def code(self, word: str) -> int:
         """The code of a reason, a new one for a new word."""
+        word = word or "no_status"
         if word not in self._codes:
             self._codes[word] = len(self.words)
             self.words.append(word)

@@ -132,6 +132,12 @@ def test_a_rule_cannot_judge_what_a_row_lacks(tmp_path):
     assert kept(path, tmp_path / "k.parquet", keep_share=0.5) == (["p0"], {"score_missing": 2, "keep_share": 1})
 
 
+def test_any_word_for_a_failure_is_a_reason(tmp_path):
+    path = scores_of(tmp_path / "s.parquet", [0.9] * 5, status=["ok", "kept", "", None, "min_soft_label"])
+    reasons = {"kept": 1, "no_status": 1, "embedding_invalid": 1, "min_soft_label": 1}
+    assert kept(path, tmp_path / "k.parquet", min_soft_label=0.5) == (["p0"], reasons)
+
+
 def test_words_tell_of_values_that_keep_nothing(tmp_path):
     path = scores_of(tmp_path / "s.parquet", [0.9, 0.8, 0.7], lang=["en", "en", "fo"])
     options = FilterOptions(scores=[str(path)], out=str(tmp_path / "k"), keep_share=0.5, keep_share_by="lang")
@@ -289,6 +295,18 @@ def test_inputs_are_never_written_over(scored, place):
     with pytest.raises(NcauditError, match=r"written over|same folder"):
         run(scored, out=place, min_soft_label=0.5, dropped=str(scored / "out"))
     assert files(scored) == before
+
+
+def test_an_input_that_happens_to_lie_in_the_outputs_place_is_never_written_over(table, tmp_path):
+    scores_of(tmp_path / "s/clean/s.parquet", [0.9])
+    os.rename(table, tmp_path / "s/s.parquet")
+    before = files(tmp_path / "s")
+    for out in ("s/clean", "s/clean/s.parquet", "s/s.parquet"):
+        with pytest.raises(NcauditError, match="written over"):
+            ncaudit.filter_pairs(
+                FilterOptions(scores=[str(tmp_path / "s")], out=str(tmp_path / out), min_soft_label=0.5)
+            )
+    assert files(tmp_path / "s") == before
 
 
 def test_an_output_inside_the_scores_is_no_input_of_the_next_run(scored):
