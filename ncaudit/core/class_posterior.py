@@ -281,8 +281,9 @@ def vote_shares(
     found = []
     for number in most:
         used = voting & (rank <= number)
-        votes = torch.zeros(len(index), count)
-        votes.scatter_add_(1, code.flatten(1), (weight * used[:, :, None]).flatten(1))
+        columns = int((used.any(dim=0) * torch.arange(1, used.shape[1] + 1)).max())  # behind them nobody votes
+        told = (weight[:, :columns] * used[:, :columns, None]).flatten(1)
+        votes = torch.zeros(len(index), count).scatter_add_(1, code[:, :columns].flatten(1), told)
         found.append(votes / used.sum(dim=1, keepdim=True).clamp(min=1))
     return found
 
