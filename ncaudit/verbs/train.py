@@ -82,6 +82,8 @@ class TrainResult:
         if self.finished_earlier:
             return [f"{self.out} already holds this run, finished: nothing to do (--restart does it again)"]
         label = f"mean label {self.mean_label:.2f}" if self.labelled else "no --scores: every label is 1"
+        if self.objective in objectives.by_class.names():
+            label = f"{self.unlabelled_pairs:,} without a class" if self.unlabelled_pairs else "all with a class"
         pairs = f"{self.train_pairs:,} pairs ({label}), {self.pairs_per_s:,.0f} pairs/s"
         epochs = f"{self.epochs} epochs" + " (stopped: no better one came)" * self.stopped_early
         recipe = "" if self.recipe == TrainingRecipe.simple else f", recipe {self.recipe}"

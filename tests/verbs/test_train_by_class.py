@@ -171,6 +171,7 @@ def test_unlabelled_pairs_are_counted_and_change_only_the_margin(world):
     result = world.train(watch, epochs=2)
     assert (result.train_pairs, result.unlabelled_pairs) == (PAIRS, 60)
     assert "60 of 300 training pairs have no class: no class loss learns from them" in watch.notes
+    assert "on 300 pairs (60 without a class), " in result.lines()[0]
     assert sum(result.parts.values()) == pytest.approx(1)
 
 
