@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """How well `labels` finds wrong classes, whether its rate and its label_quality hold, against cleanlab in the same run.
+Then what it is worth to doubt classes in training (label_training.py), and the time of a large audit (labels_speed.py).
 
-usage: python tests/benchmarks/labels.py [--seeds 3] [--sets digits …] [--kinds symmetric …] [--rates .2 …] [--json]
+usage: python tests/benchmarks/labels.py [--seeds 3] [--sets digits …] [--kinds symmetric …] [--rates .2 …]
+       [--skip-training] [--skip-speed] [--json]
 
 digits: scikit-learn's 1,797 digits as two views, the upper four rows of the picture and the lower four. sample world:
 pictures and captions as in sample_data, of scenes with one shape, which is the class; embeddings of tiny-clip. colour:
@@ -24,6 +26,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import demo
+import label_training
+import labels_speed
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -45,10 +50,26 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--kinds", nargs="+", default=list(RATES), choices=list(RATES))
     parser.add_argument("--rates", type=float, nargs="+", help="instead of each kind's own")
+    for part in ("training", "speed"):
+        parser.add_argument(f"--skip-{part}", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = detection_rows(options.sets, options.kinds, options.seeds, options.rates)
-    print(json.dumps(rows, indent=1) if options.json else "\n".join(detection_lines(rows)))
+    found = {
+        "machine": demo.machine(),
+        "audit": detection_rows(options.sets, options.kinds, options.seeds, options.rates),
+    }
+    if not options.skip_training:
+        found["training"] = list(label_training.rows(seeds=range(options.seeds)))
+    if not options.skip_speed:
+        found["speed"] = labels_speed.measure()
+    print(json.dumps(found, indent=1) if options.json else "\n".join(lines(found)))
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """Every table that was asked for."""
+    told = [str(found["machine"]), *detection_lines(found["audit"])]
+    told += label_training.lines(found["training"]) if "training" in found else []
+    return told + (labels_speed.lines(found["speed"]) if "speed" in found else [])
 
 
 def detection_rows(sets: list[str], kinds: list[str], seeds: int, rates: list[float] | None = None) -> list[Row]:

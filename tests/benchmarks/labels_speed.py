@@ -33,10 +33,19 @@ COLUMN, WRONG = "category", "is_wrong"
 
 
 def main() -> None:
-    options = _arguments()
+    options = _parser().parse_args()
+    report = _report(options)
+    print(json.dumps(report, indent=1) if options.json else "\n".join(lines(report)))
+
+
+def measure() -> dict:
+    """The report of the usual sizes."""
+    return _report(_parser().parse_args([]))
+
+
+def _report(options: argparse.Namespace) -> dict:
     runs = [_measure(rows, options) for rows in options.rows]
-    report = {"machine": _machine(), "dims": options.dims, "classes": options.classes, "runs": runs}
-    print(json.dumps(report, indent=1) if options.json else _table(report))
+    return {"machine": _machine(), "dims": options.dims, "classes": options.classes, "runs": runs}
 
 
 def _measure(rows: int, options: argparse.Namespace) -> dict:
@@ -147,17 +156,18 @@ def _machine() -> dict:
     return {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version()}
 
 
-def _table(report: dict) -> str:
+def lines(report: dict) -> list[str]:
+    """The table for people."""
     columns = ["rows", "seconds", "rows_per_second", "peak_rss_gib", "k", "noise_rate", "auroc"]
     columns += ["search_seconds", "compared", "recall_at_10"] if "recall_at_10" in report["runs"][0] else []
-    lines = [f"{report['machine']}, {report['dims']} dimensions, {report['classes']} classes", ""]
-    lines.append(" ".join(f"{name:>15}" for name in columns))
-    lines += [" ".join(f"{run[name]:>15,}" for name in columns) for run in report["runs"]]
+    told = [f"ncaudit labels: {report['machine']}, {report['dims']} dimensions, {report['classes']} classes"]
+    told.append(" ".join(f"{name:>15}" for name in columns))
+    told += [" ".join(f"{run[name]:>15,}" for name in columns) for run in report["runs"]]
     notes = [f"{run['rows']:,} rows: {note}" for run in report["runs"] for note in run["notes"]]
-    return "\n".join([*lines, *notes])
+    return [*told, *notes]
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--dims", type=int, default=512)
@@ -166,7 +176,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--skip-search", action="store_true", help="only the command, not the search by itself")
     parser.add_argument("--work", help="folder for the tables (1 M rows of 512 dims take 2 GiB)")
     parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":
