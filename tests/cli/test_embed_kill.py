@@ -73,8 +73,14 @@ def undisturbed(data, tmp_path_factory):
 
 def begin(data, out):
     return subprocess.Popen(
-        command(data, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        command(data, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=hears_ctrl_c,
+    )  # fmt: skip
+
+
+def hears_ctrl_c():
+    """Tests that run in the background of a shell are deaf to it, and what they start would be so, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(path, process):

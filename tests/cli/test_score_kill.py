@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ def test_a_killed_run_resumes_to_the_same_bytes(embeddings, tmp_path):
 
 def test_ctrl_c_says_how_to_resume(embeddings, tmp_path):
     out = tmp_path / "out"
-    running = subprocess.Popen(command(embeddings, out), stderr=subprocess.PIPE, text=True)
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell makes background jobs deaf to it
+    running = subprocess.Popen(command(embeddings, out), stderr=subprocess.PIPE, text=True, preexec_fn=hears)
     while not (out / "fit/fit.json").exists() and running.poll() is None:
         time.sleep(0.001)
     running.send_signal(signal.SIGINT)
