@@ -41,7 +41,7 @@ def make_cells(rows: Tensor, seed: int) -> Cells:
     tensor([0, 1, 2])
     """
     centres = _fit(rows, max(1, min(len(rows), round(CELLS_PER_ROOT * math.sqrt(len(rows))))), seed)
-    cell = torch.cat([nearest_cells(part, centres, 1)[:, 0] for part in torch.split(rows, BLOCK)])
+    cell = nearest_cells(rows, centres, 1)[:, 0]
     members = cell.sort(stable=True).indices
     ends = torch.bincount(cell, minlength=len(centres)).cumsum(0).tolist()
     return Cells(centres, members, (0, *ends))
@@ -55,8 +55,11 @@ def nearest_cells(rows: Tensor, centres: Tensor, count: int) -> Tensor:
     dtype = product_dtype(rows)
     mean = centres.mean(dim=0)  # moves all of a row's similarities alike; near 0 half precision has the finest steps
     rough = (centres - mean).to(dtype).T.contiguous()
-    parts = [(part.to(dtype) @ rough).topk(count, dim=1).indices.int() for part in torch.split(rows, BLOCK)]
-    return torch.cat(parts)
+    # written in place: small results kept from each block would lie between the large products, and pin the heap
+    found = torch.empty(len(rows), count, dtype=torch.int32, device=rows.device)
+    for part, out in zip(torch.split(rows, BLOCK), torch.split(found, BLOCK), strict=True):
+        out.copy_((part.to(dtype) @ rough).topk(count, dim=1).indices)
+    return found
 
 
 def product_dtype(rows: Tensor) -> torch.dtype:

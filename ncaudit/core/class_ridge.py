@@ -26,7 +26,10 @@ def principal(rows: Tensor, dims: int = DIMS) -> Tensor:
     mean = mean / max(len(rows), 1)
     gram = gram - len(rows) * torch.outer(mean, mean)
     directions = torch.linalg.eigh(gram.double()).eigenvectors.flip(1)[:, :dims].float()
-    return torch.cat([((part.float() - mean) @ directions).half() for part in torch.split(rows, BLOCK)])
+    found = torch.empty(len(rows), directions.shape[1], dtype=torch.float16, device=rows.device)
+    for part, out in zip(torch.split(rows, BLOCK), torch.split(found, BLOCK), strict=True):
+        out.copy_((part.float() - mean) @ directions)
+    return found
 
 
 class FoldedRidge:

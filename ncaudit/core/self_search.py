@@ -117,8 +117,9 @@ class _CellSearch:
 
     def _parts(self, asked: Tensor, probes: int) -> Iterator[Nearest]:
         best = _Best(len(asked), self.width, asked.device)
-        rows = (self.rows.index_select(0, part) for part in torch.split(asked, BLOCK))
-        cell = torch.cat([nearest_cells(part, self.cells.centres, probes) for part in rows])
+        cell = torch.empty(len(asked), probes, dtype=torch.int32, device=asked.device)
+        for part, out in zip(torch.split(asked, BLOCK), torch.split(cell, BLOCK), strict=True):
+            out.copy_(nearest_cells(self.rows.index_select(0, part), self.cells.centres, probes))
         self._visit(asked, cell[:, :1], best)  # one's own first: after it few others get in
         self._visit(asked, cell[:, 1:], best)
         value, index = best.found()

@@ -95,8 +95,9 @@ def audit(
         near = nearest_in_set(unit.to(device), most, [photo.to(device)], seed=seed)
         recall = min(recall, near.recall)
         found.append(Nearest(near.similarity.cpu(), near.index.int().cpu()))
+        del near
         rows.append(principal(unit))
-        del unit, near
+        del unit
     stage("votes")
     if k is None:
         k = _chosen(found, given, classes, photo, most, seed)
