@@ -58,9 +58,15 @@ def table(runs: list[dict]) -> list[str]:
     header = ("seed", *ROWS, "seconds", "auroc_similarity", "auroc_soft_label")
     rows = [[f"{run[name]:.3f}" if "auroc" in name else f"{run[name]:.1f}" for name in header] for run in runs]
     lines = ["  ".join(f"{cell:>9}" for cell in row) for row in [header, *rows]]
-    mean = "  ".join(f"{name} {value:.1f}" for name, value in _mean(runs).items())
-    title = "Sample: R@1 on the held-out pairs, towers, mean of both directions"
-    return [title, *lines, f"mean: {mean}"]
+    mean = _mean(runs)
+    spread = {name: statistics.pstdev(run[name] for run in runs) for name in ROWS}
+    told = "  ".join(f"{name} {mean[name]:.1f} ± {spread[name]:.1f}" for name in ROWS)
+    asked = [
+        f"soft - oracle: {mean['soft - oracle']:+.1f}; asked -1.0 or better",
+        f"soft - plain: {mean['soft - plain']:+.1f}; asked +5.0 or better",
+        f"permuted - plain: {mean['permuted'] - mean['plain']:+.1f}; asked 0 or less",
+    ]
+    return ["Sample: R@1 on the held-out pairs, towers, mean of both directions", *lines, f"mean ± sd: {told}", *asked]
 
 
 def _permuted(out: Path, seed: int) -> float:

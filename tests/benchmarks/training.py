@@ -246,11 +246,14 @@ def _asked(rows: list[Row]) -> list[str]:
 
 
 def _against(rows: list[Row], name: str) -> float:
-    """How much better than the oracle of the same seed, as a share, mean over seeds; nan without the oracle."""
-    if not _of(rows, ORACLE):
+    """How much better than the oracle of the same seed, as a share, mean over seeds; nan without the oracle.
+
+    Last epochs are held against the oracle's last epoch.
+    """
+    oracle = _of(rows, ORACLE + LAST if name.endswith(LAST) else ORACLE)
+    if not oracle:
         return float("nan")
-    both = zip(_of(rows, name), _of(rows, ORACLE), strict=True)
-    return statistics.mean(own["rsum"] / oracle["rsum"] - 1 for own, oracle in both)
+    return statistics.mean(own["rsum"] / best["rsum"] - 1 for own, best in zip(_of(rows, name), oracle, strict=True))
 
 
 def _gain(rows: list[Row], epoch: str) -> str:
