@@ -34,6 +34,7 @@ from ncaudit.verbs.lessons import AsGiven, Lessons
 from ncaudit.verbs.recipes.co_teaching import CoTeaching, Stages
 from ncaudit.verbs.recipes.relabelling import Relabelling
 from ncaudit.verbs.recipes.seen_by import identities
+from ncaudit.verbs.seen_by_heads import SeenByHeads
 from ncaudit.verbs.trained import Opened
 from ncaudit.verbs.training_embeddings import EmbeddedSet, open_training_embeddings
 
@@ -153,10 +154,8 @@ def _lessons(
 ) -> Lessons:
     pairs = embedded.train
     if isinstance(objective, ClassObjective):
-        return ClassLessons(
-            networks[0], pairs, embedded.classes, partitions=objective.partitions, neighbours=options.neighbours,
-            seed=options.seed,
-        )  # fmt: skip
+        seen = SeenByHeads(networks[0], pairs, embedded.classes)
+        return ClassLessons(seen, partitions=objective.partitions, neighbours=options.neighbours, seed=options.seed)
     if options.recipe is TrainingRecipe.bicro:
         stages = Stages(
             warmup_epochs=options.warming_epochs, warmup_keep=options.warmup_keep, anchor_k=options.anchor_k,
