@@ -17,8 +17,9 @@ from ncaudit.errors import BadTable
 from ncaudit.options import DataOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import Columns, find_columns
-from ncaudit.shards.dataset import open_parquet, read_column, read_rows, text
+from ncaudit.shards.dataset import read_column, read_rows, text
 from ncaudit.shards.hashing import hash_values
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard
 
 WINDOW_ROWS = 1_024
@@ -59,7 +60,7 @@ def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progr
 
     Raises BadTable when a shard has no caption or image column, is damaged, or has captions of another kind.
     """
-    columns = [find_columns(open_parquet(s).schema_arrow, s.name, options, carry=[]) for s in shards]
+    columns = [find_columns(open_shard(s.path).schema, s.name, options, carry=[]) for s in shards]
     _require_one_kind(shards, columns)
     parts = [_captions(shard, own) for shard, own in zip(shards, columns, strict=True)]
     captions = pa.concat_arrays(parts)

@@ -1,6 +1,6 @@
 """The user's dataset, shard by shard: rows as pairs of image bytes and caption, in windows of bounded memory.
 
-Knows parquet, image files beside it and img2dataset's status; nothing of decoding, models or our own tables.
+Knows tables, image files beside them and img2dataset's status; nothing of decoding, models or our own tables.
 """
 
 import os
@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
-from ncaudit.shards.provenance import MIB, unreadable
+from ncaudit.shards.provenance import MIB
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard
 
+COLUMN_ROWS = 65_536  # of one light column at a time
 READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
 WINDOW_BYTES = 128 * MIB
 MAX_FILE_BYTES = 512 * MIB  # an image file larger than this is none
@@ -50,17 +51,6 @@ class Rows:
         return len(self.pair_id)
 
 
-def open_parquet(shard: Shard) -> pq.ParquetFile:
-    """A parquet file read in small pieces. Raises BadTable when it is none.
-
-    The default reader took 1.2 GiB for a file of images; these settings 0.2 to 0.3 GiB, and they are faster.
-    """
-    try:
-        return pq.ParquetFile(shard.path, pre_buffer=False, buffer_size=MIB)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(shard.path, error) from error
-
-
 def read_rows(
     shard: Shard, columns: Columns, *, rows: int, image_root: str | None = None, window_bytes: int = WINDOW_BYTES
 ) -> Iterator[Rows]:
@@ -85,17 +75,14 @@ def read_rows(
 
 def read_column(shard: Shard, name: str) -> Iterator[pa.Array]:
     """One light column of a shard, batch by batch. Raises BadTable when it is not there or the file is damaged."""
-    file = open_parquet(shard)
-    if name not in file.schema_arrow.names:
-        found = ", ".join(file.schema_arrow.names)
+    file = open_shard(shard.path)
+    if name not in file.schema.names:
+        found = ", ".join(file.schema.names)
         raise BadTable(
             f"{shard.name} has no column {name} (found: {found})", fix="leave it out, or name another column"
         )
-    try:
-        for batch in file.iter_batches(columns=[name]):
-            yield batch.column(0)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(shard.path, error) from error
+    for batch in file.batches(COLUMN_ROWS, [name]):
+        yield batch.column(0)
 
 
 def carried_fields(schema: pa.Schema, columns: Columns) -> list[pa.Field]:
@@ -134,17 +121,13 @@ def _windows(shard: Shard, columns: Columns, files: "_Files", rows: int, window_
 
 
 def _batches(shard: Shard, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
-    file = open_parquet(shard)
+    file = open_shard(shard.path)
     wanted = {columns.image, columns.caption, *columns.carried, *(c for c in (columns.key, columns.status) if c)}
     if columns.status:
         wanted.add("error_message")
-    names = [name for name in file.schema_arrow.names if name in wanted]
-    try:
-        for group in range(file.num_row_groups):
-            # one row group at a time: over several, arrow reads ahead of what is asked for
-            yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=names)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(shard.path, error) from error
+    for piece in range(file.pieces):
+        # one row group at a time: over several, arrow reads ahead of what is asked for
+        yield from file.batches(rows, wanted, [piece])
 
 
 def _weight(images: pa.Array, files: "_Files") -> int:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.overlap import ahead
 from ncaudit.shards.provenance import MIB, Provenance, attach
+from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.rewrite import group_batches, storage_like
 from ncaudit.shards.sources import Shard
 from ncaudit.shards.writer import atomic_file
@@ -57,7 +57,7 @@ def split_shard(
     not even read. Both files appear whole or not at all. Raises BadTable when the shard cannot be read, or has a
     column that is called like `reason`.
     """
-    parquet = open_parquet(shard)
+    parquet = open_parquet(shard.path)
     schema = parquet.schema_arrow
     if dropped is not None and reason.name in schema.names:
         raise BadTable(f"{shard.path} already has a column {reason.name}", fix="rename or drop that column first")

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_key, key_candidates
-from ncaudit.shards.dataset import open_parquet, read_column, text
+from ncaudit.shards.dataset import read_column, text
 from ncaudit.shards.hashing import hash_values
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard
 
 BY_ROW = ""  # `--key ''`: pairs are named by shard and row
@@ -33,7 +34,7 @@ def choose_key(shards: Sequence[Shard], named: str | None) -> str | None:
     first = _first_with_rows(shards)
     if first is None:
         return None
-    candidates = key_candidates(open_parquet(first).schema_arrow, one_folder=one_folder)
+    candidates = key_candidates(open_shard(first.path).schema, one_folder=one_folder)
     return next((column for column in candidates if _is_unique(first, column)), None)
 
 
@@ -95,7 +96,7 @@ def _is_unique(shard: Shard, column: str) -> bool:
 def _first_with_rows(shards: Sequence[Shard]) -> Shard | None:
     for shard in shards:
         try:
-            if open_parquet(shard).metadata.num_rows:
+            if open_shard(shard.path).rows:
                 return shard
         except BadTable:
             continue

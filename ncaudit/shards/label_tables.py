@@ -16,7 +16,7 @@ import pyarrow.types as t
 
 from ncaudit.core.class_votes import PARTITIONS
 from ncaudit.shards.class_labels import Class
-from ncaudit.shards.tables import read_batches
+from ncaudit.shards.readers import read_batches
 
 COUNTED = ("status", "partition", "suggested_label", "given_label")
 Numbers = npt.NDArray[Any]

@@ -14,8 +14,9 @@ import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_key, key_candidates
-from ncaudit.shards.dataset import open_parquet, read_column
+from ncaudit.shards.dataset import read_column
 from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.score_input import FileScores
 from ncaudit.shards.sources import Shard
 
@@ -79,7 +80,7 @@ def _place(places: Places, rows: Places, first: int, shard: Shard) -> None:
 
 
 def _by_names(shard: Shard, scores: FileScores) -> Places:
-    candidates = key_candidates(open_parquet(shard).schema_arrow, one_folder=True)
+    candidates = key_candidates(open_shard(shard.path).schema, one_folder=True)
     for names in [*(_keys(shard, column) for column in candidates), _row_names(shard)]:
         places = _found(names, scores, shard)
         if (places != NOWHERE).any() or not scores.rows:
@@ -88,7 +89,7 @@ def _by_names(shard: Shard, scores: FileScores) -> Places:
 
 
 def _by_key(shard: Shard, scores: FileScores, key: str) -> Places:
-    schema = open_parquet(shard).schema_arrow
+    schema = open_shard(shard.path).schema
     if key in schema.names and not is_key(schema.field(key).type):
         raise BadTable(f"{shard.path}: {key} is {schema.field(key).type}, which names no pairs", fix="name another")
     places = _found(_keys(shard, key), scores, shard)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.provenance import MIB, Provenance, attach, unreadable
+from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.sources import Shard
 from ncaudit.shards.writer import atomic_file
 
@@ -41,7 +41,7 @@ def rewrite_shard(
     `out` appears whole or not at all, and memory is bounded by a row group. Returns the number of rows.
     Raises BadTable when the shard cannot be read, lacks a column to replace, or already has one to add.
     """
-    parquet = open_parquet(shard)
+    parquet = open_parquet(shard.path)
     schema = _with_fields(shard, parquet.schema_arrow, add, replace)
     if provenance is not None:
         schema = attach(schema, provenance)

@@ -15,8 +15,9 @@ from ncaudit.errors import BadTable
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.provenance import MIB, Provenance, fingerprint
+from ncaudit.shards.readers import read_batches
 from ncaudit.shards.sources import Shard
-from ncaudit.shards.tables import open_scores, read_batches, require_column
+from ncaudit.shards.tables import open_scores, require_column
 
 STDIN = "standard input"
 ARROW_START = b"\xff\xff\xff\xff"  # of every message

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ncaudit.schema import DATASET_PREFIX, OK, SCORE, SUGGESTION, VERDICTS
 from ncaudit.scorers.fits import PairScores
-from ncaudit.shards.tables import EmbeddingBatch, read_batches
+from ncaudit.shards.readers import read_batches
+from ncaudit.shards.tables import EmbeddingBatch
 
 NUMBERS = ("soft_label", "similarity", "score", "clean_probability", "image_consistency", "text_consistency")
 SUGGESTED = "suggested_pair"

@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import EMBEDDING_COLUMNS, IDENTITY, OK, SCORE, STATUSES, SUGGESTION, carried_name
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.hashing import fit_sample_keys, hash_rows, hash_values
-from ncaudit.shards.provenance import Provenance, provenance_of, unreadable
+from ncaudit.shards.provenance import Provenance, provenance_of
+from ncaudit.shards.readers import open_shard, read_batches
+from ncaudit.shards.readers.parquet import ParquetShard, open_parquet
 from ncaudit.shards.sources import Shard
 
 __all__ = [
@@ -96,7 +97,7 @@ class EmbeddingTable:
         `batches`; one whose embedding is not finite or zero is found only where it had to be decoded, and counted as
         ok elsewhere. Both arrays are (n_ok,) int64.
         """
-        for group in range(open_parquet(self.shard).num_row_groups):
+        for group in range(open_shard(self.shard.path).pieces):
             yield from self._group_identities(group, rows)
 
     def captions(self, rows: int = 65_536) -> Iterator[tuple[Identities, pa.Array]]:
@@ -153,8 +154,8 @@ class EmbeddingTable:
 
     def _has_all_embeddings(self, group: int) -> bool:
         """Whether footer and status prove that every ok row of this row group has both embeddings."""
-        parquet = open_parquet(self.shard)
-        nulls = [_nulls(parquet.metadata.row_group(group), name) for name in (IMAGE, TEXT)]
+        file = open_shard(self.shard.path)
+        nulls = [file.nulls(group, name) for name in (IMAGE, TEXT)]
         if nulls == [0, 0]:
             return True
         if self.provenance is None or None in nulls:
@@ -256,8 +257,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     stratify: the column that `EmbeddingBatch.stratum` gives; None: the shard.
     Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
     """
-    parquet = open_parquet(shard)
-    schema = parquet.schema_arrow
+    file = open_shard(shard.path)
+    schema = file.schema
     for name in (IMAGE, TEXT):
         _require_embedding(shard.path, schema, name)
     for name in ("pair_id", "shard", "status"):
@@ -268,7 +269,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     fields = [schema.field(name).with_name(_name_beside_scores(name)) for name in carried_from]
     return EmbeddingTable(
         shard=shard,
-        rows=parquet.metadata.num_rows,
+        rows=file.rows,
         image_dims=_dims(shard.path, schema, IMAGE),
         text_dims=_dims(shard.path, schema, TEXT),
         provenance=provenance_of(schema),
@@ -323,7 +324,7 @@ class ScoreTable:
         Columns and errors as in `batches`.
         """
         schema, found, first = self._schema(columns), [], 0
-        metadata = open_parquet(self.shard).metadata
+        metadata = open_parquet(self.shard.path).metadata
         for group in range(metadata.num_row_groups):
             end = first + metadata.row_group(group).num_rows
             if np.searchsorted(places, first) < np.searchsorted(places, end):
@@ -353,31 +354,16 @@ class ScoreTable:
 
 def open_scores(shard: Shard) -> ScoreTable:
     """A score table, ours or another tool's. Raises BadTable without pair_id or status, or when it is no parquet."""
-    parquet = open_parquet(shard)
+    parquet = ParquetShard(shard.path)
     for name in ("pair_id", "status"):
-        require_column(shard.path, parquet.schema_arrow, name)
-        _require_word(shard.path, parquet.schema_arrow, name)
-    return ScoreTable(shard, parquet.metadata.num_rows, parquet.schema_arrow, provenance_of(parquet.schema_arrow))
+        require_column(shard.path, parquet.schema, name)
+        _require_word(shard.path, parquet.schema, name)
+    return ScoreTable(shard, parquet.rows, parquet.schema, provenance_of(parquet.schema))
 
 
 def read_scores(shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
     """pair_id, status and `columns` (None: all) of one score table, checked as in `open_scores`."""
     return open_scores(shard).read(columns)
-
-
-def read_batches(
-    path: str, columns: set[str], rows: int, groups: Sequence[int] | None = None
-) -> Iterator[pa.RecordBatch]:
-    """The rows of a parquet file in order, at most `rows` at a time; columns that are not there are left out.
-
-    groups: only these row groups; None for all.
-    """
-    parquet = open_parquet(Shard(path, path))
-    names = [name for name in parquet.schema_arrow.names if name in columns]
-    try:
-        yield from parquet.iter_batches(rows, columns=names, row_groups=groups)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(path, error) from error
 
 
 def require_column(path: str, schema: pa.Schema, name: str) -> None:
@@ -500,13 +486,6 @@ def _named(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.bool_]:
     """(n,): the row has something in this column that tells photos or captions apart."""
     column = _content(batch, name)
     return np.zeros(len(batch), dtype=bool) if column is None else _present(column)
-
-
-def _nulls(metadata: Any, name: str) -> int | None:
-    """How many nulls a row group's footer tells of this column (a null list counts as one); None where it does not."""
-    columns = (metadata.column(index) for index in range(metadata.num_columns))
-    told = next((c.statistics for c in columns if c.path_in_schema.split(".")[0] == name), None)
-    return int(told.null_count) if told is not None and told.has_null_count else None
 
 
 def _host_ids(

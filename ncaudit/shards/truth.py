@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.provenance import unreadable
-from ncaudit.shards.sources import Shard
+from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.tables import require_column
 
 MATCH, MISMATCH, MISSING = 1, 0, -1
@@ -84,7 +83,7 @@ def _read(path: str, column: str) -> pa.Table:
     try:
         if path.lower().endswith((".csv", ".tsv")):
             return _read_csv(path, column)
-        parquet = open_parquet(Shard(path, path))
+        parquet = open_parquet(path)
         for name in wanted:
             require_column(path, parquet.schema_arrow, name)
         return parquet.read(columns=wanted)

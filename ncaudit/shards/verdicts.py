@@ -19,8 +19,8 @@ import pyarrow.csv
 
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import REVIEW_SUFFIXES, StreamFormat
-from ncaudit.shards.dataset import open_parquet
-from ncaudit.shards.sources import SUFFIX, Shard
+from ncaudit.shards.readers.parquet import open_parquet
+from ncaudit.shards.sources import SUFFIX
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import require_column
 from ncaudit.shards.truth import MATCH, MISMATCH, MISSING, WORDS
@@ -153,7 +153,7 @@ def _read(path: str) -> pa.Table:
         raise BadTable(f"{path} is no {', '.join(REVIEW_SUFFIXES)} file", fix="save it as CSV, in UTF-8")
     try:
         if kind == SUFFIX:
-            return open_parquet(Shard(path, path)).read()
+            return open_parquet(path).read()
         return _read_jsonl(path) if kind == ".jsonl" else _read_csv(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

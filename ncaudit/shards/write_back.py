@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.provenance import Provenance, fingerprint
+from ncaudit.shards.readers import read_batches
 from ncaudit.shards.rewrite import rewrite_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
-from ncaudit.shards.tables import EmbeddingTable, read_batches
+from ncaudit.shards.tables import EmbeddingTable
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.captions import CaptionRows, read_captions
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.provenance import Provenance, attach, describe, is_finished
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewrite import rewrite_shard
 from ncaudit.shards.writer import atomic_table
 from ncaudit.verbs.corruption import (
@@ -91,7 +91,7 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     """
     _require_captions(options)
     shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
-    progress.stage("read captions", sum(open_parquet(shard).metadata.num_rows for shard in shards))
+    progress.stage("read captions", sum(open_shard(shard.path).rows for shard in shards))
     rows = read_captions(shards, options, progress)
     progress.stage("choose captions", None)
     plan = _plan(options, rows)

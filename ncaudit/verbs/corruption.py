@@ -17,9 +17,9 @@ from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptOptions
 from ncaudit.progress import Progress
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.hashing import fit_sample_keys
 from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
 
@@ -60,7 +60,7 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
         raise NcauditError(f"{found[0].path} would be written over itself", fix="give another folder with --out")
     for shard in shards:
         for name in truth:
-            if name in open_parquet(shard).schema_arrow.names:
+            if name in open_shard(shard.path).schema.names:
                 raise BadTable(
                     f"{shard.path} already has a column {name}: its {fault} already",
                     fix="give the dataset as it was, or rename that column",

@@ -27,9 +27,9 @@ from ncaudit.options import EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.keys import check_keys, choose_key
 from ncaudit.shards.provenance import Provenance, describe, fingerprint, provenance_of, read_schema
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.writer import atomic_file
 from ncaudit.verbs.embed_shard import ShardEmbedder
@@ -149,7 +149,7 @@ def _embed_shard(plan: _Plan, shard: Shard, progress: Progress) -> ShardRows:
     """One shard, again with half the batch when memory runs out: its table says which size it was made with."""
     assert plan.encoder is not None
     options, size = plan.options, plan.batch_pairs
-    schema = open_parquet(shard).schema_arrow
+    schema = open_shard(shard.path).schema
     columns = find_columns(schema, shard.name, options, key=plan.key, carry=options.columns)
     embedder = ShardEmbedder(plan.encoder, plan.pool, options.image_root, options.max_image_pixels)
     while True:
@@ -188,7 +188,7 @@ def _resumed(shard: Shard, out: str, progress: Progress) -> ShardRows:
     """The accounts of a finished table, from the table itself."""
     table = pq.read_table(shard.output(out), columns=["status"], partitioning=None)
     counts = {str(c["values"]): int(c["counts"]) for c in table.column("status").value_counts().to_pylist()}
-    progress.advance(open_parquet(shard).metadata.num_rows, table.num_rows - counts.get(OK, 0))
+    progress.advance(open_shard(shard.path).rows, table.num_rows - counts.get(OK, 0))
     return ShardRows(counts, resumed=True)
 
 
@@ -273,7 +273,7 @@ def _refuse_if_none_can_be_read(options: EmbedOptions, shards: Sequence[Shard], 
     errors: list[NcauditError] = []
     for shard in shards:
         try:
-            find_columns(open_parquet(shard).schema_arrow, shard.name, options, key=key, carry=options.columns)
+            find_columns(open_shard(shard.path).schema, shard.name, options, key=key, carry=options.columns)
         except NcauditError as error:
             errors.append(error)
         else:
@@ -286,7 +286,7 @@ def _count_rows(shards: Sequence[Shard]) -> int:
     rows = unreadable = 0
     for shard in shards:
         try:
-            rows += int(open_parquet(shard).metadata.num_rows)
+            rows += open_shard(shard.path).rows
         except BadTable:
             unreadable += 1
     if not rows and not unreadable:

@@ -22,9 +22,10 @@ from ncaudit.encoders.images import Decoded
 from ncaudit.encoders.open_clip import Encoder
 from ncaudit.schema import IMAGE_HASH_BYTES, OK, embedding_schema
 from ncaudit.shards.columns import Columns
-from ncaudit.shards.dataset import Rows, carried_fields, open_parquet, read_rows
+from ncaudit.shards.dataset import Rows, carried_fields, read_rows
 from ncaudit.shards.overlap import ahead, behind
 from ncaudit.shards.provenance import MIB, Provenance, attach
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard
 from ncaudit.shards.writer import atomic_table
 
@@ -101,7 +102,7 @@ class ShardEmbedder:
         told: called with the rows and the failed pairs of every window.
         """
         identity = self.encoder.identity
-        carried = carried_fields(open_parquet(shard).schema_arrow, columns)
+        carried = carried_fields(open_shard(shard.path).schema, columns)
         schema = attach(embedding_schema(identity.image_dims, identity.text_dims, carried), provenance)
         statuses: Counter[str] = Counter()
         windows = ahead(self._windows(shard, columns, batch_pairs))

@@ -30,7 +30,7 @@ from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.class_labels import require_class_column
-from ncaudit.shards.dataset import open_parquet
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable, ScoreTable, check_tables_agree, open_embeddings, open_scores
 from ncaudit.shards.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
@@ -124,7 +124,7 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
 def _open(shard: Shard, label_column: str | None) -> EmbeddingTable:
     if label_column is None:
         return open_embeddings(shard, columns=[])
-    require_class_column(shard.path, open_parquet(shard).schema_arrow, label_column)
+    require_class_column(shard.path, open_shard(shard.path).schema, label_column)
     table = open_embeddings(shard, columns=[label_column])
     if not table.carried_from:
         raise BadTable(

@@ -1,4 +1,4 @@
-"""The user's shards joined to their labels, row by row: which pairs may be learnt from, and why others may not.
+"""The user's shards joined to their labels or classes, row by row: which pairs may be learnt from, and why others not.
 
 Knows shards and score tables; nothing of pixels or of training. The dataset is read, never copied.
 """
@@ -15,12 +15,15 @@ import pyarrow.compute as pc
 from ncaudit.errors import BadTable
 from ncaudit.options import DataOptions, TrainOptions
 from ncaudit.schema import OK
+from ncaudit.shards.class_labels import require_class_column
 from ncaudit.shards.columns import Columns, find_columns, key_candidates
-from ncaudit.shards.dataset import Rows, open_parquet, read_column, read_rows, text
+from ncaudit.shards.dataset import Rows, read_column, read_rows, text
 from ncaudit.shards.hashing import hash_values
 from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.tables import ScoreTable, open_scores
+from ncaudit.verbs.training_classes import Packed, TrainingClasses, refuse_own, training_classes
 
 NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
 WINDOW_ROWS = 512
@@ -37,6 +40,7 @@ class Pairs:
     captions: list[str]
     label: Floats  # (n,)
     photo: Hashes  # (n,) of the image's bytes
+    classes: Packed  # (n, bytes) one bit per class; (n, 0) where nobody asks for classes
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,8 +52,22 @@ class Pairs:
         at = np.flatnonzero(wanted).tolist()
         return Pairs(
             [self.pair_id[i] for i in at], [self.images[i] for i in at], [self.captions[i] for i in at],
-            self.label[wanted], self.photo[wanted],
+            self.label[wanted], self.photo[wanted], self.classes[wanted],
         )  # fmt: skip
+
+    def part(self, at: slice) -> "Pairs":
+        """The pairs of a slice."""
+        return Pairs(
+            self.pair_id[at], self.images[at], self.captions[at], self.label[at], self.photo[at], self.classes[at]
+        )
+
+
+@dataclass(frozen=True)
+class ClassColumn:
+    """The classes of a dataset's pairs, and who tells them: the shards themselves, or their score tables."""
+
+    known: TrainingClasses
+    in_scores: bool
 
 
 @dataclass(frozen=True)
@@ -59,35 +77,56 @@ class LabelledShard:
     shard: Shard
     columns: Columns
     scores: ScoreTable | None
-    label_column: str
+    label_column: str | None  # of the score table; None: every label is 1
     image_root: str | None
+    classes: ClassColumn | None = None  # where the objective asks for them
 
     @property
     def rows(self) -> int:
         """Rows on disk; a row with several captions holds more pairs."""
-        return int(open_parquet(self.shard).metadata.num_rows)
+        return open_shard(self.shard.path).rows
 
     def windows(self) -> Iterator[tuple[Pairs, Counter[str]]]:
         """Usable pairs in the shard's order, and how many rows of each status were left out beside them."""
         known = None if self.scores is None else Labels(self.scores, self.label_column)
+        scored = self._classes_of_scores()
         for rows in read_rows(self.shard, self.columns, rows=WINDOW_ROWS, image_root=self.image_root):
-            yield _usable(rows, known)
+            places = None if known is None else known.find(rows.pair_id)
+            classes = self._own_classes(rows) if scored is None or places is None else scored[places]
+            yield _usable(rows, known, places, classes)
+
+    def _classes_of_scores(self) -> Packed | None:
+        """The classes of every row of the score table, where it is the one that tells them."""
+        if self.scores is None or self.classes is None or not self.classes.in_scores:
+            return None
+        name = self.classes.known.name
+        return self.classes.known.packed(self.scores.read([name])[name].combine_chunks())
+
+    def _own_classes(self, rows: Rows) -> Packed:
+        if self.classes is None:
+            return np.empty((len(rows), 0), dtype=np.uint8)
+        if self.columns.carried:
+            return self.classes.known.packed(rows.carried.column(0))
+        return self.classes.known.packed(pa.array(rows.captions, pa.string()))  # the class is the caption
 
 
 class Labels:
     """The labels of one score table by pair_id. Raises BadTable when they are no labels."""
 
-    def __init__(self, scores: ScoreTable, column: str) -> None:
-        if column not in scores.schema.names:
+    def __init__(self, scores: ScoreTable, column: str | None) -> None:
+        """column: of the labels; None: every label is 1."""
+        if column is not None and column not in scores.schema.names:
             raise BadTable(
                 f"{scores.shard.path} has no column {column} (found: {', '.join(scores.schema.names)})",
                 fix="name a column in [0, 1], or a boolean one, with --label-column",
             )
-        table = scores.read([column])
+        table = scores.read([] if column is None else [column])
         self._ids = table["pair_id"].combine_chunks()
         self.status = np.array(table["status"].fill_null("embedding_invalid").to_pylist(), dtype=object)
-        self.label = _numbers(table[column], scores.shard.path, column)
-        _check_labels(self, self._ids, scores.shard.path, column)
+        self.label = np.ones(len(table), dtype=np.float32)
+        if column is not None:
+            self.label = _numbers(table[column], scores.shard.path, column)
+            _check_labels(self, self._ids, scores.shard.path, column)
         self.total = float(self.label[self.status == OK].sum(dtype=np.float64))
 
     def find(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -102,23 +141,51 @@ class Labels:
 
 
 def open_labelled(options: TrainOptions) -> list[LabelledShard]:
-    """Every shard of the dataset with its score table, checked: names, content, labels, rows.
+    """Every shard of the dataset with its score table, checked: names, content, labels or classes, rows.
 
     Raises NcauditError naming the shard when a score table is missing, was made from another file, has labels that are
-    missing or outside [0, 1], or has no pair of the shard. Without --scores every label is 1.
+    missing or outside [0, 1], or has no pair of the shard; and where there are no classes, or none that could be learnt
+    from, for an objective that asks for them. Without --scores every label is 1.
     """
     if not options.scores:
         return open_unlabelled(options.data or (), options)
     matched = match_scores(find_shards(options.data or ()), options.scores)
     for shard, scores in matched:
         _check_same_data(shard, scores)
-    require_labels([scores for _, scores in matched], options.weight_column)
-    return [_open(shard, scores, options) for shard, scores in matched]
+    if not options.by_class:
+        require_labels([scores for _, scores in matched], options.weight_column)
+    classes = _classes_of_either(matched, options.weight_column) if options.by_class else None
+    return [_open(shard, scores, options, classes) for shard, scores in matched]
 
 
 def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[LabelledShard]:
-    """The shards of a validation dataset, which needs no labels."""
-    return [_open(shard, None, options) for shard in find_shards(sources)]
+    """The shards of a dataset without score tables: of one to validate on, its classes are its own."""
+    shards = find_shards(sources)
+    classes = None
+    if options.by_class:
+        for shard in shards:
+            require_class_column(shard.path, open_shard(shard.path).schema, options.weight_column)
+        classes = ClassColumn(training_classes([shard.path for shard in shards], options.weight_column), False)
+    return [_open(shard, None, options, classes) for shard in shards]
+
+
+def _classes_of_either(matched: Sequence[tuple[Shard, ScoreTable]], name: str) -> ClassColumn:
+    """The classes that the shards tell, which are the user's own; where no shard does, those of the score tables."""
+    own = {shard.path: open_shard(shard.path).schema for shard, _ in matched}
+    of_scores = {scores.shard.path: scores.schema for _, scores in matched}
+    in_scores = not any(name in schema.names for schema in own.values())
+    if in_scores and not any(name in schema.names for schema in of_scores.values()):
+        shard, scores = matched[0]
+        raise BadTable(
+            f"neither {shard.path} nor {scores.shard.path} has a column {name!r}",
+            fix=f"give --label-column; the dataset has: {', '.join(own[shard.path].names)};"
+            f" its scores: {', '.join(scores.schema.names)}",
+        )
+    for path, schema in (of_scores if in_scores else own).items():
+        if in_scores:
+            refuse_own(path, name)
+        require_class_column(path, schema, name)
+    return ClassColumn(training_classes(list(of_scores if in_scores else own), name), in_scores)
 
 
 def expected_pairs(shards: Sequence[LabelledShard]) -> int:
@@ -132,11 +199,12 @@ def _ok_rows(labelled: LabelledShard) -> int:
     return sum(int(pc.sum(pc.equal(batch["status"], OK)).as_py() or 0) for batch in labelled.scores.batches([]))
 
 
-def _usable(rows: Rows, known: Labels | None) -> tuple[Pairs, Counter[str]]:
+def _usable(
+    rows: Rows, known: Labels | None, places: npt.NDArray[np.int64] | None, classes: Packed
+) -> tuple[Pairs, Counter[str]]:
     status = [problem or OK for problem in rows.status]
     label = np.ones(len(rows), dtype=np.float32)
-    if known is not None and len(rows):
-        places = known.find(rows.pair_id)
+    if known is not None and places is not None and len(rows):
         scored = [NOT_SCORED if place < 0 else str(known.status[place]) for place in places]
         status = [own if own != OK else told for own, told in zip(status, scored, strict=True)]
         label = known.label[places]
@@ -144,7 +212,8 @@ def _usable(rows: Rows, known: Labels | None) -> tuple[Pairs, Counter[str]]:
     images = [image for i in at if (image := rows.images[i]) is not None]
     captions = [str(rows.captions[i]) for i in at]
     photo = hash_values(pa.array(images, pa.large_binary()))
-    pairs = Pairs([rows.pair_id[i] for i in at], images, captions, label[at].astype(np.float32), photo)
+    pair_id = [rows.pair_id[i] for i in at]
+    pairs = Pairs(pair_id, images, captions, label[at].astype(np.float32), photo, classes[at])
     return pairs, Counter(word for word in status if word != OK)
 
 
@@ -177,11 +246,15 @@ def _check_same_data(shard: Shard, scores: ScoreTable) -> None:
         )
 
 
-def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions) -> LabelledShard:
-    schema = open_parquet(shard).schema_arrow
+def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:
+    schema = open_shard(shard.path).schema
     key = _key(shard, scores, schema, options) if scores is not None else None
-    columns = find_columns(schema, shard.name, options, key=key, carry=[])
-    return LabelledShard(shard, columns, scores, options.weight_column, options.image_root)
+    carry = [] if classes is None or classes.in_scores else [classes.known.name]
+    columns = find_columns(schema, shard.name, options, key=key, carry=carry)
+    if carry == [columns.image]:
+        raise BadTable(f"{shard.path}: column {columns.image} holds the images", fix="give another --label-column")
+    label_column = options.weight_column if classes is None else None
+    return LabelledShard(shard, columns, scores, label_column, options.image_root, classes)
 
 
 def _key(shard: Shard, scores: ScoreTable, schema: pa.Schema, options: DataOptions) -> str | None:

@@ -29,9 +29,9 @@ from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
 from ncaudit.shards.class_labels import Class, Classes, ClassLabels, count_classes, require_class_column
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.label_tables import LabelColumns, LabelTally, label_batch, label_tally_of
 from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
@@ -104,7 +104,7 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
     shards = [shard for shard in find_shards(options.embeddings) if not _is_own_output(shard, options.out)]
     for shard in shards:
-        require_class_column(shard.path, open_parquet(shard).schema_arrow, options.label_column)
+        require_class_column(shard.path, open_shard(shard.path).schema, options.label_column)
     tables = [open_embeddings(shard, [options.label_column]) for shard in shards]
     check_tables_agree(tables)
     for table in tables:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from ncaudit.errors import BadTable, NcauditError
@@ -20,13 +19,13 @@ from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.class_labels import require_class_column
-from ncaudit.shards.dataset import open_parquet
 from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import find_shards
 from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, ScoreTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
 from ncaudit.verbs.labelled_shards import NOT_SCORED, Labels, match_scores, require_labels
-from ncaudit.verbs.training_classes import TrainingClasses, training_classes, unpacked
+from ncaudit.verbs.training_classes import TrainingClasses, refuse_own, training_classes, validation_classes
 from ncaudit.verbs.training_session import TrainingSet
 from ncaudit.verbs.training_split import held_out, require_batch, require_photos, split_notes, val_share
 
@@ -104,7 +103,7 @@ class LabelledTable:
         records["photo"], records["caption"] = batch.image_id[inner], batch.caption_id[inner]
         records["label"] = label[used]
         if self.classes is not None:
-            records["classes"] = self.classes.packed(batch)[used]
+            records["classes"] = self.classes.packed(batch.carried.column(0))[used]
         return Window(records, Counter(status[~used].tolist()), missing)
 
     def _strangers(self, labels: Labels, scores: str) -> BadTable:
@@ -136,7 +135,7 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
 
 def _with_classes(tables: Sequence[EmbeddingTable], options: TrainOptions) -> list[LabelledTable]:
     """The tables with the classes of their rows; every label is 1."""
-    classes = training_classes(tables, options.weight_column)
+    classes = training_classes([table.shard.path for table in tables], options.weight_column)
     record = record_type(*_dims(tables), len(classes))
     return [LabelledTable(table, None, options.weight_column, record, classes) for table in tables]
 
@@ -234,7 +233,8 @@ def _read_val_data(
     """
     own = _open(options.val_data or (), options)
     check_tables_agree([*tables, *own])
-    classes = training_classes(own, options.weight_column) if options.by_class else None  # theirs: they may be others
+    paths = [table.shard.path for table in own]
+    classes = training_classes(paths, options.weight_column) if options.by_class else None  # theirs: they may be others
     record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
     share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
     progress.stage("read the validation embeddings", rows)
@@ -248,11 +248,7 @@ def _read_val_data(
     val = np.concatenate(chosen)
     if classes is None:
         return val, None
-    if not val["classes"].any():
-        raise NcauditError(
-            f"no usable pair of --val-data has a class in column {options.weight_column}", fix="give other --val-data"
-        )
-    return val, torch.from_numpy(unpacked(val["classes"], len(classes)))
+    return val, validation_classes(val["classes"], classes)
 
 
 def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
@@ -268,7 +264,8 @@ def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]
     if options.by_class:
         columns = [options.weight_column]
         for shard in shards:
-            require_class_column(shard.path, open_parquet(shard).schema_arrow, options.weight_column)
+            refuse_own(shard.path, options.weight_column)
+            require_class_column(shard.path, open_shard(shard.path).schema, options.weight_column)
     tables = [open_embeddings(shard, columns=columns) for shard in shards]
     check_tables_agree(tables)
     if not all(_dims(tables)):

@@ -1,0 +1,28 @@
+"""One file per input format: each shows a shard as a table that is read in pieces. Found by looking at the data.
+
+Knows how files begin; nothing of images, captions or embeddings.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+
+import pyarrow as pa
+
+from ncaudit.shards.readers.parquet import ParquetShard
+from ncaudit.shards.readers.shard_file import ShardFile
+
+__all__ = ["ShardFile", "open_shard", "read_batches"]
+
+
+def open_shard(path: str) -> ShardFile:
+    """The shard at this place, whatever its format. Raises BadTable when it is of none that we read, or damaged."""
+    return ParquetShard(path)
+
+
+def read_batches(
+    path: str, columns: Collection[str], rows: int, pieces: Sequence[int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a shard in order, at most `rows` at a time; columns that are not there are left out.
+
+    pieces: only these; None for all. Raises BadTable when it cannot be read, also in the middle.
+    """
+    return open_shard(path).batches(rows, columns, pieces)

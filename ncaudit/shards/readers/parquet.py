@@ -1,0 +1,58 @@
+"""Parquet: of img2dataset, of Hugging Face, ours, anybody's."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncaudit.shards.provenance import MIB, unreadable
+
+
+def open_parquet(path: str) -> pq.ParquetFile:
+    """A parquet file read in small pieces. Raises BadTable when it is none.
+
+    The default reader took 1.2 GiB for a file of images; these settings 0.2 to 0.3 GiB, and they are faster.
+    """
+    try:
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=MIB)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(path, error) from error
+
+
+class ParquetShard:
+    """A `ShardFile` whose pieces are row groups. Raises BadTable when the file is no parquet."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._file = path, open_parquet(path)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the footer, its metadata included."""
+        return self._file.schema_arrow
+
+    @property
+    def rows(self) -> int:
+        """By the footer."""
+        return int(self._file.metadata.num_rows)
+
+    @property
+    def pieces(self) -> int:
+        """Row groups."""
+        return int(self._file.num_row_groups)
+
+    def batches(
+        self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches may span row groups: over several, arrow reads ahead of what is asked for."""
+        names = [name for name in self.schema.names if columns is None or name in columns]
+        try:
+            yield from self._file.iter_batches(rows, columns=names, row_groups=pieces)
+        except (pa.ArrowException, OSError) as error:
+            raise unreadable(self._path, error) from error
+
+    def nulls(self, piece: int, column: str) -> int | None:
+        """By the footer, where it has statistics."""
+        group = self._file.metadata.row_group(piece)
+        chunks = (group.column(index) for index in range(group.num_columns))
+        told = next((c.statistics for c in chunks if c.path_in_schema.split(".")[0] == column), None)
+        return int(told.null_count) if told is not None and told.has_null_count else None
