@@ -1,6 +1,8 @@
-"""Runs a shard function over all shards in this process, and keeps exact accounts.
+"""What becomes of shards: exact accounts, and the plain way to make them, one shard after the other in this process.
 
-Knows shards and counts; nothing of what the function does with a shard.
+This file knows shards and counts. `workers.py` owns the processes that do shards instead, and gives each the next one;
+`worker_process.py` is the life of one of them. None of the three knows what is done with a shard: the verb owns that,
+and what a worker is told to begin with.
 """
 
 from collections import Counter
@@ -18,6 +20,9 @@ class ShardRows:
 
     statuses: Mapping[str, int]
     resumed: bool = False
+
+
+Outcome = ShardRows | NcauditError  # of a shard: its rows, or why it could not be done at all
 
 
 @dataclass(frozen=True)
@@ -63,19 +68,24 @@ def run_shards(shards: Sequence[Shard], work: Callable[[Shard], ShardRows]) -> A
 
     Raises the first error itself when no shard could be done: that is a wrong command, not a bad shard.
     """
-    statuses: Counter[str] = Counter()
-    resumed, errors = 0, []
-    for shard in shards:
-        try:
-            rows = work(shard)
-        except NcauditError as error:
-            if len(shards) == 1:
-                raise
-            errors.append((shard, error))
-            continue
-        statuses.update(rows.statuses)
-        resumed += rows.resumed
-    if errors and len(errors) == len(shards):
+    return account([(shard, _outcome(shard, work)) for shard in shards])
+
+
+def account(outcomes: Sequence[tuple[Shard, Outcome]]) -> Accounting:
+    """The accounts of shards that were tried, in their order. Raises the first error where there is nothing else."""
+    errors = [(shard, outcome) for shard, outcome in outcomes if isinstance(outcome, NcauditError)]
+    if errors and len(errors) == len(outcomes):
         raise errors[0][1]
     failures = tuple(ShardError(shard.name, error.message, error.fix) for shard, error in errors)
-    return Accounting(len(shards), resumed, failures, dict(statuses))
+    done = [outcome for _, outcome in outcomes if isinstance(outcome, ShardRows)]
+    statuses: Counter[str] = Counter()
+    for rows in done:
+        statuses.update(rows.statuses)
+    return Accounting(len(outcomes), sum(rows.resumed for rows in done), failures, dict(statuses))
+
+
+def _outcome(shard: Shard, work: Callable[[Shard], ShardRows]) -> Outcome:
+    try:
+        return work(shard)
+    except NcauditError as error:
+        return error
