@@ -521,15 +521,24 @@ class EvalRetrievalOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EvalScoresOptions:
-    """`ncaudit eval scores`: how well the scores find known mismatches."""
+    """`ncaudit eval scores`: how well the scores find known mismatches, and how they stand to prior scores."""
 
     scores: Sequence[str]
-    truth: str  # boolean or 0/1 column: true where image and caption belong together
+    truth: str | None = None  # boolean or 0/1 column: true where image and caption belong together
     truth_table: str | None = None  # a parquet or CSV with pair_id and the truth column; None: in the score tables
+    against: Sequence[str] = ()  # columns of numbers that the pairs came with; NAME means input_NAME too
     bins: int = 10
 
     def __post_init__(self) -> None:
         _at_least("--bins", self.bins, 2)
+        _compatible(
+            self.truth is not None or bool(self.against), "there is neither a truth nor another score to compare with",
+            "name a column with --truth, or one with --against",
+        )  # fmt: skip
+        _compatible(
+            self.truth is not None or self.truth_table is None, "--truth-table has no column named",
+            "name its truth column with --truth",
+        )  # fmt: skip
 
 
 REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")

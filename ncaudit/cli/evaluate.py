@@ -1,4 +1,4 @@
-"""`ncaudit eval`: how well a matcher retrieves, and how well scores find known mismatches."""
+"""`ncaudit eval`: how well a matcher retrieves, how well scores find mismatches, how they stand to other scores."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +10,9 @@ from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 if TYPE_CHECKING:
     from ncaudit.verbs.class_retrieval import ClassRetrievals
     from ncaudit.verbs.evaluate import DetectionResult, RetrievalResult
+    from ncaudit.verbs.prior_scores import Disagreement, PriorScore
 
-app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth.")
+app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth or other scores.")
 
 
 @app.command()
@@ -51,28 +52,39 @@ def retrieval(
 def scores(
     scores: Annotated[list[str], typer.Argument(help="Score tables: what `ncaudit score` wrote.")],
     truth: Annotated[
-        str, typer.Option(help="Column that says whether a pair belongs together: boolean, 0/1 or true/false.")
-    ],
+        str | None,
+        typer.Option(help="Column that says whether a pair belongs together: boolean, 0/1 or true/false."),
+    ] = EvalScoresOptions.truth,
     truth_table: Annotated[
         str | None, typer.Option(help="Parquet or CSV with pair_id and that column; default: the score tables.")
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A score that the pairs came with, any column of numbers (repeatable): rank correlation with ours, "
+            "and the pairs on which they disagree. similarity means input_similarity too, the input's own column."
+        ),
     ] = None,
     bins: Annotated[
         int, typer.Option(help="Bins of the calibration error, of about equal numbers of pairs.")
     ] = EvalScoresOptions.bins,
     as_json: flags.Json = False,
 ) -> None:
-    """How well the scores find known mismatches.
+    """How well the scores find known mismatches, or how they stand to the scores that the pairs came with.
 
-    For soft label, similarity and score; and how honest the soft label is as a probability.
+    With --truth: for soft label, similarity and score; and how honest the soft label is as a probability.
+    With --against: how far another score agrees, where it does not, and, with --truth too, which one is better.
     """
-    options = EvalScoresOptions(scores=scores, truth=truth, truth_table=truth_table, bins=bins)
-    from ncaudit.verbs.evaluate import eval_scores
+    options = EvalScoresOptions(scores=scores, truth=truth, truth_table=truth_table, against=against or (), bins=bins)
+    from ncaudit.verbs.evaluate import DetectionResult, eval_scores
 
     with output.progress() as progress:
         result = eval_scores(options, progress)
-    if not as_json:
-        _draw_detection(result)
-    output.result(result, [*_truth_lines(result), *output.accounting(result.accounting)], as_json=as_json)
+    judged = result if isinstance(result, DetectionResult) else None
+    if judged and not as_json:
+        _draw_detection(judged)
+    lines = [*(_truth_lines(judged) if judged else []), *(line for p in result.against for line in _against_lines(p))]
+    output.result(result, [*lines, *output.accounting(result.accounting)], as_json=as_json)
 
 
 def _draw_retrieval(result: "RetrievalResult") -> None:
@@ -129,3 +141,40 @@ def _truth_lines(result: "DetectionResult") -> list[str]:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _against_lines(prior: "PriorScore") -> list[str]:
+    """One prior score beside ours."""
+    found = [
+        ("score", prior.spearman_score, prior.pairs),
+        ("soft_label", prior.spearman_soft_label, prior.pairs_soft_label),
+    ]
+    told = [f"{ours} {_correlation(rho)} over {pairs:,} pairs" for ours, rho, pairs in found if pairs]
+    column = output.shown(prior.column)
+    ways = [(f"{prior.ranked_by} high, {column} low", prior.ours_higher)]
+    ways.append((f"{column} high, {prior.ranked_by} low", prior.prior_higher))
+    lines = [f"{column} against ours, rank correlation: {', '.join(told) or 'no pair has both'}"]
+    lines += _better_lines(prior, column)
+    for title, pairs in ways:
+        lines += [f"  {title}:", *(_disagreement(pair, prior.ranked_by, column) for pair in pairs)] if pairs else []
+    return lines
+
+
+def _better_lines(prior: "PriorScore", column: str) -> list[str]:
+    if prior.auroc is None:
+        return []
+    both = f"{column} {prior.auroc.second:.3f}, {prior.ranked_by} {prior.auroc.first:.3f}"
+    told = f"  AUROC on the same pairs: {both}, difference ± {1.96 * prior.auroc.standard_error:.3f}"
+    if prior.better is None:
+        return [f"{told}: no clear difference"]
+    return [f"{told}: {output.shown(prior.better)} is better at finding these mismatches"]
+
+
+def _disagreement(pair: "Disagreement", ours: str, column: str) -> str:
+    caption = f": {output.shown(pair.caption)}" if pair.caption is not None else ""
+    higher = f"{ours} above {pair.score_share:.0%} of the pairs, {column} above {pair.prior_share:.0%}"
+    return f"    {output.shown(pair.pair_id)} ({higher}){caption}"
+
+
+def _correlation(rho: float | None) -> str:
+    return "undefined (one of them is constant)" if rho is None else f"{rho:.3f}"

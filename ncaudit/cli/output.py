@@ -6,6 +6,7 @@ Knows rich and result dataclasses; nothing of what they mean.
 import json
 import math
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -43,6 +44,23 @@ def data(text: str) -> None:
 def say(text: str) -> None:
     """One line for people, on standard error. Captions and paths are printed as they are: no markup, no folding."""
     _write_words(sys.stderr, text)
+
+
+def shown(text: str, limit: int = 100) -> str:
+    r"""A user's text as one line that a terminal only displays: what would steer it is spelled out, and its end is cut.
+
+    Control characters could move the cursor or set the window's title; those that turn the direction of writing could
+    make a line read as another.
+
+    >>> shown("red\x1b[2Jcar\n")
+    'red\\x1b[2Jcar\\n'
+    """
+    plain = "".join(c if _only_shows(c) else c.encode("unicode_escape").decode("ascii") for c in text[: limit + 1])
+    return plain if len(plain) <= limit else f"{plain[: limit - 1]}…"
+
+
+def _only_shows(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"  # spaces of other scripts
 
 
 def error(problem: NcauditError) -> None:

@@ -23,7 +23,7 @@ from ncaudit.options import (
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.writer import atomic_file
 from ncaudit.verbs.embed import embed
-from ncaudit.verbs.evaluate import eval_retrieval, eval_scores
+from ncaudit.verbs.evaluate import DetectionResult, eval_retrieval, eval_scores
 from ncaudit.verbs.score import score
 from ncaudit.verbs.train import train
 
@@ -118,6 +118,7 @@ class _World:
         chosen = ScoreOptions(embeddings=[self.path("embeddings")], out=out, seed=self.options.seed, device=device)
         score(chosen, self.progress)
         found = eval_scores(EvalScoresOptions(scores=[out], truth=TRUTH), self.progress)
+        assert isinstance(found, DetectionResult)
         parts = {"similarity": found.similarity, "soft_label": found.soft_label}
         return {name: Finding(auroc=part.auroc) for name, part in parts.items() if part and part.auroc is not None}
 

@@ -26,6 +26,12 @@ def test_brackets_in_a_users_text_are_data(capsys):
     assert "[/i]" in said.out
 
 
+def test_a_caption_cannot_steer_the_terminal():
+    assert output.shown("\x1b[2Ja\rb\u202egpj\x9b") == "\\x1b[2Ja\\rb\\u202egpj\\x9b"
+    assert output.shown("日本\u3000語 é 👍") == "日本\u3000語 é 👍"
+    assert output.shown(1000 * "ab", limit=10) == "ababababa…"
+
+
 def test_a_file_name_that_is_no_text_can_still_be_reported(capsys):
     output.say("bad\udcff.parquet")
     assert "bad\\udcff.parquet" in capsys.readouterr().err
