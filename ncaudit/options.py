@@ -181,6 +181,7 @@ class EmbedOptions(ModelOptions, DataOptions):
 
     sources: Sequence[str]
     out: str
+    devices: Sequence[str] | None = None  # names or "A,B": one process each; "all": every GPU; None: here, on `device`
     columns: Sequence[str] | None = None  # light columns to carry; None: all that are not images or nested data
     batch_pairs: int | None = None  # None: found once from the model and the device, and recorded in run.json
     workers: int | None = None  # decoding processes; None: one per core, at most 16; 0: decode in this process
@@ -192,6 +193,20 @@ class EmbedOptions(ModelOptions, DataOptions):
         _at_least("--batch-pairs", self.batch_pairs, 1)
         _at_least("--workers", self.workers, 0)
         _share("--max-failed", self.max_failed, zero=True)
+        if isinstance(self.devices, str):
+            object.__setattr__(self, "devices", tuple(self.devices.split(",")))
+        _check_devices(self)
+
+
+def _check_devices(options: EmbedOptions) -> None:
+    if options.devices is None:
+        return
+    named = options.device != ModelOptions.device
+    _compatible(not named, "--device and --devices both say where to compute", "give one of them")
+    wanted = "give names with commas between, such as cuda:0,cuda:1, or all"
+    _require(bool(options.devices) and all(options.devices), "--devices has an empty name", wanted)
+    alone = "all" not in options.devices or len(options.devices) == 1
+    _require(alone, "--devices names all and others", wanted)
 
 
 AUTO_SCORER = "auto"

@@ -29,6 +29,7 @@ def embed(
     ] = None,
     workers: flags.Workers = None,
     device: flags.Device = EmbedOptions.device,
+    devices: flags.Devices = None,
     precision: flags.PrecisionFlag = EmbedOptions.precision,
     max_failed: flags.MaxFailed = EmbedOptions.max_failed,
     as_json: flags.Json = False,
@@ -41,7 +42,7 @@ def embed(
         sources=sources, out=out, model=model, pretrained=pretrained, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, columns=columns,
         max_image_pixels=max_image_pixels, batch_pairs=batch_pairs, workers=workers, device=device,
-        precision=precision, max_failed=max_failed,
+        devices=devices, precision=precision, max_failed=max_failed,
     )  # fmt: skip
     from ncaudit.verbs.embed import embed as run  # torch takes seconds to import; --help must not pay for it
 

@@ -8,6 +8,13 @@ from ncaudit.options import Precision
 
 Json = Annotated[bool, typer.Option("--json", help="Print one summary object on standard output instead of words.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        help="Several devices with commas between, one process each: cuda:0,cuda:1; all for every GPU. Instead of "
+        "--device."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seeds every random choice; the same seed gives the same result.")]
 Workers = Annotated[
     int | None, typer.Option(help="Decoding processes; by default one per core, at most 16; 0 decodes in this process.")

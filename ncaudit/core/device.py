@@ -3,6 +3,7 @@
 Knows what this machine can do, and times a small product where asking is not enough; nothing of models or the CLI.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from time import thread_time
 
@@ -10,6 +11,7 @@ import torch
 
 from ncaudit.errors import NcauditError
 
+ALL = "all"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -34,6 +36,22 @@ def pick_device(name: str = "auto") -> torch.device:
     if not _is_there(device):
         raise NcauditError(f"this machine or this torch has no {name}", fix="leave the device at auto, or give cpu")
     return device
+
+
+def pick_devices(names: Sequence[str]) -> list[str]:
+    """Names of devices that are there, one for each given; the single name `all` means every GPU that can be seen.
+
+    Raises NcauditError like `pick_device`, and when there is no GPU to be seen.
+
+    >>> pick_devices(["cpu", "cpu"])
+    ['cpu', 'cpu']
+    """
+    if list(names) != [ALL]:
+        return [str(pick_device(name)) for name in names]
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if not found:
+        raise NcauditError("this machine or this torch has no GPU", fix="leave the device at auto, or give cpu")
+    return found
 
 
 def pick_precision(device: torch.device, name: str = "auto") -> torch.dtype:

@@ -28,10 +28,10 @@ MAX_WORKERS = 16
 Outcome = Decoded | ImageError
 
 
-def default_workers() -> int:
-    """One per core that this process may use, at most 16."""
+def default_workers(processes: int = 1) -> int:
+    """One per core that this process may use, at most 16; for each of several processes, its share of the cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MAX_WORKERS, cores)
+    return min(MAX_WORKERS, max(1, cores // processes))
 
 
 @dataclass(frozen=True)

@@ -68,20 +68,25 @@ def run_shards(shards: Sequence[Shard], work: Callable[[Shard], ShardRows]) -> A
 
     Raises the first error itself when no shard could be done: that is a wrong command, not a bad shard.
     """
-    return account([(shard, _outcome(shard, work)) for shard in shards])
+    return account(outcomes(shards, work))
 
 
-def account(outcomes: Sequence[tuple[Shard, Outcome]]) -> Accounting:
+def outcomes(shards: Sequence[Shard], work: Callable[[Shard], ShardRows]) -> list[tuple[Shard, Outcome]]:
+    """What became of each shard, one after the other."""
+    return [(shard, _outcome(shard, work)) for shard in shards]
+
+
+def account(tried: Sequence[tuple[Shard, Outcome]]) -> Accounting:
     """The accounts of shards that were tried, in their order. Raises the first error where there is nothing else."""
-    errors = [(shard, outcome) for shard, outcome in outcomes if isinstance(outcome, NcauditError)]
-    if errors and len(errors) == len(outcomes):
+    errors = [(shard, outcome) for shard, outcome in tried if isinstance(outcome, NcauditError)]
+    if errors and len(errors) == len(tried):
         raise errors[0][1]
     failures = tuple(ShardError(shard.name, error.message, error.fix) for shard, error in errors)
-    done = [outcome for _, outcome in outcomes if isinstance(outcome, ShardRows)]
+    done = [outcome for _, outcome in tried if isinstance(outcome, ShardRows)]
     statuses: Counter[str] = Counter()
     for rows in done:
         statuses.update(rows.statuses)
-    return Accounting(len(outcomes), sum(rows.resumed for rows in done), failures, dict(statuses))
+    return Accounting(len(tried), sum(rows.resumed for rows in done), failures, dict(statuses))
 
 
 def _outcome(shard: Shard, work: Callable[[Shard], ShardRows]) -> Outcome:

@@ -1,6 +1,7 @@
 """`embed`: raw shards to embedding tables. Decides what must be done, with which model and batch size, and resumes.
 
-Knows options, shards and the encoder; nothing of Typer. What happens inside a shard is `embed_shard`'s.
+Knows options, shards and tables; nothing of Typer. The model is loaded and used in this process (`embed_here`), or in
+one per device (`embed_workers`); what happens inside a shard is `embed_shard`'s.
 """
 
 import fnmatch
@@ -8,18 +9,17 @@ import glob
 import json
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
 import pyarrow.parquet as pq
-import torch
 
 import ncaudit
-from ncaudit.encoders.batch_size import automatic_batch_pairs
-from ncaudit.encoders.decode_pool import DecodePool
-from ncaudit.encoders.open_clip import Encoder, ModelIdentity, ModelSource, load_encoder, model_source
-from ncaudit.engines.local import Accounting, ShardRows, run_shards
+from ncaudit.core.device import pick_devices
+from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
+from ncaudit.engines.local import Accounting, ShardRows, account, outcomes
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.behind_heads import learnt_from_note
 from ncaudit.matchers.heads import SavedHeads
@@ -28,12 +28,13 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.keys import check_keys, choose_key
-from ncaudit.shards.provenance import Provenance, describe, fingerprint, provenance_of, read_schema
+from ncaudit.shards.provenance import fingerprint, provenance_of, read_schema
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.writer import atomic_file
-from ncaudit.verbs.embed_shard import ShardEmbedder
-from ncaudit.verbs.headed_encoder import encoder_options, heads_of, source_behind, with_heads
+from ncaudit.verbs.embed_here import ModelHere, table_provenance
+from ncaudit.verbs.embed_workers import ModelInWorkers
+from ncaudit.verbs.headed_encoder import encoder_options, heads_of, source_behind
 
 RUN_FILE = "run.json"
 
@@ -69,6 +70,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
     Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
     """
     begun = monotonic()
+    options = _on_devices(options)
     shards = find_shards(options.sources)
     _refuse_overlap(options, shards)
     rows = _count_rows(shards)
@@ -76,7 +78,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
     if key is not None:
         check_keys(shards, key)
     _refuse_if_none_can_be_read(options, shards, key)
-    plan = _plan(options, shards, key)
+    plan = _plan(options, shards, key, progress)
     progress.stage("embed", rows)
     accounting = _run(plan, shards, progress)
     return EmbedResult(
@@ -85,48 +87,54 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
     )  # fmt: skip
 
 
+def _on_devices(options: EmbedOptions) -> EmbedOptions:
+    """The options with each of `devices` by its name; a single one is `device`."""
+    if options.devices is None:
+        return options
+    first, *others = pick_devices(options.devices)
+    return replace(options, devices=(first, *others)) if others else replace(options, device=first, devices=None)
+
+
 @dataclass(frozen=True)
 class _Plan:
-    """What this run writes into every table, which tables are there already, and the encoder if any is not."""
+    """What this run writes into every table, which tables are there already, and the model if any is not."""
 
     options: EmbedOptions
-    key: str | None
     identity: ModelIdentity
     heads: SavedHeads | None
     batch_pairs: int
     finished: frozenset[Shard]
-    encoder: Encoder | None
-    pool: DecodePool
-
-    def provenance(self, shard: Shard, batch_pairs: int) -> Provenance:
-        """What a table of this shard must say to count as finished."""
-        return _provenance(shard, self.options, self.key, self.identity, batch_pairs)
+    model: ModelHere | ModelInWorkers | None
 
 
-def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None) -> _Plan:
+def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progress: Progress) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
     heads = heads_of(options)
-    asked = encoder_options(options, heads) if heads else options
-    source, record = model_source(asked), _read_record(options.out)
+    source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
     source = source_behind(source, options.model) if heads else source
     known = _known_identity(record, source, options)
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
         finished = _finished(shards, options, key, known, batch)
         if len(finished) == len(shards):
-            return _Plan(options, key, known, heads, batch, finished, None, DecodePool(0))
-    pool = DecodePool(options.workers)  # its processes start while the model loads
+            return _Plan(options, known, heads, batch, finished, None)
+    asked = replace(options, precision=Precision(known.precision)) if known else options
+    model = _load(asked, key, record, len(shards), progress)
     try:
-        encoder = load_encoder(replace(asked, precision=Precision(known.precision)) if known else asked)
-        encoder = with_heads(encoder, heads, options.model) if heads else encoder
-        same = record.get("model") == encoder.identity.as_dict()
-        batch = options.batch_pairs or (record["batch_pairs"] if same else automatic_batch_pairs(encoder))
-        _write_record(options.out, encoder.identity, source, batch)
-        finished = _finished(shards, options, key, encoder.identity, batch)
+        _write_record(options.out, model.identity, source, model.batch_pairs)
+        finished = _finished(shards, options, key, model.identity, model.batch_pairs)
     except BaseException:
-        pool.close()
+        model.close()
         raise
-    return _Plan(options, key, encoder.identity, heads, batch, finished, encoder, pool)
+    return _Plan(options, model.identity, heads, model.batch_pairs, finished, model)
+
+
+def _load(
+    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: int, progress: Progress
+) -> ModelHere | ModelInWorkers:
+    if options.devices is None:
+        return ModelHere.load(options, key, record)
+    return ModelInWorkers(options, key, record, most=shards, progress=progress)
 
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
@@ -136,52 +144,12 @@ def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
 
 
 def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting:
-    def work(shard: Shard) -> ShardRows:
-        if shard in plan.finished:
-            return _resumed(shard, plan.options.out, progress)
-        return _embed_shard(plan, shard, progress)
-
-    with plan.pool:
-        return run_shards(shards, work)
-
-
-def _embed_shard(plan: _Plan, shard: Shard, progress: Progress) -> ShardRows:
-    """One shard, again with half the batch when memory runs out: its table says which size it was made with."""
-    assert plan.encoder is not None
-    options, size = plan.options, plan.batch_pairs
-    schema = open_shard(shard.path).schema
-    columns = find_columns(schema, shard.name, options, key=plan.key, carry=options.columns)
-    embedder = ShardEmbedder(plan.encoder, plan.pool, options.image_root, options.max_image_pixels)
-    while True:
-        told = _Told(progress)
-        try:
-            statuses = embedder.run(shard, columns, options.out, plan.provenance(shard, size), size, told)
-            return ShardRows(statuses)
-        except torch.OutOfMemoryError as error:
-            told.take_back()
-            if size == 1:
-                raise NcauditError(
-                    f"{shard.name}: the device has no memory for a single pair",
-                    fix="give a smaller model or --device cpu",
-                ) from error
-        size //= 2
-        torch.cuda.empty_cache()
-        progress.note(f"{shard.name}: out of memory, again with batches of {size}")
-
-
-class _Told:
-    """Progress that can be taken back when a shard starts again."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._done = self._failed = 0
-
-    def __call__(self, done: int, failed: int) -> None:
-        self._done, self._failed = self._done + done, self._failed + failed
-        self._progress.advance(done, failed)
-
-    def take_back(self) -> None:
-        self._progress.advance(-self._done, -self._failed)
+    finished = [shard for shard in shards if shard in plan.finished]
+    became = dict(outcomes(finished, lambda shard: _resumed(shard, plan.options.out, progress)))
+    if plan.model is not None:
+        with closing(plan.model) as model:
+            became |= model.run([shard for shard in shards if shard not in plan.finished], progress)
+    return account([(shard, became[shard]) for shard in shards])
 
 
 def _resumed(shard: Shard, out: str, progress: Progress) -> ShardRows:
@@ -211,23 +179,7 @@ def _is_finished(
         return False
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
-    return size in halved and found == json.loads(json.dumps(_provenance(shard, options, key, identity, size)))
-
-
-def _provenance(
-    shard: Shard, options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
-) -> Provenance:
-    """Everything that decides on a table's bytes: no workers, no device, no absolute path."""
-    said: dict[str, Any] = {
-        "batch_pairs": batch_pairs,
-        "caption_column": options.caption_column,
-        "columns": None if options.columns is None else sorted(options.columns),
-        "image_column": options.image_column,
-        "image_root": options.image_root and os.path.basename(os.path.abspath(options.image_root)),
-        "key": key,
-        "max_image_pixels": options.max_image_pixels,
-    }
-    return describe("embed", shard, options=said, model=identity.as_dict())
+    return size in halved and found == json.loads(json.dumps(table_provenance(shard, options, key, identity, size)))
 
 
 def _read_record(out: str) -> dict[str, Any]:

@@ -15,14 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-import ncaudit.verbs.embed as verb
 from ncaudit import schema
 from ncaudit.encoders.open_clip import Encoder, load_encoder
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import EmbedOptions
 from ncaudit.shards.provenance import provenance_of
 from ncaudit.shards.sources import find_shards
-from ncaudit.verbs import embed_shard
+from ncaudit.verbs import embed_here, embed_shard
 from ncaudit.verbs.embed import embed
 
 MODEL = str(Path(__file__).parents[2] / "sample_data" / "tiny-clip")
@@ -41,7 +40,7 @@ def loads(monkeypatch):
             _encoders[key] = load_encoder(options)
         return _encoders[key]
 
-    monkeypatch.setattr(verb, "load_encoder", cached)
+    monkeypatch.setattr(embed_here, "load_encoder", cached)
     return asked
 
 
@@ -326,9 +325,9 @@ def test_changed_weights_at_the_same_path_redo_everything(tmp_path):
 
 def test_the_automatic_batch_size_is_found_once(tmp_path, monkeypatch):
     write(tmp_path / "data" / "0.parquet", pairs(3))
-    monkeypatch.setattr(verb, "automatic_batch_pairs", lambda _: 16)
+    monkeypatch.setattr(embed_here, "automatic_batch_pairs", lambda _: 16)
     assert embed(options(tmp_path)).batch_pairs == 16
-    monkeypatch.setattr(verb, "automatic_batch_pairs", lambda _: 32)
+    monkeypatch.setattr(embed_here, "automatic_batch_pairs", lambda _: 32)
     write(tmp_path / "data" / "1.parquet", pairs(3, seed=9))
     assert embed(options(tmp_path)).batch_pairs == 16
     assert json.loads((tmp_path / "out" / "run.json").read_text())["batch_pairs"] == 16
@@ -465,7 +464,7 @@ def test_a_wrong_command_is_told_before_a_model_is_loaded_and_writes_nothing(tmp
     def load(*_):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("ncaudit.verbs.embed.load_encoder", load)
+    monkeypatch.setattr("ncaudit.verbs.embed_here.load_encoder", load)
     pq.write_table(pa.table({"jpg": [b"x"], "words": ["y"]}), tmp_path / "a.parquet")
     options = EmbedOptions(sources=[str(tmp_path / "a.parquet")], out=str(tmp_path / "out"), model=str(tmp_path))
     with pytest.raises(NcauditError, match="no caption column"):
