@@ -144,6 +144,16 @@ def _choose(options: object, **kinds: type[StrEnum]) -> None:
         object.__setattr__(options, name, kind(given))
 
 
+def _check_csv_safe(options: "ScoreOptions | LabelsOptions | FilterOptions") -> None:
+    rows = options.out == STREAM and options.format is StreamFormat.csv
+    if isinstance(options, FilterOptions):
+        rows = rows and options.write_as is FilterForm.rows
+    _compatible(
+        rows or not options.csv_safe, "--csv-safe is about rows as CSV on standard output, and there are none",
+        "leave it out, or give --out - --format csv",
+    )  # fmt: skip
+
+
 def _positive(flag: str, value: float) -> None:
     _require(value > 0, f"{flag} is {value}", "give a number above 0")
 
@@ -267,6 +277,7 @@ class ScoreOptions(ScorerOptions):
     save_fit: str | None = None
     refit: bool = False
     format: StreamFormat = StreamFormat.arrow
+    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     columns: Sequence[str] | None = None
     max_failed: float = 1.0
 
@@ -276,6 +287,7 @@ class ScoreOptions(ScorerOptions):
         _share("--max-failed", self.max_failed, zero=True)
         if self.fit and self.refit:
             raise UsageError("--fit and --refit contradict each other", fix="give one of them")
+        _check_csv_safe(self)
 
 
 @dataclass(frozen=True)
@@ -483,16 +495,14 @@ def _check_stages(options: TrainOptions) -> None:
 
 def _check_by_class(options: TrainOptions) -> None:
     given = f"--objective {options.objective}"
-    _compatible(
-        options.tune == HEADS, f"{given} trains heads, not --tune {options.tune}",
-        "give --tune heads with --embeddings",
-    )  # fmt: skip
+    where = "embedding tables" if options.tune == HEADS else "dataset, or of its score tables,"
     _compatible(
         bool(options.label_column), f"{given} learns from classes, and no column holds them",
-        "name the class column of the embedding tables with --label-column",
+        f"name the class column of the {where} with --label-column",
     )  # fmt: skip
     _compatible(
-        not options.scores, f"{given} learns from the classes of the embedding tables, not from --scores",
+        options.tune != HEADS or not options.scores,
+        f"{given} learns from the classes of the embedding tables, not from --scores",
         "leave out --scores, or give an objective that uses soft labels",
     )  # fmt: skip
     _compatible(
@@ -672,12 +682,14 @@ class LabelsOptions:
     device: str = "auto"
     redo: bool = False
     format: StreamFormat = StreamFormat.arrow
+    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     max_failed: float = 1.0
 
     def __post_init__(self) -> None:
         _choose(self, format=StreamFormat)
         _at_least("--k", self.k, 1)
         _share("--max-failed", self.max_failed, zero=True)
+        _check_csv_safe(self)
 
 
 class FilterForm(StrEnum):
@@ -721,6 +733,7 @@ class FilterOptions:
     repeat_by_weight: str | None = None  # datacomp-uids: a column of whole numbers, how often each uid is written
     dropped: str | None = None  # a folder, or NAME.parquet where `out` is one file
     format: StreamFormat = StreamFormat.arrow
+    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
 
     def __post_init__(self) -> None:
         _choose(self, write_as=FilterForm, format=StreamFormat)
@@ -731,6 +744,7 @@ class FilterOptions:
             _require(word in list(Verdict), f"--verdict is {word}", f"give one of: {', '.join(Verdict)}")
         _check_rules(self)
         _check_filter_places(self)
+        _check_csv_safe(self)
 
     @property
     def one_output(self) -> bool:

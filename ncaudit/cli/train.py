@@ -33,8 +33,8 @@ def train(
         str | None,
         typer.Option(
             help="Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. For "
-            f"{' and '.join(objectives.by_class.names())}: the class column of the embedding tables, of text, whole "
-            "numbers or lists; no default."
+            f"{' and '.join(objectives.by_class.names())}: the class column, of text, whole numbers or lists, of the "
+            "embedding tables; for towers of the dataset, else of the score tables; no default."
         ),
     ] = TrainOptions.label_column,
     recipe: Annotated[
@@ -48,8 +48,8 @@ def train(
         str | None,
         typer.Option(
             help=f"How labels enter the loss: {', '.join(objectives.names())}; infonce and cmp ignore them, "
-            f"{' and '.join(objectives.by_class.names())} learn noisy classes; by default weighted-infonce, for the "
-            "recipe bicro bicro."
+            f"{' and '.join(objectives.by_class.names())} learn noisy classes, and look at all pairs where an epoch "
+            "begins: for towers one more forward pass; by default weighted-infonce, for the recipe bicro bicro."
         ),
     ] = TrainOptions.objective,
     margin: Annotated[

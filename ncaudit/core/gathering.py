@@ -24,6 +24,26 @@ def rank_count() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
+def rank() -> int:
+    """Which of the ranks this process is, from 0.
+
+    >>> rank()
+    0
+    """
+    return distributed.get_rank() if rank_count() > 1 else 0
+
+
+def sum_over_ranks(rows: Tensor) -> Tensor:
+    """The sum of all ranks' tensors, on every rank, written over `rows`: the same shape and type everywhere.
+
+    >>> sum_over_ranks(torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    if rank_count() > 1:
+        distributed.all_reduce(rows)
+    return rows
+
+
 def gather_rows(rows: Tensor) -> Tensor:
     """The rows of all ranks below one another, in the ranks' order, on every rank.
 

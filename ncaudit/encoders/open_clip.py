@@ -13,8 +13,8 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
-from dataclasses import asdict, dataclass
+from copy import copy, deepcopy
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,16 @@ class Encoder:
         whole = copy(self)
         whole._image_map, whole._text_map, whole.identity = image, text, identity
         return whole
+
+    def frozen(self, dtype: torch.dtype) -> "Encoder":
+        """This encoder in eval mode, its weights as they are now and cast once to `dtype`: a copy where that differs."""
+        frozen = copy(self)
+        if dtype != self.dtype:
+            frozen.model = deepcopy(self.model).requires_grad_(False).to(dtype)
+            frozen.dtype, precision = dtype, str(dtype).removeprefix("torch.")
+            frozen.identity = replace(self.identity, precision=precision)
+        frozen.model.eval()
+        return frozen
 
     def tokenize(self, captions: Sequence[str]) -> Tensor:
         """(n, context length) int64 on the CPU, padded as the model wants it."""

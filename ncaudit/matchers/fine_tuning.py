@@ -16,7 +16,7 @@ from ncaudit.matchers.backward import backward
 from ncaudit.matchers.batch import Batch
 from ncaudit.matchers.frozen_blocks import learn_last_blocks
 from ncaudit.matchers.optimisation import Optimiser, Recipe, Step, low_precision
-from ncaudit.objectives import BatchLoss
+from ncaudit.objectives import BatchLoss, ClassLoss
 
 
 class FineTuner:
@@ -25,7 +25,7 @@ class FineTuner:
     def __init__(
         self,
         encoder: Encoder,
-        batch_loss: BatchLoss,
+        batch_loss: BatchLoss | ClassLoss,
         recipe: Recipe,
         autocast: torch.dtype,
         *,

@@ -6,6 +6,7 @@ Knows batches and networks that are taught in turn; nothing of validation, of fo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from ncaudit.errors import NcauditError
 from ncaudit.matchers.batch import Batch
 
 EVERY_ROW = slice(None)
@@ -61,6 +62,14 @@ class AsGiven:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def vanished(images: int) -> NcauditError:
+    """What to raise where images that were there when the run began cannot be had in its middle."""
+    return NcauditError(
+        f"{images} image{'s' * (images != 1)} of a batch could be decoded at first, and now cannot",
+        fix="look after the disk and the memory, then run the same command again: it goes on",
+    )
 
 
 def by_network(losses: Sequence[float], networks: int) -> list[float]:

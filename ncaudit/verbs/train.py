@@ -38,6 +38,7 @@ NOT_RECORDED = {
     *("out", "restart", "workers", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
+NO_BETTER = " (no epoch is better than the start model)"
 Json = dict[str, Any]
 
 
@@ -107,7 +108,8 @@ class TrainResult:
     def _maps(self) -> list[str]:
         if self.start_map is None or self.kept_map is None:
             return []
-        return [f"MAP by class, mean of both directions: {self.start_map:.3f} -> {self.kept_map:.3f}"]
+        worse = "" if self.kept_map > self.start_map else NO_BETTER
+        return [f"MAP by class, mean of both directions: {self.start_map:.3f} -> {self.kept_map:.3f}{worse}"]
 
     def _validation(self) -> str:
         if self.start is None or self.kept is None:
@@ -116,7 +118,7 @@ class TrainResult:
         i2t = f"image to caption {before.i2t_r1:.1f} -> {after.i2t_r1:.1f}"
         t2i = f"caption to image {before.t2i_r1:.1f} -> {after.t2i_r1:.1f}"
         rsum = f"rSum {before.rsum:.1f} -> {after.rsum:.1f}"
-        worse = "" if after.rsum > before.rsum else " (no epoch is better than the start model)"
+        worse = "" if after.rsum > before.rsum or self.kept_map is not None else NO_BETTER  # MAP decides where it is
         return f"R@1 on {self.val_pairs:,} validation pairs: {i2t}, {t2i}; {rsum}{worse}"
 
 

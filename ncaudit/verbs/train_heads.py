@@ -36,6 +36,7 @@ from ncaudit.verbs.recipes.relabelling import Relabelling
 from ncaudit.verbs.recipes.seen_by import identities
 from ncaudit.verbs.seen_by_heads import SeenByHeads
 from ncaudit.verbs.trained import Opened
+from ncaudit.verbs.training_classes import unlabelled_notes
 from ncaudit.verbs.training_embeddings import EmbeddedSet, open_training_embeddings
 
 START_PAIRS = 32_768  # that the start is computed from: 80 MB of 640 + 640 dimensions
@@ -76,7 +77,7 @@ class HeadsOnEmbeddings:
             def describe(out: str) -> None:
                 save_head_description(heads, out, {**description, **origins(embedded.tables)})
 
-            for note in _notes(embedded, objective):
+            for note in unlabelled_notes(embedded.pairs.unlabelled, len(embedded.train)):
                 progress.note(note)
             lessons = _lessons(options, networks, embedded, folds, objective)
             yield Opened(embedded.pairs, description, learner, describe, lessons)
@@ -139,14 +140,6 @@ def _trains_on(options: TrainOptions, objective: AnyObjective) -> TrainsOn:
     if isinstance(objective, ClassObjective) or options.relabel_every is not None:
         return objectives.every_pair
     return objective.trains_on
-
-
-def _notes(embedded: EmbeddedSet, objective: AnyObjective) -> list[str]:
-    """What is right but surprising about the classes."""
-    unlabelled = embedded.pairs.unlabelled
-    if not isinstance(objective, ClassObjective) or not unlabelled:
-        return []
-    return [f"{unlabelled:,} of {len(embedded.train):,} training pairs have no class: no class loss learns from them"]
 
 
 def _lessons(

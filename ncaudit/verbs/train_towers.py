@@ -12,18 +12,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ncaudit import objectives
 from ncaudit.encoders.decode_pool import DecodePool
-from ncaudit.encoders.open_clip import load_encoder, model_source
+from ncaudit.encoders.open_clip import Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.fine_tuning import FineTuner
 from ncaudit.matchers.optimisation import Learner, Recipe
 from ncaudit.matchers.towers import save_description, save_weights
-from ncaudit.objectives import AnyObjective, ClassObjective
+from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import Progress
-from ncaudit.verbs.lessons import AsGiven
+from ncaudit.verbs.class_lessons import ClassLessons
+from ncaudit.verbs.lessons import AsGiven, Lessons
+from ncaudit.verbs.seen_by_towers import SeenByTowers
 from ncaudit.verbs.trained import Opened
-from ncaudit.verbs.training_pairs import open_training_set
+from ncaudit.verbs.training_classes import unlabelled_notes
+from ncaudit.verbs.training_pairs import DecodedSet, open_training_set
 
 
 class Towers:
@@ -51,18 +55,45 @@ class Towers:
     def opened(self, objective: AnyObjective, progress: Progress) -> Iterator[Opened]:
         """The model and its pairs, read and checked."""
         options = self._options
-        assert not isinstance(objective, ClassObjective), "TrainOptions refuses a class objective for towers"
         with DecodePool(options.workers) as pool:
-            encoder = load_encoder(replace(options, precision=Precision.float32))
-            pairs = open_training_set(options, encoder, pool, objective.trains_on, progress)
+            encoder = self._start_model()
+            pairs = open_training_set(options, encoder, pool, _trains_on(objective), progress)
+            for note in unlabelled_notes(pairs.unlabelled, len(pairs.train)):
+                progress.note(note)
+            seen = self._seen(encoder, pairs, objective, progress)
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
+                if seen is not None:
+                    seen.precision = precision
+                loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
                 return FineTuner(
-                    encoder, objective.batch_loss, recipe, precision, train_batchnorm=options.train_batchnorm,
+                    encoder, loss, recipe, precision, train_batchnorm=options.train_batchnorm,
                     last_blocks=options.last_blocks, chunk_pairs=options.chunk_pairs,
                 )  # fmt: skip
 
             def describe(out: str) -> None:
                 save_description(encoder.model, self._source, out)
 
-            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, AsGiven(pairs.train))
+            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, self._lessons(pairs, seen, objective))
+
+    def _start_model(self) -> Encoder:
+        return load_encoder(replace(self._options, precision=Precision.float32))
+
+    def _seen(
+        self, encoder: Encoder, pairs: DecodedSet, objective: AnyObjective, progress: Progress
+    ) -> SeenByTowers | None:
+        """What class lessons ask, for an objective that needs them."""
+        if not isinstance(objective, ClassObjective) or pairs.roll is None:
+            return None
+        start = self._start_model if objective.partitions else None
+        return SeenByTowers(encoder, pairs.train, pairs.roll, start, progress)
+
+    def _lessons(self, pairs: DecodedSet, seen: SeenByTowers | None, objective: AnyObjective) -> Lessons:
+        if seen is None or not isinstance(objective, ClassObjective):
+            return AsGiven(pairs.train)
+        neighbours, seed = self._options.neighbours, self._options.seed
+        return ClassLessons(seen, partitions=objective.partitions, neighbours=neighbours, seed=seed)
+
+
+def _trains_on(objective: AnyObjective) -> TrainsOn:
+    return objectives.every_pair if isinstance(objective, ClassObjective) else objective.trains_on

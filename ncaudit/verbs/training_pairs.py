@@ -19,12 +19,14 @@ from torch import Tensor
 from ncaudit.encoders.decode_pool import DecodePool, Pending
 from ncaudit.encoders.images import Decoded, Preprocess
 from ncaudit.encoders.open_clip import Encoder
+from ncaudit.errors import BadTable
 from ncaudit.matchers.batch import Batch
 from ncaudit.objectives import TrainsOn
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.hashing import hash_values
+from ncaudit.shards.keys import REMEDY
 from ncaudit.shards.provenance import MIB
 from ncaudit.verbs.labelled_shards import (
     Floats,
@@ -35,7 +37,8 @@ from ncaudit.verbs.labelled_shards import (
     open_labelled,
     open_unlabelled,
 )
-from ncaudit.verbs.lessons import EVERY_ROW
+from ncaudit.verbs.lessons import EVERY_ROW, vanished
+from ncaudit.verbs.training_classes import Packed, TrainingClasses, validation_classes
 from ncaudit.verbs.training_session import TrainingSet
 from ncaudit.verbs.training_split import (
     epoch_generator,
@@ -104,6 +107,11 @@ class HeldPairs:
         for batch in islice(torch.split(order, batch_pairs), len(self) // batch_pairs):
             yield self.all.take(batch[rows])
 
+    def in_order(self, pairs: int, *, part: int = 0, parts: int = 1) -> Iterator[Batch]:
+        """Every pair once, at most `pairs` at a time, in the shards' order; every `parts`-th batch from `part`."""
+        for rows in torch.split(torch.arange(len(self)), pairs)[part::parts]:
+            yield self.all.take(rows)
+
     def _grow(self, pairs: int) -> None:
         if pairs > len(self._pixels):
             # realloc moves pages instead of copying them: no moment with two copies of a gigabyte
@@ -129,7 +137,22 @@ class StreamedPairs:
         Only these rows are decoded, a little ahead.
         """
         generator = epoch_generator(seed, epoch)
-        groups = _grouped(_shuffled(self._stream(generator), generator), batch_pairs, rows)
+        order = generator.permutation(len(self.shards)).tolist()
+        yield from self._decoded(_grouped(_shuffled(self._stream(order), generator), batch_pairs, rows))
+
+    def in_order(self, pairs: int, *, part: int = 0, parts: int = 1) -> Iterator[Batch]:
+        """As of `HeldPairs`; only the pairs of these batches are decoded, and none that cannot be any more is there."""
+        windows = self._stream(range(len(self.shards)))
+        pieces = (window.part(slice(at, at + pairs)) for window in windows for at in range(0, len(window), pairs))
+        yield from self._decoded(islice(pieces, part, None, parts))
+
+    def _stream(self, order: Iterable[int]) -> Iterator[Pairs]:
+        for index in order:
+            for pairs, _ in self.shards[index].windows():
+                yield pairs.select(self.keep(pairs))
+
+    def _decoded(self, groups: Iterable[Pairs]) -> Iterator[Batch]:
+        """Each group as a batch, the decoders some groups ahead."""
         ahead: list[tuple[Pairs, Pending]] = []
         for pairs in groups:
             ahead.append((pairs, self.decoding.submit(pairs)))
@@ -138,13 +161,10 @@ class StreamedPairs:
         for pairs, pending in ahead:
             yield self._batch(pairs, pending)
 
-    def _stream(self, generator: np.random.Generator) -> Iterator[Pairs]:
-        for index in generator.permutation(len(self.shards)):
-            for pairs, _ in self.shards[index].windows():
-                yield pairs.select(self.keep(pairs))
-
     def _batch(self, pairs: Pairs, pending: Pending) -> Batch:
         decoded, pixels = self.decoding.collect(pairs, pending)
+        if not pixels:
+            raise vanished(len(pairs))
         return Batch(
             torch.from_numpy(np.stack(pixels)), self.tokenize(decoded.captions), torch.from_numpy(decoded.label),
             torch.from_numpy(decoded.photo), torch.from_numpy(_caption_hashes(decoded.captions)), decoded.pair_id,
@@ -200,9 +220,36 @@ def read_all(
     return found
 
 
+@dataclass(frozen=True)
+class Roll:
+    """Who the n training pairs are, in the order of the shards: 16 bytes for each, and a bit per class."""
+
+    pair: Hashes  # (n,) of the pair_id, each once
+    photo: Hashes  # (n,)
+    carried: Packed  # (n, bytes), see `training_classes`
+    classes: int  # that there are
+
+    def places(self, pair_id: Sequence[str]) -> Hashes:
+        """Where these pairs stand, (m,) int64 in [0, n)."""
+        found = np.searchsorted(self.pair, hash_values(pa.array(pair_id, pa.string())), sorter=self._order)
+        return self._order[found]
+
+    @cached_property
+    def _order(self) -> Hashes:
+        return np.argsort(self.pair)
+
+
+@dataclass(frozen=True)
+class DecodedSet(TrainingSet):
+    """A training set of images and captions."""
+
+    train: HeldPairs | StreamedPairs
+    roll: Roll | None = None  # where the objective asks for classes
+
+
 def open_training_set(
     options: TrainOptions, encoder: Encoder, pool: DecodePool, trains_on: TrainsOn, progress: Progress
-) -> TrainingSet:
+) -> DecodedSet:
     """Read every row once: count, decode, split by photo, and hold in memory what fits.
 
     trains_on: of the labels; what it refuses can validate, but is not learnt from.
@@ -212,13 +259,13 @@ def open_training_set(
     """
     shards = open_labelled(options)
     decoding = Decoding(pool, encoder.preprocess, options.max_image_pixels)
-    val = _read_val_data(options, encoder, decoding, progress) if options.val_data else None
+    val, val_carried = _read_val_data(options, encoder, decoding, progress) if options.val_data else (None, None)
     split = _Split(options, shards, encoder, decoding, trains_on)
     progress.stage("read the training pairs", sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, split.take, progress)
     train = split.training_pairs(found)
     require_batch(len(train), options)
-    if options.val_data is None and options.val_share:
+    if options.held_share:
         val = split.val
     photos = set(val.all.photo.tolist()) if val is not None and len(val) else set[int]()
     if val is not None:
@@ -226,9 +273,11 @@ def open_training_set(
     shared = len(photos & split.photos) if options.val_data else 0
     for note in split_notes(options, split.share, shared, len(photos)):
         progress.note(note)
-    return TrainingSet(
+    roll = split.roll(shards[0].classes.known) if shards and shards[0].classes is not None else None
+    return DecodedSet(
         train, None if val is None else val.all, val_photos=len(photos), dropped=split.dropped,
         mean_label=split.label_sum / len(train), statuses=found.statuses, shards=len(shards),
+        unlabelled=0 if roll is None else int((~roll.carried.any(axis=1)).sum()), val_carried=val_carried, roll=roll,
     )  # fmt: skip
 
 
@@ -244,12 +293,13 @@ class _Split:
         trains_on: TrainsOn,
     ) -> None:
         expected = expected_pairs(shards)
-        self.share = 0.0 if options.val_data else val_share(options.val_share, expected)
+        self.share = val_share(options.held_share, expected)
         self.val, self.photos = HeldPairs(decoding.preprocess), set[int]()
         self.label_sum, self.dropped = 0.0, 0
         self._trains_on = trains_on
         self._held = HeldPairs(decoding.preprocess) if expected <= decoding.pairs_that_fit(HELD_BYTES) else None
         self._count = 0
+        self._roll: list[tuple[Hashes, Hashes, Packed]] = []
         self._shards, self._decoding, self._tokenize, self._seed = shards, decoding, encoder.tokenize, options.seed
 
     def take(self, pairs: Pairs, pixels: list[Pixels]) -> None:
@@ -263,6 +313,16 @@ class _Split:
         self.dropped += int((~to_val & ~learnt).sum())
         self.label_sum += float(pairs.label[learnt].sum(dtype=np.float64))
         self.photos.update(pairs.photo[learnt].tolist())
+        if pairs.classes.shape[1]:
+            kept = pairs.select(learnt)
+            self._roll.append((hash_values(pa.array(kept.pair_id, pa.string())), kept.photo, kept.classes))
+
+    def roll(self, classes: TrainingClasses) -> Roll:
+        """Of the training pairs. Raises BadTable where two of them have the same name."""
+        pair, photo, carried = (np.concatenate(column) for column in zip(*self._roll, strict=True))
+        if repeats := len(pair) - len(np.unique(pair)):
+            raise BadTable(f"{repeats:,} training pairs have the pair_id of another", fix=REMEDY)
+        return Roll(pair, photo, carried, len(classes))
 
     def training_pairs(self, found: "Found") -> HeldPairs | StreamedPairs:
         """All that was taken and is not held out."""
@@ -284,20 +344,28 @@ def _add(
     held.add([pixels[i] for i in np.flatnonzero(wanted).tolist()], pairs.select(wanted), tokenize)
 
 
-def _read_val_data(options: TrainOptions, encoder: Encoder, decoding: "Decoding", progress: Progress) -> "HeldPairs":
-    """The user's own validation pairs: all of them, or a seeded choice of photos where they are too many."""
+def _read_val_data(
+    options: TrainOptions, encoder: Encoder, decoding: "Decoding", progress: Progress
+) -> tuple["HeldPairs", Tensor | None]:
+    """The user's own validation pairs: all of them, or a seeded choice of photos where they are too many.
+
+    Beside them, where the objective asks for classes, the (n, C) bool table of those that they carry.
+    """
     shards = open_unlabelled(options.val_data or (), options)
     share = val_share(1.0, expected_pairs(shards))
-    val = HeldPairs(decoding.preprocess)
+    val, carried = HeldPairs(decoding.preprocess), list[Packed]()
 
     def take(pairs: Pairs, pixels: list[Pixels]) -> None:
-        _add(val, pairs, pixels, held_out(pairs.photo, share=share, seed=options.seed), encoder.tokenize)
+        wanted = held_out(pairs.photo, share=share, seed=options.seed)
+        _add(val, pairs, pixels, wanted, encoder.tokenize)
+        carried.append(pairs.classes[wanted])
 
     progress.stage("read the validation pairs", sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, take, progress)
     if failed := found.statuses.total() - found.statuses[OK]:
         progress.note(f"{failed:,} of {found.statuses.total():,} validation rows cannot be used")
-    return val
+    classes = shards[0].classes if shards else None
+    return val, None if classes is None else validation_classes(np.concatenate(carried), classes.known)
 
 
 def _shuffled(stream: Iterable[Pairs], generator: np.random.Generator) -> Iterator[Pairs]:
@@ -305,7 +373,7 @@ def _shuffled(stream: Iterable[Pairs], generator: np.random.Generator) -> Iterat
     buffer: list[Pairs] = []
     for pairs in stream:
         for i in range(len(pairs)):
-            buffer.append(_one(pairs, i))
+            buffer.append(pairs.part(slice(i, i + 1)))
             if len(buffer) >= BUFFER_PAIRS:
                 yield _drawn(buffer, generator)
     while buffer:
@@ -318,11 +386,6 @@ def _drawn(buffer: list[Pairs], generator: np.random.Generator) -> Pairs:
     return buffer.pop()
 
 
-def _one(pairs: Pairs, i: int) -> Pairs:
-    at = slice(i, i + 1)
-    return Pairs(pairs.pair_id[at], pairs.images[at], pairs.captions[at], pairs.label[at], pairs.photo[at])
-
-
 def _grouped(singles: Iterator[Pairs], size: int, rows: slice) -> Iterator[Pairs]:
     """The `rows` of groups of `size` pairs; an incomplete last one is left out."""
     while len(whole := list(islice(singles, size))) == size:
@@ -330,6 +393,7 @@ def _grouped(singles: Iterator[Pairs], size: int, rows: slice) -> Iterator[Pairs
         yield Pairs(
             [p.pair_id[0] for p in group], [p.images[0] for p in group], [p.captions[0] for p in group],
             np.concatenate([p.label for p in group]), np.concatenate([p.photo for p in group]),
+            np.concatenate([p.classes for p in group]),
         )  # fmt: skip
 
 

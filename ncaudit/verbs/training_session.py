@@ -23,7 +23,7 @@ from ncaudit.matchers.optimisation import Learner
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.progress import Progress
 from ncaudit.verbs.class_validation import class_maps
-from ncaudit.verbs.lessons import AsGiven, Lessons, TrainingPairs
+from ncaudit.verbs.lessons import AsGiven, Lessons, TrainingPairs, vanished
 
 RANK_STRIDE = 2**32  # between the seeds of ranks: no epoch of one has the numbers of another
 PAIRS_NAMED = 3  # of a batch that ends the run
@@ -159,10 +159,7 @@ class Session:
         for batch in self._lessons.batches(epoch, batch_pairs=size, seed=self._course.seed, rows=rows):
             missing = size // self._ranks.count - len(batch)
             if missing and self._ranks.count > 1:  # the others would wait for its rows without end
-                raise NcauditError(
-                    f"{missing} image{'s' * (missing != 1)} of a batch could be decoded at first, and now cannot",
-                    fix="look after the disk and the memory, then run the same command again: it goes on",
-                )
+                raise vanished(missing)
             yield batch
 
     def _validate(self) -> Json | None:

@@ -217,14 +217,12 @@ def refused(run) -> tuple[str, str]:
         ({"scores": ["s"]}, "learns from the classes of the embedding tables, not from --scores"),
         ({"recipe": "bicro"}, "--recipe bicro and --relabel-every make soft labels"),
         ({"relabel_every": 2}, "--recipe bicro and --relabel-every make soft labels"),
-        ({"tune": "towers", "embeddings": None, "data": ["d"]}, "trains heads, not --tune towers"),
         ({"patience": 3}, "--patience waits for a better validation"),
     ],
 )
 def test_what_does_not_go_with_classes_is_a_usage_error(world, name, changes, what):
-    plain = {"head": "linear", "hidden": None} if "tune" in changes else {}
     with pytest.raises(UsageError, match=what):
-        replace(world.options, objective=name, **plain, **changes)
+        replace(world.options, objective=name, **changes)
 
 
 def test_neighbours_are_for_an_objective_that_asks_them(world):
