@@ -1,13 +1,24 @@
-"""From what the user names (files, folders, globs) to shards with stable names. Knows paths, not what is inside."""
+"""From what the user names (files, folders, globs, addresses) to shards with stable names.
 
-import glob
+Knows paths and what suffixes promise, not what is inside.
+"""
+
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ncaudit.errors import BadTable, NcauditError
+from ncaudit.shards import locations
+from ncaudit.shards.formats import SUFFIXES, suffix_of
 
-SUFFIX = ".parquet"
+SUFFIX = ".parquet"  # of every output
+PAIRED = " + "  # between the two .npy files of one shard, images first
+TARS = (".tar", ".tar.gz", ".tgz")
+# What a folder is taken for: the first kind of which it holds a file.
+KINDS = (
+    (SUFFIX,), TARS, (".arrow",), (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+    (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,10 +32,10 @@ class Shard:
     def stem(self) -> str:
         """The name without its suffix: what outputs and made pair ids are named by.
 
-        >>> Shard("/data/A/00000.parquet", "A/00000.parquet").stem
-        'A/00000'
+        >>> Shard("/data/A/00000.parquet", "A/00000.parquet").stem, Shard("/data/1.tar.gz", "1.tar.gz").stem
+        ('A/00000', '1')
         """
-        return self.name.removesuffix(SUFFIX)
+        return self.name.removesuffix(suffix_of(self.name))
 
     def output(self, out: str) -> str:
         """Where this shard's output goes below the folder `out`: the input's relative path."""
@@ -32,57 +43,78 @@ class Shard:
 
 
 def find_shards(sources: Sequence[str]) -> list[Shard]:
-    """All parquet files that `sources` name, in the order of their names.
+    """All shards that `sources` name, in the order of their names.
 
-    The root is the folder that all sources share, so that `A/00000` and `B/00000` keep their names apart.
-    Raises NcauditError when a source does not exist or holds no parquet file.
+    A file is a shard whatever its suffix; a folder gives its parquet files, or where it has none those of the next
+    kind in `KINDS`; two .npy files are one shard, images first. The root is the folder that all sources share, so that
+    `A/00000` and `B/00000` keep their names apart. Sources may be addresses (s3://…), all of one place.
+    Raises NcauditError when a source does not exist, cannot be reached, holds no shard, or holds tars beside tables.
     """
     if not sources:
-        raise NcauditError("no input was named", fix="give parquet files, folders or globs")
+        raise NcauditError("no input was named", fix="give files, folders or globs")
+    if any(source.lower().endswith(".npy") for source in sources):
+        return [_array_pair(sources)]
     found = {path: base for source in sources for base, path in _expand(source)}
-    root = os.path.commonpath(list(found.values()))
-    names = {path: os.path.relpath(path, root).replace(os.sep, "/") for path in found}
+    root = locations.common_folder(list(found.values()))
+    names = {path: locations.relative(path, root) for path in found}
     return [Shard(path, names[path]) for path in sorted(found, key=names.__getitem__)]
+
+
+def _array_pair(sources: Sequence[str]) -> Shard:
+    """Two files of embeddings as one shard, called what the images' file is called."""
+    arrays = [locations.absolute(source) for source in sources]
+    if len(arrays) != 2 or not all(path.lower().endswith(".npy") for path in arrays):
+        fix = "give two .npy files, the images' embeddings first, then the captions'"
+        raise NcauditError(f"{', '.join(sources)}: embeddings in .npy files come in pairs", fix=fix)
+    for source, path in zip(sources, arrays, strict=True):
+        if not locations.is_file(path):
+            raise BadTable(f"{source} does not exist", fix="give two .npy files, images first")
+    return Shard(PAIRED.join(arrays), locations.relative(arrays[0], locations.dirname(arrays[0])))
 
 
 def _expand(source: str) -> list[tuple[str, str]]:
     """(base folder, file) pairs of one source."""
-    if "://" in source:
-        raise NcauditError(f"{source} is a remote location", fix="copy it to a local folder; only local paths are read")
-    path = os.path.abspath(source)
-    if os.path.isdir(path):
-        return _non_empty(source, path, _walk(path))
-    if os.path.isfile(path):
-        return [(os.path.dirname(path), path)]
-    if glob.has_magic(source):
-        return _non_empty(source, _fixed_part(path), _globbed(path))
-    raise BadTable(f"{source} does not exist", fix="give a parquet file, a folder of them, or a glob")
-
-
-def _walk(folder: str) -> list[str]:
-    # only *.parquet: a killed writer's temporary file, or a fit beside the tables, is no shard
-    return [
-        os.path.join(parent, file)
-        for parent, _, files in os.walk(folder, followlinks=True)
-        for file in files
-        if file.endswith(SUFFIX) and not file.startswith((".", "_"))
-    ]
+    path = locations.absolute(source)
+    if locations.is_dir(path):
+        return [(path, file) for file in _shards_among(source, locations.files_below(path))]
+    if locations.is_file(path):
+        return [(locations.dirname(path), path)]
+    if locations.has_magic(path):
+        return [(_fixed_part(path), file) for file in _shards_among(source, _globbed(path))]
+    raise BadTable(f"{source} does not exist", fix="give a file of pairs, a folder of them, or a glob")
 
 
 def _globbed(pattern: str) -> list[str]:
-    hits = glob.glob(pattern, recursive=True)
-    return [path for hit in hits for path in (_walk(hit) if os.path.isdir(hit) else [hit]) if path.endswith(SUFFIX)]
+    hits = locations.matches(pattern)
+    return [path for hit in hits for path in (locations.files_below(hit) if locations.is_dir(hit) else [hit])]
+
+
+def _shards_among(source: str, files: Sequence[str]) -> list[str]:
+    """The files of the first kind there is: sidecars of tars, arrays beside tables and left-overs are no shards."""
+    # by suffix only: a killed writer's temporary file, or a fit beside the tables, is no shard
+    seen = [path for path in files if not path.replace(os.sep, "/").rsplit("/", 1)[-1].startswith((".", "_"))]
+    kinds = [[path for path in seen if suffix_of(path).lower() in kind] for kind in KINDS]
+    tables, tars = _without_sidecars(kinds[0], kinds[1]), kinds[1]
+    if tables and tars:
+        raise NcauditError(
+            f"{source} holds tars and tables that are none of their sidecars ({tars[0]}, {tables[0]})",
+            fix="name one kind by a glob, such as 'FOLDER/*.tar'",
+        )
+    chosen: list[str] = next((kind for kind in (tables, *kinds[1:]) if kind), [])
+    if not chosen:
+        known = ", ".join(f"*{suffix}" for suffix in SUFFIXES if not suffix.endswith((".gz", ".npy")))
+        raise BadTable(f"{source} holds no shard ({known})", fix="name the folder or files that hold the pairs")
+    return chosen
+
+
+def _without_sidecars(tables: Sequence[str], tars: Sequence[str]) -> list[str]:
+    beside = {path.removesuffix(suffix_of(path)) for path in tars}
+    return [path for path in tables if path.removesuffix(suffix_of(path)) not in beside]
 
 
 def _fixed_part(pattern: str) -> str:
     """The folder above the first wildcard."""
     head = pattern
-    while glob.has_magic(head):
-        head = os.path.dirname(head)
+    while locations.has_magic(head):
+        head = locations.dirname(head)
     return head
-
-
-def _non_empty(source: str, base: str, paths: list[str]) -> list[tuple[str, str]]:
-    if not paths:
-        raise BadTable(f"{source} holds no *{SUFFIX} file", fix="name the folder or files that hold the pairs")
-    return [(base, path) for path in paths]

@@ -3,19 +3,28 @@
 Knows how files begin; nothing of images, captions or embeddings.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import pyarrow as pa
 
+from ncaudit.errors import BadTable
+from ncaudit.shards.formats import READABLE, Format, format_of
 from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.shards.readers.shard_file import ShardFile
 
 __all__ = ["ShardFile", "open_shard", "read_batches"]
 
+READERS: dict[Format, Callable[[str], ShardFile]] = {
+    Format.parquet: ParquetShard,
+}
+
 
 def open_shard(path: str) -> ShardFile:
     """The shard at this place, whatever its format. Raises BadTable when it is of none that we read, or damaged."""
-    return ParquetShard(path)
+    kind = format_of(path)
+    if kind not in READERS:
+        raise BadTable(f"{path} is a file of another kind ({kind})", fix=READABLE)
+    return READERS[kind](path)
 
 
 def read_batches(

@@ -1,0 +1,255 @@
+"""Where files are: on this machine, or behind an address (s3://, gs://, hf://, memory://) through fsspec.
+
+The one place that opens, sizes and lists what datasets consist of. Knows paths; nothing of what files hold.
+A local path is a plain path or file://…; an address keeps its form in every path that is made from it.
+"""
+
+import glob
+import hashlib
+import io
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from ncaudit.errors import NcauditError
+
+MIB = 1 << 20
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+LOCAL = "file://"
+PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
+            "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address of another place than this machine's files.
+
+    >>> is_remote("s3://bucket/00000.parquet"), is_remote("file:///data/00000.parquet"), is_remote("data")
+    (True, False, False)
+    """
+    return ADDRESS.match(path) is not None and not path.startswith(LOCAL)
+
+
+def absolute(path: str) -> str:
+    """One spelling per place: an absolute local path, or an address without needless slashes and dots.
+
+    >>> absolute("memory:///pairs//A/")
+    'memory://pairs/A'
+    """
+    if not is_remote(path):
+        return os.path.abspath(path.removeprefix(LOCAL))
+    protocol, place = path.split("://", 1)
+    inner = posixpath.normpath("/" + place).lstrip("/")
+    return f"{protocol}://{inner}"
+
+
+def real(path: str) -> str:
+    """`absolute`, with symbolic links followed where there are any."""
+    return absolute(path) if is_remote(path) else os.path.realpath(path.removeprefix(LOCAL))
+
+
+def join(folder: str, *names: str) -> str:
+    """A path below a folder; an absolute name stands for itself on this machine, and for one below an address."""
+    if not is_remote(folder):
+        return os.path.join(folder.removeprefix(LOCAL), *names)
+    return "/".join([folder.rstrip("/"), *(name.lstrip("/") for name in names)])
+
+
+def dirname(path: str) -> str:
+    """The folder that holds it.
+
+    >>> dirname("s3://bucket/A/00000.parquet"), dirname("s3://bucket")
+    ('s3://bucket/A', 's3://bucket')
+    """
+    if not is_remote(path):
+        return os.path.dirname(path.removeprefix(LOCAL))
+    protocol, place = path.split("://", 1)
+    folder, slash, _ = place.rstrip("/").rpartition("/")
+    return f"{protocol}://{folder if slash else place}"
+
+
+def common_folder(folders: Sequence[str]) -> str:
+    """The deepest folder that holds all of these absolute ones. Raises NcauditError when they lie in several places."""
+    places = {folder.split("://", 1)[0] if is_remote(folder) else "" for folder in folders}
+    if len(places) > 1:
+        called = ", ".join(sorted(f"{place}://" if place else "this machine" for place in places))
+        raise NcauditError(f"the inputs lie in several places ({called})", fix="name inputs of one place at a time")
+    place = places.pop()
+    if not place:
+        return os.path.commonpath(list(folders))
+    inner = posixpath.commonpath(["/" + folder.split("://", 1)[1] for folder in folders])
+    return f"{place}://{inner.lstrip('/')}"
+
+
+def relative(path: str, folder: str) -> str:
+    """The path from a folder that holds it, with `/` on every system; both absolute.
+
+    >>> relative("s3://bucket/A/00000.parquet", "s3://bucket")
+    'A/00000.parquet'
+    """
+    if is_remote(path):
+        return posixpath.relpath("/" + path.split("://", 1)[1], "/" + folder.split("://", 1)[1])
+    return os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def is_file(path: str) -> bool:
+    """Whether a file is there. Raises NcauditError when the place cannot be reached, as do the others here."""
+    return _kind(path) == "file" if is_remote(path) else os.path.isfile(path.removeprefix(LOCAL))
+
+
+def is_dir(path: str) -> bool:
+    """Whether a folder is there; behind an address: whether something lies below it."""
+    return _kind(path) == "directory" if is_remote(path) else os.path.isdir(path.removeprefix(LOCAL))
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    return _kind(path) is not None if is_remote(path) else os.path.exists(path.removeprefix(LOCAL))
+
+
+def size(path: str) -> int:
+    """Bytes of a file. Raises OSError when there is none."""
+    return int(_info(path)["size"]) if is_remote(path) else os.path.getsize(path.removeprefix(LOCAL))
+
+
+def version(path: str) -> str:
+    """What changes when the file's content does: what was learnt of a file holds as long as this stays the same.
+
+    Raises OSError when there is none.
+    """
+    if is_remote(path):
+        return hashlib.sha256(repr(_info(path)).encode()).hexdigest()
+    told = os.stat(path.removeprefix(LOCAL))
+    return f"{told.st_dev}-{told.st_ino}-{told.st_size}-{told.st_mtime_ns}"
+
+
+def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
+    """A file for reading, seekable. Raises OSError when it cannot be opened; so does its `read` when a place is lost.
+
+    jumps: for a reader that asks for exactly the ranges it needs: nothing is fetched ahead of it from an address.
+    """
+    if not is_remote(path):
+        return open(path.removeprefix(LOCAL), "rb")
+    system, inner = _system(path)
+    cache = {"cache_type": "none"} if jumps else {"block_size": 4 * MIB}
+    with _as_os_error():
+        raw = _RemoteFile(system.open(inner, "rb", **cache))
+    return raw if jumps else io.BufferedReader(raw, MIB)  # type: ignore[return-value]
+
+
+def files_below(folder: str) -> list[str]:
+    """Every file in a folder and in those below it, links followed; as absolute paths, in no order."""
+    if is_remote(folder):
+        system, inner = _system(folder)
+        return _found(folder, lambda: system.find(inner))
+    walk = os.walk(os.path.abspath(folder.removeprefix(LOCAL)), followlinks=True)
+    return [os.path.join(parent, name) for parent, _, names in walk for name in names]
+
+
+def has_magic(path: str) -> bool:
+    """Whether a path is a pattern: `*`, `?`, `[…]`."""
+    return glob.has_magic(path)
+
+
+def matches(pattern: str) -> list[str]:
+    """The files and folders that a pattern stands for (`**`: any depth), as absolute paths, in no order."""
+    if is_remote(pattern):
+        system, inner = _system(pattern)
+        return _found(pattern, lambda: system.glob(inner))
+    return glob.glob(os.path.abspath(pattern.removeprefix(LOCAL)), recursive=True)
+
+
+class _RemoteFile(io.RawIOBase):
+    """A remote file whose every failure is an OSError, whatever its library raises."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readinto(self, buffer: Any) -> int:
+        with _as_os_error():
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _system(path: str) -> tuple[Any, str]:
+    """The file system of an address, and what the address is called there."""
+    from fsspec.core import url_to_fs  # only who reads from afar pays for it
+
+    protocol = path.split("://", 1)[0]
+    try:
+        system, inner = url_to_fs(path)
+    except ImportError as error:
+        package = PACKAGES.get(protocol)
+        told = f"pip install {package}" if package else str(error).splitlines()[0]
+        raise NcauditError(f"{path}: reading from {protocol}:// needs another package", fix=told) from error
+    except ValueError as error:
+        places = "give a local path, or s3://, gs:// or hf://"
+        raise NcauditError(f"{path}: {protocol}:// is no place to read from", fix=places) from error
+    except Exception as error:  # every file system has errors of its own: no credentials, no such account …
+        raise _unreachable(path, error) from error
+    return system, inner
+
+
+def _info(path: str) -> dict[str, Any]:
+    """Size and kind of what lies at an address. Raises FileNotFoundError when nothing does."""
+    system, inner = _system(path)
+    try:
+        return dict(system.info(inner))
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # as above
+        raise _unreachable(path, error) from error
+
+
+def _kind(path: str) -> str | None:
+    try:
+        return str(_info(path)["type"])
+    except FileNotFoundError:
+        return None
+
+
+def _found(path: str, look: Callable[[], Sequence[str]]) -> list[str]:
+    protocol = path.split("://", 1)[0]
+    try:
+        return [absolute(f"{protocol}://{hit.split('://', 1)[-1].lstrip('/')}") for hit in look()]
+    except FileNotFoundError:
+        return []
+    except Exception as error:  # as above
+        raise _unreachable(path, error) from error
+
+
+def _unreachable(path: str, error: Exception) -> NcauditError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return NcauditError(
+        f"{path} cannot be reached: {reason}", fix="check the address, the network and your credentials"
+    )
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, NcauditError):
+        raise
+    except Exception as error:  # a time-out, a refused token: the file is not readable now, which is no bug of ours
+        raise OSError((str(error) or type(error).__name__).splitlines()[0]) from error
