@@ -11,7 +11,11 @@ from ncaudit.options import LabelsOptions, StreamFormat
 
 def labels(
     embeddings: Annotated[
-        list[str], typer.Argument(help="Embedding tables, from `ncaudit embed` or any with both embeddings.")
+        list[str],
+        typer.Argument(
+            help="Embedding tables, from `ncaudit embed` or any with both embeddings; or - for a stream on standard "
+            "input."
+        ),
     ],
     label_column: Annotated[
         str,

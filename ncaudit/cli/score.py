@@ -11,7 +11,11 @@ from ncaudit.options import Align, Correlation, Loss, Mixture, ScoreOptions, Sib
 
 def score(
     embeddings: Annotated[
-        list[str], typer.Argument(help="Embedding tables, from `ncaudit embed` or any with both embeddings.")
+        list[str],
+        typer.Argument(
+            help="Embedding tables, from `ncaudit embed` or any with both embeddings; or - for a stream on standard "
+            "input."
+        ),
     ],
     out: Annotated[
         str, typer.Option(help="A folder (one table per shard), NAME.parquet (one table), or - for standard output.")

@@ -9,7 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from time import monotonic
@@ -33,6 +33,7 @@ from ncaudit.shards.label_tables import LabelColumns, LabelTally, label_batch, l
 from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint, is_finished
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.standard_input import EMBEDDINGS, received
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.writer import atomic_file, atomic_table
@@ -94,11 +95,16 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 
     Raises NcauditError when the tables do not belong together, lack the class column, or hold nothing to compare.
     """
+    with received(options.embeddings, EMBEDDINGS) as given:
+        return _labels(replace(options, embeddings=given.sources), given.notes, progress)
+
+
+def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) -> LabelsResult:
     begun = monotonic()
     run = _Run(options, _open_tables(options), progress)
     _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
     accounts = _write(run)
-    return _result(run, accounts, monotonic() - begun)
+    return _result(run, accounts, notes, monotonic() - begun)
 
 
 def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
@@ -376,7 +382,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     return ShardRows(tally.statuses, resumed=finished)
 
 
-def _result(run: _Run, accounts: Accounting, seconds: float) -> LabelsResult:
+def _result(run: _Run, accounts: Accounting, notes: Sequence[str], seconds: float) -> LabelsResult:
     facts, rate = run.facts, run.facts["noise_rate"] or {}
     return LabelsResult(
         out=run.options.out,
@@ -399,5 +405,5 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> LabelsResult:
         small_class_pairs=facts["small_class_pairs"],
         accounting=accounts,
         seconds=seconds,
-        notes=(*facts["notes"], *training_notes(run.tables)),
+        notes=(*notes, *facts["notes"], *training_notes(run.tables)),
     )

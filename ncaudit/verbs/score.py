@@ -29,6 +29,7 @@ from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint,
 from ncaudit.shards.repeats import Repeats, count_repeats
 from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.standard_input import EMBEDDINGS, received
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.verdicts import read_verdicts
@@ -147,8 +148,13 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
 
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
-    begun = monotonic()
     choice.require_known(options.scorer)  # an unknown name is told before anything is read
+    with received(options.embeddings, EMBEDDINGS) as given:  # rows are read twice at least: to count repeats
+        return _score(replace(options, embeddings=given.sources), given.notes, progress)
+
+
+def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
+    begun = monotonic()
     tables = _open_tables(options)
     dataset = match_dataset(options.data, tables, options.out) if options.data else None
     saved = _judged(options, tables, _the_fit(options, tables, progress), progress)
@@ -156,7 +162,8 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
         require_calibration(saved.fit)
     if options.save_fit:
         save_fit(saved, options.save_fit)
-    counts, notes = _Counts.of(options, saved, tables), training_notes(tables)
+    counts = _Counts.of(options, saved, tables)
+    notes = [*notes, *training_notes(tables)]
     run = _Run(options, tables, saved, _applier(options, saved), counts, progress, notes=notes)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
