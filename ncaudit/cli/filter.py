@@ -76,6 +76,7 @@ def filter_pairs(
     stream_format: Annotated[
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = FilterOptions.format,
+    csv_safe: flags.CsvSafe = FilterOptions.csv_safe,
     as_json: flags.Json = False,
 ) -> None:
     """Keep the pairs that are worth keeping.
@@ -100,6 +101,7 @@ def filter_pairs(
         repeat_by_weight=repeat_by_weight,
         dropped=dropped,
         format=stream_format,
+        csv_safe=csv_safe,
     )
     from ncaudit.verbs.filter import filter_pairs as run  # --help must not pay for arrow
 

@@ -58,6 +58,14 @@ ImageRoot = Annotated[
     str | None, typer.Option(help="Folder that relative image paths start from; by default the shard's own folder.")
 ]
 MaxImagePixels = Annotated[int, typer.Option(help="Images with more pixels than this are refused before decoding.")]
+CsvSafe = Annotated[
+    bool,
+    typer.Option(
+        "--csv-safe",
+        help="With --format csv: an apostrophe before every text cell and column name that begins with = + - @, a tab "
+        "or a line break, so that no spreadsheet program runs it. Off by default: it alters captions, URLs and ids.",
+    ),
+]
 Columns = Annotated[
     list[str] | None,
     typer.Option("--columns", help="Light columns of the input to carry along (repeatable); all of them by default."),

@@ -34,6 +34,7 @@ def labels(
     stream_format: Annotated[
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = LabelsOptions.format,
+    csv_safe: flags.CsvSafe = LabelsOptions.csv_safe,
     max_failed: flags.MaxFailed = LabelsOptions.max_failed,
     as_json: flags.Json = False,
 ) -> None:
@@ -46,7 +47,7 @@ def labels(
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = LabelsOptions(
         embeddings=embeddings, out=out, label_column=label_column, k=k, model=model, seed=seed, device=device,
-        redo=redo, format=stream_format, max_failed=max_failed,
+        redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
     )  # fmt: skip
     from ncaudit.verbs.labels import labels as run  # torch takes seconds to import; --help must not pay for it
 

@@ -99,6 +99,7 @@ def score(
     stream_format: Annotated[
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = ScoreOptions.format,
+    csv_safe: flags.CsvSafe = ScoreOptions.csv_safe,
     columns: flags.Columns = None,
     device: flags.Device = ScoreOptions.device,
     max_failed: flags.MaxFailed = ScoreOptions.max_failed,
@@ -141,6 +142,7 @@ def score(
         refit=refit,
         data=data,
         format=stream_format,
+        csv_safe=csv_safe,
         columns=columns,
         device=device,
         max_failed=max_failed,

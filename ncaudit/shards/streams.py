@@ -1,38 +1,48 @@
 """Rows on standard output: Arrow IPC stream, JSON lines or CSV, one record batch after the other.
 
-Knows arrow and a binary file. Values go out as they are; what a format has no word for is spelled in the nearest one.
+Knows arrow and a binary file. Values go out as they are unless asked otherwise; what a format has no word for is
+spelled in the nearest one.
 """
 
 import io
 import json
 import math
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from ncaudit.options import StreamFormat
 
+FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"  # what spreadsheet programs run instead of showing it
+
 
 class StreamWriter:
-    """Writes batches of one schema to a binary file and flushes after each, so that a reader sees rows as they come."""
+    """Writes batches of one schema to a binary file and flushes after each, so that a reader sees rows as they come.
 
-    def __init__(self, file: Any, schema: pa.Schema, kind: StreamFormat) -> None:
+    csv_safe: in CSV, text and column names that a spreadsheet program would run get an apostrophe in front.
+    """
+
+    def __init__(self, file: Any, schema: pa.Schema, kind: StreamFormat, *, csv_safe: bool = False) -> None:
         file = whole_writes(file)
-        self._file, self._kind = file, kind
+        self._file, self._kind, self._csv_safe = file, kind, csv_safe
         self._writer: Any = None
         if kind is StreamFormat.arrow:
             self._writer = pa.ipc.new_stream(file, schema)
         elif kind is StreamFormat.csv:
-            self._writer = pa_csv.CSVWriter(file, pa.schema([_flat_field(field) for field in schema]))
+            self._writer = pa_csv.CSVWriter(file, self._cells(schema.empty_table()).schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows in the stream's schema."""
         if self._kind is StreamFormat.jsonl:
             self._file.write("".join(_line(row) for row in batch.to_pylist()).encode("utf-8", "surrogatepass"))
         else:
-            self._writer.write_batch(_flat(batch) if self._kind is StreamFormat.csv else batch)
+            self._writer.write(self._cells(pa.Table.from_batches([batch])) if self._kind is StreamFormat.csv else batch)
         self._file.flush()
+
+    def _cells(self, rows: pa.Table) -> pa.Table:
+        return without_formulas(_flat(rows)) if self._csv_safe else _flat(rows)
 
     def close(self) -> None:
         """End the stream (Arrow's has an end mark)."""
@@ -69,22 +79,46 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
+def without_formulas(rows: pa.Table, keep: str | None = None) -> pa.Table:
+    """The rows with an apostrophe before every text and column name that begins like a formula; not in column `keep`.
+
+    >>> without_formulas(pa.table({"caption": ["=1+1", "a+b"]})).to_pylist()
+    [{'caption': "'=1+1"}, {'caption': 'a+b'}]
+    """
+    named = zip(rows.column_names, rows.columns, strict=True)
+    columns = [column if name == keep else _harmless(column) for name, column in named]
+    return pa.table(columns, names=_harmless(pa.array(rows.column_names, pa.string())).to_pylist())
+
+
+def _harmless(text: Any) -> Any:
+    if pa.types.is_dictionary(text.type):
+        return _harmless(text.cast(text.type.value_type))
+    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
+        return text
+    formula = pc.fill_null(pc.match_substring_regex(text, FORMULA), False)
+    apostrophe, nothing = (pa.scalar(mark, text.type) for mark in ("'", ""))
+    return pc.if_else(formula, pc.binary_join_element_wise(apostrophe, text, nothing), text)
+
+
 def _has_no_cell(kind: pa.DataType) -> bool:
     binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind)
     return bool(binary or pa.types.is_nested(kind))
 
 
-def _flat_field(field: pa.Field) -> pa.Field:
-    return field.with_type(pa.string()) if _has_no_cell(field.type) else field
+def _flat(rows: pa.Table) -> pa.Table:
+    """The rows with lists, structs and bytes as JSON text: a CSV cell holds nothing else."""
+    columns = [_as_json(c) if _has_no_cell(c.type) else _plain_text(c) for c in rows.columns]
+    return pa.table(columns, names=rows.column_names)
 
 
-def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with lists, structs and bytes as JSON text: a CSV cell holds nothing else."""
-    columns = [_as_json(column) if _has_no_cell(column.type) else column for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([_flat_field(field) for field in batch.schema]))
-
-
-def _as_json(column: pa.Array) -> pa.Array:
+def _as_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
     values = column.to_pylist()
     texts = [None if value is None else json.dumps(_plain(value), ensure_ascii=False) for value in values]
-    return pa.array(texts, pa.string())
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What arrow's CSV does not know, or would write as a bare number, as text."""
+    if pa.types.is_duration(column.type) or pa.types.is_time(column.type):
+        return pa.chunked_array([pa.array([None if x is None else str(x) for x in column.to_pylist()], pa.string())])
+    return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column

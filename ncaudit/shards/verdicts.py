@@ -21,7 +21,7 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import REVIEW_SUFFIXES, StreamFormat
 from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.sources import SUFFIX
-from ncaudit.shards.streams import StreamWriter
+from ncaudit.shards.streams import FORMULA, StreamWriter, without_formulas
 from ncaudit.shards.tables import require_column
 from ncaudit.shards.truth import MATCH, MISMATCH, MISSING, WORDS
 from ncaudit.shards.writer import atomic_file, atomic_table
@@ -29,7 +29,6 @@ from ncaudit.shards.writer import atomic_file, atomic_table
 IS_MATCH: Final = "is_match"
 STRATUM, STRATUM_ROWS = "stratum", "stratum_rows"
 VERDICT_WORDS: Final = {**WORDS, "yes": MATCH, "match": MATCH, "no": MISMATCH, "mismatch": MISMATCH}
-FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"  # what spreadsheet programs run instead of showing it
 STREAM = "-"
 
 
@@ -62,7 +61,7 @@ def write_review(path: str, pairs: pa.Table) -> None:
                 table.write(batch)
         return
     kind = StreamFormat.jsonl if path.endswith(".jsonl") else StreamFormat.csv
-    plain = pairs if kind is StreamFormat.jsonl else neutralised(pairs)
+    plain = pairs if kind is StreamFormat.jsonl else without_formulas(pairs, keep="pair_id")
     if path == STREAM:
         _write_stream(sys.stdout.buffer, plain, kind)
     else:
@@ -76,20 +75,6 @@ def require_free(path: str) -> None:
         raise NcauditError(
             f"{path} is there already and may hold verdicts", fix="name another file with --out, or delete this one"
         )
-
-
-def neutralised(pairs: pa.Table) -> pa.Table:
-    """The pairs with an apostrophe before every text and column name that begins like a formula, but for pair_id.
-
-    >>> neutralised(pa.table({"pair_id": ["=1"], "caption": ["=1+1"]})).to_pylist()
-    [{'pair_id': '=1', 'caption': "'=1+1"}]
-    """
-    columns = [
-        column if name == "pair_id" else _harmless(column)
-        for name, column in zip(pairs.column_names, map(_as_cells, pairs.columns), strict=True)
-    ]
-    names = _harmless(pa.array(pairs.column_names, pa.string())).to_pylist()
-    return pa.table(columns, names=names)
 
 
 def looks_like_formula(text: pa.ChunkedArray) -> int:
@@ -128,23 +113,6 @@ def _write_stream(file: Any, pairs: pa.Table, kind: StreamFormat) -> None:
     for batch in pairs.to_batches():
         writer.write(batch)
     writer.close()
-
-
-def _as_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """What CSV has no cell for, as text."""
-    if pa.types.is_dictionary(column.type):
-        return _as_cells(column.cast(column.type.value_type))
-    if pa.types.is_duration(column.type) or pa.types.is_time(column.type):
-        return pa.chunked_array([pa.array([None if x is None else str(x) for x in column.to_pylist()], pa.string())])
-    return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column
-
-
-def _harmless(text: Any) -> Any:
-    if not (pa.types.is_string(text.type) or pa.types.is_large_string(text.type)):
-        return text
-    return pc.if_else(
-        pc.fill_null(pc.match_substring_regex(text, FORMULA), False), pc.binary_join_element_wise("'", text, ""), text
-    )
 
 
 def _read(path: str) -> pa.Table:

@@ -337,7 +337,7 @@ def _told(scores: Any) -> Provenance:
 def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch, str], None]]:
     """Takes the kept rows of a table, in the schema of all."""
     if options.write_as is FilterForm.rows and options.out == STREAM:
-        stream = StreamWriter(sys.stdout.buffer, schema, options.format)
+        stream = StreamWriter(sys.stdout.buffer, schema, options.format, csv_safe=options.csv_safe)
         yield lambda batch, path: stream.write(_as(batch, schema)) if len(batch) else None
         stream.close()
     elif options.write_as is FilterForm.rows:

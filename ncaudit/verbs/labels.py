@@ -354,7 +354,7 @@ def _write(run: _Run) -> Accounting:
         return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
     schema = attach(run.schema, {"shards": [run.provenance(table) for table in run.tables]})
     if run.options.out == STREAM:
-        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format)
+        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format, csv_safe=run.options.csv_safe)
         _write_rows(run, writer)
         writer.close()
     else:

@@ -438,7 +438,7 @@ def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
     provenance = {"shards": [run.provenance(table) for table in tables]}
     schema = attach(run.schema(carried), provenance)
     if run.options.out == STREAM:
-        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format)
+        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format, csv_safe=run.options.csv_safe)
         _write_rows(run, tables, schema, writer)
         writer.close()
     else:

@@ -22,10 +22,10 @@ TABLE = pa.table(
 )
 
 
-def written(kind: StreamFormat) -> bytes:
+def written(kind: StreamFormat, table: pa.Table = TABLE, **options: bool) -> bytes:
     file = io.BytesIO()
-    writer = StreamWriter(file, TABLE.schema, kind)
-    for batch in TABLE.to_batches(max_chunksize=3):
+    writer = StreamWriter(file, table.schema, kind, **options)
+    for batch in table.to_batches(max_chunksize=3):
         writer.write(batch)
     writer.close()
     return file.getvalue()
@@ -52,6 +52,29 @@ def test_csv_keeps_captions_as_they_are():
     rows = list(csv.DictReader(io.StringIO(written(StreamFormat.csv).decode())))
     assert [row["caption"] for row in rows] == ['a, "b"\nc', "[red]é", "", "=1+1"]
     assert rows[0]["tags"] == '["x", "y"]'
+
+
+HARMFUL = ["=1+1", "+1", "-1", "@x", "\ta", "\ra", "＝1"]
+HARMLESS = ["a=1", " =1", "", None, "'=1", "é"]
+
+
+@pytest.mark.parametrize(
+    "text", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_csv_is_safe_only_where_asked_and_then_changes_only_what_begins_like_a_formula(text):
+    cells = HARMFUL + HARMLESS
+    table = pa.table({"=c": pa.array(cells, pa.string()).cast(text), "score": pa.array([-1.5] * len(cells))})
+    rows = list(csv.reader(io.StringIO(written(StreamFormat.csv, table, csv_safe=True).decode(), newline="")))
+    assert rows[0] == ["'=c", "score"]
+    assert [row[0] for row in rows[1:]] == ["'" + cell for cell in HARMFUL] + [cell or "" for cell in HARMLESS]
+    assert {row[1] for row in rows[1:]} == {"-1.5"}  # a number is none
+    plain = list(csv.reader(io.StringIO(written(StreamFormat.csv, table).decode(), newline="")))
+    assert [row[0] for row in plain] == ["=c", *(cell or "" for cell in cells)]
+
+
+@pytest.mark.parametrize("kind", [StreamFormat.jsonl, StreamFormat.arrow])
+def test_other_formats_have_no_formulas(kind):
+    assert written(kind, csv_safe=True) == written(kind)
 
 
 @pytest.mark.parametrize("kind", list(StreamFormat))
