@@ -69,7 +69,7 @@ WORKER = """
 class Told:
     """Remembers what is told."""
 
-    def __init__(self, on_note=lambda: None):
+    def __init__(self, on_note=bool):
         self.done = self.failed = 0
         self.notes = []
         self.on_note = on_note
@@ -197,39 +197,38 @@ def test_a_full_disk_ends_the_run_as_it_does_in_one_process(workers, tmp_path):
     assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path / "flag"))
 
 
-def interrupt():
-    raise KeyboardInterrupt
-
-
-def test_interrupted_in_the_middle_of_a_shard_it_leaves_no_half_written_file(workers, tmp_path):
-    crew = workers("a", "b")
-    with pytest.raises(KeyboardInterrupt):
-        done(crew, shards(tmp_path, "endless"), Told(on_note=interrupt))
-    assert (tmp_path / "flag").exists()
-    crew.close()
-    assert not (tmp_path / "flag").exists()
-
-
 PARENT = """
     import sys
+    from contextlib import closing
     from ncaudit.engines.workers import Workers
     from ncaudit.progress import SILENT
     from ncaudit.shards.sources import Shard
 
-    workers = Workers("some_work", ["a"])
-    workers.set_up_first({"name": "a"}, SILENT)
-    workers.run([Shard(sys.argv[1], "endless-0")], dict, SILENT)
+    with closing(Workers("some_work", ["a", "b"])) as workers:
+        workers.set_up_first({"name": "a"}, SILENT)
+        workers.run([Shard(sys.argv[1], "endless-0")], dict, SILENT)
 """
 
 
-def test_workers_end_by_themselves_when_their_parent_is_killed(workers, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_its_parent_and_none_leaves_a_half_written_file(workers, tmp_path, how):
     flag = tmp_path / "flag"
     program = textwrap.dedent(PARENT)
     search = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
-    parent = subprocess.Popen([sys.executable, "-c", program, str(flag)], env=search)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(flag)], env=search, stderr=subprocess.PIPE, preexec_fn=hears_ctrl_c
+    )
     wait_for(flag.exists)
-    (worker,) = children(parent.pid)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    wait_for(lambda: not os.path.exists(f"/proc/{worker}"))
+    both = children(parent.pid)
+    assert len(both) == 2
+    parent.send_signal(how)
+    _, words = parent.communicate()
+    assert parent.returncode == -how
+    assert (b"KeyboardInterrupt" in words) == (how == signal.SIGINT)
+    wait_for(lambda: not any(os.path.exists(f"/proc/{worker}") for worker in both))
     assert not flag.exists()
+
+
+def hears_ctrl_c():
+    """Tests that run in the background of a shell are deaf to it, and what they start would be so, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
