@@ -11,11 +11,13 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.formats import READABLE, Format, format_of
 from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.shards.readers.shard_file import ShardFile
+from ncaudit.shards.readers.tar import TarShard
 
 __all__ = ["ShardFile", "open_shard", "read_batches"]
 
 READERS: dict[Format, Callable[[str], ShardFile]] = {
     Format.parquet: ParquetShard,
+    Format.tar: TarShard,
 }
 
 

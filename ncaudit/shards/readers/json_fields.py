@@ -1,0 +1,93 @@
+"""Columns of JSON objects whose fields nobody declared: every field that any object has, of a type that fits them all.
+
+Knows JSON values and arrow types; nothing of files.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+TEXT = pa.string()
+TYPES = {"null": TEXT, "bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": TEXT,
+         "texts": pa.list_(TEXT)}  # fmt: skip
+INT64 = range(-(2**63), 2**63)
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class JsonFields:
+    """What all objects shown to it have in common. The result does not depend on their order, but for that of fields.
+
+    Whole numbers among others become floats. Lists of strings stay lists, as they may be captions. Values of several
+    types, other lists and objects become text: a string as it is, anything else as JSON. All null is text.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, str] = {}
+
+    def see(self, values: Mapping[str, Any]) -> None:
+        """Take one more object into account."""
+        for name, value in values.items():
+            self._kinds[name] = _common(self._kinds.get(name, "null"), _kind(value))
+
+    @property
+    def types(self) -> dict[str, pa.DataType]:
+        """The type of each field, in the order in which they were first seen."""
+        return {name: TYPES[kind] for name, kind in self._kinds.items()}
+
+
+def json_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """The values of one field as a column of the type that `JsonFields` found.
+
+    >>> json_column(["a", 1, None, [2]], pa.string()).to_pylist()
+    ['a', '1', None, '[2]']
+    """
+    if pa.types.is_string(kind):
+        return text_column([value if value is None or isinstance(value, str) else _as_json(value) for value in values])
+    if pa.types.is_floating(kind):
+        values = [value if value is None else float(value) for value in values]
+    if pa.types.is_list(kind):
+        lengths = [0 if value is None else len(value) for value in values]
+        words = text_column([word for value in values for word in value or ()])
+        missing = pa.array([value is None for value in values])
+        return pa.ListArray.from_arrays(pa.array(np.cumsum([0, *lengths]), pa.int32()), words, mask=missing)
+    return pa.array(values, kind)
+
+
+def text_column(values: Sequence[str | None]) -> pa.Array:
+    r"""A column of text. Half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes U+FFFD.
+
+    >>> text_column(["a\ud800"])[0].as_py() == "a\ufffd"
+    True
+    """
+    try:
+        return pa.array(values, TEXT)
+    except UnicodeEncodeError:
+        return pa.array([value and SURROGATES.sub("\ufffd", value) for value in values], pa.string())
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int" if value in INT64 else "text"
+    if isinstance(value, list) and all(word is None or isinstance(word, str) for word in value):
+        return "texts"
+    return "float" if isinstance(value, float) else "text"
+
+
+def _common(one: str, other: str) -> str:
+    if one == other or other == "null":
+        return one
+    if one == "null":
+        return other
+    return "float" if {one, other} == {"int", "float"} else "text"
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
