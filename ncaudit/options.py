@@ -131,6 +131,11 @@ def _below_one(flag: str, value: float, what: str) -> None:
     _require(0 <= value < 1, f"{flag} is {value}, but it is a {what}", "give a number from 0 to below 1")
 
 
+def _written_here(flag: str, path: str | None) -> None:
+    what = f"{flag} {path} is an address, and outputs are written to local files only"
+    _require(path is None or "://" not in path, what, "give a local folder, and copy it where it is to be")
+
+
 def _at_least(flag: str, value: int | None, low: int) -> None:
     _require(value is None or value >= low, f"{flag} is {value}", f"give a whole number of at least {low}")
 
@@ -200,6 +205,7 @@ class EmbedOptions(ModelOptions, DataOptions):
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
+        _written_here("--out", self.out)
         _at_least("--batch-pairs", self.batch_pairs, 1)
         _at_least("--workers", self.workers, 0)
         _share("--max-failed", self.max_failed, zero=True)
@@ -283,6 +289,7 @@ class ScoreOptions(ScorerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _written_here("--out", self.out)
         _choose(self, format=StreamFormat)
         _share("--max-failed", self.max_failed, zero=True)
         if self.fit and self.refit:
@@ -363,6 +370,7 @@ class TrainOptions(ModelOptions, DataOptions):
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
+        _written_here("--out", self.out)
         _choose(self, head=HeadKind, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
         known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
         _require(bool(known), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
@@ -581,6 +589,7 @@ class SampleOptions:
 
     def __post_init__(self) -> None:
         _at_least("--n", self.n, 2)
+        _written_here("--out", self.out)
         _at_least("--strata", self.strata, 1)
         known = self.out == "-" or self.out.endswith(REVIEW_SUFFIXES)
         _require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}, or -")
@@ -603,6 +612,7 @@ class BenchOptions(ScorerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _written_here("--out", self.out)
         for name in ("scorers", "kinds", "rates"):
             given = tuple(dict.fromkeys(getattr(self, name)))
             _require(bool(given), f"--{name} is empty", "give at least one, or leave it out")
@@ -633,6 +643,7 @@ class CorruptOptions(DataOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _written_here("--out", self.out)
         _choose(self, kind=CorruptKind)
         _share("--rate", self.rate, zero=True)
         _at_least("--clusters", self.clusters, 1)
@@ -668,6 +679,9 @@ class DemoOptions:
     device: str = "auto"
     workers: int | None = None
 
+    def __post_init__(self) -> None:
+        _written_here("--out", self.out)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelsOptions:
@@ -687,6 +701,7 @@ class LabelsOptions:
 
     def __post_init__(self) -> None:
         _choose(self, format=StreamFormat)
+        _written_here("--out", self.out)
         _at_least("--k", self.k, 1)
         _share("--max-failed", self.max_failed, zero=True)
         _check_csv_safe(self)
@@ -737,6 +752,8 @@ class FilterOptions:
 
     def __post_init__(self) -> None:
         _choose(self, write_as=FilterForm, format=StreamFormat)
+        _written_here("--out", self.out)
+        _written_here("--dropped", self.dropped)
         for name in ("min_soft_label", "keep_share", "kept_precision"):
             if getattr(self, name) is not None:
                 _share(f"--{name.replace('_', '-')}", getattr(self, name), zero=name == "min_soft_label")

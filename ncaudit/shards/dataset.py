@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ncaudit.errors import BadTable
+from ncaudit.shards import locations
 from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
 from ncaudit.shards.provenance import MIB
 from ncaudit.shards.readers import open_shard
@@ -26,6 +27,7 @@ MAX_FILE_BYTES = 512 * MIB  # an image file larger than this is none
 Problem = tuple[str, str | None]  # status, detail
 Numbers = NDArray[np.int64]
 
+OUTSIDE = "outside the image folder; see --image-root"
 SUCCESS = "success"  # img2dataset's word
 
 
@@ -60,8 +62,8 @@ def read_rows(
     image_root: the folder that image paths start from and must stay in; None: the shard's own folder.
     Raises BadTable when the file turns out damaged, also in the middle.
     """
-    root = image_root if image_root is not None else os.path.dirname(shard.path)
-    files = _Files(root)
+    root = image_root if image_root is not None else locations.dirname(shard.path)
+    files = _RemoteFiles(root) if locations.is_remote(root) else _Files(root)
     first = 0
     for table in _windows(shard, columns, files, rows, window_bytes):
         try:
@@ -69,6 +71,7 @@ def read_rows(
         except UnicodeDecodeError as error:
             where = f"{shard.name}, rows {first} to {first + len(table) - 1}"
             raise BadTable(f"{where}: text that is not UTF-8", fix="write the column anew with valid text") from error
+        files.forget()
         yield pairs
         first += len(table)
 
@@ -102,7 +105,9 @@ def text(array: pa.Array) -> list[str | None]:
         return [None if value is None else value.decode("utf-8", "replace") for value in raw]
 
 
-def _windows(shard: Shard, columns: Columns, files: "_Files", rows: int, window_bytes: int) -> Iterator[pa.Table]:
+def _windows(
+    shard: Shard, columns: Columns, files: "_Files | _RemoteFiles", rows: int, window_bytes: int
+) -> Iterator[pa.Table]:
     """The shard cut into tables of `rows` rows, or of fewer once their images weigh more than `window_bytes`."""
     pending: list[pa.RecordBatch] = []
     held = weight = 0
@@ -130,7 +135,7 @@ def _batches(shard: Shard, columns: Columns, rows: int) -> Iterator[pa.RecordBat
         yield from file.batches(rows, wanted, [piece])
 
 
-def _weight(images: pa.Array, files: "_Files") -> int:
+def _weight(images: pa.Array, files: "_Files | _RemoteFiles") -> int:
     """Bytes that the images of these rows will take once they are read."""
     kind = images.type
     if pa.types.is_struct(kind) or pa.types.is_nested(kind):
@@ -138,11 +143,11 @@ def _weight(images: pa.Array, files: "_Files") -> int:
     if pa.types.is_null(kind):
         return 0
     if is_text(kind):
-        return sum(files.size(path) for path in text(images) if path)
+        return files.weight([path for path in text(images) if path])
     return int(pc.sum(pc.binary_length(images)).as_py() or 0)
 
 
-def _pairs(table: pa.Table, first: int, shard: Shard, columns: Columns, files: "_Files") -> Rows:
+def _pairs(table: pa.Table, first: int, shard: Shard, columns: Columns, files: "_Files | _RemoteFiles") -> Rows:
     """The pairs of one window: one per row, or one per caption where a row has a list of them."""
     captions = [_captions_of(value) for value in _captions(table.column(columns.caption), columns)]
     source = np.repeat(np.arange(len(table)), [len(own) for own in captions])
@@ -192,14 +197,16 @@ def _upstream(table: pa.Table, columns: Columns) -> list[Problem | None]:
     ]
 
 
-def _images(column: pa.ChunkedArray, columns: Columns, files: "_Files") -> list[tuple[bytes | None, Problem | None]]:
+def _images(
+    column: pa.ChunkedArray, columns: Columns, files: "_Files | _RemoteFiles"
+) -> list[tuple[bytes | None, Problem | None]]:
     values = [value for chunk in column.chunks for value in (text(chunk) if is_text(chunk.type) else chunk.to_pylist())]
     if columns.many_images:
         values = [value[0] if value else None for value in values]
     return [_image(value, files) for value in values]
 
 
-def _image(value: Any, files: "_Files") -> tuple[bytes | None, Problem | None]:
+def _image(value: Any, files: "_Files | _RemoteFiles") -> tuple[bytes | None, Problem | None]:
     if isinstance(value, dict):  # struct<bytes, path>: path-backed sets leave the bytes null
         value = value["bytes"] if value["bytes"] is not None else value["path"]
     if isinstance(value, str) and value:
@@ -246,14 +253,14 @@ class _Files:
     """Image files below one folder. What lies outside it is not read, whatever a table's paths say."""
 
     def __init__(self, root: str) -> None:
-        self._root = os.path.realpath(root)
+        self._root = locations.real(root)
 
-    def size(self, path: str) -> int:
-        """Bytes of the file, 0 where it will not be read."""
-        try:
-            return os.path.getsize(os.path.join(self._root, path))
-        except (OSError, ValueError):
-            return 0
+    def weight(self, paths: Sequence[str]) -> int:
+        """Bytes of these files, less those that will not be read."""
+        return sum(self._size(path) for path in paths)
+
+    def forget(self) -> None:
+        """Told when a window has been read. Files on this machine are read when they are asked for: nothing is held."""
 
     def read(self, path: str) -> tuple[bytes | None, Problem | None]:
         """The file's bytes, or why there are none."""
@@ -265,10 +272,16 @@ class _Files:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "no file name"
             return None, ("image_missing", f"{path}: {reason}")
 
+    def _size(self, path: str) -> int:
+        try:
+            return os.path.getsize(os.path.join(self._root, path))
+        except (OSError, ValueError):
+            return 0
+
     def _read(self, path: str) -> tuple[bytes | None, Problem | None]:
         real = os.path.realpath(os.path.join(self._root, path))
         if os.path.commonpath([real, self._root]) != self._root:
-            return None, ("image_missing", f"{path}: outside the image folder; see --image-root")
+            return None, ("image_missing", f"{path}: {OUTSIDE}")
         if not os.path.exists(real):
             return None, ("image_missing", f"{path}: no such file")
         if not os.path.isfile(real):
@@ -277,3 +290,45 @@ class _Files:
             return None, ("image_too_large", f"{path}: {os.path.getsize(real)} bytes")
         with open(real, "rb") as file:
             return file.read(), None
+
+
+class _RemoteFiles:
+    """Image files below an address. They are fetched together when they are weighed, and held until `forget`."""
+
+    def __init__(self, root: str) -> None:
+        self._root = locations.real(root)
+        self._held: dict[str, bytes | OSError] = {}
+
+    def weight(self, paths: Sequence[str]) -> int:
+        """Bytes of these files, which are fetched now."""
+        places = {path: place for path in paths if path not in self._held and (place := self._place(path))}
+        if places:
+            self._held.update(zip(places, locations.read_many([*places.values()], MAX_FILE_BYTES + 1), strict=True))
+        found = [self._held.get(path) for path in paths]
+        return sum(len(content) for content in found if isinstance(content, bytes))
+
+    def forget(self) -> None:
+        """Told when a window has been read."""
+        self._held.clear()
+
+    def read(self, path: str) -> tuple[bytes | None, Problem | None]:
+        """The file's bytes, or why there are none. Raises NcauditError when the place cannot be reached."""
+        if "://" in path:
+            return None, ("image_missing", f"{path}: addresses are not fetched")
+        if self._place(path) is None:
+            return None, ("image_missing", f"{path}: {OUTSIDE}")
+        self.weight([path])
+        content = self._held[path]
+        if isinstance(content, OSError):
+            absent = isinstance(content, FileNotFoundError)
+            return None, ("image_missing", f"{path}: {'no such file' if absent else content.strerror or content}")
+        if len(content) > MAX_FILE_BYTES:
+            return None, ("image_too_large", f"{path}: more than {MAX_FILE_BYTES} bytes")
+        return content, None
+
+    def _place(self, path: str) -> str | None:
+        """The address that a path means, None where that lies outside of the folder."""
+        if "://" in path or path.startswith("/"):
+            return None
+        place = locations.absolute(locations.join(self._root, path))
+        return place if place.startswith(f"{self._root}/") else None

@@ -19,6 +19,7 @@ from ncaudit.errors import NcauditError
 MIB = 1 << 20
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 LOCAL = "file://"
+ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
             "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
 
@@ -126,7 +127,9 @@ def version(path: str) -> str:
 
 
 def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
-    """A file for reading, seekable. Raises OSError when it cannot be opened; so does its `read` when a place is lost.
+    """A file for reading, seekable. Raises OSError when it cannot be opened.
+
+    An address that cannot be reached is an NcauditError, also later, while it is read.
 
     jumps: for a reader that asks for exactly the ranges it needs: nothing is fetched ahead of it from an address.
     """
@@ -134,9 +137,25 @@ def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
         return open(path.removeprefix(LOCAL), "rb")
     system, inner = _system(path)
     cache = {"cache_type": "none"} if jumps else {"block_size": 4 * MIB}
-    with _as_os_error():
-        raw = _RemoteFile(system.open(inner, "rb", **cache))
+    with _reaching(path):
+        raw = _RemoteFile(path, system.open(inner, "rb", **cache))
     return raw if jumps else io.BufferedReader(raw, MIB)  # type: ignore[return-value]
+
+
+def read_many(paths: Sequence[str], at_most: int) -> list[bytes | OSError]:
+    """The first `at_most` bytes of each of these remote files of one place, fetched at the same time where it can be.
+
+    In place of a file that is not there or may not be read stands its error. Raises NcauditError when the place cannot
+    be reached.
+    """
+    system, _ = _system(paths[0])
+    inner = [_system(path)[1] for path in paths]
+    with _reaching(paths[0]):
+        found = system.cat_ranges(inner, [0] * len(inner), [at_most] * len(inner), on_error="return")
+    for path, got in zip(paths, found, strict=True):
+        if isinstance(got, Exception) and not isinstance(got, ABSENT):
+            raise _unreachable(path, got) from got
+    return list(found)
 
 
 def files_below(folder: str) -> list[str]:
@@ -162,13 +181,13 @@ def matches(pattern: str) -> list[str]:
 
 
 class _RemoteFile(io.RawIOBase):
-    """A remote file whose every failure is an OSError, whatever its library raises."""
+    """A remote file that says when its place is lost, whatever its library raises then."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    def __init__(self, path: str, file: Any) -> None:
+        self._path, self._file = path, file
 
     def readinto(self, buffer: Any) -> int:
-        with _as_os_error():
+        with _reaching(self._path):
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -205,7 +224,7 @@ def _system(path: str) -> tuple[Any, str]:
     except ValueError as error:
         places = "give a local path, or s3://, gs:// or hf://"
         raise NcauditError(f"{path}: {protocol}:// is no place to read from", fix=places) from error
-    except Exception as error:  # every file system has errors of its own: no credentials, no such account …
+    except Exception as error:  # as in `_reaching`
         raise _unreachable(path, error) from error
     return system, inner
 
@@ -213,12 +232,8 @@ def _system(path: str) -> tuple[Any, str]:
 def _info(path: str) -> dict[str, Any]:
     """Size and kind of what lies at an address. Raises FileNotFoundError when nothing does."""
     system, inner = _system(path)
-    try:
+    with _reaching(path):
         return dict(system.info(inner))
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # as above
-        raise _unreachable(path, error) from error
 
 
 def _kind(path: str) -> str | None:
@@ -231,11 +246,11 @@ def _kind(path: str) -> str | None:
 def _found(path: str, look: Callable[[], Sequence[str]]) -> list[str]:
     protocol = path.split("://", 1)[0]
     try:
-        return [absolute(f"{protocol}://{hit.split('://', 1)[-1].lstrip('/')}") for hit in look()]
+        with _reaching(path):
+            hits = look()
     except FileNotFoundError:
         return []
-    except Exception as error:  # as above
-        raise _unreachable(path, error) from error
+    return [absolute(f"{protocol}://{hit.split('://', 1)[-1].lstrip('/')}") for hit in hits]
 
 
 def _unreachable(path: str, error: Exception) -> NcauditError:
@@ -246,10 +261,11 @@ def _unreachable(path: str, error: Exception) -> NcauditError:
 
 
 @contextmanager
-def _as_os_error() -> Iterator[None]:
+def _reaching(path: str) -> Iterator[None]:
+    """Errors of a file that is not there or is not ours to read pass; all others are those of the place."""
     try:
         yield
-    except (OSError, NcauditError):
+    except (NcauditError, *ABSENT):
         raise
-    except Exception as error:  # a time-out, a refused token: the file is not readable now, which is no bug of ours
-        raise OSError((str(error) or type(error).__name__).splitlines()[0]) from error
+    except Exception as error:  # every file system has errors of its own: a time-out, a refused token, no such account
+        raise _unreachable(path, error) from error

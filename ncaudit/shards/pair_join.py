@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
@@ -59,7 +58,7 @@ def places_of(shard: Shard, scores: FileScores, key: str | None) -> Places:
 
 
 def _by_row(shard: Shard, scores: FileScores) -> Places:
-    rows = pq.read_metadata(shard.path).num_rows
+    rows = open_shard(shard.path).rows
     places = np.full(rows, NOWHERE, dtype=np.int64)
     first = 0
     for batch in scores.batches(["row"]):
@@ -126,7 +125,7 @@ def _keys(shard: Shard, column: str) -> Iterator[pa.Array]:
 
 
 def _row_names(shard: Shard) -> Iterator[pa.Array]:
-    rows = pq.read_metadata(shard.path).num_rows
+    rows = open_shard(shard.path).rows
     for first in range(0, rows, 65_536):
         numbers = range(first, min(rows, first + 65_536))
         yield pa.array([f"{shard.stem}/{number}" for number in numbers], pa.large_string())

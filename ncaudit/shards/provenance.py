@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import ncaudit
 from ncaudit.errors import BadTable
 from ncaudit.schema import METADATA_KEY
+from ncaudit.shards import locations
 from ncaudit.shards.sources import Shard
 
 MIB = 1 << 20
@@ -23,8 +24,8 @@ Provenance = dict[str, Any]
 
 def fingerprint(path: str) -> str:
     """Size and a hash of the parquet footer (of the first and last MiB of anything else): no full read on resume."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    size = locations.size(path)
+    with locations.open_file(path, jumps=True) as file:
         if _is_parquet(file, size):
             file.seek(size - 8)
             footer = min(int.from_bytes(file.read(4), "little"), size - 8)
@@ -66,7 +67,7 @@ def provenance_of(schema: pa.Schema) -> Provenance | None:
 def read_schema(path: str) -> pa.Schema:
     """The schema of a parquet file. Raises BadTable when it is none, or truncated."""
     try:
-        return pq.read_schema(path)
+        return pq.read_schema(locations.open_file(path, jumps=True) if locations.is_remote(path) else path)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 

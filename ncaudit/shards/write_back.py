@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.provenance import Provenance, fingerprint
-from ncaudit.shards.readers import read_batches
+from ncaudit.shards.readers import open_shard, read_batches
 from ncaudit.shards.rewrite import rewrite_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable
@@ -85,7 +84,7 @@ def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
             f"{shard.path} is not the file that {table.shard.path} was embedded from (its content differs)",
             fix="embed the dataset as it is now, or give the one that was embedded",
         )
-    rows = pq.read_metadata(shard.path).num_rows
+    rows = open_shard(shard.path).rows
     if rows != table.rows or not _one_pair_per_row(table):
         raise BadTable(
             f"{shard.path} has {rows:,} rows and {table.shard.path} {table.rows:,} pairs that are not one per row",

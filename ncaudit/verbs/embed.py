@@ -28,6 +28,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.keys import check_keys, choose_key
+from ncaudit.shards.locations import is_remote, real
 from ncaudit.shards.provenance import fingerprint, provenance_of, read_schema
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
@@ -250,7 +251,7 @@ def _count_rows(shards: Sequence[Shard]) -> int:
 def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
     """Inputs and outputs must not meet: a table would be overwritten, or read as data by the next run."""
     out = os.path.realpath(options.out)
-    inside = [s for s in shards if _holds(out, os.path.realpath(s.path))]
+    inside = [s for s in shards if not is_remote(s.path) and _holds(out, os.path.realpath(s.path))]
     if inside:
         raise NcauditError(f"{inside[0].path} is an input and lies in --out {options.out}", fix="give another --out")
     for source in options.sources:
@@ -266,7 +267,9 @@ def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
 
 def _would_find(source: str, out: str) -> bool:
     """Whether a rerun with this source would come across what lies in `out`."""
-    path = os.path.realpath(source)
+    if is_remote(source):
+        return False
+    path = real(source)
     if os.path.isdir(path):
         return _holds(path, out)
     if not glob.has_magic(source) or os.path.exists(path):

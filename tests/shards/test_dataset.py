@@ -1,19 +1,22 @@
 """Rows arrive complete, in order and in bounded windows; what is wrong with one is its status."""
 
+import io
 import os
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import DataOptions
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset import read_rows
 from ncaudit.shards.provenance import read_schema
-from ncaudit.shards.sources import Shard
+from ncaudit.shards.sources import Shard, find_shards
 
 
 def shard_of(folder, columns, *, name="A/00000.parquet", **write):
@@ -128,6 +131,46 @@ def test_image_paths_start_from_the_image_root(tmp_path):
     shard = shard_of(tmp_path, {"file_name": ["a.jpg"], "caption": ["c"]})
     assert only(read(shard)).status == ["image_missing"]
     assert only(read(shard, image_root=str(tmp_path / "photos"))).images == [b"photo"]
+
+
+@pytest.fixture
+def photos():
+    """A folder of images in memory, and a secret beside it."""
+    files = fsspec.filesystem("memory")
+    for name, content in (("photos/a.jpg", b"photo"), ("photos/B/b.jpg", b"other"), ("secret", b"outside")):
+        files.pipe(f"/dataset/{name}", content)
+    yield "memory://dataset/photos"
+    files.rm("/dataset", recursive=True)
+
+
+def test_image_paths_may_start_from_an_address_and_stay_below_it(tmp_path, photos):
+    paths = ["a.jpg", "B/../B/b.jpg", "../secret", "/a.jpg", "memory://dataset/secret", "none.jpg", "a.jpg", None]
+    shard = shard_of(tmp_path, {"image_path": paths, "caption": ["c"] * len(paths)})
+    window = only(read(shard, image_root=photos))
+    assert window.images == [b"photo", b"other", None, None, None, None, b"photo", None]
+    assert [detail and detail.partition(": ")[2].partition(";")[0] for detail in window.detail] == [
+        None, None, "outside the image folder", "outside the image folder", "addresses are not fetched",
+        "no such file", None, "",
+    ]  # fmt: skip
+
+
+def test_remote_images_lie_beside_a_remote_table_and_count_towards_the_windows_bytes(photos):
+    table = io.BytesIO()
+    pq.write_table(pa.table({"image_path": ["a.jpg"] * 4, "caption": ["c"] * 4}), table, row_group_size=1)
+    fsspec.filesystem("memory").pipe("/dataset/photos/x.parquet", table.getvalue())
+    (shard,) = find_shards([f"{photos}/x.parquet"])
+    windows = list(read(shard, window_bytes=10))
+    assert [len(window) for window in windows] == [2, 2]
+    assert all(image == b"photo" for window in windows for image in window.images)
+
+
+def test_a_place_that_is_lost_is_no_missing_image(tmp_path, photos, monkeypatch):
+    def lost(*args, **kwargs):
+        return [TimeoutError("no answer")]
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_ranges", lost)
+    with pytest.raises(NcauditError, match="cannot be reached: no answer"):
+        read(shard_of(tmp_path, {"image_path": ["a.jpg"], "caption": ["c"]}), image_root=photos)
 
 
 def test_images_by_path_count_towards_the_windows_bytes(tmp_path):

@@ -83,6 +83,14 @@ class Lost(Exception):
     """What a file system of its own raises: no OSError."""
 
 
+class Broken:
+    def read(self, size):
+        raise Lost("no route to bucket")
+
+    def close(self):
+        pass
+
+
 def test_a_place_that_cannot_be_reached_is_told(monkeypatch):
     def fail(*args, **kwargs):
         raise Lost("no route to bucket")
@@ -94,8 +102,16 @@ def test_a_place_that_cannot_be_reached_is_told(monkeypatch):
     for look in (locations.is_file, locations.files_below, locations.matches):
         with pytest.raises(NcauditError, match=r"memory://locations.bin cannot be reached: no route to bucket"):
             look("memory://locations.bin")
-    with pytest.raises(OSError, match="no route"):
+    with pytest.raises(NcauditError, match="no route"):
         locations.open_file("memory://locations.bin")
-    monkeypatch.setattr(file.raw._file, "read", fail, raising=False)
-    with pytest.raises(OSError, match="no route"):
+    file.raw._file = Broken()
+    with pytest.raises(NcauditError, match="no route"):
         file.read()
+
+
+def test_many_files_are_fetched_together_and_those_that_are_not_there_are_told():
+    fsspec.filesystem("memory").pipe("/locations.bin", b"12345")
+    found = locations.read_many(["memory://locations.bin", "memory://nothing"], 3)
+    assert found[0] == b"123"
+    assert isinstance(found[1], FileNotFoundError)
+    fsspec.filesystem("memory").rm("/locations.bin")

@@ -1,0 +1,68 @@
+"""Parquet behind an address is read row group by row group, without the columns that nobody asked for."""
+
+import io
+import os
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.memory import MemoryFile
+
+from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.readers import open_shard
+
+ROWS, GROUP = 400, 100
+TABLE = pa.table(
+    {
+        "caption": [f"caption {i}" for i in range(ROWS)],
+        "jpg": [os.urandom(2_000) for _ in range(ROWS)],
+        "n": range(ROWS),
+    }
+)
+
+
+@pytest.fixture
+def places(tmp_path):
+    """The same file on this machine and in memory."""
+    pq.write_table(TABLE, tmp_path / "x.parquet", row_group_size=GROUP, compression="none")
+    files = fsspec.filesystem("memory")
+    files.put(str(tmp_path / "x.parquet"), "/readers/x.parquet")
+    yield str(tmp_path / "x.parquet"), "memory://readers/x.parquet"
+    files.rm("/readers", recursive=True)
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """How many bytes have been read from memory files."""
+    counts = []
+
+    def read(file, *size):
+        data = io.BytesIO.read(file, *size)
+        counts.append(len(data))
+        return data
+
+    monkeypatch.setattr(MemoryFile, "read", read, raising=False)
+    return counts
+
+
+def test_a_remote_file_is_the_local_one(places):
+    local, remote = map(open_shard, places)
+    assert (remote.schema, remote.rows, remote.pieces) == (local.schema, ROWS, 4)
+    assert pa.Table.from_batches(remote.batches(64)).equals(TABLE)
+    assert pa.Table.from_batches(remote.batches(64, ["n"], [1, 3]))["n"].to_pylist() == [
+        *range(100, 200),
+        *range(300, 400),
+    ]
+    assert remote.nulls(0, "caption") == local.nulls(0, "caption") == 0
+    assert fingerprint(places[1]) == fingerprint(places[0])
+
+
+def test_only_what_is_asked_for_is_fetched(places, fetched):
+    shard = open_shard(places[1])
+    opened = sum(fetched)
+    assert sum(len(batch) for batch in shard.batches(64, ["caption"])) == ROWS
+    assert sum(fetched) - opened < 20_000  # captions; the images are 800,000
+    before = sum(fetched)
+    next(shard.batches(64))
+    assert sum(fetched) - before < TABLE.nbytes / 2  # one row group of four
