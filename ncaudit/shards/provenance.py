@@ -16,6 +16,7 @@ import ncaudit
 from ncaudit.errors import BadTable
 from ncaudit.schema import METADATA_KEY
 from ncaudit.shards import locations
+from ncaudit.shards.layouts import features_of, files_of
 from ncaudit.shards.sources import Shard
 
 MIB = 1 << 20
@@ -23,7 +24,19 @@ Provenance = dict[str, Any]
 
 
 def fingerprint(path: str) -> str:
-    """Size and a hash of the parquet footer (of the first and last MiB of anything else): no full read on resume."""
+    """Size and a hash of the parquet footer (of the first and last MiB of anything else): no full read on resume.
+
+    Of a shard of several files: their size together, and a hash of their fingerprints and of which features are meant.
+    """
+    files = files_of(path)
+    if files == (path,):
+        return _fingerprint_of_file(path)
+    each = [_fingerprint_of_file(file) for file in files]
+    size = sum(int(one.partition("-")[0]) for one in each)
+    return f"{size}-{hashlib.sha256('/'.join([*each, features_of(path) or '']).encode()).hexdigest()[:32]}"
+
+
+def _fingerprint_of_file(path: str) -> str:
     size = locations.size(path)
     with locations.open_file(path, jumps=True) as file:
         if _is_parquet(file, size):
@@ -49,6 +62,8 @@ def _is_parquet(file: Any, size: int) -> bool:
 def describe(verb: str, shard: Shard, *, options: Mapping[str, Any], **more: Any) -> Provenance:
     """The provenance of one shard's output. Workers, timings and absolute paths stay out: they change no byte."""
     source = {"name": shard.name, "fingerprint": fingerprint(shard.path)}
+    if features := features_of(shard.path):
+        source["features"] = features
     return {"ncaudit": ncaudit.__version__, "verb": verb, "options": dict(options), "source": source, **more}
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.shards import locations
 from ncaudit.shards.formats import SUFFIXES, suffix_of
+from ncaudit.shards.layouts import PAIRED, partitions_among, shard_name, sort_key
 
 SUFFIX = ".parquet"  # of every output
-PAIRED = " + "  # between the two .npy files of one shard, images first
 TARS = (".tar", ".tar.gz", ".tgz")
 # What a folder is taken for: the first kind of which it holds a file.
 KINDS = (
@@ -43,11 +43,13 @@ class Shard:
 
 
 def find_shards(sources: Sequence[str]) -> list[Shard]:
-    """All shards that `sources` name, in the order of their names.
+    """All shards that `sources` name, in the order of their names; a clip-retrieval folder's by their number.
 
     A file is a shard whatever its suffix; a folder gives its parquet files, or where it has none those of the next
-    kind in `KINDS`; two .npy files are one shard, images first. The root is the folder that all sources share, so that
-    `A/00000` and `B/00000` keep their names apart. Sources may be addresses (s3://…), all of one place.
+    kind in `KINDS`; two .npy files are one shard, images first; a partition of a clip-retrieval folder is one, called
+    what its metadata is called (`metadata_0`), or without any its images' embeddings (`img_emb_0`). The root is the
+    folder that all sources share, so that `A/00000` and `B/00000` keep their names apart. Sources may be addresses
+    (s3://…), all of one place.
     Raises NcauditError when a source does not exist, cannot be reached, holds no shard, or holds tars beside tables.
     """
     if not sources:
@@ -56,8 +58,8 @@ def find_shards(sources: Sequence[str]) -> list[Shard]:
         return [_array_pair(sources)]
     found = {path: base for source in sources for base, path in _expand(source)}
     root = locations.common_folder(list(found.values()))
-    names = {path: locations.relative(path, root) for path in found}
-    return [Shard(path, names[path]) for path in sorted(found, key=names.__getitem__)]
+    names = {path: shard_name(locations.relative(path, root)) for path in found}
+    return [Shard(path, names[path]) for path in sorted(found, key=lambda path: sort_key(names[path]))]
 
 
 def _array_pair(sources: Sequence[str]) -> Shard:
@@ -90,9 +92,15 @@ def _globbed(pattern: str) -> list[str]:
 
 
 def _shards_among(source: str, files: Sequence[str]) -> list[str]:
-    """The files of the first kind there is: sidecars of tars, arrays beside tables and left-overs are no shards."""
+    """Partitions of clip-retrieval folders, and elsewhere the files of the first kind there is.
+
+    Sidecars of tars, arrays beside tables, what else lies in a clip-retrieval folder, and left-overs are no shards.
+    """
     # by suffix only: a killed writer's temporary file, or a fit beside the tables, is no shard
     seen = [path for path in files if not path.replace(os.sep, "/").rsplit("/", 1)[-1].startswith((".", "_"))]
+    folders = partitions_among(seen)
+    seen = [path for path in seen if not any(path.startswith(locations.join(folder, "")) for folder in folders)]
+    partitions = [path for paths in folders.values() for path in paths]
     kinds = [[path for path in seen if suffix_of(path).lower() in kind] for kind in KINDS]
     tables, tars = _without_sidecars(kinds[0], kinds[1]), kinds[1]
     if tables and tars:
@@ -101,10 +109,10 @@ def _shards_among(source: str, files: Sequence[str]) -> list[str]:
             fix="name one kind by a glob, such as 'FOLDER/*.tar'",
         )
     chosen: list[str] = next((kind for kind in (tables, *kinds[1:]) if kind), [])
-    if not chosen:
+    if not chosen and not partitions:
         known = ", ".join(f"*{suffix}" for suffix in SUFFIXES if not suffix.endswith((".gz", ".npy")))
         raise BadTable(f"{source} holds no shard ({known})", fix="name the folder or files that hold the pairs")
-    return chosen
+    return [*partitions, *chosen]
 
 
 def _without_sidecars(tables: Sequence[str], tars: Sequence[str]) -> list[str]:

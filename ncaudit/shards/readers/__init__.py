@@ -9,6 +9,10 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.formats import READABLE, Format, format_of
+from ncaudit.shards.layouts import array_pair, arrays_beside, features_told, partition_of
+from ncaudit.shards.readers.clip_retrieval import open_clip_retrieval
+from ncaudit.shards.readers.datacomp import open_datacomp
+from ncaudit.shards.readers.npy_pair import open_npy_pair
 from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.shards.readers.shard_file import ShardFile
 from ncaudit.shards.readers.tar import TarShard
@@ -23,6 +27,13 @@ READERS: dict[Format, Callable[[str], ShardFile]] = {
 
 def open_shard(path: str) -> ShardFile:
     """The shard at this place, whatever its format. Raises BadTable when it is of none that we read, or damaged."""
+    if array_pair(path) is not None:
+        return open_npy_pair(path)
+    if partition_of(path) is not None:
+        return open_clip_retrieval(path)
+    table, features = features_told(path)
+    if features is not None or arrays_beside(table) is not None:
+        return open_datacomp(path)
     kind = format_of(path)
     if kind not in READERS:
         raise BadTable(f"{path} is a file of another kind ({kind})", fix=READABLE)
