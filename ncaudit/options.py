@@ -149,7 +149,7 @@ def _choose(options: object, **kinds: type[StrEnum]) -> None:
         object.__setattr__(options, name, kind(given))
 
 
-def _check_csv_safe(options: "ScoreOptions | LabelsOptions | FilterOptions") -> None:
+def _check_csv_safe(options: "EmbedOptions | ScoreOptions | LabelsOptions | FilterOptions") -> None:
     rows = options.out == STREAM and options.format is StreamFormat.csv
     if isinstance(options, FilterOptions):
         rows = rows and options.write_as is FilterForm.rows
@@ -183,7 +183,8 @@ class DataOptions:
     image_column: str | None = None
     caption_column: str | None = None
     key: str | None = None
-    image_root: str | None = None  # folder that relative image paths start from; default: the shard's own folder
+    # folder that relative image paths start from; default: the shard's own, for standard input the working folder
+    image_root: str | None = None
     max_image_pixels: int = 100_000_000  # refused before decoding: a bomb of a few KiB can ask for GiBs
 
     def __post_init__(self) -> None:
@@ -194,8 +195,10 @@ class DataOptions:
 class EmbedOptions(ModelOptions, DataOptions):
     """`ncaudit embed`: raw shards to embedding tables."""
 
-    sources: Sequence[str]
-    out: str
+    sources: Sequence[str]  # or - for a stream on standard input
+    out: str  # a folder, or - for standard output
+    format: StreamFormat = StreamFormat.arrow
+    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     devices: Sequence[str] | None = None  # names or "A,B": one process each; "all": every GPU; None: here, on `device`
     columns: Sequence[str] | None = None  # light columns to carry; None: all that are not images or nested data
     batch_pairs: int | None = None  # None: found once from the model and the device, and recorded in run.json
@@ -209,6 +212,8 @@ class EmbedOptions(ModelOptions, DataOptions):
         _at_least("--batch-pairs", self.batch_pairs, 1)
         _at_least("--workers", self.workers, 0)
         _share("--max-failed", self.max_failed, zero=True)
+        _choose(self, format=StreamFormat)
+        _check_csv_safe(self)
         if isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))
         _check_devices(self)
@@ -217,6 +222,8 @@ class EmbedOptions(ModelOptions, DataOptions):
 def _check_devices(options: EmbedOptions) -> None:
     if options.devices is None:
         return
+    one = "--devices writes a table per shard, and --out - is one stream"
+    _compatible(options.out != STREAM, one, "give --device, or a folder with --out")
     named = options.device != ModelOptions.device
     _compatible(not named, "--device and --devices both say where to compute", "give one of them")
     wanted = "give names with commas between, such as cuda:0,cuda:1, or all"
@@ -274,6 +281,7 @@ class ScoreOptions(ScorerOptions):
 
     embeddings: Sequence[str]
     out: str  # a folder, a NAME.parquet, or - for standard output
+    features: str | None = None  # the arrays X_img and X_txt of the .npz beside a table; None: l14, or the only ones
     model: str | None = None  # a folder of heads, that all embeddings go through first; None: they are used as they are
     data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
     verdicts: str | None = None  # people's judgements (pair_id, is_match): correct the labels and the noise rate
@@ -328,6 +336,7 @@ class TrainOptions(ModelOptions, DataOptions):
     tune: str = TOWERS  # last:N: the last N blocks of each tower; or heads: projection heads on frozen embeddings
     data: Sequence[str] | None = None  # what towers learn from
     embeddings: Sequence[str] | None = None  # what heads learn from
+    features: str | None = None  # of embeddings and val_data, as in ScoreOptions
     scores: Sequence[str] | None = None  # None: every label is 1
     recipe: TrainingRecipe = TrainingRecipe.simple
     objective: str | None = None  # None: weighted-infonce, for the recipe bicro its own
@@ -541,6 +550,7 @@ class EvalRetrievalOptions:
     """`ncaudit eval retrieval`: recall of captions by images and of images by captions."""
 
     embeddings: Sequence[str]
+    features: str | None = None  # as in ScoreOptions
     model: str | None = None  # a folder of heads, that all embeddings go through first
     label_column: str | None = None  # classes: then mean average precision is measured too
     map_at: int = 50  # how many of the first items the second mean average precision looks at
@@ -603,6 +613,7 @@ class BenchOptions(ScorerOptions):
     """`ncaudit bench`: how well scorers find mismatches made for the purpose. `scorer` and `stratify` are not used."""
 
     embeddings: Sequence[str]
+    features: str | None = None  # as in ScoreOptions
     scorers: Sequence[str] = ("bicro", "csls", "clip-score")
     kinds: Sequence[str] = MISMATCH_KINDS
     rates: Sequence[float] = (0.2, 0.4)  # shares of the pairs whose caption is swapped
@@ -690,6 +701,7 @@ class LabelsOptions:
     embeddings: Sequence[str]
     out: str  # a folder, a NAME.parquet, or - for standard output
     label_column: str  # classes as text, whole numbers, or lists of them; null: unlabelled
+    features: str | None = None  # as in ScoreOptions
     k: int | None = None  # neighbours that vote in each modality; None: 10, 20, 30 or 50, by the data
     model: str | None = None  # a folder of heads, that all embeddings go through first
     seed: int = 0

@@ -5,15 +5,20 @@ from typing import Annotated
 import typer
 
 from ncaudit.cli import flags, output
-from ncaudit.options import EmbedOptions
+from ncaudit.errors import UsageError
+from ncaudit.options import EmbedOptions, StreamFormat
 
 
 def embed(
     sources: Annotated[
-        list[str], typer.Argument(help="Parquet files, folders of them, or globs, with images and captions.")
+        list[str],
+        typer.Argument(
+            help="Parquet files, folders of them, or globs, with images and captions; or - for a stream on standard "
+            "input."
+        ),
     ],
     out: Annotated[
-        str, typer.Option(help="Folder for the embedding tables: one per shard, under the shard's own path.")
+        str, typer.Option(help="A folder (one table per shard, under the shard's own path), or - for standard output.")
     ],
     model: flags.Model = EmbedOptions.model,
     pretrained: flags.Pretrained = EmbedOptions.pretrained,
@@ -31,22 +36,30 @@ def embed(
     device: flags.Device = EmbedOptions.device,
     devices: flags.Devices = None,
     precision: flags.PrecisionFlag = EmbedOptions.precision,
+    stream_format: Annotated[
+        StreamFormat, typer.Option("--format", help="How --out - writes rows.")
+    ] = EmbedOptions.format,
+    csv_safe: flags.CsvSafe = EmbedOptions.csv_safe,
     max_failed: flags.MaxFailed = EmbedOptions.max_failed,
     as_json: flags.Json = False,
 ) -> None:
     """Embed every image and caption with one model.
 
-    Rerun the same command to resume: finished shards are kept.
+    Rerun the same command to resume: finished shards are kept. A stream (--out -) begins anew.
     """
+    if as_json and out == "-":
+        raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = EmbedOptions(
         sources=sources, out=out, model=model, pretrained=pretrained, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, columns=columns,
         max_image_pixels=max_image_pixels, batch_pairs=batch_pairs, workers=workers, device=device,
-        devices=devices, precision=precision, max_failed=max_failed,
+        devices=devices, precision=precision, format=stream_format, csv_safe=csv_safe,
+        max_failed=max_failed,
     )  # fmt: skip
     from ncaudit.verbs.embed import embed as run  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:
         embedded = run(options, progress)
-    output.result(embedded, embedded.lines() + output.accounting(embedded.accounting), as_json=as_json)
+    lines = embedded.lines() + output.accounting(embedded.accounting)
+    output.result(embedded, lines, as_json=as_json, to_stderr=out == "-")
     raise typer.Exit(output.exit_code(embedded.accounting, max_failed))

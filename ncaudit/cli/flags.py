@@ -33,6 +33,13 @@ Heads = Annotated[
         "--model", help="Folder of heads (`ncaudit train --tune heads`) that the embeddings go through before all else."
     ),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        help="Which embeddings of the .npz beside a table (DataComp): NAME for its arrays NAME_img and NAME_txt; by "
+        "default l14, or the only ones."
+    ),
+]
 Pretrained = Annotated[
     str,
     typer.Option(
@@ -55,7 +62,11 @@ Key = Annotated[
     ),
 ]
 ImageRoot = Annotated[
-    str | None, typer.Option(help="Folder that relative image paths start from; by default the shard's own folder.")
+    str | None,
+    typer.Option(
+        help="Folder that relative image paths start from; by default the shard's own, for standard input the working "
+        "folder."
+    ),
 ]
 MaxImagePixels = Annotated[int, typer.Option(help="Images with more pixels than this are refused before decoding.")]
 CsvSafe = Annotated[

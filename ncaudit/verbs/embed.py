@@ -23,7 +23,7 @@ from ncaudit.engines.local import Accounting, ShardRows, account, outcomes
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.behind_heads import learnt_from_note
 from ncaudit.matchers.heads import SavedHeads
-from ncaudit.options import EmbedOptions, Precision
+from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
@@ -32,8 +32,10 @@ from ncaudit.shards.locations import is_remote, real
 from ncaudit.shards.provenance import fingerprint, provenance_of, read_schema
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
+from ncaudit.shards.standard_input import received
 from ncaudit.shards.writer import atomic_file
 from ncaudit.verbs.embed_here import ModelHere, table_provenance
+from ncaudit.verbs.embed_stream import ModelToStream
 from ncaudit.verbs.embed_workers import ModelInWorkers
 from ncaudit.verbs.headed_encoder import encoder_options, heads_of, source_behind
 
@@ -58,18 +60,25 @@ class EmbedResult:
         dims = f"{model.image_dims}" if model.image_dims == model.text_dims else f"{model.image_dims}/{model.text_dims}"
         named = f"column {self.key}" if self.key else "shard and row"
         weights = f"weights {model.weight_hash[:12]}" + (f", heads {model.heads[:12]}" if model.heads else "")
+        where = "on standard output" if self.out == STREAM else f"in {self.out}"
         return [
-            f"embeddings in {self.out}, {dims} dimensions; pairs are named by {named}",
+            f"embeddings {where}, {dims} dimensions; pairs are named by {named}",
             f"{model.name}, {model.activation}, {model.precision}, {weights}, batches of {self.batch_pairs}",
             *(f"note: {note}" for note in self.notes),
         ]
 
 
 def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
-    """Write one embedding table per shard below `options.out`; finished ones stay as they are.
+    """Write one embedding table per shard below `options.out`; finished ones stay as they are. Or one stream of rows.
 
     Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
     """
+    with received(options.sources) as given:
+        root = options.image_root or (os.getcwd() if given.spooled else None)
+        return _embed(replace(options, sources=given.sources, image_root=root), given.notes, progress)
+
+
+def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> EmbedResult:
     begun = monotonic()
     options = _on_devices(options)
     shards = find_shards(options.sources)
@@ -84,7 +93,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
     accounting = _run(plan, shards, progress)
     return EmbedResult(
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
-        seconds=monotonic() - begun, notes=_notes(plan, shards),
+        seconds=monotonic() - begun, notes=(*notes, *_notes(plan, shards)),
     )  # fmt: skip
 
 
@@ -105,12 +114,15 @@ class _Plan:
     heads: SavedHeads | None
     batch_pairs: int
     finished: frozenset[Shard]
-    model: ModelHere | ModelInWorkers | None
+    model: ModelHere | ModelInWorkers | ModelToStream | None
 
 
 def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progress: Progress) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
     heads = heads_of(options)
+    if options.out == STREAM:
+        stream = ModelToStream.load(options, key)
+        return _Plan(options, stream.identity, heads, stream.batch_pairs, frozenset(), stream)
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
     source = source_behind(source, options.model) if heads else source
     known = _known_identity(record, source, options)
@@ -250,6 +262,8 @@ def _count_rows(shards: Sequence[Shard]) -> int:
 
 def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
     """Inputs and outputs must not meet: a table would be overwritten, or read as data by the next run."""
+    if options.out == STREAM:
+        return
     out = os.path.realpath(options.out)
     inside = [s for s in shards if not is_remote(s.path) and _holds(out, os.path.realpath(s.path))]
     if inside:

@@ -5,9 +5,12 @@ Knows options and what decides on a table's bytes; nothing of which shards are l
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
+import pyarrow as pa
 import torch
 
 from ncaudit.encoders.batch_size import automatic_batch_pairs
@@ -18,11 +21,29 @@ from ncaudit.errors import NcauditError
 from ncaudit.options import EmbedOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import find_columns
-from ncaudit.shards.provenance import Provenance, describe
+from ncaudit.shards.provenance import Provenance, attach, describe
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard
-from ncaudit.verbs.embed_shard import ShardEmbedder
+from ncaudit.shards.writer import TableWriter, atomic_table
+from ncaudit.verbs.embed_shard import ShardEmbedder, Sink
 from ncaudit.verbs.headed_encoder import encoder_options, heads_of, with_heads
+
+
+class Tables(Protocol):
+    """Where each shard's rows go."""
+
+    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[Sink]: ...
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """One table per shard below a folder, whole or not there."""
+
+    out: str
+
+    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[TableWriter]:
+        """The shard's table, made from what `provenance` says."""
+        return atomic_table(shard.output(self.out), attach(schema, provenance))
 
 
 @dataclass(frozen=True)
@@ -64,16 +85,19 @@ class ModelHere:
         """Embed all of them, one after the other."""
         return outcomes(shards, lambda shard: self.embed(shard, progress))
 
-    def embed(self, shard: Shard, progress: Progress) -> ShardRows:
-        """Write one shard's table; with half the batch when memory runs out, as the table then says."""
-        options, size = self.options, self.batch_pairs
+    def embed(self, shard: Shard, progress: Progress, tables: Tables | None = None) -> ShardRows:
+        """Write one shard's table; with half the batch when memory runs out, as the table then says.
+
+        tables: None for files below `options.out`.
+        """
+        options, size, tables = self.options, self.batch_pairs, tables or TableFiles(self.options.out)
         columns = find_columns(open_shard(shard.path).schema, shard.name, options, key=self.key, carry=options.columns)
         embedder = ShardEmbedder(self.encoder, self.pool, options.image_root, options.max_image_pixels)
         while True:
             told = _Told(progress)
             provenance = table_provenance(shard, options, self.key, self.identity, size)
             try:
-                return ShardRows(embedder.run(shard, columns, options.out, provenance, size, told))
+                return ShardRows(embedder.run(shard, columns, partial(tables.open, shard, provenance), size, told))
             except torch.OutOfMemoryError as error:
                 told.take_back()
                 if size == 1:

@@ -6,10 +6,11 @@ While the model runs on one window, a thread reads the next, worker processes de
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +25,19 @@ from ncaudit.schema import IMAGE_HASH_BYTES, OK, embedding_schema
 from ncaudit.shards.columns import Columns
 from ncaudit.shards.dataset import Rows, carried_fields, read_rows
 from ncaudit.shards.overlap import ahead, behind
-from ncaudit.shards.provenance import MIB, Provenance, attach
+from ncaudit.shards.provenance import MIB
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard
-from ncaudit.shards.writer import atomic_table
 
 WINDOW_ROWS = 1024
 WINDOW_PIXEL_BYTES = 128 * MIB  # decoded images of one window; two windows are in memory at a time
 REMEMBERED = 16_384  # images, and captions, that are not encoded again when they return: some 20 to 40 MiB
+
+
+class Sink(Protocol):
+    """Takes the rows of a shard, in order."""
+
+    def write(self, batch: pa.RecordBatch) -> None: ...
 
 
 @dataclass
@@ -92,21 +98,21 @@ class ShardEmbedder:
         self,
         shard: Shard,
         columns: Columns,
-        out: str,
-        provenance: Provenance,
+        table: Callable[[pa.Schema], AbstractContextManager[Sink]],
         batch_pairs: int,
         told: Callable[[int, int], None],
     ) -> Counter[str]:
-        """Write the embedding table of one shard. Returns how many pairs have which status.
+        """Embed one shard. Returns how many pairs have which status.
 
-        told: called with the rows and the failed pairs of every window.
+        table: where the rows go, opened with their schema. told: called with the rows and the failed pairs of every
+        window.
         """
         identity = self.encoder.identity
         carried = carried_fields(open_shard(shard.path).schema, columns)
-        schema = attach(embedding_schema(identity.image_dims, identity.text_dims, carried), provenance)
+        schema = embedding_schema(identity.image_dims, identity.text_dims, carried)
         statuses: Counter[str] = Counter()
         windows = ahead(self._windows(shard, columns, batch_pairs))
-        with closing(windows), atomic_table(shard.output(out), schema) as table, behind(table.write) as write:
+        with closing(windows), table(schema) as sink, behind(sink.write) as write:
             for window in windows:
                 self._encode(window, batch_pairs)
                 status, detail = _verdicts(window)
