@@ -24,6 +24,7 @@ from ncaudit.shards.writer import atomic_file
 PIECE_BYTES = 96 * MIB  # of rows that are written at once; two such pieces are held, and one is being encoded
 HEAVY_VALUE_BYTES = 1_024  # on average, as stored: where a dictionary helped, values are light
 KEPT = 0
+NEITHER = -1  # a row that goes to neither file
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ def split_shard(
 ) -> None:
     """Write the rows of `shard` whose code is 0 to `kept`, the others to `dropped` with the column `reason` behind.
 
-    codes: (rows,) places in `reasons`. Row order, row groups (less the rows that go; one above 96 MiB is cut), schema,
-    codecs and all schema metadata stay, and values are never looked into. Row groups of which nothing is written are
-    not even read. Both files appear whole or not at all. Raises BadTable when the shard cannot be read, or has a
-    column that is called like `reason`.
+    codes: (rows,) places in `reasons`; -1: to neither. Row order, row groups (less the rows that go; one above 96 MiB
+    is cut), schema, codecs and all schema metadata stay, and values are never looked into. Row groups of which nothing
+    is written are not even read. Both files appear whole or not at all. Raises BadTable when the shard cannot be read,
+    or has a column that is called like `reason`.
     """
     parquet = open_parquet(shard.path)
     schema = parquet.schema_arrow
@@ -122,7 +123,7 @@ class _Split:
         yield _Piece(_table(kept), _table(dropped))
 
     def _with_reason(self, batch: pa.RecordBatch, codes: npt.NDArray[np.int16]) -> pa.RecordBatch:
-        at = np.flatnonzero(codes != KEPT)
+        at = np.flatnonzero(codes > KEPT)
         rows = batch.take(pa.array(at)) if len(at) < len(batch) else batch
         assert self.words is not None
         return rows.append_column(self.reason, self.words.take(pa.array(codes[at])))

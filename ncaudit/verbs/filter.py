@@ -23,7 +23,16 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY
+from ncaudit.shards.formats import Format, format_of
 from ncaudit.shards.kept_rows import Target, split_shard
+from ncaudit.shards.kept_samples import (
+    is_finished_tar,
+    sidecar_facts,
+    split_samples,
+    tar_beside,
+    told_by,
+    write_sizes,
+)
 from ncaudit.shards.pair_join import NOWHERE, match_shards, places_of
 from ncaudit.shards.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
 from ncaudit.shards.score_input import FileScores, StreamedScores
@@ -120,6 +129,7 @@ class _Run:
     labelled: int = 0
     unjoined: int = 0  # rows of the score tables that the dataset lacks
     notes: list[str] = field(default_factory=list)
+    tars: list[str] = field(default_factory=list)  # written by this run or an earlier one
 
     def require(self, scores: FileScores | StreamedScores) -> None:
         """Raises NcauditError when a table lacks what is asked of it."""
@@ -166,7 +176,8 @@ def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
 
 def _require_own(path: str) -> None:
     """Raises NcauditError unless `filter` wrote the file, so that it may do so again."""
-    if (provenance_of(read_schema(path)) or {}).get("verb") != "filter":
+    says = told_by(path)
+    if not os.path.isfile(says) or (provenance_of(read_schema(says)) or {}).get("verb") != "filter":
         raise NcauditError(f"{path} is an input and might be written over", fix="give another place with --out")
 
 
@@ -209,12 +220,14 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
         return _write_shard(run, shard, scores, numbered[scores.shard])
 
     done = run_shards(list(matched), work)
+    write_sizes(run.tars)
     return _Accounts(done.shards, done.shards_resumed, done.shard_errors, Counter(done.statuses))
 
 
 def _refuse_overwriting(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[FileScores]) -> None:
     inputs = {_real(path): path for path in [*(s.path for s in shards), *(t.path for t in tables)]}
-    outputs = [(flag, _real(shard.output(place))) for shard in shards for flag, place in _folders(options)]
+    places = [(flag, shard, shard.output(place)) for shard in shards for flag, place in _folders(options)]
+    outputs = [(flag, _real(path)) for flag, shard, table in places for path in {table, tar_beside(table, shard)}]
     for flag, path in outputs:
         if path in inputs:
             raise NcauditError(f"{inputs[path]} would be written over", fix=f"give another folder with {flag}")
@@ -235,10 +248,13 @@ def _write_shard(run: _Run, shard: Shard, scores: FileScores, number: int) -> Sh
         reason = REASON.with_name(DATASET_PREFIX + REASON.name)
     provenance = _provenance(run, shard, scores, codes)
     targets = [Target(shard.output(place), provenance) for _, place in _folders(run.options)]
-    finished = all(is_finished(target.path, provenance) for target in targets)
+    tar = bool(run.options.data) and format_of(shard.path) is Format.tar
+    finished = all(is_finished_tar(shard, t) if tar else is_finished(t.path, provenance) for t in targets)
     if not finished:
         dropped = targets[1] if len(targets) > 1 else None
-        split_shard(shard, codes, targets[0], dropped, reason, run.chooser.reasons.words)
+        split = split_samples if tar else split_shard
+        split(shard, codes, targets[0], dropped, reason, run.chooser.reasons.words)
+    run.tars += [tar_beside(target.path, shard) for target in targets if tar]
     run.progress.advance(scores.rows)
     return ShardRows(run.count(codes, labels), resumed=finished)
 
@@ -272,7 +288,7 @@ def _provenance(run: _Run, shard: Shard, scores: FileScores, codes: Codes) -> Pr
     made_from = scores.provenance or {}
     inherited = {} if run.options.data else {name: made_from[name] for name in INHERITED if name in made_from}
     source = {"name": scores.shard.name, "fingerprint": scores.fingerprint}
-    facts = {"decisions": _digest(run, codes), "scores": source, "scored": scores.provenance}
+    facts = {"decisions": _digest(run, codes), "scores": source, "scored": scores.provenance, **sidecar_facts(shard)}
     return describe("filter", shard, options=_settings(run.options), **inherited, **facts)
 
 
