@@ -62,9 +62,10 @@ class DecodePool:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = default_workers() if workers is None else workers
         self._closed = False
+        self._all: set[_Worker] = set()
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         for _ in range(self.workers):
-            self._idle.put(_Worker())
+            self._idle.put(self._start())
         self._threads = ThreadPoolExecutor(max(1, self.workers), "ncaudit-decode")  # one waits for each process
 
     def __enter__(self) -> "DecodePool":
@@ -76,6 +77,8 @@ class DecodePool:
     def close(self) -> None:
         """Stop at once: what is still being decoded is not wanted any more."""
         self._closed = True
+        for worker in list(self._all):
+            worker.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
         while not self._idle.empty():
             self._idle.get().stop()
@@ -104,7 +107,13 @@ class DecodePool:
         worker.stop()
         if self._closed:
             raise CancelledError
-        return _Worker()
+        self._all.discard(worker)
+        return self._start()
+
+    def _start(self) -> "_Worker":
+        worker = _Worker()
+        self._all.add(worker)
+        return worker
 
 
 class Pending:
@@ -155,9 +164,13 @@ class _Worker:
             raise EOFError from error
         return outcomes
 
+    def kill(self) -> None:
+        """End the process, whatever it is doing; who waits for it sees that."""
+        self._process.kill()
+
     def stop(self) -> None:
         """End the process; it holds nothing worth keeping."""
-        self._process.kill()
+        self.kill()
         self._process.communicate()
 
     def _greet(self) -> None:

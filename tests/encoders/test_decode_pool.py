@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
@@ -74,6 +75,22 @@ def test_closing_does_not_wait_for_what_nobody_wants():
     begun = time.monotonic()
     pool.close()
     assert time.monotonic() - begun < 5
+
+
+def test_closing_does_not_wait_for_the_image_that_is_being_decoded(monkeypatch, tmp_path):
+    begun = tmp_path / "begun"
+    slow = f"import time; pool.decode = lambda *_: (open({str(begun)!r}, 'w').close(), time.sleep(60)); pool.serve()"
+    program = "import ncaudit.encoders.decode_pool as pool; " + slow
+    monkeypatch.setattr(decode_pool, "_PROGRAM", decode_pool._PROGRAM.replace("serve()", program))
+    pool = DecodePool(1)
+    pending = pool.submit([png(1)], PREPROCESS, 10_000)
+    while not begun.exists():
+        time.sleep(0.01)
+    since = time.monotonic()
+    pool.close()
+    assert time.monotonic() - since < 30
+    with pytest.raises(CancelledError):
+        list(pending.results())
 
 
 def children_of(pid):
