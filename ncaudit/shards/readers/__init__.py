@@ -10,8 +10,11 @@ import pyarrow as pa
 from ncaudit.errors import BadTable
 from ncaudit.shards.formats import READABLE, Format, format_of
 from ncaudit.shards.layouts import array_pair, arrays_beside, features_told, partition_of
+from ncaudit.shards.readers.arrow_ipc import ArrowShard
 from ncaudit.shards.readers.clip_retrieval import open_clip_retrieval
 from ncaudit.shards.readers.datacomp import open_datacomp
+from ncaudit.shards.readers.delimited import DelimitedShard
+from ncaudit.shards.readers.json_lines import JsonLinesShard
 from ncaudit.shards.readers.npy_pair import open_npy_pair
 from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.shards.readers.shard_file import ShardFile
@@ -22,6 +25,11 @@ __all__ = ["ShardFile", "open_shard", "read_batches"]
 READERS: dict[Format, Callable[[str], ShardFile]] = {
     Format.parquet: ParquetShard,
     Format.tar: TarShard,
+    Format.arrow_file: ArrowShard,
+    Format.arrow_stream: ArrowShard,
+    Format.json_lines: JsonLinesShard,
+    Format.csv: DelimitedShard,
+    Format.tsv: DelimitedShard,
 }
 
 
