@@ -538,7 +538,7 @@ def _check_towers(options: TrainOptions) -> None:
         not options.embeddings, f"--embeddings is for --tune heads, not for --tune {options.tune}",
         "leave it out, or give --tune heads",
     )  # fmt: skip
-    for name in ("head", "head_start", "dims", "hidden"):
+    for name in ("head", "head_start", "dims", "hidden", "features"):
         flag = f"--{name.replace('_', '-')}"
         _compatible(
             getattr(options, name) == getattr(TrainOptions, name), f"{flag} is for --tune heads", "leave it out"

@@ -76,6 +76,7 @@ def bench(
     noisy_precision: Annotated[
         float | None, typer.Option(help="Share of mismatches among the pairs called noisy; see `ncaudit score`.")
     ] = BenchOptions.noisy_precision,
+    features: flags.Features = BenchOptions.features,
     seed: flags.Seed = BenchOptions.seed,
     device: flags.Device = BenchOptions.device,
     as_json: flags.Json = False,
@@ -86,7 +87,7 @@ def bench(
     data, and which kind of noise it would miss. Give a flag several times for several values: --rates 0.2 --rates 0.4.
     """
     options = BenchOptions(
-        embeddings=embeddings, rates=rates or BenchOptions.rates, kinds=kinds or BenchOptions.kinds,
+        embeddings=embeddings, features=features, rates=rates or BenchOptions.rates, kinds=kinds or BenchOptions.kinds,
         scorers=scorers or BenchOptions.scorers, seeds=seeds, pairs=pairs, out=out, variant=variant, k=k, align=align,
         siblings=siblings, loss=loss, mixture=mixture, csls_k=csls_k, temperature=temperature, correlation=correlation,
         noisy_precision=noisy_precision, seed=seed, device=device,

@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores again
 @app.command()
 def retrieval(
     embeddings: Annotated[list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote.")],
+    features: flags.Features = EvalRetrievalOptions.features,
     model: flags.Heads = EvalRetrievalOptions.model,
     label_column: Annotated[
         str | None,
@@ -35,7 +36,7 @@ def retrieval(
     With --label-column also the mean average precision: an item is right when it shares any class with the query.
     """
     options = EvalRetrievalOptions(
-        embeddings=embeddings, model=model, label_column=label_column, map_at=map_at, device=device
+        embeddings=embeddings, features=features, model=model, label_column=label_column, map_at=map_at, device=device
     )
     from ncaudit.verbs.evaluate import eval_retrieval  # torch takes seconds to import; --help must not pay for it
 

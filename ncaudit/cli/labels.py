@@ -24,6 +24,7 @@ def labels(
     out: Annotated[
         str, typer.Option(help="A folder (one table per shard), NAME.parquet (one table), or - for standard output.")
     ],
+    features: flags.Features = LabelsOptions.features,
     k: Annotated[
         int | None, typer.Option("--k", help="Neighbours that vote in each modality; by default 10 to 50, by the data.")
     ] = LabelsOptions.k,
@@ -46,8 +47,8 @@ def labels(
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = LabelsOptions(
-        embeddings=embeddings, out=out, label_column=label_column, k=k, model=model, seed=seed, device=device,
-        redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
+        embeddings=embeddings, out=out, label_column=label_column, features=features, k=k, model=model,
+        seed=seed, device=device, redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
     )  # fmt: skip
     from ncaudit.verbs.labels import labels as run  # torch takes seconds to import; --help must not pay for it
 

@@ -20,6 +20,7 @@ def score(
     out: Annotated[
         str, typer.Option(help="A folder (one table per shard), NAME.parquet (one table), or - for standard output.")
     ],
+    features: flags.Features = ScoreOptions.features,
     model: flags.Heads = ScoreOptions.model,
     scorer: Annotated[
         str,
@@ -115,6 +116,7 @@ def score(
     options = ScoreOptions(
         embeddings=embeddings,
         out=out,
+        features=features,
         model=model,
         scorer=scorer,
         variant=variant,

@@ -148,6 +148,7 @@ def train(
         int | None,
         typer.Option(help="For heads: width of the mlp's hidden layer; by default 1024."),
     ] = TrainOptions.hidden,
+    features: flags.Features = TrainOptions.features,
     model: flags.Model = TrainOptions.model,
     pretrained: flags.Pretrained = TrainOptions.pretrained,
     train_batchnorm: Annotated[
@@ -228,7 +229,7 @@ def train(
     to resume. Several GPUs: torchrun --nproc-per-node N -m ncaudit train …
     """
     options = TrainOptions(
-        out=out, tune=tune, data=data, embeddings=embeddings, scores=scores, label_column=label_column,
+        out=out, tune=tune, data=data, embeddings=embeddings, features=features, scores=scores, label_column=label_column,
         objective=objective, epochs=epochs, batch_pairs=batch_pairs, learning_rate=learning_rate,
         weight_decay=weight_decay, warmup_share=warmup_share, clip_norm=clip_norm, seed=seed, val_share=val_share,
         val_data=val_data, head=head, head_start=head_start, dims=dims, hidden=hidden, model=model,

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ncaudit.errors import BadTable
 from ncaudit.shards import locations
 
 PAIRED = " + "  # between the two .npy files of one shard, images first
@@ -133,6 +134,19 @@ def features_told(path: str) -> tuple[str, str | None]:
     """
     found = FEATURED.match(path)
     return (path, None) if found is None else (found["table"], found["features"])
+
+
+def with_features(path: str, features: str) -> str:
+    """The path of the same shard with these of the features beside it. Raises BadTable where none are beside it."""
+    if arrays_beside(path) is None:
+        raise no_features(path)
+    return f"{path} [{features}]"
+
+
+def no_features(table: str) -> BadTable:
+    """The error of a table that has no features beside it."""
+    arrays = f"{table.rpartition('.')[0]}.npz with arrays X{IMAGES} and X{TEXTS}"
+    return BadTable(f"{table} has no features beside it: no {arrays}", fix="leave out --features, or fetch the .npz")
 
 
 def features_of(path: str) -> str | None:

@@ -5,12 +5,12 @@ Knows paths and what suffixes promise, not what is inside.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.shards import locations
 from ncaudit.shards.formats import SUFFIXES, suffix_of
-from ncaudit.shards.layouts import PAIRED, partitions_among, shard_name, sort_key
+from ncaudit.shards.layouts import PAIRED, partitions_among, shard_name, sort_key, with_features
 
 SUFFIX = ".parquet"  # of every output
 TARS = (".tar", ".tar.gz", ".tgz")
@@ -42,7 +42,7 @@ class Shard:
         return os.path.join(out, *f"{self.stem}{SUFFIX}".split("/"))
 
 
-def find_shards(sources: Sequence[str]) -> list[Shard]:
+def find_shards(sources: Sequence[str], features: str | None = None) -> list[Shard]:
     """All shards that `sources` name, in the order of their names; a clip-retrieval folder's by their number.
 
     A file is a shard whatever its suffix; a folder gives its parquet files, or where it has none those of the next
@@ -50,10 +50,17 @@ def find_shards(sources: Sequence[str]) -> list[Shard]:
     what its metadata is called (`metadata_0`), or without any its images' embeddings (`img_emb_0`). The root is the
     folder that all sources share, so that `A/00000` and `B/00000` keep their names apart. Sources may be addresses
     (s3://…), all of one place.
-    Raises NcauditError when a source does not exist, cannot be reached, holds no shard, or holds tars beside tables.
+    features: which of the features beside the tables are meant, where there are several.
+    Raises NcauditError when a source does not exist, cannot be reached, holds no shard, holds tars beside tables, or
+    has no features beside a table where some were named.
     """
     if not sources:
         raise NcauditError("no input was named", fix="give files, folders or globs")
+    shards = _found(sources)
+    return [replace(s, path=with_features(s.path, features)) for s in shards] if features is not None else shards
+
+
+def _found(sources: Sequence[str]) -> list[Shard]:
     if any(source.lower().endswith(".npy") for source in sources):
         return [_array_pair(sources)]
     found = {path: base for source in sources for base, path in _expand(source)}

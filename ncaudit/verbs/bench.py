@@ -240,7 +240,8 @@ def _require_free(out: str | None) -> None:
 
 
 def _sample(options: BenchOptions, progress: Progress) -> Pairs:
-    tables = [open_embeddings(shard, columns=[]) for shard in find_shards(options.embeddings)]
+    shards = find_shards(options.embeddings, options.features)
+    tables = [open_embeddings(shard, columns=[]) for shard in shards]
     check_tables_agree(tables)
     progress.stage("draw sample", sum(table.rows for table in tables))
     pairs = fit_sample.draw(tables, pairs=options.pairs, seed=options.seed, progress=progress).pairs

@@ -105,7 +105,8 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
     when the label column is missing, holds no class, or is of a type that holds none.
     """
     device = pick_device(options.device)
-    opened = [_open(shard, options.label_column) for shard in find_shards(options.embeddings)]
+    shards = find_shards(options.embeddings, options.features)
+    opened = [_open(shard, options.label_column) for shard in shards]
     check_tables_agree(opened)
     tables = projected(opened, options.model, device)
     _require_shared_space(tables)

@@ -108,7 +108,8 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
 
 
 def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
-    shards = [shard for shard in find_shards(options.embeddings) if not _is_own_output(shard, options.out)]
+    found = find_shards(options.embeddings, options.features)
+    shards = [shard for shard in found if not _is_own_output(shard, options.out)]
     for shard in shards:
         require_class_column(shard.path, open_shard(shard.path).schema, options.label_column)
     tables = [open_embeddings(shard, [options.label_column]) for shard in shards]

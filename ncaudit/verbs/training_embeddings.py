@@ -260,7 +260,7 @@ def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
 
 
 def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]:
-    shards, columns = find_shards(sources), []
+    shards, columns = find_shards(sources, options.features), []
     if options.by_class:
         columns = [options.weight_column]
         for shard in shards:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import CAPTIONS, carried_type, is_text
-from ncaudit.shards.layouts import IMAGES, TEXTS, arrays_beside, features_in, features_of, features_told
+from ncaudit.shards.layouts import IMAGES, TEXTS, arrays_beside, features_in, features_of, features_told, no_features
 from ncaudit.shards.readers.array_shard import ArrayShard, Described, identified
 from ncaudit.shards.readers.npy_rows import damaged, member_rows
 from ncaudit.shards.readers.parquet import ParquetShard
@@ -26,7 +26,7 @@ def open_datacomp(path: str) -> ArrayShard:
     name, _ = features_told(path)
     arrays = arrays_beside(name)
     if arrays is None:
-        raise _no_features(name)
+        raise no_features(name)
     features = _existing(arrays, features_of(path))
     image, text = (member_rows(arrays, f"{features}{kind}") for kind in (IMAGES, TEXTS))
     return ArrayShard(image, text, _described(ParquetShard(name), name))
@@ -41,14 +41,6 @@ def _existing(arrays: str, wanted: str | None) -> str:
         what = f"no features {wanted}" if wanted else "several features"
         raise BadTable(f"{arrays} has {what} (found: {', '.join(found)})", fix="name some of them with --features")
     return wanted
-
-
-def _no_features(table: str) -> BadTable:
-    stem = table.rpartition(".")[0]
-    return BadTable(
-        f"{table} has no features beside it: no {stem}.npz with arrays X{IMAGES} and X{TEXTS}",
-        fix="leave out --features, or fetch the .npz",
-    )
 
 
 def _described(table: ParquetShard, name: str) -> Described:
