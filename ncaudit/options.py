@@ -284,6 +284,8 @@ class ScoreOptions(ScorerOptions):
     features: str | None = None  # the arrays X_img and X_txt of the .npz beside a table; None: l14, or the only ones
     model: str | None = None  # a folder of heads, that all embeddings go through first; None: they are used as they are
     data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
+    join: Sequence[str] | None = None  # a table whose columns come beside the scores, a file or many
+    join_key: str | None = None  # KEY of the embedding tables, or KEY=COLUMN where the joined table calls it otherwise
     verdicts: str | None = None  # people's judgements (pair_id, is_match): correct the labels and the noise rate
     check: bool = True  # measure the audit's own power on these data
     suggest: bool = False  # look for a caption among the clean pairs for every noisy one
@@ -303,6 +305,21 @@ class ScoreOptions(ScorerOptions):
         if self.fit and self.refit:
             raise UsageError("--fit and --refit contradict each other", fix="give one of them")
         _check_csv_safe(self)
+        _check_join(self)
+
+
+def _check_join(options: ScoreOptions) -> None:
+    if not options.join:
+        _compatible(options.join_key is None, "--join-key joins a table, and there is none", "name it with --join")
+        return
+    named = all((options.join_key or "").split("=", 1))
+    _compatible(
+        named, "--join does not say by which key", "give --join-key KEY, or KEY=COLUMN where the two tables differ"
+    )
+    _compatible(
+        not options.data, "--join brings columns to score tables, and --data writes the dataset with its own",
+        "give one of them",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,20 @@ def score(
     ] = ScoreOptions.format,
     csv_safe: flags.CsvSafe = ScoreOptions.csv_safe,
     columns: flags.Columns = None,
+    join: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A table (or many files of one) whose light columns come beside the scores, such as prior scores; "
+            "those of them that --columns names."
+        ),
+    ] = None,
+    join_key: Annotated[
+        str | None,
+        typer.Option(
+            help="With --join: the embedding tables' column that has its keys (pair_id, or one of your own), or "
+            "KEY=COLUMN where that table calls it otherwise."
+        ),
+    ] = ScoreOptions.join_key,
     device: flags.Device = ScoreOptions.device,
     max_failed: flags.MaxFailed = ScoreOptions.max_failed,
     as_json: flags.Json = False,
@@ -146,6 +160,8 @@ def score(
         format=stream_format,
         csv_safe=csv_safe,
         columns=columns,
+        join=join,
+        join_key=join_key,
         device=device,
         max_failed=max_failed,
     )

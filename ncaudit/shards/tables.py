@@ -337,7 +337,7 @@ class ScoreTable:
 
     def light_columns(self) -> list[str]:
         """The names of the columns that are not bytes, lists or structs."""
-        return [field.name for field in self.schema if _is_light(field.type)]
+        return [field.name for field in self.schema if is_light(field.type)]
 
     def _schema(self, columns: Sequence[str] | None) -> pa.Schema:
         for name in columns or ():
@@ -419,10 +419,11 @@ def _carried_names(path: str, schema: pa.Schema, columns: Sequence[str] | None) 
     if columns is not None:
         return tuple(dict.fromkeys(name for name in columns if name not in {*ALWAYS_THERE, IMAGE, TEXT}))
     ours = EMBEDDING_COLUMNS - {"caption"}  # the caption is the user's, and is what people look at
-    return tuple(field.name for field in schema if field.name not in ours and _is_light(field.type))
+    return tuple(field.name for field in schema if field.name not in ours and is_light(field.type))
 
 
-def _is_light(kind: pa.DataType) -> bool:
+def is_light(kind: pa.DataType) -> bool:
+    """Whether a column of this type is carried along unasked: no bytes, lists or structs."""
     return not _is_binary(kind) and not pa.types.is_nested(kind)
 
 

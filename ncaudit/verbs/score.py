@@ -25,6 +25,7 @@ from ncaudit.scorers.same_photo import SamePhotos
 from ncaudit.shards import fit_sample
 from ncaudit.shards.fit_sample import Sample
 from ncaudit.shards.fits import SavedFit, has_fit, load_fit, save_fit
+from ncaudit.shards.joined import Join, OtherTable, open_join
 from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint, is_finished
 from ncaudit.shards.repeats import Repeats, count_repeats
 from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch, tally_of
@@ -155,7 +156,9 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
 
 def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
     begun = monotonic()
-    tables = _open_tables(options)
+    other = open_join(options.join, str(options.join_key)) if options.join else None
+    tables = _open_tables(options, other)
+    join = other.beside(tables, options.columns) if other else None
     dataset = match_dataset(options.data, tables, options.out) if options.data else None
     saved = _judged(options, tables, _the_fit(options, tables, progress), progress)
     if options.suggest:
@@ -164,7 +167,7 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
         save_fit(saved, options.save_fit)
     counts = _Counts.of(options, saved, tables)
     notes = [*notes, *training_notes(tables)]
-    run = _Run(options, tables, saved, _applier(options, saved), counts, progress, notes=notes)
+    run = _Run(options, tables, saved, _applier(options, saved), counts, progress, join, notes=notes)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
     return _result(run, accounts, monotonic() - begun)
@@ -180,19 +183,32 @@ class _Run:
     apply: Applier
     counts: "_Counts"
     progress: Progress
+    join: Join | None = None
+    joined: int = 0  # rows that were looked for in the joined table
+    alone: int = 0  # those of them that it does not have
     tally: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
 
     def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
         device = pick_device(self.options.device)
-        for batch in table.batches():
+        for batch in self._batches(table):
             pairs = fit_sample.as_pairs(batch).to(device)
             scores = self.apply(pairs) if len(pairs) else None
             more = {} if scores is None else self._more(pairs, scores, batch)
             scored = ScoredRows(batch, scores, self.saved.fit.pair_ids, more)
             self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
             yield scored
+
+    def _batches(self, table: EmbeddingTable) -> Iterator[EmbeddingBatch]:
+        if self.join is None:
+            yield from table.batches()
+            return
+        beside, first = self.join.rows(table), 0
+        self.joined, self.alone = self.joined + len(beside.places), self.alone + beside.alone
+        for batch in table.batches():
+            yield beside.beside(batch, first)
+            first += len(batch)
 
     def _more(self, pairs: Pairs, scores: PairScores, batch: EmbeddingBatch) -> dict[str, Any]:
         counts = self.counts.columns(pairs, scores)
@@ -209,12 +225,14 @@ class _Run:
         return suggester
 
     def schema(self, carried: pa.Schema) -> pa.Schema:
-        """Of the score tables."""
-        return score_schema(carried, suggest=self.options.suggest)
+        """Of the score tables, joined columns last."""
+        joined = self.join.fields if self.join else ()
+        return score_schema(pa.schema([*carried, *joined]), suggest=self.options.suggest)
 
     def provenance(self, table: EmbeddingTable, **more: Any) -> Provenance:
         """What this shard's scores are made from; `data` is what its embeddings were made from."""
         made_from = table.provenance or {}
+        more |= {"joined": self.join.provenance(table)} if self.join else {}
         return describe(
             "score",
             table.shard,
@@ -259,11 +277,11 @@ def label_means(saved: SavedFit) -> str:
     return str(saved.fit.facts["label_means"])
 
 
-def _open_tables(options: ScoreOptions) -> list[EmbeddingTable]:
-    found = find_shards(options.embeddings, options.features)
-    shards = [shard for shard in found if not _is_own_output(shard, options.out)]
+def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
+    shards = [shard for shard in find_shards(options.embeddings) if not _is_own_output(shard, options.out)]
     column = None if options.stratify in ("auto", "none") else options.stratify
-    tables = [open_embeddings(shard, options.columns, column) for shard in shards]
+    columns = other.own(options.columns, shards) if other else options.columns
+    tables = [open_embeddings(shard, columns, column) for shard in shards]
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
@@ -480,6 +498,8 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
 
 def _fallbacks(run: _Run) -> Iterator[str]:
     facts = run.saved.fit.facts
+    if run.join and run.joined:
+        yield from _join_notes(run.join, run.joined, run.alone)
     if "too few" in (rule := str(facts.get("anchor_rule", ""))):
         yield f"anchors are the {rule}"
     if "warning" in facts:
@@ -489,6 +509,14 @@ def _fallbacks(run: _Run) -> Iterator[str]:
             f"random pairs of these rows score otherwise than those of the fit (KS distance "
             f"{facts['null_departure']['distance']:.2f}): its labels do not fit them, fit anew"
         )
+
+
+def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:
+    brought = [name if name == new else f"{name} as {new}" for name, new in zip(join.columns, join.names, strict=True)]
+    yield (
+        f"joined by {join.other.key}: {rows - alone:,} of {rows:,} rows have a match, the other {alone:,} get nulls"
+        f" ({', '.join(brought) or 'no column'})"
+    )
 
 
 def _noted(notes: Sequence[str]) -> list[str]:
