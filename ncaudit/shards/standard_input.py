@@ -5,7 +5,6 @@ Knows binary files, arrow and temporary folders; nothing of what the rows mean.
 
 import errno
 import io
-import json
 import os
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import STREAM
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.provenance import MIB
+from ncaudit.shards.readers.json_lines import json_object
 
 STDIN = "standard input"
 SPOOLED = "stdin.parquet"  # so pairs without a key are called stdin/0, stdin/1, …
@@ -206,18 +206,8 @@ def _numbered_rows(file: Any) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """(number of the first line, its and some more lines' objects)."""
     number = 1
     while lines := file.readlines(LINES_BYTES):
-        yield number, [_object(line, number + i) for i, line in enumerate(lines) if line.strip()]
+        yield number, [json_object(STDIN, number + i, line, ACCEPTED) for i, line in enumerate(lines) if line.strip()]
         number += len(lines)
-
-
-def _object(line: bytes, number: int) -> dict[str, Any]:
-    try:
-        found = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except ValueError as error:
-        raise BadTable(f"{STDIN}, line {number} is no JSON: {error}", fix=ACCEPTED) from error
-    if not isinstance(found, dict):
-        raise BadTable(f"{STDIN}, line {number} is no JSON object", fix="send one object per line, a field per column")
-    return found
 
 
 def _field(name: str, values: list[Any]) -> pa.Field:
