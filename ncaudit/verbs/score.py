@@ -278,7 +278,8 @@ def label_means(saved: SavedFit) -> str:
 
 
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
-    shards = [shard for shard in find_shards(options.embeddings) if not _is_own_output(shard, options.out)]
+    found = find_shards(options.embeddings, options.features)
+    shards = [shard for shard in found if not _is_own_output(shard, options.out)]
     column = None if options.stratify in ("auto", "none") else options.stratify
     columns = other.own(options.columns, shards) if other else options.columns
     tables = [open_embeddings(shard, columns, column) for shard in shards]
