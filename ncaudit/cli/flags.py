@@ -11,8 +11,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …; auto ta
 Devices = Annotated[
     str | None,
     typer.Option(
-        help="Several devices with commas between, one process each: cuda:0,cuda:1; all for every GPU. Instead of "
-        "--device."
+        help="Several devices with commas between, one process each: cuda:0,cuda:1; all for every GPU. They take "
+        "shards in turn and share --workers. Instead of --device."
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seeds every random choice; the same seed gives the same result.")]

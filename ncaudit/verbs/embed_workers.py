@@ -32,8 +32,12 @@ class ModelInWorkers:
     def __init__(
         self, options: EmbedOptions, key: str | None, record: Mapping[str, Any], *, most: int, progress: Progress
     ) -> None:
-        """record: as `ModelHere.load` takes it. most: how many processes can be of use."""
-        self._options, self._key, self._devices = options, key, (options.devices or ())[:most]
+        """record: as `ModelHere.load` takes it. most: shards, and so how many processes can be of use."""
+        devices = options.devices or ()
+        if most < len(devices):
+            shards = "shard" if most == 1 else "shards"
+            progress.note(f"{len(devices)} devices, but {most} {shards} to share: some stay idle")
+        self._options, self._key, self._devices = options, key, devices[:most]
         self._workers = Workers(__name__, self._devices)
         try:
             found = self._workers.set_up_first(self._orders(0, options, {"record": dict(record)}), progress)

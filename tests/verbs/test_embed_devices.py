@@ -54,12 +54,14 @@ class Told:
 
     def __init__(self):
         self.done = self.failed = 0
+        self.notes = []
 
     def stage(self, *_): ...
 
     def status(self, *_): ...
 
-    def note(self, *_): ...
+    def note(self, text):
+        self.notes.append(text)
 
     def advance(self, done, failed=0):
         self.done, self.failed = self.done + done, self.failed + failed
@@ -147,6 +149,21 @@ def test_all_devices_are_the_gpus_that_are_there(data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(NcauditError, match="has no GPU"):
         embed(options(data, tmp_path / "out", devices="all"))
+
+
+def test_more_devices_than_shards_are_told(monkeypatch):
+    names = []
+
+    def start(module, given):
+        names.extend(given)
+        raise NcauditError("enough", fix="stop")
+
+    monkeypatch.setattr(embed_workers, "Workers", start)
+    told = Told()
+    with pytest.raises(NcauditError, match="enough"):
+        embed_workers.ModelInWorkers(options("d", "o", devices="cpu,cpu,cpu"), None, {}, most=1, progress=told)
+    assert names == ["cpu"]
+    assert told.notes == ["3 devices, but 1 shard to share: some stay idle"]
 
 
 def test_another_model_than_the_first_devices_is_refused(tmp_path):
