@@ -5,6 +5,7 @@ Knows tar archives, plain or in gzip; nothing of what the files hold. Nothing is
 
 import gzip
 import io
+import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ GZIP = b"\x1f\x8b"
 MIB = 1 << 20
 MAX_CONTENT_BYTES = 1024 * MIB  # of one image or text; arrow's arrays hold twice that
 EXTENDING = (b"x", b"X", b"g", b"L", b"K")  # headers that say more of the file that follows
+BLANKS = b" " * 8
 REGULAR = (b"0", b"\0")
-RENAMING = (b"path=", b"size=", b"GNU.sparse", b"hdrcharset=")  # what in a pax header could change a file for us
+RENAMING = re.compile(rb"path=|size=|GNU\.sparse|hdrcharset=")  # what in a pax header could change a file for us
 AGAIN = "fetch or write it again, or leave it out"
 
 
@@ -119,19 +121,19 @@ class _Archive:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._at, self._seeks = file, 0, not isinstance(file, gzip.GzipFile)
-        self._last, self._here = "", ""  # the file before, and where the reading is: for error messages
+        self._last, self._inside = "", False  # the last file, and whether the reading is inside: for error messages
 
     def members(self) -> Iterator[Member]:
         """The regular files, in order. The contents of each may be asked for before the next."""
         while True:
-            self._here = f"in the header {self._behind()}"
+            self._inside = False
             start, chain, block = self._at, b"", self._block()
             if block is None:
                 return
             while block[156:157] in EXTENDING and _sound(block):
                 chain, block = chain + block + self._exactly(_padded(self._extension(block))), self._exactly(BLOCK)
             name, size, regular = _plain(chain, block) or self._unusual(chain, block)
-            self._last, self._here, data = name, f"in the middle of {printable(name)!r}", self._at
+            self._last, self._inside, data = name, True, self._at
             end = data + _padded(size)
             if regular:
                 yield Member(name, size, start, data, end)
@@ -148,11 +150,11 @@ class _Archive:
         """The next header's first block; None at the end mark."""
         block = self._read(BLOCK)
         if len(block) == BLOCK:
-            return None if not block.strip(b"\0") else block
+            return block if block[0] or block.strip(b"\0") else None
         if not self._at:
             raise _Damaged("is empty: 0 bytes")
         if block:
-            raise _Damaged(f"is cut short {self._here}")
+            raise self._cut()
         raise _Damaged(
             f"ends after {printable(self._last)!r} without the end mark of a tar, so more may be missing",
             fix="fetch or write it again; or, if all of it is there, add the mark: truncate -s +1024 FILE.tar",
@@ -182,8 +184,12 @@ class _Archive:
     def _exactly(self, size: int) -> bytes:
         data = self._read(size)
         if len(data) < size:
-            raise _Damaged(f"is cut short {self._here}")
+            raise self._cut()
         return data
+
+    def _cut(self) -> _Damaged:
+        where = f"in the middle of {printable(self._last)!r}" if self._inside else f"in the header {self._behind()}"
+        return _Damaged(f"is cut short {where}")
 
     def _behind(self) -> str:
         return f"after {printable(self._last)!r}" if self._last else "at its start"
@@ -243,8 +249,9 @@ def _plain(chain: bytes, block: bytes) -> tuple[str, int, bool] | None:
 
 def _says_nothing_of_names(chain: bytes) -> bool:
     """Whether a file is preceded by one pax header with nothing but times and owners, as webdataset's writer adds."""
-    alone = len(chain) == BLOCK + _padded(_octal(chain[124:136]))
-    return alone and chain[156:157] == b"x" and not any(word in chain for word in RENAMING)
+    size = _octal(chain[124:136])
+    alone = len(chain) == BLOCK + _padded(size)
+    return alone and chain[156:157] == b"x" and RENAMING.search(chain, BLOCK, BLOCK + size) is None
 
 
 def _padded(size: int) -> int:
@@ -253,7 +260,9 @@ def _padded(size: int) -> int:
 
 def _sound(block: bytes) -> bool:
     """Whether a header's checksum holds: the sum of its bytes, with blanks in the checksum's own place."""
-    return sum(block) - sum(block[148:156]) + 8 * ord(" ") == _octal(block[148:156])
+    # the lower half of Adler-32 is 1 + the sum of the bytes, modulo 65521: ten times as fast as `sum`
+    summed = zlib.adler32(block[156:], zlib.adler32(BLANKS, zlib.adler32(block[:148]))) & 0xFFFF
+    return summed == (_octal(block[148:156]) + 1) % 65_521
 
 
 def _octal(field: bytes) -> int:

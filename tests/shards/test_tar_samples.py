@@ -82,6 +82,15 @@ def test_every_dialect_reads_as_tarfile_reads_it(tmp_path, format, mtime, files,
     assert read(path) == [(name.removesuffix(".jpg"), {"jpg": content}) for name, content in named]
 
 
+def test_headers_of_two_dialects_before_one_file_are_both_heeded(tmp_path):
+    timed, named = tarfile.TarInfo("short.jpg"), tarfile.TarInfo("long" * 40 + ".jpg")
+    timed.mtime, named.size = 1.5, 3
+    times = timed.tobuf(tarfile.PAX_FORMAT)[:1024]
+    raw = times + named.tobuf(tarfile.GNU_FORMAT) + b"abc".ljust(512, b"\0") + bytes(1024)
+    (tmp_path / "s.tar").write_bytes(raw)
+    assert read(tmp_path / "s.tar") == [("long" * 40, {"jpg": b"abc"})]
+
+
 def test_each_samples_blocks_are_told_with_their_headers(tmp_path):
     path = write_tar(tmp_path / "s.tar", img2dataset(3), mtime=1.5)  # a pax header before every file, as webdataset's
     raw = path.read_bytes()
