@@ -22,6 +22,7 @@ from ncaudit.options import (
     EvalRetrievalOptions,
     EvalScoresOptions,
     FilterOptions,
+    InspectOptions,
     LabelsOptions,
     SampleOptions,
     ScoreOptions,
@@ -32,6 +33,7 @@ from ncaudit.options import (
 __version__ = "0.1.0"
 
 _VERBS = {
+    "inspect": "ncaudit.verbs.inspect",
     "embed": "ncaudit.verbs.embed",
     "score": "ncaudit.verbs.score",
     "filter_pairs": "ncaudit.verbs.filter",
@@ -55,6 +57,7 @@ __all__ = [
     "EvalRetrievalOptions",
     "EvalScoresOptions",
     "FilterOptions",
+    "InspectOptions",
     "LabelsOptions",
     "NcauditError",
     "SampleOptions",

@@ -601,6 +601,13 @@ class EvalScoresOptions:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions(DataOptions):
+    """`ncaudit inspect`: what is this, and what to do with it."""
+
+    sources: Sequence[str]
+
+
 REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 

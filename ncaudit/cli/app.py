@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import ncaudit
-from ncaudit.cli import bench, corrupt, demo, embed, evaluate, labels, output, sample, score, scorers, train
+from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, output, sample, score, scorers, train
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import NcauditError, UsageError
@@ -85,6 +85,7 @@ def root(
     output.set_quiet(quiet or not launched().is_first)
 
 
+app.command()(inspect.inspect)
 app.command()(embed.embed)
 app.command()(score.score)
 app.command("filter")(filter_pairs)

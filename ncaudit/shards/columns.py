@@ -88,6 +88,16 @@ def find_columns(
     )
 
 
+def image_candidates(schema: pa.Schema) -> list[str]:
+    """Columns that may hold the images, all for the same reason, which is the strongest there is."""
+    return next((names for names in _image_candidates(schema) if names), [])
+
+
+def caption_candidates(schema: pa.Schema) -> list[str]:
+    """Columns that may hold the captions, the most telling name first: `find_columns` takes the first."""
+    return [name for name in _by_name(schema, CAPTIONS) if _is_captions(schema.field(name).type)]
+
+
 def key_candidates(schema: pa.Schema, *, one_folder: bool) -> list[str]:
     """Columns that may name pairs, the most telling first. `key` counts only where all shards lie in one folder."""
     known = [name for name in KEYS if one_folder or name not in FOLDER_KEYS]
@@ -133,12 +143,12 @@ def _image(schema: pa.Schema, shard: str, named: str | None) -> str:
         holds = _image_kind(kind) is not None
         _require(holds, f"{shard}: column {named} is {kind}, which holds no image", schema, "--image-column")
         return named
-    for candidates in _image_candidates(schema):
-        if len(candidates) > 1:
-            several = ", ".join(candidates)
-            raise BadTable(f"{shard} has several image columns ({several})", fix="name one with --image-column")
-        if candidates:
-            return candidates[0]
+    candidates = image_candidates(schema)
+    if len(candidates) > 1:
+        several = ", ".join(candidates)
+        raise BadTable(f"{shard} has several image columns ({several})", fix="name one with --image-column")
+    if candidates:
+        return candidates[0]
     raise BadTable(f"{shard} has no image column (found: {_found(schema)})", fix="name it with --image-column")
 
 
@@ -177,7 +187,7 @@ def _caption(schema: pa.Schema, shard: str, named: str | None) -> str:
         holds = _is_captions(kind)
         _require(holds, f"{shard}: column {named} is {kind}, which holds no caption", schema, "--caption-column")
         return named
-    candidates = [name for name in _by_name(schema, CAPTIONS) if _is_captions(schema.field(name).type)]
+    candidates = caption_candidates(schema)
     _require(bool(candidates), f"{shard} has no caption column", schema, "--caption-column")
     return candidates[0]
 
