@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 
 import pyarrow as pa
@@ -150,6 +153,31 @@ def test_a_tar_of_other_rules_is_never_taken_for_finished(world, monkeypatch):
     monkeypatch.undo()
     assert run(world).shards_resumed == 1
     assert files(world / "out") == whole
+
+
+KILLED = """
+import json, os, signal, sys
+import ncaudit
+left, replace = int(sys.argv[2]), os.replace
+def last(*paths):
+    global left
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    replace(*paths)
+os.replace = last
+ncaudit.filter_pairs(ncaudit.FilterOptions(**json.loads(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("names", [0, 1, 6])  # files that got their name: none; a tar; all but sizes.json
+def test_a_run_killed_between_two_files_is_finished_by_the_next(world, names):
+    run(world)
+    options = {"scores": [str(world / "scores")], "data": [str(world / "data")], "out": str(world / "killed")}
+    command = [sys.executable, "-c", KILLED, json.dumps({**options, "min_soft_label": 0.5}), str(names)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert run(world, "killed").shards_resumed == names // 3
+    assert files(world / "killed") == files(world / "out")
 
 
 def test_another_sidecar_redoes_the_shard(world):
