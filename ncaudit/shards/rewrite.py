@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.formats import Format, format_of
+from ncaudit.shards.layouts import files_of
 from ncaudit.shards.provenance import MIB, Provenance, attach, unreadable
 from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.sources import Shard
@@ -54,6 +56,17 @@ def rewrite_shard(
             first += len(table)
             writer.write_table(table, row_group_size=len(table))
     return first
+
+
+def require_format(shards: Sequence[Shard], known: Sequence[Format], writer: str, fix: str) -> None:
+    """Raises BadTable when a shard is of another format than `writer`, a command or flag, gives back."""
+    for shard in shards:
+        try:
+            kind = format_of(files_of(shard.path)[0])
+        except BadTable:  # what cannot be read is told when it is that shard's turn
+            continue
+        if kind not in known:
+            raise BadTable(f"{shard.path} is {kind}, and {writer} writes {' and '.join(known)} only", fix=fix)
 
 
 def _with_fields(shard: Shard, schema: pa.Schema, add: Sequence[pa.Field], replace: Sequence[str]) -> pa.Schema:

@@ -11,11 +11,14 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
+from ncaudit.shards.formats import Format
 from ncaudit.shards.provenance import Provenance, fingerprint
 from ncaudit.shards.readers import open_shard, read_batches
-from ncaudit.shards.rewrite import rewrite_shard
+from ncaudit.shards.rewrite import require_format, rewrite_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable
+
+NO_PARQUET = "write score tables instead (without --data) and join them by pair_id"
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable], out: st
     """
     shards = find_shards(data)
     _check_out(out, shards)
+    require_format(shards, [Format.parquet], "--data", NO_PARQUET)
     by_stem = {table.shard.stem: table for table in tables}
     if len(shards) == len(tables) == 1:  # one file each: nothing to confuse, whatever they are called
         by_stem = {shards[0].stem: tables[0]}

@@ -17,9 +17,11 @@ from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptOptions
 from ncaudit.progress import Progress
+from ncaudit.shards.formats import Format
 from ncaudit.shards.hashing import fit_sample_keys
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.readers import open_shard
+from ncaudit.shards.rewrite import require_format
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
 
@@ -58,6 +60,7 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
     shards = [shard for shard in found if not shard.path.startswith(inside)]
     if not shards:
         raise NcauditError(f"{found[0].path} would be written over itself", fix="give another folder with --out")
+    require_format(shards, [Format.parquet], "corrupt", "write the dataset as parquet first, beside its images")
     for shard in shards:
         for name in truth:
             if name in open_shard(shard.path).schema.names:

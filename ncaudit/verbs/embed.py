@@ -9,7 +9,7 @@ import glob
 import json
 import os
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -50,6 +50,7 @@ class EmbedResult:
     model: ModelIdentity
     batch_pairs: int
     key: str | None  # the column that pairs are named by; None: shard and row
+    input_rows: int  # of the shards that could be done; fewer than the accounts' rows where a row has several captions
     accounting: Accounting
     seconds: float
     notes: tuple[str, ...] = ()
@@ -63,9 +64,15 @@ class EmbedResult:
         where = "on standard output" if self.out == STREAM else f"in {self.out}"
         return [
             f"embeddings {where}, {dims} dimensions; pairs are named by {named}",
+            *self._counted(),
             f"{model.name}, {model.activation}, {model.precision}, {weights}, batches of {self.batch_pairs}",
             *(f"note: {note}" for note in self.notes),
         ]
+
+    def _counted(self) -> list[str]:
+        pairs = self.accounting.rows
+        told = f"{self.input_rows:,} input rows with several captions are {pairs:,} pairs, a row of the tables each"
+        return [told] if pairs != self.input_rows else []
 
 
 def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
@@ -83,16 +90,18 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     options = _on_devices(options)
     shards = find_shards(options.sources)
     _refuse_overlap(options, shards)
-    rows = _count_rows(shards)
+    counts = _rows_of_each(shards)
     key = choose_key(shards, options.key)
     if key is not None:
         check_keys(shards, key)
     _refuse_if_none_can_be_read(options, shards, key)
     plan = _plan(options, shards, key, progress)
-    progress.stage("embed", rows)
+    progress.stage("embed", sum(counts.values()))
     accounting = _run(plan, shards, progress)
+    failed = {error.shard for error in accounting.shard_errors}
     return EmbedResult(
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
+        input_rows=sum(rows for shard, rows in counts.items() if shard.name not in failed),
         seconds=monotonic() - begun, notes=(*notes, *_notes(plan, shards)),
     )  # fmt: skip
 
@@ -126,13 +135,14 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
     source = source_behind(source, options.model) if heads else source
     known = _known_identity(record, source, options)
+    names = [shard.name for shard in shards]
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
         finished = _finished(shards, options, key, known, batch)
         if len(finished) == len(shards):
             return _Plan(options, known, heads, batch, finished, None)
     asked = replace(options, precision=Precision(known.precision)) if known else options
-    model = _load(asked, key, record, len(shards), progress)
+    model = _load(asked, key, record, names, progress)
     try:
         _write_record(options.out, model.identity, source, model.batch_pairs)
         finished = _finished(shards, options, key, model.identity, model.batch_pairs)
@@ -143,11 +153,11 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
 
 
 def _load(
-    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: int, progress: Progress
+    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: Sequence[str], progress: Progress
 ) -> ModelHere | ModelInWorkers:
     if options.devices is None:
-        return ModelHere.load(options, key, record)
-    return ModelInWorkers(options, key, record, most=shards, progress=progress)
+        return ModelHere.load(options, key, record, shards)
+    return ModelInWorkers(options, key, record, shards, progress)
 
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
@@ -246,18 +256,16 @@ def _refuse_if_none_can_be_read(options: EmbedOptions, shards: Sequence[Shard], 
     raise errors[0]
 
 
-def _count_rows(shards: Sequence[Shard]) -> int:
-    """Rows of all shards by their footers; those that cannot be read are reported when it is their turn."""
-    rows = unreadable = 0
+def _rows_of_each(shards: Sequence[Shard]) -> dict[Shard, int]:
+    """Rows of every shard; those that cannot be read are left out, and reported when it is their turn."""
+    counts: dict[Shard, int] = {}
     for shard in shards:
-        try:
-            rows += open_shard(shard.path).rows
-        except BadTable:
-            unreadable += 1
-    if not rows and not unreadable:
+        with suppress(BadTable):
+            counts[shard] = open_shard(shard.path).rows
+    if not any(counts.values()) and len(counts) == len(shards):
         files = f"{shards[0].path} holds" if len(shards) == 1 else f"all {len(shards)} shards hold"
         raise BadTable(f"{files} no rows", fix="name the files that hold the pairs")
-    return rows
+    return counts
 
 
 def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:

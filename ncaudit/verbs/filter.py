@@ -35,6 +35,7 @@ from ncaudit.shards.kept_samples import (
 )
 from ncaudit.shards.pair_join import NOWHERE, match_shards, places_of
 from ncaudit.shards.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
+from ncaudit.shards.rewrite import require_format
 from ncaudit.shards.score_input import FileScores, StreamedScores
 from ncaudit.shards.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.sources import Shard, find_shards
@@ -43,6 +44,7 @@ from ncaudit.shards.tables import require_column
 from ncaudit.shards.writer import atomic_file, atomic_table
 from ncaudit.verbs.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 
+NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
 NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
 # facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
@@ -211,6 +213,7 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
     matched = {scores.shard: scores for scores in tables}
     if options.data:
         matched = match_shards(_inputs(options.data, options), tables)
+    require_format(list(matched), [Format.parquet, Format.tar], "filter", NO_TABLE)
     _refuse_overwriting(options, list(matched), tables)
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
     run.progress.stage("filter", sum(scores.rows for scores in tables))
