@@ -135,14 +135,13 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
     source = source_behind(source, options.model) if heads else source
     known = _known_identity(record, source, options)
-    names = [shard.name for shard in shards]
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
         finished = _finished(shards, options, key, known, batch)
         if len(finished) == len(shards):
             return _Plan(options, known, heads, batch, finished, None)
     asked = replace(options, precision=Precision(known.precision)) if known else options
-    model = _load(asked, key, record, names, progress)
+    model = _load(asked, key, record, len(shards), progress)
     try:
         _write_record(options.out, model.identity, source, model.batch_pairs)
         finished = _finished(shards, options, key, model.identity, model.batch_pairs)
@@ -153,11 +152,11 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
 
 
 def _load(
-    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: Sequence[str], progress: Progress
+    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: int, progress: Progress
 ) -> ModelHere | ModelInWorkers:
     if options.devices is None:
-        return ModelHere.load(options, key, record, shards)
-    return ModelInWorkers(options, key, record, shards, progress)
+        return ModelHere.load(options, key, record)
+    return ModelInWorkers(options, key, record, most=shards, progress=progress)
 
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
