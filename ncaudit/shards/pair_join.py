@@ -3,7 +3,7 @@
 Knows shards, score tables and names of pairs; nothing of what a score means. Joins one shard at a time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,28 +14,15 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_key, key_candidates
 from ncaudit.shards.dataset import read_column
-from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.made_from import refuse_another
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.score_input import FileScores
 from ncaudit.shards.sources import Shard
 
 NOWHERE = -1
+OTHER_DATA = "give the dataset that was scored, or with --key the column that holds the pair_ids"
 SEVERAL = "filter the score tables instead (without --data) and join them by pair_id"
 Places = npt.NDArray[np.int64]
-
-
-def match_shards(shards: Sequence[Shard], tables: Sequence[FileScores]) -> dict[Shard, FileScores]:
-    """Each shard with the score table of its name. Raises BadTable unless each has exactly one."""
-    by_stem = {table.shard.stem: table for table in tables}
-    if len(shards) == len(tables) == 1:  # one file each: nothing to confuse, whatever they are called
-        by_stem = {shards[0].stem: tables[0]}
-    stems = {shard.stem for shard in shards}
-    if alone := sorted(stems ^ set(by_stem)):
-        raise BadTable(
-            f"{alone[0]} is in only one of --data and the score tables ({len(shards)} shards, {len(by_stem)} tables)",
-            fix="give the whole dataset that was scored, and all its score tables, under the same names",
-        )
-    return {shard: by_stem[shard.stem] for shard in shards}
 
 
 def places_of(shard: Shard, scores: FileScores, key: str | None) -> Places:
@@ -49,11 +36,7 @@ def places_of(shard: Shard, scores: FileScores, key: str | None) -> Places:
     made_from = (scores.provenance or {}).get("data")
     if key:
         return _by_key(shard, scores, key)
-    if made_from and made_from["fingerprint"] != fingerprint(shard.path):
-        raise BadTable(
-            f"{scores.path} was made from another file than {shard.path} (its content differs)",
-            fix="give the dataset that was scored, or with --key the column that holds the pair_ids",
-        )
+    refuse_another(shard.path, scores.path, made_from, OTHER_DATA)
     return _by_row(shard, scores) if made_from else _by_names(shard, scores)
 
 

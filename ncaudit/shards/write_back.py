@@ -12,13 +12,15 @@ import pyarrow as pa
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.formats import Format
-from ncaudit.shards.provenance import Provenance, fingerprint
+from ncaudit.shards.made_from import match_by_name, refuse_another
+from ncaudit.shards.provenance import Provenance
 from ncaudit.shards.readers import open_shard, read_batches
 from ncaudit.shards.rewrite import require_format, rewrite_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.tables import EmbeddingTable
 
 NO_PARQUET = "write score tables instead (without --data) and join them by pair_id"
+OTHER_DATA = "embed the dataset as it is now, or give the one that was embedded"
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,7 @@ def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable], out: st
     shards = find_shards(data)
     _check_out(out, shards)
     require_format(shards, [Format.parquet], "--data", NO_PARQUET)
-    by_stem = {table.shard.stem: table for table in tables}
-    if len(shards) == len(tables) == 1:  # one file each: nothing to confuse, whatever they are called
-        by_stem = {shards[0].stem: tables[0]}
-    missing = [shard.name for shard in shards if shard.stem not in by_stem]
-    if missing or len(by_stem) > len(shards):
-        unmatched = missing[0] if missing else sorted(set(by_stem) - {shard.stem for shard in shards})[0]
-        raise BadTable(
-            f"{unmatched} is in only one of --data and the embeddings ({len(shards)} shards, {len(tables)} tables)",
-            fix="give the dataset that `ncaudit embed` read, whole, and all its embedding tables",
-        )
-    matched = {shard: by_stem[shard.stem] for shard in shards}
+    matched = match_by_name(shards, tables, "embedding table")
     for shard, table in matched.items():
         _check_same_data(shard, table)
     return DatasetShards(matched)
@@ -82,12 +74,7 @@ def _check_out(out: str, shards: Sequence[Shard]) -> None:
 
 
 def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
-    source = (table.provenance or {}).get("source")
-    if source and source["fingerprint"] != fingerprint(shard.path):
-        raise BadTable(
-            f"{shard.path} is not the file that {table.shard.path} was embedded from (its content differs)",
-            fix="embed the dataset as it is now, or give the one that was embedded",
-        )
+    refuse_another(shard.path, table.shard.path, (table.provenance or {}).get("source"), OTHER_DATA)
     rows = open_shard(shard.path).rows
     if rows != table.rows or not _one_pair_per_row(table):
         raise BadTable(

@@ -33,7 +33,8 @@ from ncaudit.shards.kept_samples import (
     told_by,
     write_sizes,
 )
-from ncaudit.shards.pair_join import NOWHERE, match_shards, places_of
+from ncaudit.shards.made_from import match_by_name
+from ncaudit.shards.pair_join import NOWHERE, places_of
 from ncaudit.shards.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
 from ncaudit.shards.rewrite import require_format
 from ncaudit.shards.score_input import FileScores, StreamedScores
@@ -212,7 +213,7 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
     options = run.options
     matched = {scores.shard: scores for scores in tables}
     if options.data:
-        matched = match_shards(_inputs(options.data, options), tables)
+        matched = match_by_name(_inputs(options.data, options), tables, "score table")
     require_format(list(matched), [Format.parquet, Format.tar], "filter", NO_TABLE)
     _refuse_overwriting(options, list(matched), tables)
     numbered = {scores.shard: number for number, scores in enumerate(tables)}

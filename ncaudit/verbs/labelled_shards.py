@@ -19,13 +19,17 @@ from ncaudit.shards.class_labels import require_class_column
 from ncaudit.shards.columns import Columns, find_columns, key_candidates
 from ncaudit.shards.dataset import Rows, read_column, read_rows, text
 from ncaudit.shards.hashing import hash_values
-from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.made_from import match_by_name, refuse_another
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.tables import ScoreTable, open_scores
 from ncaudit.verbs.training_classes import Packed, TrainingClasses, refuse_own, training_classes
 
 NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
+OTHER_DATA = (
+    "embed and score the dataset as it is now, or give the one that was scored, or with --key the column that holds the"
+    " pair_ids"
+)
 WINDOW_ROWS = 512
 Floats = npt.NDArray[np.float32]
 Hashes = npt.NDArray[np.int64]
@@ -143,6 +147,7 @@ class Labels:
 def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     """Every shard of the dataset with its score table, checked: names, content, labels or classes, rows.
 
+    A shard may be another file than the one that was scored only where --key names the column that joins them.
     Raises NcauditError naming the shard when a score table is missing, was made from another file, has labels that are
     missing or outside [0, 1], or has no pair of the shard; and where there are no classes, or none that could be learnt
     from, for an objective that asks for them. Without --scores every label is 1.
@@ -150,8 +155,8 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     if not options.scores:
         return open_unlabelled(options.data or (), options)
     matched = match_scores(find_shards(options.data or ()), options.scores)
-    for shard, scores in matched:
-        _check_same_data(shard, scores)
+    for shard, scores in () if options.key else matched:
+        refuse_another(shard.path, scores.shard.path, (scores.provenance or {}).get("data"), OTHER_DATA)
     if not options.by_class:
         require_labels([scores for _, scores in matched], options.weight_column)
     classes = _classes_of_either(matched, options.weight_column) if options.by_class else None
@@ -219,31 +224,14 @@ def _usable(
 
 def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[Shard, ScoreTable]]:
     """Each shard with the score table of its name. Raises BadTable naming the first shard that has none."""
-    tables = {table.stem: open_scores(table) for table in find_shards(sources)}
-    if len(shards) == len(tables) == 1:  # one file each: nothing to confuse, whatever they are called
-        return [(shards[0], next(iter(tables.values())))]
-    missing = [shard.name for shard in shards if shard.stem not in tables]
-    if missing:
-        raise BadTable(
-            f"{missing[0]} has no score table ({len(missing):,} of {len(shards):,} shards have none)",
-            fix="give the folder of score tables that `ncaudit score` made from this dataset, one per shard",
-        )
-    return [(shard, tables[shard.stem]) for shard in shards]
+    tables = [open_scores(table) for table in find_shards(sources)]
+    return list(match_by_name(shards, tables, "score table", whole=False).items())  # one may train on a part
 
 
 def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
     """Raises BadTable when labels are missing or outside [0, 1] in ok rows, or all of them are 0."""
     if not sum([Labels(table, column).total for table in tables]):  # a list: every table is to be looked at
         raise BadTable(f"every {column} is 0", fix="name another column of labels with --label-column")
-
-
-def _check_same_data(shard: Shard, scores: ScoreTable) -> None:
-    made_from = (scores.provenance or {}).get("data")
-    if made_from and made_from["fingerprint"] != fingerprint(shard.path):
-        raise BadTable(
-            f"{scores.shard.path} was made from another file than {shard.path} (its content differs)",
-            fix="embed and score the dataset as it is now, or give the one that was scored",
-        )
 
 
 def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:

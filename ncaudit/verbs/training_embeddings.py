@@ -19,7 +19,7 @@ from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.class_labels import require_class_column
-from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.made_from import refuse_another
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import find_shards
 from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, ScoreTable, check_tables_agree, open_embeddings
@@ -30,6 +30,7 @@ from ncaudit.verbs.training_session import TrainingSet
 from ncaudit.verbs.training_split import held_out, require_batch, require_photos, split_notes, val_share
 
 NOT_EMBEDDED = "not_embedded"  # a row of the score table that the embedding table does not have
+OTHER_EMBEDDINGS = "score the embeddings as they are now, or give those that were scored"
 SCAN_PAIRS = 8_192  # looked at together when photos are compared
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
@@ -285,8 +286,4 @@ def _model(tables: Sequence[EmbeddingTable]) -> Any:
 
 def _check_same_table(table: EmbeddingTable, scores: ScoreTable) -> None:
     made_from = (scores.provenance or {}).get("source")
-    if made_from and made_from["fingerprint"] != fingerprint(table.shard.path):
-        raise BadTable(
-            f"{scores.shard.path} was made from another file than {table.shard.path} (its content differs)",
-            fix="score the embeddings as they are now, or give those that were scored",
-        )
+    refuse_another(table.shard.path, scores.shard.path, made_from, OTHER_EMBEDDINGS)

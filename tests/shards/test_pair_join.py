@@ -6,7 +6,7 @@ import pytest
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import METADATA_KEY
-from ncaudit.shards.pair_join import match_shards, places_of
+from ncaudit.shards.pair_join import places_of
 from ncaudit.shards.provenance import attach, fingerprint
 from ncaudit.shards.score_input import FileScores
 from ncaudit.shards.sources import Shard
@@ -81,11 +81,3 @@ def test_an_empty_shard_and_its_empty_table_are_joined(tmp_path):
     ids = pa.array([], pa.string())
     pq.write_table(pa.table({"pair_id": ids, "status": ids}), tmp_path / "s.parquet")
     assert places_of(shard, FileScores(Shard(str(tmp_path / "s.parquet"), "s.parquet")), None).tolist() == []
-
-
-def test_shards_and_tables_belong_together_by_name(shard, tmp_path):
-    other = shard_of(tmp_path / "data/t.parquet", uid=["a"])
-    one, two = (scores_of(tmp_path / f"{name}.parquet", ["a"]) for name in ("any", "t"))
-    assert match_shards([shard], [one]) == {shard: one}  # one file each: nothing to confuse
-    with pytest.raises(BadTable, match="any is in only one of"):
-        match_shards([shard, other], [one, two])

@@ -552,9 +552,13 @@ def test_a_label_column_that_is_missing_or_no_number_is_refused_with_what_there_
     assert "shard is string, no label" in refused(lambda: world.train(label_column="shard"))[0]
 
 
-def test_scores_of_another_file_are_refused(world):
+def test_scores_of_another_file_are_refused_unless_the_users_key_joins_them(world):
     world.write("data", "A/00000", world.data().slice(0, PAIRS - 1))
-    assert "A/00000.parquet was made from another file than" in refused(world.train)[0]
+    message, fix = refused(world.train)
+    assert "A/00000.parquet was made from another file than" in message
+    assert "with --key" in fix
+    assert world.train(key="key", epochs=1).accounting.statuses == {"ok": 2 * PAIRS - 1}
+    assert "has no pair of" in refused(lambda: world.train(key="caption", out=str(world.root / "other")))[0]
 
 
 def test_scores_without_provenance_that_know_none_of_the_rows_are_refused(world):
