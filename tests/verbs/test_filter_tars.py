@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -111,6 +112,17 @@ def test_what_filter_wrote_can_be_filtered_again(world):
     places = {"scores": [str(world / "scores")], "data": [str(world / "out")], "out": str(world / "again")}
     assert ncaudit.filter_pairs(FilterOptions(**places, min_soft_label=0.5)).kept == 4
     assert pq.read_table(world / "again/1.parquet")["key"].to_pylist() == [f"{i:09}" for i in (11, 6)]
+
+
+def test_tars_behind_an_address_are_filtered_to_this_machine(world):
+    run(world)
+    memory = fsspec.filesystem("memory")
+    for path in (world / "data").iterdir():
+        memory.pipe(f"/filtered/{path.name}", path.read_bytes())
+    places = {"scores": [str(world / "scores")], "data": ["memory://filtered"], "out": str(world / "afar")}
+    assert ncaudit.filter_pairs(FilterOptions(**places, min_soft_label=0.5)).kept == 6
+    for name in ("0.tar", "1.tar"):
+        assert (world / "afar" / name).read_bytes() == (world / "out" / name).read_bytes()
 
 
 def test_a_gzip_stays_one_and_its_bytes_depend_on_the_samples_alone(tmp_path):

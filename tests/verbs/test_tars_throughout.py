@@ -68,3 +68,22 @@ def test_training_on_tars_learns_the_same_and_filter_keeps_the_same(world):
     for name in SHARDS:
         images = [content for file, content in contents(world / f"tar/clean/{name}.tar") if file.endswith(".jpg")]
         assert images == tables(world, "parquet", "clean", name)["jpg"].to_pylist()
+
+
+def test_a_bad_tar_costs_itself_and_a_bad_image_its_row(tmp_path):
+    rows = pq.read_table(SAMPLE / "train.parquet", columns=["jpg", "caption"]).slice(0, 2).to_pylist()
+    good = [pair("../../etc/passwd", rows[0]["jpg"], rows[0]["caption"]), pair("long", rows[1]["jpg"], "x" * 1_000_000)]
+    bad = [pair("empty", b"", "a photo"), pair("page", b"<html>not found</html>", "a photo")]
+    whole = write_tar(tmp_path / "data/0.tar", samples([*good, *bad])).read_bytes()
+    (tmp_path / "data/1.tar").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "data/2.tar").write_bytes(b"<!doctype html><html>log in</html>" + b" " * 2_000)
+    write_tar(tmp_path / "data/3.tar", [])
+    result = ncaudit.embed(EmbedOptions(sources=[str(tmp_path / "data")], out=str(tmp_path / "emb"), **MODEL))
+    assert (result.accounting.rows, result.accounting.statuses) == (4, {"ok": 2, "image_undecodable": 2})
+    told = {error.shard: error.message for error in result.accounting.shard_errors}
+    assert told["1.tar"].endswith("is cut short in the middle of 'long.txt'; its last whole sample is "
+                                  "'../../etc/passwd' (row 0)")  # fmt: skip
+    assert told["2.tar"].endswith("2.tar is a web page (HTML), not tar")
+    ids = pq.read_table(tmp_path / "emb/0.parquet", partitioning=None)["pair_id"].to_pylist()
+    assert ids == ["../../etc/passwd", "long", "empty", "page"]
+    assert pq.read_metadata(tmp_path / "emb/3.parquet").num_rows == 0

@@ -3,6 +3,7 @@
 import json
 import tarfile
 
+import fsspec
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -191,6 +192,13 @@ def test_every_sample_comes_out_as_it_went_in(tmp_path, rows, step, packed):
     for i, (row, (image, text, fields)) in enumerate(zip(found, rows, strict=True)):
         assert (row["__key__"], row["image"], row.get("caption")) == (f"k/{i}", image, text)
         assert {name: row.get(name) for name in fields} == fields
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_behind_an_address_reads_the_same(tmp_path, mode):
+    path = write_tar(tmp_path / "s.tar", img2dataset(50, image_bytes=30_000), mode=mode)
+    fsspec.filesystem("memory").pipe("/tars/s.tar", path.read_bytes())
+    assert table("memory://tars/s.tar").equals(table(path))
 
 
 def test_tarfile_sees_the_same_images(tmp_path):
