@@ -87,6 +87,29 @@ def test_what_score_streams_can_be_filtered_and_a_reader_that_leaves_ends_both(w
     assert [process.stderr.read() for process in running] == [b"", b""]
 
 
+def test_from_images_to_kept_pairs_in_one_line_is_as_by_files(tmp_path):
+    from ncaudit import EmbedOptions, FilterOptions, ScoreOptions, embed, filter_pairs, score  # torch: not for all here
+
+    sample = Path(__file__).parents[2] / "sample_data"
+    pq.write_table(pq.read_table(sample / "train.parquet").slice(0, 80), tmp_path / "data.parquet")
+    model = ("--model", sample / "tiny-clip", "--device", "cpu", "--precision", "float32", "--workers", "0")
+    told, codes = piped(
+        ("embed", tmp_path / "data.parquet", *model, "--out", "-"),
+        ("score", "-", "--scorer", "clip-score", "--no-check", "--out", "-"),
+        ("filter", "-", "--min-soft-label", ".5", "--out", "-"),
+    )
+    assert codes == [0, 0, 0]
+    folders = [str(tmp_path / name) for name in ("data.parquet", "e", "s", "k")]
+    asked = {"model": str(model[1]), "device": "cpu", "precision": "float32", "workers": 0}
+    embed(EmbedOptions(sources=folders[:1], out=folders[1], **asked))
+    score(ScoreOptions(embeddings=[folders[1]], out=folders[2], scorer="clip-score", check=False))
+    filter_pairs(FilterOptions(scores=[folders[2]], out=folders[3], min_soft_label=0.5))
+    kept, streamed = pq.read_table(tmp_path / "k/data.parquet"), pa.ipc.open_stream(told).read_all()
+    assert 0 < len(kept) < 80
+    assert streamed.schema.equals(kept.schema)
+    assert streamed.to_pylist() == kept.to_pylist()
+
+
 @pytest.mark.parametrize("form", [("--format", "arrow"), ("--format", "csv"), ("--as", "ids")])
 def test_head_ends_it_quietly(tmp_path, form):
     path = scores_in(tmp_path / "s.parquet", 30_000, prefix=LONG)  # more than any pipe holds
