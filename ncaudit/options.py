@@ -606,6 +606,7 @@ class InspectOptions(DataOptions):
     """`ncaudit inspect`: what is this, and what to do with it."""
 
     sources: Sequence[str]
+    features: str | None = None  # as in ScoreOptions
 
 
 REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")

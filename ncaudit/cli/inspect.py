@@ -25,6 +25,7 @@ def inspect(
     caption_column: flags.CaptionColumn = None,
     key: flags.Key = None,
     image_root: flags.ImageRoot = None,
+    features: flags.Features = InspectOptions.features,
     as_json: flags.Json = False,
 ) -> None:
     """Tell what this is, what it holds and what is wrong with it, and the next command to run.
@@ -32,8 +33,9 @@ def inspect(
     Reads the light columns once and a sample of 64 images; nothing is written, no model is loaded.
     """
     options = InspectOptions(
-        sources=sources, image_column=image_column, caption_column=caption_column, key=key, image_root=image_root
-    )
+        sources=sources, image_column=image_column, caption_column=caption_column, key=key, image_root=image_root,
+        features=features,
+    )  # fmt: skip
     from ncaudit.verbs.inspect import inspect as run  # --help must not pay for arrow
     from ncaudit.verbs.inspection import ShardsInspection
 
@@ -59,6 +61,8 @@ def _shards(found: "ShardsInspection") -> list[str]:
     if found.dims:
         image, text = found.dims
         lines.append(f"embeddings: {image} dimensions" + (f", captions {text}" if text != image else ""))
+    if len(found.features) > 1:
+        lines.append(f"features: {', '.join(map(output.shown, found.features))} (choose with --features)")
     lines += [f"{name}: {_counts(counts)}" for name, counts in found.words.items()]
     if found.mean_soft_label is not None:
         low = f"{found.soft_labels_below_half:,} below .5"

@@ -61,9 +61,9 @@ def _made_by(provenance: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 def _format(path: str) -> str:
     if array_pair(path) is not None:
-        return "pair of NumPy arrays"
+        return "two NumPy arrays"
     if partition_of(path) is not None:
-        return "clip-retrieval partition"
+        return "clip-retrieval"
     table, features = features_told(path)
     if features is not None or arrays_beside(table) is not None:
         return "parquet with features in .npz"
@@ -117,22 +117,27 @@ def _deed(kind: Kind, verb: str, provenance: Mapping[str, Any]) -> str:
 def _foreign_embeddings(form: str) -> str:
     if form == str(Format.parquet):
         return "embedding table of another tool"
-    return f"DataComp metadata ({form})" if form.startswith("parquet") else form
+    return f"DataComp metadata ({form})" if form.startswith("parquet") else f"embeddings ({form})"
 
 
 def _flavour(path: str, form: str, schema: pa.Schema) -> str:
     """Which tool's dataset this looks like."""
     names = set(schema.names)
     if form == str(Format.tar):
-        sidecar = path.removesuffix(suffix_of(path)) + ".parquet"
-        return "webdataset tar with a sidecar table" if locations.is_file(sidecar) else "webdataset tar"
+        return "webdataset tar with a sidecar table" if sidecar_of(path) else "webdataset tar"
     if names >= IMG2DATASET:
         return f"img2dataset {form}"
     if b"huggingface" in (schema.metadata or {}):
         return f"Hugging Face {form}"
     if "uid" in names and names.intersection(DATACOMP):
         return "DataComp metadata"
-    return f"{form} table"
+    return f"table ({form})"
+
+
+def sidecar_of(tar: str) -> str | None:
+    """The table that img2dataset writes beside a tar, if it is there: it has the rows whose download failed, too."""
+    table = tar.removesuffix(suffix_of(tar)) + ".parquet"
+    return table if locations.is_file(table) else None
 
 
 def shared_provenance(schema: pa.Schema) -> dict[str, Any] | None:

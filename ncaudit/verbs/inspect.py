@@ -4,6 +4,7 @@ Knows shards, their kinds and counts; nothing of Typer, and loads no torch. Ligh
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from ncaudit.errors import BadTable
 from ncaudit.options import InspectOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, SCORE
-from ncaudit.shards.census import Census, Counted, chosen_examples
+from ncaudit.shards.census import Census, Counted, chosen_examples, take_census
 from ncaudit.shards.columns import (
     Columns,
     ImageKind,
@@ -20,11 +21,13 @@ from ncaudit.shards.columns import (
     find_columns,
     key_candidates,
 )
+from ncaudit.shards.formats import Format
+from ncaudit.shards.layouts import arrays_beside, features_in, features_told
 from ncaudit.shards.locations import dirname
 from ncaudit.shards.made_folders import MadeFolder, made_folder
 from ncaudit.shards.provenance import provenance_of
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.shard_kinds import Kind, shared_provenance
+from ncaudit.shards.shard_kinds import Kind, shared_provenance, sidecar_of
 from ncaudit.shards.sources import find_shards
 from ncaudit.shards.tables import check_tables_agree, open_embeddings
 from ncaudit.verbs import next_step
@@ -43,6 +46,7 @@ from ncaudit.verbs.noticed_columns import NoticedColumns, noticed_columns
 from ncaudit.verbs.shard_group import Opened, ShardGroup, open_groups
 
 KEYS_COUNTED = 4
+DOWNLOADS = "status (sidecars)"
 WORDS = ("status", "verdict", "reason", "partition", "drop_reason", "is_match")
 
 
@@ -54,7 +58,7 @@ def inspect(options: InspectOptions, progress: Progress = SILENT) -> Inspection:
     folder = made_folder(options.sources[0]) if len(options.sources) == 1 else None
     if folder is not None:
         return _of_folder(options.sources[0], folder)
-    group, others = open_groups(find_shards(options.sources), progress)
+    group, others = open_groups(find_shards(options.sources, options.features), progress)
     kind = group.shards[0].kind.kind
     rows_of_tables = {"pair_id", "status"} <= set(group.schema.names)
     if kind in (Kind.dataset, Kind.scored_dataset) or (kind is Kind.dropped and not rows_of_tables):
@@ -90,6 +94,7 @@ def _of_dataset(options: InspectOptions, group: ShardGroup, others: Mapping[str,
         )  # fmt: skip
 
     census, examples = group.census(counted)
+    census.words |= _downloads(group)
     captions = _captions(counted(group.shards[0]).caption, census, examples, group.schema)
     images = _images(options, group, columns, census)
     key_columns = _counted_keys(keys, census)
@@ -114,7 +119,7 @@ def _of_tables(options: InspectOptions, group: ShardGroup, others: Mapping[str, 
     dims, problem = _dims(group)
     provenance = provenance_of(group.schema) or {}
     statuses = dict(census.words.get("status", ()))
-    step = next_step.for_tables(options.sources, group.shards[0].kind.kind, provenance, _noticed(group), statuses)
+    step = next_step.for_tables(options, group.shards[0].kind.kind, provenance, _noticed(group), statuses)
     if problem is not None:
         step = NextStep(fixes=(f"{problem.message}: {problem.fix}",))
     return _inspection(options, group, others, census, captions, _counted_keys(keys, census), step, dims=dims)
@@ -158,6 +163,7 @@ def _inspection(
         mean_soft_label=census.number_sum / census.number_rows if census.number_rows else None,
         soft_labels_below_half=census.number_below_half,
         dims=dims,
+        features=_features(group),
         provenance=tuple(_provenance(group)),
         schema_differences=tuple(group.differences()),
         other_kinds=others,
@@ -257,6 +263,25 @@ def _provenance(group: ShardGroup) -> Iterator[Told]:
             told = json.dumps(shared, sort_keys=True)
             counts[told] = counts.get(told, 0) + 1
     yield from (Told(shards=count, provenance=json.loads(told)) for told, count in counts.items())
+
+
+def _features(group: ShardGroup) -> tuple[str, ...]:
+    """Of the first shard."""
+    table, _ = features_told(group.shards[0].shard.path)
+    arrays = arrays_beside(table) if group.shards[0].kind.kind is Kind.embeddings else None
+    return () if arrays is None else features_in(arrays)
+
+
+def _downloads(group: ShardGroup) -> dict[str, Counter[str]]:
+    """What the sidecars of tars say of the downloads: the failed ones are not in the tars."""
+    tars = [each.shard.path for each in group.shards if each.kind.format == Format.tar]
+    whole = Census()
+    for sidecar in filter(None, map(sidecar_of, tars)):
+        try:
+            whole.add(take_census(sidecar, Counted(words=("status",)), lambda rows: None))
+        except BadTable:
+            continue  # nothing rests on it
+    return {DOWNLOADS: whole.words["status"]} if whole.words else {}
 
 
 def _dims(group: ShardGroup) -> tuple[tuple[int, int] | None, BadTable | None]:

@@ -86,6 +86,7 @@ class ShardsInspection(Inspection):
     mean_soft_label: float | None
     soft_labels_below_half: int
     dims: tuple[int, int] | None  # of the image and the text embeddings
+    features: tuple[str, ...]  # the names of DataComp's embeddings beside the metadata
     provenance: tuple[Told, ...]
     schema_differences: tuple[str, ...]
     other_kinds: Mapping[str, str]  # what else lies there: its kind and one file of it

@@ -12,6 +12,7 @@ from typing import Any
 from ncaudit.errors import BadTable
 from ncaudit.options import InspectOptions, ModelOptions
 from ncaudit.schema import OK
+from ncaudit.shards import locations
 from ncaudit.shards.columns import ImageKind, image_candidates
 from ncaudit.shards.keys import BY_ROW, choose_key
 from ncaudit.shards.made_folders import FolderKind, MadeFolder
@@ -60,19 +61,20 @@ def for_dataset(options: InspectOptions, group: ShardGroup, verb: str | None, fo
 
 
 def for_tables(
-    sources: Sequence[str],
+    options: InspectOptions,
     kind: Kind,
     provenance: Mapping[str, Any],
     columns: NoticedColumns,
     statuses: Mapping[str, int],
 ) -> NextStep:
     """provenance: of the tables; empty for another tool's. statuses: how often each occurs."""
+    sources = options.sources
     if statuses and not statuses.get(OK) and provenance:
         return NextStep(fixes=("no row is ok: the statuses above say why",))
     if kind is Kind.review:
         return _review(sources[0])
     if kind is Kind.embeddings:
-        return NextStep(commands=(_command("score", sources, "--out", _outside("scores", sources)),))
+        return _embeddings(options, columns)
     if kind is Kind.labels:
         where = ("--where", "label_quality >= 0.5")
         return NextStep(commands=(_command("filter", sources, *where, "--out", _outside("kept", sources)),))
@@ -117,6 +119,9 @@ def _mended_columns(group: ShardGroup, columns: NoticedColumns, problem: BadTabl
     if columns.urls and not image_candidates(group.schema):
         where = f"the images are still at the addresses in column {columns.urls[0]}"
         return f"{where}: download them, for example with img2dataset"
+    stem = group.shards[0].shard.path.removesuffix(".parquet")
+    if locations.is_file(f"{stem}.tar"):
+        return f"this is the sidecar of a tar, which holds the images: give {stem}.tar"
     return f"{problem.message}: {problem.fix}"
 
 
@@ -126,6 +131,16 @@ def _mended_images(images: Images) -> str:
     if by_path:
         return f"{told}: name the folder that the paths start from with --image-root"
     return f"{told}: name the image column with --image-column, or fetch the data again"
+
+
+def _embeddings(options: InspectOptions, columns: NoticedColumns) -> NextStep:
+    sources = options.sources
+    features = ("--features", options.features) if options.features else ()
+    commands = [_command("score", sources, *features, "--out", _outside("scores", sources))]
+    for name in columns.classes[:1]:
+        out = ("--out", _outside("labels", sources))
+        commands.append(_command("labels", sources, *features, "--label-column", name, *out))
+    return NextStep(commands=tuple(commands))
 
 
 def _scores(sources: Sequence[str], provenance: Mapping[str, Any], columns: NoticedColumns) -> NextStep:

@@ -256,11 +256,11 @@ def test_a_score_table_tells_where_it_is_from_and_what_it_found(made):
 @pytest.mark.parametrize(
     ("place", "kind", "what"),
     [
-        ("data", "dataset", "parquet table"),
+        ("data", "dataset", "table (parquet)"),
         ("labels", "labels", "label table of ncaudit"),
         ("kept", "scores", "score table, filtered by ncaudit"),
-        ("gone", "dropped", "parquet table: what ncaudit filter dropped"),
-        ("noisy", "dataset", "parquet table, corrupted by ncaudit (shuffle, rate 0.25)"),
+        ("gone", "dropped", "table (parquet): what ncaudit filter dropped"),
+        ("noisy", "dataset", "table (parquet), corrupted by ncaudit (shuffle, rate 0.25)"),
         ("review.parquet", "review", "pairs for review (parquet), as ncaudit sample draws them"),
     ],
 )
