@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ncaudit.errors import BadTable
+from ncaudit.shards import tar_samples
 from ncaudit.shards.tar_samples import read_samples
 from tests.tars import contents, img2dataset, pair, samples, write_tar
 
@@ -89,6 +90,29 @@ def test_headers_of_two_dialects_before_one_file_are_both_heeded(tmp_path):
     raw = times + named.tobuf(tarfile.GNU_FORMAT) + b"abc".ljust(512, b"\0") + bytes(1024)
     (tmp_path / "s.tar").write_bytes(raw)
     assert read(tmp_path / "s.tar") == [("long" * 40, {"jpg": b"abc"})]
+
+
+def test_a_header_for_the_whole_archive_is_no_file(tmp_path):
+    files = samples(pair(key, b"i") for key in "ab")
+    with tarfile.open(tmp_path / "s.tar", "w", pax_headers={"comment": "commit 1"}) as tar:
+        for name, content in files:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    assert read(tmp_path / "s.tar") == [("a", {"jpg": b"i"}), ("b", {"jpg": b"i"})]
+
+
+def test_sparse_files_and_files_of_gigabytes_are_refused(tmp_path, monkeypatch):
+    member = tarfile.TarInfo("a.jpg")
+    member.type = tarfile.GNUTYPE_SPARSE
+    (tmp_path / "sparse.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(BadTable, match=r"sparse\.tar holds a sparse file"):
+        read(tmp_path / "sparse.tar")
+    path = write_tar(tmp_path / "s.tar", img2dataset(1, image_bytes=3_000))
+    monkeypatch.setattr(tar_samples, "MAX_CONTENT_BYTES", 2_000)
+    assert len(read(path, lambda suffix: suffix == "txt")) == 1
+    with pytest.raises(BadTable, match=r"s\.tar holds '000000000\.jpg', of 3,000 bytes: too large"):
+        read(path)
 
 
 def test_each_samples_blocks_are_told_with_their_headers(tmp_path):

@@ -114,6 +114,23 @@ def test_what_filter_wrote_can_be_filtered_again(world):
     assert pq.read_table(world / "again/1.parquet")["key"].to_pylist() == [f"{i:09}" for i in (11, 6)]
 
 
+def test_a_key_that_comes_back_has_its_own_row_in_the_sidecar(tmp_path):
+    data = write_tar(tmp_path / "data/0.tar", samples([pair("a", b"1"), pair("b", b"2"), pair("a", b"3")]))
+    pq.write_table(pa.table({"key": ["b", "a", "a"], "n": [2, 1, 3]}), tmp_path / "data/0.parquet")
+    scores_of(tmp_path / "scores/0.parquet", [0.1, 0.9, 0.9], data=data)
+    run(tmp_path)
+    assert contents(tmp_path / "out/0.tar") == [("b.jpg", b"2"), ("a.jpg", b"3")]
+    assert pq.read_table(tmp_path / "out/0.parquet").to_pylist() == [{"key": "b", "n": 2}, {"key": "a", "n": 3}]
+
+
+@pytest.mark.parametrize("key", [None, "key", "__key__"])
+def test_scores_of_other_tools_join_by_the_key(tmp_path, key):
+    write_tar(tmp_path / "data/0.tar", img2dataset(6))
+    scores_of(tmp_path / "scores/0.parquet", LABELS[::-1], ids=[f"{i:09}" for i in reversed(range(6))])
+    assert run(tmp_path, key=key).kept == 3
+    assert contents(tmp_path / "out/0.tar") == samples(img2dataset(1, i) for i in KEPT)
+
+
 def test_tars_behind_an_address_are_filtered_to_this_machine(world):
     run(world)
     memory = fsspec.filesystem("memory")
