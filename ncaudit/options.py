@@ -28,6 +28,13 @@ class StreamFormat(StrEnum):
     csv = "csv"
 
 
+class Layout(StrEnum):
+    """How `embed` writes embeddings to a folder."""
+
+    parquet = "parquet"  # a table per shard, with every row
+    clip_retrieval = "clip-retrieval"  # img_emb/, text_emb/ and metadata/: the rows that have embeddings
+
+
 class Variant(StrEnum):
     """Whose BiCro: ours (many anchors, standardised), the paper's (distances), the released code's (cosines)."""
 
@@ -197,6 +204,7 @@ class EmbedOptions(ModelOptions, DataOptions):
 
     sources: Sequence[str]  # or - for a stream on standard input
     out: str  # a folder, or - for standard output
+    layout: Layout = Layout.parquet
     format: StreamFormat = StreamFormat.arrow
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     devices: Sequence[str] | None = None  # names or "A,B": one process each; "all": every GPU; None: here, on `device`
@@ -212,7 +220,9 @@ class EmbedOptions(ModelOptions, DataOptions):
         _at_least("--batch-pairs", self.batch_pairs, 1)
         _at_least("--workers", self.workers, 0)
         _share("--max-failed", self.max_failed, zero=True)
-        _choose(self, format=StreamFormat)
+        _choose(self, format=StreamFormat, layout=Layout)
+        stream = self.out == STREAM and self.layout is not Layout.parquet
+        _compatible(not stream, f"--layout {self.layout} is of files, and --out - is one stream", "give a folder")
         _check_csv_safe(self)
         if isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))

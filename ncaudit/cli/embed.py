@@ -6,7 +6,7 @@ import typer
 
 from ncaudit.cli import flags, output
 from ncaudit.errors import UsageError
-from ncaudit.options import EmbedOptions, StreamFormat
+from ncaudit.options import EmbedOptions, Layout, StreamFormat
 
 
 def embed(
@@ -18,7 +18,10 @@ def embed(
         ),
     ],
     out: Annotated[
-        str, typer.Option(help="A folder (one table per shard, under the shard's own path), or - for standard output.")
+        str,
+        typer.Option(
+            help="A folder (one table per shard, under the shard's own path; see --layout), or - for standard output."
+        ),
     ],
     model: flags.Model = EmbedOptions.model,
     pretrained: flags.Pretrained = EmbedOptions.pretrained,
@@ -36,6 +39,13 @@ def embed(
     device: flags.Device = EmbedOptions.device,
     devices: flags.Devices = None,
     precision: flags.PrecisionFlag = EmbedOptions.precision,
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            help="parquet: a table per shard, every row in it. clip-retrieval: img_emb/, text_emb/ and metadata/, one "
+            "partition per shard, for autofaiss, embedding-reader and clip-back; rows without embedding in failed/."
+        ),
+    ] = EmbedOptions.layout,
     stream_format: Annotated[
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = EmbedOptions.format,
@@ -53,7 +63,7 @@ def embed(
         sources=sources, out=out, model=model, pretrained=pretrained, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, columns=columns,
         max_image_pixels=max_image_pixels, batch_pairs=batch_pairs, workers=workers, device=device,
-        devices=devices, precision=precision, format=stream_format, csv_safe=csv_safe,
+        devices=devices, precision=precision, layout=layout, format=stream_format, csv_safe=csv_safe,
         max_failed=max_failed,
     )  # fmt: skip
     from ncaudit.verbs.embed import embed as run  # torch takes seconds to import; --help must not pay for it

@@ -8,18 +8,17 @@ import fnmatch
 import glob
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Any
-
-import pyarrow.parquet as pq
 
 import ncaudit
 from ncaudit.core.device import pick_devices
 from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
-from ncaudit.engines.local import Accounting, ShardRows, account, outcomes
+from ncaudit.engines.local import Accounting, Outcome, ShardRows, account, outcomes
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.behind_heads import learnt_from_note
 from ncaudit.matchers.heads import SavedHeads
@@ -29,11 +28,12 @@ from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.keys import check_keys, choose_key
 from ncaudit.shards.locations import is_remote, real
-from ncaudit.shards.provenance import fingerprint, provenance_of, read_schema
+from ncaudit.shards.provenance import Provenance, fingerprint
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.standard_input import received
 from ncaudit.shards.writer import atomic_file
+from ncaudit.verbs.embed_files import Files, files_of
 from ncaudit.verbs.embed_here import ModelHere, table_provenance
 from ncaudit.verbs.embed_stream import ModelToStream
 from ncaudit.verbs.embed_workers import ModelInWorkers
@@ -124,6 +124,7 @@ class _Plan:
     batch_pairs: int
     finished: frozenset[Shard]
     model: ModelHere | ModelInWorkers | ModelToStream | None
+    files: Files | None = None  # None: the rows go into a stream
 
 
 def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progress: Progress) -> _Plan:
@@ -135,28 +136,31 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
     source = source_behind(source, options.model) if heads else source
     known = _known_identity(record, source, options)
+    names = [shard.name for shard in shards]
+    files = files_of(options, names)
+    files.refuse_others()
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
-        finished = _finished(shards, options, key, known, batch)
+        finished = _finished(files, shards, _made_from(options, key, known), batch)
         if len(finished) == len(shards):
-            return _Plan(options, known, heads, batch, finished, None)
+            return _Plan(options, known, heads, batch, finished, None, files)
     asked = replace(options, precision=Precision(known.precision)) if known else options
-    model = _load(asked, key, record, len(shards), progress)
+    model = _load(asked, key, record, names, progress)
     try:
         _write_record(options.out, model.identity, source, model.batch_pairs)
-        finished = _finished(shards, options, key, model.identity, model.batch_pairs)
+        finished = _finished(files, shards, _made_from(options, key, model.identity), model.batch_pairs)
     except BaseException:
         model.close()
         raise
-    return _Plan(options, model.identity, heads, model.batch_pairs, finished, model)
+    return _Plan(options, model.identity, heads, model.batch_pairs, finished, model, files)
 
 
 def _load(
-    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: int, progress: Progress
+    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: Sequence[str], progress: Progress
 ) -> ModelHere | ModelInWorkers:
     if options.devices is None:
-        return ModelHere.load(options, key, record)
-    return ModelInWorkers(options, key, record, most=shards, progress=progress)
+        return ModelHere.load(options, key, record, shards)
+    return ModelInWorkers(options, key, record, shards, progress)
 
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
@@ -166,42 +170,45 @@ def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
 
 
 def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting:
-    finished = [shard for shard in shards if shard in plan.finished]
-    became = dict(outcomes(finished, lambda shard: _resumed(shard, plan.options.out, progress)))
+    became: dict[Shard, Outcome] = {}
+    if plan.files is not None:
+        resumed = partial(_resumed, plan.files, progress)
+        became |= outcomes([shard for shard in shards if shard in plan.finished], resumed)
     if plan.model is not None:
         with closing(plan.model) as model:
             became |= model.run([shard for shard in shards if shard not in plan.finished], progress)
     return account([(shard, became[shard]) for shard in shards])
 
 
-def _resumed(shard: Shard, out: str, progress: Progress) -> ShardRows:
-    """The accounts of a finished table, from the table itself."""
-    table = pq.read_table(shard.output(out), columns=["status"], partitioning=None)
-    counts = {str(c["values"]): int(c["counts"]) for c in table.column("status").value_counts().to_pylist()}
-    progress.advance(open_shard(shard.path).rows, table.num_rows - counts.get(OK, 0))
+def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:
+    """The accounts of a finished shard, from its files themselves."""
+    counts = files.statuses(shard)
+    progress.advance(open_shard(shard.path).rows, sum(counts.values()) - counts.get(OK, 0))
     return ShardRows(counts, resumed=True)
 
 
+def _made_from(options: EmbedOptions, key: str | None, identity: ModelIdentity) -> Callable[[Shard, int], Provenance]:
+    return lambda shard, batch_pairs: table_provenance(shard, options, key, identity, batch_pairs)
+
+
 def _finished(
-    shards: Sequence[Shard], options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
+    files: Files, shards: Sequence[Shard], made_from: Callable[[Shard, int], Provenance], batch_pairs: int
 ) -> frozenset[Shard]:
-    """The shards whose tables are whole and were made from exactly this: nothing needs to be done for them."""
-    return frozenset(s for s in shards if _is_finished(s, options, key, identity, batch_pairs))
+    """The shards whose files are whole and were made from exactly this: nothing needs to be done for them.
+
+    made_from: the provenance of a shard's files at a batch size.
+    """
+    return frozenset(s for s in shards if _is_finished(files, s, made_from, batch_pairs))
 
 
-def _is_finished(
-    shard: Shard, options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
-) -> bool:
-    path = shard.output(options.out)
-    if not os.path.isfile(path):
-        return False
+def _is_finished(files: Files, shard: Shard, made_from: Callable[[Shard, int], Provenance], batch_pairs: int) -> bool:
     try:
-        found = provenance_of(read_schema(path)) or {}
+        found = files.made_from(shard) or {}
     except BadTable:
         return False
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
-    return size in halved and found == json.loads(json.dumps(table_provenance(shard, options, key, identity, size)))
+    return size in halved and found == json.loads(json.dumps(made_from(shard, size)))
 
 
 def _read_record(out: str) -> dict[str, Any]:

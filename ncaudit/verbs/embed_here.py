@@ -5,12 +5,10 @@ Knows options and what decides on a table's bytes; nothing of which shards are l
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-import pyarrow as pa
 import torch
 
 from ncaudit.encoders.batch_size import automatic_batch_pairs
@@ -18,32 +16,15 @@ from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.open_clip import Encoder, ModelIdentity, load_encoder
 from ncaudit.engines.local import Outcome, ShardRows, outcomes
 from ncaudit.errors import NcauditError
-from ncaudit.options import EmbedOptions
+from ncaudit.options import EmbedOptions, Layout
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import find_columns
-from ncaudit.shards.provenance import Provenance, attach, describe
+from ncaudit.shards.provenance import Provenance, describe
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard
-from ncaudit.shards.writer import TableWriter, atomic_table
-from ncaudit.verbs.embed_shard import ShardEmbedder, Sink
+from ncaudit.verbs.embed_files import Files, Tables, files_of, with_image_path
+from ncaudit.verbs.embed_shard import ShardEmbedder
 from ncaudit.verbs.headed_encoder import encoder_options, heads_of, with_heads
-
-
-class Tables(Protocol):
-    """Where each shard's rows go."""
-
-    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[Sink]: ...
-
-
-@dataclass(frozen=True)
-class TableFiles:
-    """One table per shard below a folder, whole or not there."""
-
-    out: str
-
-    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[TableWriter]:
-        """The shard's table, made from what `provenance` says."""
-        return atomic_table(shard.output(self.out), attach(schema, provenance))
 
 
 @dataclass(frozen=True)
@@ -55,12 +36,16 @@ class ModelHere:
     encoder: Encoder
     pool: DecodePool
     batch_pairs: int
+    files: Files
 
     @classmethod
-    def load(cls, options: EmbedOptions, key: str | None, record: Mapping[str, Any]) -> "ModelHere":
+    def load(
+        cls, options: EmbedOptions, key: str | None, record: Mapping[str, Any], shards: Sequence[str] = ()
+    ) -> "ModelHere":
         """The model that `options` name; its batch size is asked for, on record for this very model, or found now.
 
-        record: `model` and `batch_pairs` of an earlier run into the same folder, or empty.
+        record: `model` and `batch_pairs` of an earlier run into the same folder, or empty. shards: the names of all
+        that the run is about, where files are numbered by them.
         """
         pool = DecodePool(options.workers)  # its processes start while the model loads
         try:
@@ -70,7 +55,7 @@ class ModelHere:
         except BaseException:
             pool.close()
             raise
-        return cls(options, key, encoder, pool, batch)
+        return cls(options, key, encoder, pool, batch, files_of(options, shards))
 
     @property
     def identity(self) -> ModelIdentity:
@@ -90,8 +75,9 @@ class ModelHere:
 
         tables: None for files below `options.out`.
         """
-        options, size, tables = self.options, self.batch_pairs, tables or TableFiles(self.options.out)
+        options, size, tables = self.options, self.batch_pairs, tables or self.files
         columns = find_columns(open_shard(shard.path).schema, shard.name, options, key=self.key, carry=options.columns)
+        columns = columns if options.layout is Layout.parquet else with_image_path(columns)
         embedder = ShardEmbedder(self.encoder, self.pool, options.image_root, options.max_image_pixels)
         while True:
             told = _Told(progress)
@@ -123,6 +109,8 @@ def table_provenance(
         "key": key,
         "max_image_pixels": options.max_image_pixels,
     }
+    if options.layout is not Layout.parquet:  # not told where it is as ever, so that tables stay as they were
+        said["layout"] = str(options.layout)
     return describe("embed", shard, options=said, model=identity.as_dict())
 
 

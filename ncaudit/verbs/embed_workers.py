@@ -17,7 +17,7 @@ from ncaudit.engines.local import Outcome
 from ncaudit.engines.worker_process import Facts, Work, serve
 from ncaudit.engines.workers import Workers
 from ncaudit.errors import ModelUnavailable
-from ncaudit.options import EmbedOptions, Precision
+from ncaudit.options import EmbedOptions, Layout, Precision
 from ncaudit.progress import Progress
 from ncaudit.shards.sources import Shard
 from ncaudit.verbs.embed_here import ModelHere
@@ -30,14 +30,21 @@ class ModelInWorkers:
     """
 
     def __init__(
-        self, options: EmbedOptions, key: str | None, record: Mapping[str, Any], *, most: int, progress: Progress
+        self,
+        options: EmbedOptions,
+        key: str | None,
+        record: Mapping[str, Any],
+        shards: Sequence[str],
+        progress: Progress,
     ) -> None:
-        """record: as `ModelHere.load` takes it. most: shards, and so how many processes can be of use."""
+        """record, shards: as `ModelHere.load` takes them; no more processes than shards can be of use."""
+        most = len(shards)
         devices = options.devices or ()
         if most < len(devices):
             shards = "shard" if most == 1 else "shards"
             progress.note(f"{len(devices)} devices, but {most} {shards} to share: some stay idle")
         self._options, self._key, self._devices = options, key, devices[:most]
+        self._shards = [] if options.layout is Layout.parquet else list(shards)
         self._workers = Workers(__name__, self._devices)
         try:
             found = self._workers.set_up_first(self._orders(0, options, {"record": dict(record)}), progress)
@@ -65,7 +72,7 @@ class ModelInWorkers:
             devices=None,
             workers=decoders(options.workers, len(self._devices), number),
         )
-        return {"options": asdict(own), "key": self._key, "record": {}, "model": None, **more}
+        return {"options": asdict(own), "key": self._key, "record": {}, "model": None, "shards": self._shards, **more}
 
 
 def decoders(workers: int | None, count: int, number: int) -> int:
@@ -90,7 +97,7 @@ def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
     device = pick_device(options.device)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)  # else some calls would open a context on the first GPU, too
-    with closing(ModelHere.load(options, orders["key"], orders["record"])) as here:
+    with closing(ModelHere.load(options, orders["key"], orders["record"], orders["shards"])) as here:
         model = here.identity.as_dict()
         if orders["model"] not in (None, model):
             raise ModelUnavailable(
