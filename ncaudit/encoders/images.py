@@ -81,9 +81,15 @@ def decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> Decoded:
     except Image.DecompressionBombError as error:
         raise ImageError("image_too_large", _words(error)) from None
     except UnidentifiedImageError:
-        raise ImageError("image_undecodable", f"no image format that is known: starts with {data[:16]!r}") from None
+        found = "a web page (HTML), no image" if _is_page(data) else "no image format that is known"
+        raise ImageError("image_undecodable", f"{found}: starts with {data[:16]!r}") from None
     except Exception as error:  # fed hostile bytes, decoders raise anything: SyntaxError, struct.error, …
         raise ImageError("image_undecodable", _words(error)) from None
+
+
+def _is_page(data: bytes) -> bool:
+    """What a server sends when it has no image: often saved as one."""
+    return data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> Decoded:

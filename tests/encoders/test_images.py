@@ -102,7 +102,8 @@ def test_reduced_scale_never_goes_below_twice_the_target(monkeypatch):
 
 def test_what_is_no_image_says_what_it_starts_with():
     for data, words in [
-        (b"<!DOCTYPE html><html>", "b'<!DOCTYPE html><'"),
+        (b"<!DOCTYPE html><html>", "a web page (HTML), no image: starts with b'<!DOCTYPE html><'"),
+        (b"\n<HTML><body>not found", "a web page (HTML)"),
         (b"", "0 bytes"),
         (b"\0" * 100, "starts with"),
     ]:
