@@ -119,7 +119,7 @@ def _of_tables(options: InspectOptions, group: ShardGroup, others: Mapping[str, 
     dims, problem = _dims(group)
     provenance = provenance_of(group.schema) or {}
     statuses = dict(census.words.get("status", ()))
-    step = next_step.for_tables(options, group.shards[0].kind.kind, provenance, _noticed(group), statuses)
+    step = next_step.for_tables(options, group.shards[0].kind, provenance, _noticed(group), statuses)
     if problem is not None:
         step = NextStep(fixes=(f"{problem.message}: {problem.fix}",))
     return _inspection(options, group, others, census, captions, _counted_keys(keys, census), step, dims=dims)

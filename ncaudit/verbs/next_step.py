@@ -14,9 +14,10 @@ from ncaudit.options import InspectOptions, ModelOptions
 from ncaudit.schema import OK
 from ncaudit.shards import locations
 from ncaudit.shards.columns import ImageKind, image_candidates
+from ncaudit.shards.formats import Format
 from ncaudit.shards.keys import BY_ROW, choose_key
 from ncaudit.shards.made_folders import FolderKind, MadeFolder
-from ncaudit.shards.shard_kinds import Kind
+from ncaudit.shards.shard_kinds import Kind, ShardKind
 from ncaudit.verbs.inspection import Captions, Images, KeyColumn
 from ncaudit.verbs.noticed_columns import NoticedColumns
 from ncaudit.verbs.shard_group import ShardGroup
@@ -62,22 +63,24 @@ def for_dataset(options: InspectOptions, group: ShardGroup, verb: str | None, fo
 
 def for_tables(
     options: InspectOptions,
-    kind: Kind,
+    found: ShardKind,
     provenance: Mapping[str, Any],
     columns: NoticedColumns,
     statuses: Mapping[str, int],
 ) -> NextStep:
-    """provenance: of the tables; empty for another tool's. statuses: how often each occurs."""
-    sources = options.sources
+    """found: of the first table. provenance: empty for another tool's table. statuses: how often each occurs."""
+    sources, kind = options.sources, found.kind
     if statuses and not statuses.get(OK) and provenance:
         return NextStep(fixes=("no row is ok: the statuses above say why",))
     if kind is Kind.review:
         return _review(sources[0])
     if kind is Kind.embeddings:
         return _embeddings(options, columns)
+    rule = ("--where", "label_quality >= 0.5") if kind is Kind.labels else ("--min-soft-label", "0.5")
+    if kind in (Kind.labels, Kind.scores) and found.format != Format.parquet:
+        return _piped(sources, found.format, rule)
     if kind is Kind.labels:
-        where = ("--where", "label_quality >= 0.5")
-        return NextStep(commands=(_command("filter", sources, *where, "--out", _outside("kept", sources)),))
+        return NextStep(commands=(_command("filter", sources, *rule, "--out", _outside("kept", sources)),))
     return _scores(sources, provenance, columns) if kind is Kind.scores else NextStep()
 
 
@@ -152,6 +155,14 @@ def _scores(sources: Sequence[str], provenance: Mapping[str, Any], columns: Noti
         return NextStep(commands=(f"{_command('train', (), '--scores', *sources)} --data DATA --out {out}", *more))
     keep = ("--min-soft-label", "0.5", "--out", _outside("kept", sources))
     return NextStep(commands=(_command("filter", sources, *keep), *more))
+
+
+def _piped(sources: Sequence[str], form: str, rule: Sequence[str]) -> NextStep:
+    """Tables of scores that are no parquet are read from standard input, in two formats."""
+    if form in (Format.arrow_stream, Format.json_lines) and len(sources) == 1 and os.path.isfile(sources[0]):
+        piped = _command("filter", ("-",), *rule, "--out", "kept.parquet")
+        return NextStep(commands=(f"{piped} < {shlex.quote(sources[0])}",))
+    return NextStep(fixes=("write it as parquet, which is what score tables are read from",))
 
 
 def _review(source: str) -> NextStep:

@@ -197,7 +197,7 @@ def made(tmp_path_factory):
     text[:30] = np.roll(text[:30], 1, axis=0)
     lists = [pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 8) for rows in (image, text)]
     ids = [f"p{i}" for i in range(120)]
-    common = {"caption": [f"caption {i}" for i in range(120)], "kind": ["a", "b"] * 60, "clip_score": image[:, 0]}
+    common = {"caption": [f"caption {i}" for i in range(120)], "topic": ["a", "b"] * 60, "clip_score": image[:, 0]}
     photos = pa.array([picture(fill=(2 * i, 0, 0)) for i in range(120)], pa.binary())
     write(root / "data/x.parquet", uid=ids, jpg=photos, **common)
     embeddings = {"image_embedding": lists[0], "text_embedding": lists[1], "is_match": np.arange(120) >= 30}
@@ -226,7 +226,11 @@ def test_embeddings_of_another_tool(made):
     assert (found.rows, found.dims, found.provenance) == (120, (8, 8), ())
     assert found.keys[0].column == "pair_id"
     assert (found.prior_scores, found.truth_columns) == (("clip_score",), ("is_match",))
-    assert found.next == (f"ncaudit score {made}/embeddings --out scores/",)
+    assert found.class_columns == ("topic",)
+    assert found.next == (
+        f"ncaudit score {made}/embeddings --out scores/",
+        f"ncaudit labels {made}/embeddings --label-column topic --out labels/",
+    )
 
 
 def test_a_score_table_tells_where_it_is_from_and_what_it_found(made):
@@ -275,6 +279,17 @@ def test_the_other_counts_of_our_tables(made):
     assert seen(made / "noisy").truth_columns == ("is_match",)
 
 
+def test_scores_from_a_stream_go_back_into_one(made, tmp_path):
+    rows = pq.read_table(made / "scores/x.parquet")
+    with pa.ipc.new_stream(tmp_path / "x.arrow", rows.schema) as writer:
+        writer.write_table(rows)
+    found = seen(tmp_path / "x.arrow")
+    assert (found.what, found.format, found.rows) == ("score table of ncaudit", "Arrow IPC stream", 120)
+    assert found.next == (f"ncaudit filter - --min-soft-label 0.5 --out kept.parquet < {tmp_path}/x.arrow",)
+    (tmp_path / "x.csv").write_text("pair_id,status,soft_label\na,ok,.5\n")
+    assert (seen(tmp_path / "x.csv").next, seen(tmp_path / "x.csv").rows) == ((), 1)
+
+
 def test_a_folder_of_several_kinds_says_so(made):
     found = seen(made / "embeddings", made / "scores", made / "kept")
     assert (found.kind, found.shards) == ("scores", 2)
@@ -290,7 +305,14 @@ def test_every_command_it_names_is_one_that_ncaudit_takes(made, place, monkeypat
         asked.append(options)
         raise NcauditError("recorded", fix="")
 
-    for verb in ("embed.embed", "score.score", "filter.filter_pairs", "evaluate.eval_scores", "train.train"):
+    for verb in (
+        "embed.embed",
+        "score.score",
+        "filter.filter_pairs",
+        "evaluate.eval_scores",
+        "train.train",
+        "labels.labels",
+    ):
         monkeypatch.setattr(f"ncaudit.verbs.{verb}", record)
     commands = seen(made / place).next
     for command in commands:
