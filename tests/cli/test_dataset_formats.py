@@ -14,47 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from ncaudit.cli.app import app
-from ncaudit.encoders.open_clip import load_encoder
-from ncaudit.options import ModelOptions, Precision
-from ncaudit.verbs import embed_here
+from tests.commands import MODEL, SAMPLE, embedded, run, told
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
-MODEL = ("--model", SAMPLE / "tiny-clip", "--device", "cpu", "--precision", "float32", "--workers", "0")
+pytestmark = pytest.mark.usefixtures("tiny_model")
+
 PAIRS, GROUP = 24, 10
 FORMATS = ("csv", "tsv", "csv.gz", "jsonl", "ndjson.gz", "arrow file", "arrow stream", "remote parquet", "remote jsonl")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_model():
-    """Every embedding here is by the same encoder."""
-    model = str(SAMPLE / "tiny-clip")
-    encoder = load_encoder(ModelOptions(model=model, device="cpu", precision=Precision.float32))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embed_here, "load_encoder", lambda options: encoder)
-        yield
-
-
-def run(*words):
-    return CliRunner().invoke(app, ["-q", *map(str, words)])
-
-
-def embedded(source, out, *more):
-    ran = run("embed", source, "--out", out, *MODEL, "--batch-pairs", "8", *more)
-    assert ran.exit_code == 0, ran.output
-    return ran
-
-
-def told(*words):
-    """The two lines of an error."""
-    ran = run(*words)
-    assert ran.exit_code == 1, ran.output
-    what, fix = ran.stderr.splitlines()
-    assert what.startswith("ncaudit: ")
-    assert fix.startswith("  fix: ")
-    return f"{what} | {fix}"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +34,7 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory, rows):
+def world(tmp_path_factory, rows, tiny_model):
     """For every format the path of the pairs, called 00000, beside a folder of photos; and where their tables go."""
     root = tmp_path_factory.mktemp("formats")
     paths = {}
