@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
@@ -110,6 +110,8 @@ def received(sources: Sequence[str], known: Iterable[pa.Field] = ()) -> Iterator
         try:
             yield Received([path], True, tuple(stream.notes))
         except NcauditError as error:
+            if path not in error.message:
+                raise
             raise type(error)(error.message.replace(path, STDIN), fix=error.fix) from error
 
 
@@ -138,13 +140,15 @@ def _parquet(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
 def _groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """The rows in tables of bounded size, however they were cut."""
     pending: list[pa.RecordBatch] = []
+    rows = weight = 0
     for batch in batches:
-        rows = max(1, min(GROUP_ROWS, GROUP_BYTES * len(batch) // max(1, batch.nbytes)))
-        for first in range(0, len(batch), rows):
-            pending.append(batch.slice(first, rows))
-            if sum(map(len, pending)) >= GROUP_ROWS or sum(part.nbytes for part in pending) >= GROUP_BYTES:
+        step = max(1, min(GROUP_ROWS, GROUP_BYTES * len(batch) // max(1, batch.nbytes)))
+        for part in (batch.slice(first, step) for first in range(0, len(batch), step)):
+            pending.append(part)
+            rows, weight = rows + len(part), weight + part.nbytes
+            if rows >= GROUP_ROWS or weight >= GROUP_BYTES:
                 yield pa.Table.from_batches(pending)
-                pending = []
+                pending, rows, weight = [], 0, 0
     if pending:
         yield pa.Table.from_batches(pending)
 
@@ -154,7 +158,7 @@ class _Hashed(io.BufferedWriter):
 
     def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
-        self.digest = blake2b(digest_size=16)
+        self.digest = sha256()  # twice as fast as blake2b where the processor knows it
 
     def write(self, data: Any) -> int:
         self.digest.update(data)
