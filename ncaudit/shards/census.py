@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ncaudit.shards.columns import is_key, is_text
 from ncaudit.shards.dataset import text
 from ncaudit.shards.hashing import hash_values
-from ncaudit.shards.readers import read_batches
+from ncaudit.shards.readers.shard_file import ShardFile
 
 EXAMPLES = 3
 EXAMPLE_LENGTH = 300  # characters of an example: a caption may be a megabyte
@@ -73,11 +73,11 @@ class Census:
         return int((hashes[1:] == hashes[:-1]).sum())
 
 
-def take_census(path: str, counted: Counted, advance: Callable[[int], None]) -> Census:
+def take_census(file: ShardFile, counted: Counted, advance: Callable[[int], None]) -> Census:
     """Count one shard. Raises BadTable when it turns out damaged, also in the middle."""
     census = Census()
     wanted = {*counted.keys, *counted.words, *(c for c in (counted.caption, counted.paths, counted.number) if c)}
-    for batch in read_batches(path, wanted, BATCH_ROWS):
+    for batch in file.batches(BATCH_ROWS, wanted):
         _count(census, batch, counted)
         advance(len(batch))
     return census

@@ -234,7 +234,7 @@ def _image_nulls(group: ShardGroup, columns: Mapping[str, Columns]) -> int | Non
     """Rows without an image by the footers; None where they do not say, or where a path may stand in for the bytes."""
     total = 0
     for each in group.shards:
-        file, found = open_shard(each.shard.path), columns[each.shard.path]
+        file, found = each.file or open_shard(each.shard.path), columns[each.shard.path]
         for piece in range(file.pieces):
             nulls = file.nulls(piece, found.image)
             if nulls is None or (nulls and found.kind is ImageKind.struct):
@@ -278,7 +278,7 @@ def _downloads(group: ShardGroup) -> dict[str, Counter[str]]:
     whole = Census()
     for sidecar in filter(None, map(sidecar_of, tars)):
         try:
-            whole.add(take_census(sidecar, Counted(words=("status",)), lambda rows: None))
+            whole.add(take_census(open_shard(sidecar), Counted(words=("status",)), lambda rows: None))
         except BadTable:
             continue  # nothing rests on it
     return {DOWNLOADS: whole.words["status"]} if whole.words else {}

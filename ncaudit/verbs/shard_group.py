@@ -14,8 +14,10 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.progress import Progress
 from ncaudit.shards import locations
 from ncaudit.shards.census import Census, Counted, take_census
+from ncaudit.shards.formats import Format
 from ncaudit.shards.layouts import files_of
 from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers.shard_file import ShardFile
 from ncaudit.shards.shard_kinds import ShardKind, kind_of
 from ncaudit.shards.sources import Shard
 
@@ -28,6 +30,7 @@ class Opened:
     kind: ShardKind
     schema: pa.Schema
     rows: int
+    file: ShardFile | None  # of a tar, which is read through when it is opened; others are opened again, not held open
 
 
 @dataclass
@@ -50,7 +53,7 @@ class ShardGroup:
         error: BadTable | None = None
         for each in self.shards:
             try:
-                found = take_census(each.shard.path, counted(each), self.progress.advance)
+                found = take_census(each.file or open_shard(each.shard.path), counted(each), self.progress.advance)
             except BadTable as problem:
                 error = self.damage(each, problem)
                 continue
@@ -104,7 +107,9 @@ def open_groups(shards: Sequence[Shard], progress: Progress) -> tuple[ShardGroup
     for shard in shards:
         try:
             file = open_shard(shard.path)
-            opened.append(Opened(shard, kind_of(shard.path, file.schema), file.schema, file.rows))
+            kind = kind_of(shard.path, file.schema)
+            held = file if kind.format == Format.tar else None
+            opened.append(Opened(shard, kind, file.schema, file.rows, held))
         except BadTable as error:
             errors.append((shard, error))
         progress.advance(1)

@@ -5,11 +5,12 @@ import pytest
 from ncaudit.errors import BadTable
 from ncaudit.shards import census
 from ncaudit.shards.census import Census, Counted, chosen_examples, take_census
+from ncaudit.shards.readers import open_shard
 
 
 def counted(path, table, **columns):
     pq.write_table(table, path, row_group_size=2)
-    return take_census(str(path), Counted(**columns), lambda rows: None)
+    return take_census(open_shard(str(path)), Counted(**columns), lambda rows: None)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +85,4 @@ def test_a_damaged_shard_is_an_error(tmp_path):
     whole = (tmp_path / "x.parquet").read_bytes()
     (tmp_path / "x.parquet").write_bytes(whole[:4] + b"\xff" * 200 + whole[204:])
     with pytest.raises(BadTable, match=r"x\.parquet"):
-        take_census(str(tmp_path / "x.parquet"), Counted(caption="caption"), lambda rows: None)
+        take_census(open_shard(str(tmp_path / "x.parquet")), Counted(caption="caption"), lambda rows: None)
