@@ -48,7 +48,8 @@ def rows(source, table, keys="uid", columns=None):
 
 
 def test_every_row_gets_the_row_of_its_key_in_its_own_order(shard, tmp_path):
-    source = other(tmp_path, uid=["q", "c", "b", "a", "r"], similarity=[0.0, 0.3, 0.2, 0.1, 0.0], lang=[*"qcbar"])
+    keys = ["q", "c", "b", "a", None, None]
+    source = other(tmp_path, uid=keys, similarity=[0.0, 0.3, 0.2, 0.1, 0.0, 0.0], lang=[*"qcbaxx"])
     found = rows(source, shard())
     assert [row["lang"] for row in found] == ["a", "b", "c", "a", None, None]
     assert [row["input_similarity"] for row in found] == [0.1, 0.2, 0.3, 0.1, None, None]
