@@ -3,6 +3,7 @@
 Knows JSON and arrow's types; nothing of what fields mean.
 """
 
+import io
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -102,7 +103,8 @@ def _survey(path: str, version: str) -> _Survey:
 def _lines(path: str) -> Iterator[Lines]:
     """The lines that are not blank, some at a time."""
     number = 0
-    with open_text(path) as file:
+    with open_text(path) as raw:
+        file = io.BufferedReader(raw, MIB)  # a raw file looks for line ends byte by byte
         for lines in iter(lambda: file.readlines(LINES_BYTES), []):
             yield [(number + i, line) for i, line in enumerate(lines, start=1) if line.strip()]
             number += len(lines)
