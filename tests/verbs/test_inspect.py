@@ -105,6 +105,29 @@ def test_several_captions_per_row_are_several_pairs(tmp_path):
     assert (found.images.held, found.images.missing, found.images.sample.sampled) == ("struct", 0, 3)
 
 
+def test_paths_may_stand_in_for_bytes_that_are_null(tmp_path):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    (tmp_path / "photos").mkdir()
+    for i in range(2):
+        (tmp_path / f"photos/{i}.jpg").write_bytes(picture())
+    images = pa.array([{"bytes": None, "path": f"{i}.jpg"} for i in range(2)], kind)
+    path = write(tmp_path / "h.parquet", image=images, caption=["a", "b"])
+    found = seen(path)
+    assert (found.images.missing, found.images.sample.problems) == (None, {"image_missing": 2})
+    assert "with --image-root" in found.first[0]
+    found = seen(path, image_root=str(tmp_path / "photos"))
+    assert (found.images.sample.read, found.first) == (2, ())
+    assert f"--image-root {tmp_path}/photos" in found.next[0]
+
+
+def test_no_command_writes_into_its_own_input(tmp_path, monkeypatch):
+    crawl(tmp_path / "d/in/00000.parquet")
+    monkeypatch.chdir(tmp_path / "d/in")
+    assert seen(".").next == ("ncaudit embed . --model ViT-B-32 --out ../embeddings/",)
+    monkeypatch.chdir(tmp_path)
+    assert seen("d").next == ("ncaudit embed d --model ViT-B-32 --out embeddings/",)
+
+
 def test_a_key_that_repeats_is_not_the_one_the_command_takes(tmp_path):
     images = pa.array([picture()] * 3, pa.binary())
     write(tmp_path / "d/a.parquet", uid=["a", "b", "c"], id=[1, 2, 3], caption=list("xyz"), jpg=images)

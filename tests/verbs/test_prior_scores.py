@@ -58,6 +58,19 @@ def test_disagreements_are_the_widest_first_with_their_captions_across_tables(tm
     assert prior.ranked_by == "score"
 
 
+def test_failed_rows_before_them_do_not_shift_the_pairs_that_are_shown(tmp_path):
+    path = table(
+        tmp_path / "s.parquet",
+        score=[None, 1.0, None, 2.0, 3.0],
+        clip=[None, 3.0, 9.0, 2.0, 1.0],
+        caption=["failed", "low", "failed", "middle", "high"],
+        status=["image_missing", "ok", "image_missing", "ok", "ok"],
+    )
+    prior = compared(path).against[0]
+    assert [(d.pair_id, d.caption) for d in prior.ours_higher] == [("p4", "high")]
+    assert [(d.pair_id, d.caption) for d in prior.prior_higher] == [("p1", "low")]
+
+
 def test_a_name_means_the_inputs_own_column_too(tmp_path):
     path = table(tmp_path / "s.parquet", score=[1.0, 2, 3], similarity=[1.0, 2, 3], input_similarity=[3.0, 2, 1])
     both = compared(path, against=("similarity",)).against
@@ -77,6 +90,16 @@ def test_with_truth_the_better_one_is_named(tmp_path):
     assert better.auroc.first == pytest.approx(found.score.auroc)
     assert better.auroc.second > 0.9
     assert same.better is None
+
+
+def test_pairs_without_truth_count_for_the_correlation_and_not_for_who_is_better(tmp_path):
+    match = [True, True, False, False, None, None]
+    path = table(
+        tmp_path / "s.parquet", score=[4.0, 3, 2, 1, 9, 0], clip=[3.0, 4, 1, 2, 0, 9], is_match=pa.array(match)
+    )
+    prior = compared(path, truth="is_match").against[0]
+    assert prior.pairs == 6
+    assert (prior.auroc.first, prior.auroc.second, prior.auroc.standard_error) == (1, 1, 0)
 
 
 def test_a_table_without_a_score_is_compared_by_its_labels(tmp_path):
