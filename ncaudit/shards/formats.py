@@ -100,6 +100,9 @@ def _by_head(path: str, head: bytes) -> Format | None:
 
 def _by_text(path: str, head: bytes) -> Format:
     promised = suffix_of(path).lower()
+    if path.lower().endswith(".npz"):
+        fix = "give the table beside it (its name with .parquet), or two .npy files: the images' array, the captions'"
+        raise BadTable(f"{path} holds arrays, not a table of pairs", fix=fix)
     for start, what, fix in STRANGERS:
         if head.startswith(start):
             raise _stranger(path, what, fix)

@@ -61,6 +61,7 @@ class ArrayShard:
         told = {array.name: array.rows for array in self._arrays.values()}
         if described is not None:
             told[described.name] = described.table.rows
+            _refuse_twins(described)
         _require_equal(told)
 
     @property
@@ -139,6 +140,15 @@ def identified(schema: pa.Schema, key: str | None, caption: str | None) -> dict[
     new = {name: source for name, source in known.items() if source and name not in schema.names}
     kept = {name: name for name in schema.names if name != new.get("caption")}
     return {**new, **kept}
+
+
+def _refuse_twins(described: Described) -> None:
+    twins = [name for name in (IMAGE, TEXT) if name in described.schema.names]
+    if twins:
+        raise BadTable(
+            f"{described.name} has a column {twins[0]}, and there are arrays beside it too",
+            fix="drop the column, or move the arrays elsewhere",
+        )
 
 
 def _require_equal(told: Mapping[str, int]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
@@ -96,8 +97,17 @@ def _is_unique(files: Sequence[str], column: str) -> bool:
         for batch in ParquetShard(file).batches(KEY_ROWS, [column]):
             if not batch.num_columns or batch.column(0).null_count:
                 return False
-            hashes.append(hash_values(batch.column(0).cast(pa.large_string())))
+            hashes.append(_numbers(batch.column(0)))
             if len(np.unique(hashes[-1])) < len(hashes[-1]):
                 return False
     every = np.concatenate(hashes)
     return len(np.unique(every)) == len(every)
+
+
+def _numbers(keys: pa.Array) -> npt.NDArray[np.int64]:
+    """A number per key, the same for the same key: its own where it is one, which is a hundred times faster to find."""
+    try:
+        found: npt.NDArray[np.int64] = keys.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowException:
+        return hash_values(keys.cast(pa.large_string()))
+    return found

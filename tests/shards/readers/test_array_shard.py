@@ -1,5 +1,6 @@
 """Arrays beside tables read as one table: the rows that NumPy and parquet have, in whatever pieces."""
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -143,6 +144,8 @@ def test_columns_of_types_that_do_not_go_together_are_told(tmp_path):
         (([f"{i % 5:09}" for i in range(10)], [f"{i:09}" for i in range(10, 20)]), "metadata_0/3"),
         (([f"{i:09}" for i in range(10)], [None] * 10), "metadata_0/3"),
         ((list(range(10)), list(range(10, 20))), "3"),
+        (([f"a{i}" for i in range(10)], [f"b{i}" for i in range(10)]), "a3"),
+        (([f"a{i}" for i in range(10)], [f"a{i}" for i in range(9, 19)]), "metadata_0/3"),
     ],
 )
 def test_a_key_names_pairs_if_no_partition_repeats_it(tmp_path, keys, named):
@@ -257,6 +260,32 @@ def test_a_damaged_npz_is_told_and_not_overlooked(datacomp):
     (datacomp / "0000.npz").write_bytes((datacomp / "0000.npz").read_bytes()[:700])
     with pytest.raises(BadTable, match=r"0000\.npz cannot be read as an array"):
         opened(datacomp)
+
+
+def test_an_npz_alone_is_told_what_belongs_to_it(datacomp):
+    with pytest.raises(BadTable, match=r"0000\.npz holds arrays, not a table") as raised:
+        opened(datacomp / "0000.npz")
+    assert "give the table beside it" in raised.value.fix
+
+
+def test_embeddings_in_the_table_and_beside_it_are_one_too_many(datacomp):
+    table = pq.read_table(datacomp / "0000.parquet")
+    pq.write_table(table.append_column("text_embedding", pa.array([[1.0]] * 30)), datacomp / "0000.parquet")
+    with pytest.raises(BadTable, match="has a column text_embedding, and there are arrays beside it too"):
+        opened(datacomp)
+
+
+def test_arrays_behind_an_address_are_read(tmp_path, datacomp):
+    memory = fsspec.filesystem("memory")
+    clip_folder(tmp_path / "clip", metadata(0, 30), group=8)
+    memory.put(str(tmp_path / "clip"), "/arrays/clip", recursive=True)
+    memory.put(str(datacomp), "/arrays/datacomp", recursive=True)
+    for name, features in (("clip", None), ("datacomp", "b32"), ("datacomp", None)):
+        (near,) = opened(datacomp if name == "datacomp" else tmp_path / name, features=features)
+        (far,) = opened(f"memory://arrays/{name}", features=features)
+        assert read(far).equals(read(near))
+    pair = [f"memory://arrays/clip/{kind}_emb/{kind}_emb_0.npy" for kind in ("img", "text")]
+    np.testing.assert_array_equal(matrix(read(opened(*pair)[0])["image_embedding"]), IMAGE)
 
 
 def test_features_of_another_length_than_the_table_are_told(datacomp):
