@@ -6,6 +6,7 @@ Knows binary files, arrow and temporary folders; nothing of what the rows mean.
 import errno
 import io
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,10 +23,11 @@ from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import STREAM
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.provenance import MIB
-from ncaudit.shards.readers.json_lines import json_object
+from ncaudit.shards.readers.json_lines import JsonLinesShard, json_object
 
 STDIN = "standard input"
 SPOOLED = "stdin.parquet"  # so pairs without a key are called stdin/0, stdin/1, …
+LINES = "stdin.jsonl"
 ARROW_START = b"\xff\xff\xff\xff"  # of every message
 ARROW_END = ARROW_START + b"\x00\x00\x00\x00"
 LINES_BYTES = MIB  # of JSON lines that make one batch
@@ -33,8 +35,6 @@ GROUP_ROWS, GROUP_BYTES = 8_192, 32 * MIB  # of a spooled file: twice the one re
 DIGEST_KEY = "ncaudit_stdin"  # of the spooled file's metadata: with it the file's fingerprint speaks for every byte
 ACCEPTED = "send an Arrow IPC stream or JSON lines (as `--out -` of ncaudit does), or name files instead of -"
 JSON_ARRAY = "send one object per line: `jq -c '.[]'` makes lines of an array"
-EMBEDDING = pa.list_(pa.float32())
-EMBEDDINGS = tuple(pa.field(name, EMBEDDING) for name in ("image_embedding", "text_embedding"))
 
 
 class StandardInput:
@@ -46,19 +46,11 @@ class StandardInput:
 
     def __init__(self, file: Any, known: Iterable[pa.Field] = ()) -> None:
         self.notes = list[str]()
-        start = file.peek(8)[:8]
-        if not start:
-            raise BadTable(f"{STDIN} is empty", fix="see what the command before the pipe says")
-        word = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         self.schema: pa.Schema
-        if start[:1] == ARROW_START[:1]:
-            self.schema, self._batches = self._arrow(file)
-        elif word in (b"{", b""):
+        if _holds_lines(file):
             self.schema, self._batches = _json_lines(file, {field.name: field for field in known})
-        elif word == b"[":
-            raise BadTable(f"{STDIN} is a JSON array, not JSON lines", fix=JSON_ARRAY)
         else:
-            raise BadTable(f"{STDIN} starts with {start!r}: neither an Arrow stream nor JSON lines", fix=ACCEPTED)
+            self.schema, self._batches = self._arrow(file)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows in order, as they come."""
@@ -91,10 +83,10 @@ class Received:
 
 
 @contextmanager
-def received(sources: Sequence[str], known: Iterable[pa.Field] = ()) -> Iterator[Received]:
+def received(sources: Sequence[str]) -> Iterator[Received]:
     """The sources as they are; - alone becomes a parquet file below TMPDIR, which is gone when the block ends.
 
-    known: as `StandardInput` takes it.
+    JSON lines are looked through first, so that types are those that fit all of them, as in a file of them.
     Errors of the block that name that file name standard input instead. Raises UsageError when - is one of several;
     BadTable as `StandardInput` does, and for columns that parquet cannot hold; NcauditError when there is no room.
     """
@@ -104,23 +96,30 @@ def received(sources: Sequence[str], known: Iterable[pa.Field] = ()) -> Iterator
     if len(sources) > 1:
         raise UsageError("- is one of several inputs", fix="give it alone")
     with tempfile.TemporaryDirectory(prefix="ncaudit-") as folder:
-        path = os.path.join(folder, SPOOLED)
-        stream = StandardInput(sys.stdin.buffer, known)
-        _spool(stream, path)
+        path, lines = (os.path.join(folder, name) for name in (SPOOLED, LINES))
         try:
-            yield Received([path], True, tuple(stream.notes))
+            notes = _spool(sys.stdin.buffer, path, lines)
+            yield Received([path], True, tuple(notes))
         except NcauditError as error:
-            if path not in error.message:
+            if folder not in error.message:
                 raise
-            raise type(error)(error.message.replace(path, STDIN), fix=error.fix) from error
+            told = error.message.replace(path, STDIN).replace(lines, STDIN)
+            raise type(error)(told, fix=error.fix) from error
 
 
-def _spool(stream: StandardInput, path: str) -> None:
+def _spool(file: Any, path: str, lines: str) -> list[str]:
+    """Write the rows to `path`; returns what must be said of the stream. lines: a file for JSON lines, for a while."""
     try:
-        with _Hashed(io.FileIO(path, "w")) as file, _parquet(file, stream.schema) as writer:
-            for group in _groups(stream.batches()):
-                writer.write_table(group)
-            writer.add_key_value_metadata({DIGEST_KEY: file.digest.hexdigest()})
+        if not _holds_lines(file):
+            stream = StandardInput(file)
+            _write(stream.schema, stream.batches(), path)
+            return stream.notes
+        with open(lines, "wb") as copy:
+            shutil.copyfileobj(file, copy, MIB)
+        shard = JsonLinesShard(lines)
+        _write(shard.schema, shard.batches(GROUP_ROWS), path)
+        os.remove(lines)
+        return []
     except NotImplementedError as error:  # arrow's own class for it is one
         raise BadTable(f"{STDIN} has a column that cannot be kept: {error}", fix="leave that column out") from error
     except OSError as error:
@@ -130,6 +129,13 @@ def _spool(stream: StandardInput, path: str) -> None:
             f"{os.path.dirname(path)} has no room for {STDIN}, which must be read more than once",
             fix="set TMPDIR to a folder with room for all of it",
         ) from error
+
+
+def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: str) -> None:
+    with _Hashed(io.FileIO(path, "w")) as file, _parquet(file, schema) as writer:
+        for group in _groups(batches):
+            writer.write_table(group)
+        writer.add_key_value_metadata({DIGEST_KEY: file.digest.hexdigest()})
 
 
 def _parquet(file: Any, schema: pa.Schema) -> pq.ParquetWriter:
@@ -185,6 +191,19 @@ class _Tail:
 
     def writable(self) -> bool:
         return False
+
+
+def _holds_lines(file: Any) -> bool:
+    """Whether these are JSON lines; else they begin like an Arrow stream. Raises BadTable when they are neither."""
+    start = file.peek(8)[:8]
+    if not start:
+        raise BadTable(f"{STDIN} is empty", fix="see what the command before the pipe says")
+    word = start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if word == b"[":
+        raise BadTable(f"{STDIN} is a JSON array, not JSON lines", fix=JSON_ARRAY)
+    if start[:1] != ARROW_START[:1] and word not in (b"{", b""):
+        raise BadTable(f"{STDIN} starts with {start!r}: neither an Arrow stream nor JSON lines", fix=ACCEPTED)
+    return bool(start[:1] != ARROW_START[:1])
 
 
 def _unreadable(error: Exception) -> BadTable:
@@ -246,8 +265,6 @@ def _fits(shown: pa.DataType, wanted: pa.DataType) -> bool:
     """Whether values that look like `shown` may be tried as `wanted`: numbers as numbers, the rest as it is."""
     if t.is_null(shown) or shown == wanted:
         return True
-    if wanted == EMBEDDING:  # whole numbers among them make no other list
-        return bool(t.is_list(shown)) and _fits(shown.value_type, wanted.value_type)
     return not (is_text(shown) or is_text(wanted) or t.is_nested(shown) or t.is_nested(wanted))
 
 

@@ -33,7 +33,7 @@ from ncaudit.shards.label_tables import LabelColumns, LabelTally, label_batch, l
 from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint, is_finished
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
-from ncaudit.shards.standard_input import EMBEDDINGS, received
+from ncaudit.shards.standard_input import received
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.writer import atomic_file, atomic_table
@@ -95,7 +95,7 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 
     Raises NcauditError when the tables do not belong together, lack the class column, or hold nothing to compare.
     """
-    with received(options.embeddings, EMBEDDINGS) as given:
+    with received(options.embeddings) as given:
         return _labels(replace(options, embeddings=given.sources), given.notes, progress)
 
 

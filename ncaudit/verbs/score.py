@@ -30,7 +30,7 @@ from ncaudit.shards.provenance import Provenance, attach, describe, fingerprint,
 from ncaudit.shards.repeats import Repeats, count_repeats
 from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
-from ncaudit.shards.standard_input import EMBEDDINGS, received
+from ncaudit.shards.standard_input import received
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.verdicts import read_verdicts
@@ -150,7 +150,7 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
     choice.require_known(options.scorer)  # an unknown name is told before anything is read
-    with received(options.embeddings, EMBEDDINGS) as given:  # rows are read twice at least: to count repeats
+    with received(options.embeddings) as given:  # rows are read twice at least: to count repeats
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
 

@@ -14,7 +14,8 @@ import pytest
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.shards import standard_input
 from ncaudit.shards.provenance import fingerprint
-from ncaudit.shards.standard_input import EMBEDDING, EMBEDDINGS, StandardInput, received
+from ncaudit.shards.readers import json_lines
+from ncaudit.shards.standard_input import StandardInput, received
 
 ROW = {"id": "a"}
 
@@ -69,13 +70,12 @@ def test_marks_and_blank_lines_before_the_first_object_do_no_harm(start):
         ([ROW, ROW | {"n": 1}], "line 2 has a field n"),
         ([ROW, ROW | {"id": 7}], "id is not always string"),
         ([ROW, [1]], "line 2 is no JSON object"),
-        ([ROW | {"text_embedding": [1]}, ROW | {"text_embedding": ["x"]}], "text_embedding is not always list"),
     ],
 )
 def test_lines_unlike_the_first_are_told(rows, told, monkeypatch):
     monkeypatch.setattr(standard_input, "LINES_BYTES", 1)  # one line at a time
     with pytest.raises(BadTable, match=told):
-        rows_of(lines(*rows), EMBEDDINGS)
+        rows_of(lines(*rows))
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,6 @@ def test_what_is_no_stream_is_told_by_its_beginning(raw, told):
     with pytest.raises(BadTable) as caught:
         read(raw)
     assert told in caught.value.message
-
-
-def test_embeddings_with_whole_numbers_are_embeddings(monkeypatch):
-    monkeypatch.setattr(standard_input, "LINES_BYTES", 1)
-    rows = [{"text_embedding": value} for value in ([0, 1], [0.5, 1], None, [None, 2], [])]
-    found = rows_of(lines(*rows), EMBEDDINGS)
-    assert found.schema.field("text_embedding").type == EMBEDDING
-    assert found.to_pylist() == rows
 
 
 def test_arrow_is_exact():
@@ -138,6 +130,20 @@ def test_standard_input_becomes_a_file_of_bounded_row_groups_until_the_end(stdin
         assert (min(sizes[:-1]), max(sizes)) == (4, 5)
         assert "without Arrow's end mark" in given.notes[0]
     assert not os.path.exists(os.path.dirname(path))
+
+
+def test_json_lines_in_a_file_have_the_types_of_all_of_them(stdin, monkeypatch):
+    monkeypatch.setattr(json_lines, "LINES_BYTES", 1)
+    rows = [{"id": "a", "n": None, "e": [0, 1]}, {"id": "b", "n": 1, "e": None}, {"id": "c", "n": 1.5, "e": [0.5]}]
+    stdin(b"\xef\xbb\xbf" + lines(*rows, {"id": "d", "new": "x"}))
+    with received(["-"]) as given:
+        table = pq.read_table(given.sources[0])
+        assert [table.schema.field(name).type for name in "ne"] == [pa.float64(), pa.list_(pa.float64())]
+        assert table.to_pylist()[:3] == [row | {"new": None} for row in rows]
+        assert os.listdir(os.path.dirname(given.sources[0])) == ["stdin.parquet"]
+    stdin(lines(ROW) + b'\n{"id":')
+    with pytest.raises(BadTable, match=r"^standard input, line 2 is no JSON"), received(["-"]):
+        pass
 
 
 def test_the_files_fingerprint_speaks_for_every_byte(stdin):
