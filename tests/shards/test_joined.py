@@ -63,6 +63,22 @@ def test_keys_are_compared_as_text_and_may_have_two_names(shard, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("m.csv", "uid,similarity,lang\n7,0.25,en\n8,,de\n"),
+        ("m.tsv", "uid\tsimilarity\tlang\n7\t0.25\ten\n8\t\tde\n"),
+        ("m.jsonl", '{"uid": 7, "similarity": 0.25, "lang": "en"}\n{"uid": 8, "similarity": null, "lang": "de"}\n'),
+    ],
+)
+def test_text_tables_are_joined_as_parquet_is(name, text, shard, tmp_path):
+    (tmp_path / name).write_text(text)
+    found = rows(str(tmp_path / name), shard(uid=["8", "7", "9", "7", "08", None]))
+    en, de = {"input_similarity": 0.25, "lang": "en"}, {"input_similarity": None, "lang": "de"}
+    nothing = {"input_similarity": None, "lang": None}
+    assert found == [de, en, nothing, en, nothing, nothing]
+
+
 @pytest.mark.parametrize("matches", [True, False])
 def test_a_nested_or_dictionary_column_survives_and_nothing_found_is_all_null(matches, shard, tmp_path):
     keys = ["a", "b", "c"] if matches else ["x", "y", "w"]
