@@ -131,7 +131,7 @@ def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
 
 def _is_own_output(shard: Shard, out: str) -> bool:
     """Label tables written below the embeddings' folder must not be read as embeddings by the next run."""
-    return out != STREAM and os.path.abspath(shard.path).startswith(os.path.abspath(out) + os.sep)
+    return out != STREAM and shard.path.startswith(os.path.abspath(out) + os.sep)
 
 
 @dataclass(frozen=True)

@@ -291,7 +291,7 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
 
 def _is_own_output(shard: Shard, out: str) -> bool:
     """Scores written below the embeddings' folder must not be read as embeddings by the next run."""
-    return out != STREAM and os.path.abspath(shard.path).startswith(os.path.abspath(out) + os.sep)
+    return out != STREAM and shard.path.startswith(os.path.abspath(out) + os.sep)
 
 
 def _the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:

@@ -180,3 +180,24 @@ def test_several_captions_in_a_line_are_as_many_pairs(world, tmp_path):
     said = json.loads(ran.stdout)
     assert (said["input_rows"], said["accounting"]["rows"], said["accounting"]["ok"]) == (2, 3, 2)
     assert pq.read_table(tmp_path / "emb/x.parquet")["caption_index"].to_pylist() == [0, 1, 0]
+
+
+def test_tables_behind_an_address_are_scored_and_filtered_like_local_ones(world, parquet, tmp_path, monkeypatch):
+    root, paths = world
+    files = fsspec.filesystem("memory")
+    monkeypatch.chdir(tmp_path)
+    files.put(str(root / "parquet/emb/00000.parquet"), "/tables/emb/00000.parquet")
+    scoring = ("--scorer", "clip-score", "--no-check")
+    assert run("score", root / "parquet/emb", "--out", tmp_path / "local", *scoring).exit_code == 0
+    assert run("score", "memory://tables/emb", "--out", ".", *scoring).exit_code == 0
+    local, remote = (
+        pq.read_table(tmp_path / name, partitioning=None) for name in ("local/00000.parquet", "00000.parquet")
+    )
+    assert remote.equals(local)
+    files.put(str(tmp_path / "00000.parquet"), "/tables/scores/00000.parquet")
+    keeping = ("filter", "memory://tables/scores", "--where", "similarity > 0", "--out", tmp_path / "kept")
+    ran = run(*keeping, "--data", paths["remote parquet"] + "/00000.parquet")
+    assert ran.exit_code == 0, ran.output
+    kept = pq.read_table(tmp_path / "kept/00000.parquet")["uid"].to_pylist()
+    assert kept == [row["pair_id"] for row in local.to_pylist() if row["similarity"] > 0]
+    files.rm("/tables", recursive=True)
