@@ -63,7 +63,8 @@ def _shards(found: "ShardsInspection") -> list[str]:
         lines.append(f"embeddings: {image} dimensions" + (f", captions {text}" if text != image else ""))
     if len(found.features) > 1:
         lines.append(f"features: {', '.join(map(output.shown, found.features))} (choose with --features)")
-    lines += [f"{name}: {_counts(counts)}" for name, counts in found.words.items()]
+    for name, counts in found.words.items():
+        lines.append(f"{name}: {_counts(counts, max(found.rows, sum(counts.values())))}")  # sidecars have more rows
     if found.mean_soft_label is not None:
         low = f"{found.soft_labels_below_half:,} below .5"
         lines.append(f"soft labels: mean {found.mean_soft_label:.3f}, {low}")
@@ -82,6 +83,10 @@ def _told(told: "Told", shards: int) -> list[str]:
     of = "" if told.shards == shards else f" ({told.shards:,} of {shards:,} shards)"
     model = said.pop("model", None) or {}
     lines = [f"made by ncaudit {said.pop('ncaudit', '?')} {said.pop('verb', '')}{of}"]
+    made_from = [_source(source) for source in (told.source, told.data) if source]
+    if made_from:
+        first = "" if told.shards == 1 else ", the first of them"
+        lines.append(f"  from: {', made from '.join(made_from)}{first}")
     if model:
         heads = f", heads {str(model['heads'])[:12]}" if model.get("heads") else ""
         name = output.shown(str(model.get("name", "heads on embeddings from elsewhere")))
@@ -95,6 +100,10 @@ def _told(told: "Told", shards: int) -> list[str]:
         lines.append(f"  noise rate: {rate['rate']:.1%}{interval}")
     short = {name: value for name, value in said.items() if isinstance(value, str | int | float)}
     return lines + [f"  {name}: {_value(value)}" for name, value in short.items()]
+
+
+def _source(source: Any) -> str:
+    return f"{output.shown(str(source.get('name')))} ({str(source.get('fingerprint'))[:16]})"
 
 
 def _columns(found: "ShardsInspection") -> str:
@@ -114,7 +123,7 @@ def _images(images: "Images") -> list[str]:
         lines.append(f"  {sample.read} of {sample.sampled} sampled: {kinds}; smallest/median/largest {sizes}")
     if sample.problems:
         first = output.shown(sample.first_problem or "", 160)
-        lines.append(f"  in the sample: {_counts(sample.problems)} (first: {first})")
+        lines.append(f"  in the sample: {_counts(sample.problems, sample.sampled)} (first: {first})")
     if sample.bordered:
         lines.append(
             "  all sampled are 256 x 256, many with white borders: img2dataset's default resize, which shifts CLIP "
@@ -151,8 +160,10 @@ def _next(found: "Inspection") -> list[str]:
     return [*first, *(f"{'also' if i else 'next'}: {command}" for i, command in enumerate(found.next))]
 
 
-def _counts(counts: Any) -> str:
-    return ", ".join(f"{count:,} {output.shown(str(word))}" for word, count in counts.items())
+def _counts(counts: Any, rows: int) -> str:
+    """Each word with its count, and its share of the rows where it is not all of them."""
+    share = {word: f" ({count / rows:.1%})" if count < rows else "" for word, count in counts.items()}
+    return ", ".join(f"{count:,} {output.shown(str(word))}{share[word]}" for word, count in counts.items())
 
 
 def _spread(values: tuple[int, int, int]) -> str:

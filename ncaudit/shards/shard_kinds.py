@@ -46,14 +46,15 @@ class ShardKind:
 
 def kind_of(path: str, schema: pa.Schema) -> ShardKind:
     """The kind of the shard at a path, whose schema is known. Raises BadTable when the file is of no known format."""
-    form, provenance = _format(path), _made_by(provenance_of(schema))
+    form, provenance = _format(path), first_provenance(schema)
     kind = _kind(set(schema.names), provenance)
     words = _words(kind, path, form, schema, provenance)
     return ShardKind(kind, form, words)
 
 
-def _made_by(provenance: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """The provenance; of one table made of several shards, the first one's."""
+def first_provenance(schema: pa.Schema) -> Mapping[str, Any]:
+    """The provenance; of one table made of several shards, the first one's. Empty for another tool's table."""
+    provenance = provenance_of(schema)
     if provenance and "verb" not in provenance and provenance.get("shards"):
         return dict(provenance["shards"][0])
     return provenance or {}
@@ -89,7 +90,7 @@ def _kind(names: set[str], provenance: Mapping[str, Any]) -> Kind:
 def _words(kind: Kind, path: str, form: str, schema: pa.Schema, provenance: Mapping[str, Any]) -> str:
     verb = provenance.get("verb")
     ours = {
-        Kind.embeddings: "embedding table" if verb else _foreign_embeddings(form),
+        Kind.embeddings: "embedding table" if verb and form == Format.parquet else _foreign_embeddings(form),
         Kind.scores: "score table",
         Kind.labels: "label table",
         Kind.weights: "list of weights",
@@ -142,8 +143,7 @@ def sidecar_of(tar: str) -> str | None:
 
 def shared_provenance(schema: pa.Schema) -> dict[str, Any] | None:
     """What the tables of one run have in common: their provenance without what is each shard's own; None: not ours."""
-    provenance = provenance_of(schema)
-    if provenance is None:
+    if provenance_of(schema) is None:
         return None
     own = {"source", "data", "decisions", "scores", "scored", "shards"}
-    return {name: value for name, value in _made_by(provenance).items() if name not in own}
+    return {name: value for name, value in first_provenance(schema).items() if name not in own}

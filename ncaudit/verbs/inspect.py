@@ -27,7 +27,7 @@ from ncaudit.shards.locations import dirname
 from ncaudit.shards.made_folders import MadeFolder, made_folder
 from ncaudit.shards.provenance import provenance_of
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.shard_kinds import Kind, shared_provenance, sidecar_of
+from ncaudit.shards.shard_kinds import Kind, first_provenance, shared_provenance, sidecar_of
 from ncaudit.shards.sources import find_shards
 from ncaudit.shards.tables import check_tables_agree, open_embeddings
 from ncaudit.verbs import next_step
@@ -257,12 +257,13 @@ def _noticed(group: ShardGroup) -> NoticedColumns:
 
 def _provenance(group: ShardGroup) -> Iterator[Told]:
     """What the tables say of themselves, each different thing once."""
-    counts: dict[str, int] = {}
+    alike: dict[str, list[pa.Schema]] = {}
     for each in group.shards:
         if shared := shared_provenance(each.schema):
-            told = json.dumps(shared, sort_keys=True)
-            counts[told] = counts.get(told, 0) + 1
-    yield from (Told(shards=count, provenance=json.loads(told)) for told, count in counts.items())
+            alike.setdefault(json.dumps(shared, sort_keys=True), []).append(each.schema)
+    for told, schemas in alike.items():
+        first = first_provenance(schemas[0])
+        yield Told(shards=len(schemas), provenance=json.loads(told), source=first.get("source"), data=first.get("data"))
 
 
 def _features(group: ShardGroup) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class Told:
 
     shards: int
     provenance: Mapping[str, Any]
+    source: Mapping[str, Any] | None  # what the first of them was made from: name and fingerprint
+    data: Mapping[str, Any] | None  # of scores and labels: the shard of the dataset behind it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,6 +94,8 @@ def test_a_dataset_of_any_format(tmp_path, write):
     assert "  3 of 3 sampled: 3 JPEG; smallest/median/largest width 30/31/32, height 20/20/20" in lines
     assert "key: column uid, without repeats" in lines
     assert lines[-1] == f"next: ncaudit embed {tmp_path} --model ViT-B-32 --out embeddings/"
+    of_sidecar = "status (sidecars): 3 success (75.0%), 1 failed_to_download (25.0%)"
+    assert (of_sidecar in lines) is (write is in_tar_with_sidecar)
     told = json.loads(said(tmp_path, "--json"))
     assert (told["rows"], told["pairs"], told["captions"]["examples"]) == (3, 3, CAPTIONS)
     assert (told["images"]["sample"]["read"], told["damaged"]) == (3, [])
