@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.locations import open_file
+from ncaudit.shards.locations import open_file, remembered
 
 HEAD = 4096  # bytes that are looked at
 PARQUET, ARROW, ARROW_STREAM, NUMPY, GZIP = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff", b"\x93NUMPY", b"\x1f\x8b"
@@ -57,6 +57,7 @@ class Format(StrEnum):
     numpy = "NumPy array"
 
 
+@remembered
 def format_of(path: str) -> Format:
     """The format of a file. A wrong name does no harm, unless it promises a binary format and the file is text.
 

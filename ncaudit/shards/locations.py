@@ -12,11 +12,14 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from functools import lru_cache, wraps
+from typing import Any, BinaryIO, TypeVar
 
 from ncaudit.errors import NcauditError
 
+T = TypeVar("T")
 MIB = 1 << 20
+REMEMBERED = 1024  # remote files, of each kind of look at them
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 LOCAL = "file://"
 ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
@@ -124,6 +127,26 @@ def version(path: str) -> str:
         return hashlib.sha256(repr(_info(path)).encode()).hexdigest()
     told = os.stat(path.removeprefix(LOCAL))
     return f"{told.st_dev}-{told.st_ino}-{told.st_size}-{told.st_mtime_ns}"
+
+
+def remembered(look: Callable[[str], T]) -> Callable[[str], T]:
+    """`look` at a file by its path, but at a remote one only once for every version of it: each look takes a journey.
+
+    Local files are looked at anew each time.
+    """
+    known = lru_cache(maxsize=REMEMBERED)(lambda path, version: look(path))
+
+    @wraps(look)
+    def remembering(path: str) -> T:
+        if not is_remote(path):
+            return look(path)
+        try:
+            found = version(path)
+        except OSError:
+            return look(path)  # which tells in its own words what is wrong
+        return known(path, found)
+
+    return remembering
 
 
 def open_file(path: str, *, jumps: bool = False) -> BinaryIO:

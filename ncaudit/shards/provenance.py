@@ -36,6 +36,7 @@ def fingerprint(path: str) -> str:
     return f"{size}-{hashlib.sha256('/'.join([*each, features_of(path) or '']).encode()).hexdigest()[:32]}"
 
 
+@locations.remembered
 def _fingerprint_of_file(path: str) -> str:
     size = locations.size(path)
     with locations.open_file(path, jumps=True) as file:

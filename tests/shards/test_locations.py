@@ -115,3 +115,16 @@ def test_many_files_are_fetched_together_and_those_that_are_not_there_are_told()
     assert found[0] == b"123"
     assert isinstance(found[1], FileNotFoundError)
     fsspec.filesystem("memory").rm("/locations.bin")
+
+
+def test_a_remote_file_is_looked_at_once_per_version(tmp_path):
+    looks = []
+    look = locations.remembered(lambda path: looks.append(path) or len(looks))
+    (tmp_path / "x").touch()
+    assert [look(str(tmp_path / "x")) for _ in range(2)] == [1, 2]
+    for content in (b"one", b"two"):
+        fsspec.filesystem("memory").pipe("/locations.bin", content)
+        before = len(looks)
+        assert look("memory://locations.bin") == look("memory://locations.bin") == before + 1
+    fsspec.filesystem("memory").rm("/locations.bin")
+    assert look("memory://locations.bin") == len(looks)  # its own words for what is not there

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncaudit.shards.locations import is_remote, open_file
+from ncaudit.shards.locations import is_remote, open_file, remembered
 from ncaudit.shards.provenance import MIB, unreadable
 
 
@@ -17,10 +17,15 @@ def open_parquet(path: str) -> pq.ParquetFile:
     """
     try:
         if is_remote(path):
-            return pq.ParquetFile(open_file(path, jumps=True), pre_buffer=True)
+            return pq.ParquetFile(open_file(path, jumps=True), pre_buffer=True, metadata=_footer(path))
         return pq.ParquetFile(path, pre_buffer=False, buffer_size=MIB)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
+
+
+@remembered
+def _footer(path: str) -> pq.FileMetaData:
+    return pq.read_metadata(open_file(path, jumps=True))
 
 
 class ParquetShard:
