@@ -64,7 +64,8 @@ def _shards(found: "ShardsInspection") -> list[str]:
     if len(found.features) > 1:
         lines.append(f"features: {', '.join(map(output.shown, found.features))} (choose with --features)")
     for name, counts in found.words.items():
-        lines.append(f"{name}: {_counts(counts, max(found.rows, sum(counts.values())))}")  # sidecars have more rows
+        rows = found.rows if name in found.columns else None  # what lies beside has other rows
+        lines.append(f"{name}: {_counts(counts, rows)}")
     if found.mean_soft_label is not None:
         low = f"{found.soft_labels_below_half:,} below .5"
         lines.append(f"soft labels: mean {found.mean_soft_label:.3f}, {low}")
@@ -160,9 +161,9 @@ def _next(found: "Inspection") -> list[str]:
     return [*first, *(f"{'also' if i else 'next'}: {command}" for i, command in enumerate(found.next))]
 
 
-def _counts(counts: Any, rows: int) -> str:
+def _counts(counts: Any, rows: int | None) -> str:
     """Each word with its count, and its share of the rows where it is not all of them."""
-    share = {word: f" ({count / rows:.1%})" if count < rows else "" for word, count in counts.items()}
+    share = {word: f" ({count / rows:.1%})" if rows and count < rows else "" for word, count in counts.items()}
     return ", ".join(f"{count:,} {output.shown(str(word))}{share[word]}" for word, count in counts.items())
 
 

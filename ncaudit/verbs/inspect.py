@@ -5,7 +5,7 @@ Knows shards, their kinds and counts; nothing of Typer, and loads no torch. Ligh
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -22,9 +22,10 @@ from ncaudit.shards.columns import (
     key_candidates,
 )
 from ncaudit.shards.formats import Format
-from ncaudit.shards.layouts import arrays_beside, features_in, features_told
-from ncaudit.shards.locations import dirname
+from ncaudit.shards.layouts import arrays_beside, features_in, features_told, partition_of
+from ncaudit.shards.locations import dirname, is_file
 from ncaudit.shards.made_folders import MadeFolder, made_folder
+from ncaudit.shards.partition_writer import failed_file
 from ncaudit.shards.provenance import provenance_of
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.shard_kinds import Kind, first_provenance, shared_provenance, sidecar_of
@@ -46,7 +47,7 @@ from ncaudit.verbs.noticed_columns import NoticedColumns, noticed_columns
 from ncaudit.verbs.shard_group import Opened, ShardGroup, open_groups
 
 KEYS_COUNTED = 4
-DOWNLOADS = "status (sidecars)"
+DOWNLOADS, LEFT_OUT = "status (sidecars)", "status (left out)"
 WORDS = ("status", "verdict", "reason", "partition", "drop_reason", "is_match")
 
 
@@ -94,7 +95,7 @@ def _of_dataset(options: InspectOptions, group: ShardGroup, others: Mapping[str,
         )  # fmt: skip
 
     census, examples = group.census(counted)
-    census.words |= _downloads(group)
+    census.words |= _statuses_beside(group)
     captions = _captions(counted(group.shards[0]).caption, census, examples, group.schema)
     images = _images(options, group, columns, census)
     key_columns = _counted_keys(keys, census)
@@ -119,6 +120,7 @@ def _of_tables(options: InspectOptions, group: ShardGroup, others: Mapping[str, 
     dims, problem = _dims(group)
     provenance = provenance_of(group.schema) or {}
     statuses = dict(census.words.get("status", ()))
+    census.words |= _statuses_beside(group)
     step = next_step.for_tables(options, group.shards[0].kind, provenance, _noticed(group), statuses)
     if problem is not None:
         step = NextStep(fixes=(f"{problem.message}: {problem.fix}",))
@@ -273,16 +275,24 @@ def _features(group: ShardGroup) -> tuple[str, ...]:
     return () if arrays is None else features_in(arrays)
 
 
-def _downloads(group: ShardGroup) -> dict[str, Counter[str]]:
-    """What the sidecars of tars say of the downloads: the failed ones are not in the tars."""
+def _statuses_beside(group: ShardGroup) -> dict[str, Counter[str]]:
+    """What lies beside the shards and says what became of rows that are not in them."""
     tars = [each.shard.path for each in group.shards if each.kind.format == Format.tar]
+    partitions = [found for each in group.shards if (found := partition_of(each.shard.path)) is not None]
+    left_out = [path for path in map(failed_file, partitions) if is_file(path)]
+    beside = {DOWNLOADS: _statuses(filter(None, map(sidecar_of, tars))), LEFT_OUT: _statuses(left_out)}
+    return {name: counts for name, counts in beside.items() if counts}
+
+
+def _statuses(paths: Iterable[str]) -> Counter[str]:
+    """How often each status occurs in these tables; one that cannot be read adds nothing, as nothing rests on it."""
     whole = Census()
-    for sidecar in filter(None, map(sidecar_of, tars)):
+    for path in paths:
         try:
-            whole.add(take_census(open_shard(sidecar), Counted(words=("status",)), lambda rows: None))
+            whole.add(take_census(open_shard(path), Counted(words=("status",)), lambda rows: None))
         except BadTable:
-            continue  # nothing rests on it
-    return {DOWNLOADS: whole.words["status"]} if whole.words else {}
+            continue
+    return whole.words.get("status", Counter())
 
 
 def _dims(group: ShardGroup) -> tuple[tuple[int, int] | None, BadTable | None]:

@@ -94,7 +94,7 @@ def test_a_dataset_of_any_format(tmp_path, write):
     assert "  3 of 3 sampled: 3 JPEG; smallest/median/largest width 30/31/32, height 20/20/20" in lines
     assert "key: column uid, without repeats" in lines
     assert lines[-1] == f"next: ncaudit embed {tmp_path} --model ViT-B-32 --out embeddings/"
-    of_sidecar = "status (sidecars): 3 success (75.0%), 1 failed_to_download (25.0%)"
+    of_sidecar = "status (sidecars): 3 success, 1 failed_to_download"
     assert (of_sidecar in lines) is (write is in_tar_with_sidecar)
     told = json.loads(said(tmp_path, "--json"))
     assert (told["rows"], told["pairs"], told["captions"]["examples"]) == (3, 3, CAPTIONS)
@@ -122,9 +122,12 @@ def test_a_clip_retrieval_folder(tmp_path):
         keys = [f"{part}{i}" for i in range(3)]
         metadata = pa.table({"image_path": keys, "caption": CAPTIONS, "key": keys, "similarity": [0.1, 0.2, 0.3]})
         pq.write_table(metadata, tmp_path / f"metadata/metadata_{part}.parquet")
+    (tmp_path / "failed").mkdir()
+    pq.write_table(pa.table({"status": ["image_missing"] * 2}), tmp_path / "failed/failed_1.parquet")  # embed's own
     lines = said(tmp_path).splitlines()
     assert lines[0].startswith("embeddings (clip-retrieval): 6 rows in 2 shards, ")
     assert {"embeddings: 4 dimensions", "key: column pair_id, without repeats", "prior scores: similarity"} < set(lines)
+    assert "status (left out): 2 image_missing" in lines
     assert lines[-1] == f"next: ncaudit score {tmp_path} --out scores/"
 
 
