@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.provenance import Provenance, fingerprint
 from ncaudit.shards.sources import Shard
+
+Source = Mapping[str, Any]  # name and fingerprint of a file
 
 
 class Made(Protocol):
@@ -44,11 +46,29 @@ def match_by_name(shards: Sequence[Shard], tables: Sequence[T], what: str, *, wh
     return {shard: by_stem[shard.stem] for shard in shards}
 
 
-def refuse_another(path: str, table: str, made_from: Mapping[str, Any] | None, fix: str) -> None:
-    """Raises BadTable when the table at `table` says that it was made from a file of other content than `path`.
+def data_of(provenance: Provenance | None) -> list[Source]:
+    """The shards of the dataset that a score table rests on, each with its fingerprint; empty where it does not say.
 
-    made_from: what its provenance says of that file; None where it does not say: then there is nothing to go by. Where
-    the user's own key joins the two, this is not to be asked.
+    Several where one table holds the rows of several shards, and through whatever has filtered it since.
     """
-    if made_from and made_from["fingerprint"] != fingerprint(path):
+    if not provenance:
+        return []
+    if provenance.get("data"):
+        return [provenance["data"]]
+    return [told for part in provenance.get("shards", ()) for told in data_of(part.get("scored") or part)]
+
+
+def source_of(provenance: Provenance | None) -> list[Source]:
+    """The one file that a table was made from, with its fingerprint; empty where it does not say."""
+    source = (provenance or {}).get("source")
+    return [source] if source else []
+
+
+def refuse_another(path: str, table: str, made_from: Sequence[Source], fix: str) -> None:
+    """Raises BadTable when the table at `table` says that it was made from files of other content than `path`.
+
+    made_from: those files; empty: then there is nothing to go by. Where the user's own key joins the two, this is not
+    to be asked.
+    """
+    if made_from and fingerprint(path) not in [one["fingerprint"] for one in made_from]:
         raise BadTable(f"{table} was made from another file than {path} (its content differs)", fix=fix)

@@ -14,7 +14,7 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_key, key_candidates
 from ncaudit.shards.dataset import read_column
-from ncaudit.shards.made_from import refuse_another
+from ncaudit.shards.made_from import data_of, refuse_another
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.score_input import FileScores
 from ncaudit.shards.sources import Shard
@@ -28,16 +28,16 @@ Places = npt.NDArray[np.int64]
 def places_of(shard: Shard, scores: FileScores, key: str | None) -> Places:
     """For each row of the shard its place in the score table, -1 where it has none. Returns (rows,) int64.
 
-    By row, where the table says that it was made from this very file. By `key`, the user's own column that holds the
-    pair_ids, where one is named. A table that does not say what it was made from is joined by the first key column
-    under which it knows a row, or by names of the form SHARD/ROW. Raises BadTable when the table was made from another
-    file, knows no row, names one twice, or a row has several captions.
+    By row, where the table says that it was made from this very file alone. By `key`, the user's own column that holds
+    the pair_ids, where one is named. Any other table is joined by the first key column under which it knows a row, or
+    by names of the form SHARD/ROW. Raises BadTable when the table was made from other files, knows no row, names one
+    twice, or a row has several captions.
     """
-    made_from = (scores.provenance or {}).get("data")
+    made_from = data_of(scores.provenance)
     if key:
         return _by_key(shard, scores, key)
     refuse_another(shard.path, scores.path, made_from, OTHER_DATA)
-    return _by_row(shard, scores) if made_from else _by_names(shard, scores)
+    return _by_row(shard, scores) if len(made_from) == 1 else _by_names(shard, scores)
 
 
 def _by_row(shard: Shard, scores: FileScores) -> Places:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.formats import Format
-from ncaudit.shards.made_from import match_by_name, refuse_another
+from ncaudit.shards.made_from import match_by_name, refuse_another, source_of
 from ncaudit.shards.provenance import Provenance
 from ncaudit.shards.readers import open_shard, read_batches
 from ncaudit.shards.rewrite import require_format, rewrite_shard
@@ -74,7 +74,7 @@ def _check_out(out: str, shards: Sequence[Shard]) -> None:
 
 
 def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
-    refuse_another(shard.path, table.shard.path, (table.provenance or {}).get("source"), OTHER_DATA)
+    refuse_another(shard.path, table.shard.path, source_of(table.provenance), OTHER_DATA)
     rows = open_shard(shard.path).rows
     if rows != table.rows or not _one_pair_per_row(table):
         raise BadTable(

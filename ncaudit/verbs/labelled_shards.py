@@ -19,7 +19,7 @@ from ncaudit.shards.class_labels import require_class_column
 from ncaudit.shards.columns import Columns, find_columns, key_candidates
 from ncaudit.shards.dataset import Rows, read_column, read_rows, text
 from ncaudit.shards.hashing import hash_values
-from ncaudit.shards.made_from import match_by_name, refuse_another
+from ncaudit.shards.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.tables import ScoreTable, open_scores
@@ -156,7 +156,7 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
         return open_unlabelled(options.data or (), options)
     matched = match_scores(find_shards(options.data or ()), options.scores)
     for shard, scores in () if options.key else matched:
-        refuse_another(shard.path, scores.shard.path, (scores.provenance or {}).get("data"), OTHER_DATA)
+        refuse_another(shard.path, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
     if not options.by_class:
         require_labels([scores for _, scores in matched], options.weight_column)
     classes = _classes_of_either(matched, options.weight_column) if options.by_class else None

@@ -19,7 +19,7 @@ from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.class_labels import require_class_column
-from ncaudit.shards.made_from import refuse_another
+from ncaudit.shards.made_from import refuse_another, source_of
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.sources import find_shards
 from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, ScoreTable, check_tables_agree, open_embeddings
@@ -285,5 +285,4 @@ def _model(tables: Sequence[EmbeddingTable]) -> Any:
 
 
 def _check_same_table(table: EmbeddingTable, scores: ScoreTable) -> None:
-    made_from = (scores.provenance or {}).get("source")
-    refuse_another(table.shard.path, scores.shard.path, made_from, OTHER_EMBEDDINGS)
+    refuse_another(table.shard.path, scores.shard.path, source_of(scores.provenance), OTHER_EMBEDDINGS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.made_from import match_by_name, refuse_another
+from ncaudit.shards.made_from import data_of, match_by_name, refuse_another, source_of
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.sources import Shard
 
@@ -45,9 +45,20 @@ def test_what_is_alone_is_told_and_a_table_may_be_where_a_part_is_enough():
 def test_another_file_is_refused_where_the_table_says_what_it_was_made_from(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"one")
-    told = {"name": "a.parquet", "fingerprint": fingerprint(str(path))}
+    told = [{"name": "b.parquet", "fingerprint": "1-x"}, {"name": "a.parquet", "fingerprint": fingerprint(str(path))}]
     refuse_another(str(path), "s.parquet", told, "f")
     path.write_bytes(b"two")
-    refuse_another(str(path), "s.parquet", None, "f")
+    refuse_another(str(path), "s.parquet", [], "f")
     with pytest.raises(BadTable, match=r"s\.parquet was made from another file than .*a\.parquet \(its content"):
         refuse_another(str(path), "s.parquet", told, "f")
+
+
+def test_what_a_table_rests_on_is_found_through_one_file_for_all_and_through_filters():
+    one, other = ({"name": name, "fingerprint": name} for name in "ab")
+    tables = [{"verb": "score", "data": made} for made in (one, other)]
+    whole = {"shards": tables}
+    assert data_of(tables[0]) == [one]
+    assert data_of(whole) == [one, other]
+    assert data_of({"verb": "filter", "shards": [{"source": {}, "scored": whole}]}) == [one, other]
+    assert data_of(None) == data_of({"verb": "score", "data": None}) == []
+    assert (source_of({"source": one}), source_of(None)) == ([one], [])

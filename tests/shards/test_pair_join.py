@@ -18,11 +18,12 @@ def shard_of(path, **columns):
     return Shard(str(path), path.name)
 
 
-def scores_of(path, ids, *, rows=None, of=None):
+def scores_of(path, ids, *, rows=None, of=None, whole=False):
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table({"pair_id": ids, "status": ["ok"] * len(ids), "row": rows or list(range(len(ids)))})
     if of:
         made = {"data": {"name": of.name, "fingerprint": fingerprint(of.path)}}
+        made = {"shards": [made]} if whole else made
         table = table.replace_schema_metadata(attach(table.schema, made).metadata)
     pq.write_table(table, path)
     return FileScores(Shard(str(path), path.name))
@@ -36,6 +37,14 @@ def shard(tmp_path):
 def test_a_table_of_this_very_file_is_joined_by_row_whatever_the_names(shard, tmp_path):
     scores = scores_of(tmp_path / "s.parquet", ["x", "y"], rows=[2, 0], of=shard)
     assert places_of(shard, scores, None).tolist() == [1, -1, 0]
+
+
+def test_one_table_for_all_shards_is_refused_too_when_it_was_made_from_none_of_these(shard, tmp_path):
+    scores = scores_of(tmp_path / "all.parquet", ["c", "a"], rows=[2, 0], of=shard, whole=True)
+    assert places_of(shard, scores, None).tolist() == [1, -1, 0]
+    other = shard_of(tmp_path / "data/t.parquet", uid=["a", "b"])
+    with pytest.raises(BadTable, match="made from another file"):
+        places_of(other, scores, None)
 
 
 def test_rows_that_the_file_lacks_are_refused(shard, tmp_path):
