@@ -119,12 +119,12 @@ def test_rows_are_counted_where_no_column_is_wanted(tmp_path, pair):
 def test_columns_have_one_type_in_all_partitions(tmp_path):
     folder = clip_folder(
         tmp_path,
-        metadata(0, 10, error_message=pa.nulls(10), width=pa.array([1] * 10)),
-        metadata(10, 10, error_message=pa.array(["late"] * 10), width=pa.array([1.5] * 10), url=["u"] * 10),
+        metadata(0, 10, error_message=pa.nulls(10), exif=pa.nulls(10), width=[1] * 10),
+        metadata(10, 10, error_message=["late"] * 10, exif=pa.nulls(10), width=[1.5] * 10, url=["u"] * 10),
     )
     first, second = opened(folder)
     assert first.schema == second.schema
-    assert first.schema.field("error_message").type == pa.string()
+    assert first.schema.field("error_message").type == first.schema.field("exif").type == pa.string()
     assert first.schema.field("width").type == pa.float64()
     assert read(first)["error_message"].null_count == read(first)["url"].null_count == 10
     assert read(second)["error_message"].to_pylist() == ["late"] * 10
@@ -143,6 +143,7 @@ def test_columns_of_types_that_do_not_go_together_are_told(tmp_path):
         (([f"{i:09}" for i in range(10)], [f"{i:09}" for i in range(10)]), "metadata_0/3"),
         (([f"{i % 5:09}" for i in range(10)], [f"{i:09}" for i in range(10, 20)]), "metadata_0/3"),
         (([f"{i:09}" for i in range(10)], [None] * 10), "metadata_0/3"),
+        (([f"{i:09}" for i in range(10)], [f"{i:09}" for i in range(10, 19)] + [None]), "metadata_0/3"),
         ((list(range(10)), list(range(10, 20))), "3"),
         (([f"a{i}" for i in range(10)], [f"b{i}" for i in range(10)]), "a3"),
         (([f"a{i}" for i in range(10)], [f"a{i}" for i in range(9, 19)]), "metadata_0/3"),
