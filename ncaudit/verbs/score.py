@@ -232,6 +232,8 @@ class _Run:
     def provenance(self, table: EmbeddingTable, **more: Any) -> Provenance:
         """What this shard's scores are made from; `data` is what its embeddings were made from."""
         made_from = table.provenance or {}
+        if made_from.get("verb") == "embed" and "shards" in made_from:  # a stream of several shards
+            more["shards"] = [{"data": one} for one in made_from["shards"]]
         more |= {"joined": self.join.provenance(table)} if self.join else {}
         return describe(
             "score",

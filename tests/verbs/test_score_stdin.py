@@ -11,9 +11,11 @@ import pytest
 
 from ncaudit.errors import BadTable
 from ncaudit.options import LabelsOptions, ScoreOptions
+from ncaudit.shards.made_from import data_of
+from ncaudit.shards.provenance import attach, provenance_of
 from ncaudit.verbs.labels import labels
 from ncaudit.verbs.score import score
-from tests.conftest import embedding_table
+from tests.conftest import MODEL, embedding_table
 
 ROWS = 120
 
@@ -75,6 +77,15 @@ def test_pairs_without_a_name_are_called_by_their_row(stdin, tmp_path):
     stdin(arrow(embedding_table(ROWS).drop_columns(["pair_id", "shard", "row"])))
     scored(tmp_path / "s")
     assert read(tmp_path / "s/stdin.parquet")["pair_id"].to_pylist() == [f"stdin/{i}" for i in range(ROWS)]
+
+
+def test_scores_of_a_stream_of_several_shards_say_what_they_rest_on(stdin, tmp_path):
+    shards = [{"name": f"{name}.parquet", "fingerprint": name} for name in "ab"]
+    table = embedding_table(ROWS)
+    told = {"verb": "embed", "model": MODEL, "shards": shards}
+    stdin(arrow(table.cast(attach(table.schema, told))))
+    scored(tmp_path / "s.parquet")
+    assert data_of(provenance_of(read(tmp_path / "s.parquet").schema)) == shards
 
 
 def test_what_is_wrong_is_told_of_standard_input(stdin, tmp_path):
