@@ -154,13 +154,20 @@ def test_image_paths_may_start_from_an_address_and_stay_below_it(tmp_path, photo
     ]  # fmt: skip
 
 
-def test_remote_images_lie_beside_a_remote_table_and_count_towards_the_windows_bytes(photos):
+def test_remote_images_lie_beside_a_remote_table_and_count_towards_the_windows_bytes(photos, monkeypatch):
     table = io.BytesIO()
     pq.write_table(pa.table({"image_path": ["a.jpg"] * 4, "caption": ["c"] * 4}), table, row_group_size=1)
     fsspec.filesystem("memory").pipe("/dataset/photos/x.parquet", table.getvalue())
     (shard,) = find_shards([f"{photos}/x.parquet"])
+    fetched, fetch = [], MemoryFileSystem.cat_ranges
+    monkeypatch.setattr(
+        MemoryFileSystem,
+        "cat_ranges",
+        lambda self, paths, *a, **k: fetched.extend(paths) or fetch(self, paths, *a, **k),
+    )
     windows = list(read(shard, window_bytes=10))
     assert [len(window) for window in windows] == [2, 2]
+    assert len(fetched) == 2  # once per window, and not held beyond it
     assert all(image == b"photo" for window in windows for image in window.images)
 
 

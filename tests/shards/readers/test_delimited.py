@@ -71,6 +71,20 @@ def test_the_last_row_of_many_blocks_decides_with_the_first(late, write, monkeyp
     assert read["n"].to_pylist()[-1] == (1.5 if late == "1.5" else late)
 
 
+def test_the_count_of_decimals_is_one_for_all_blocks(write, monkeypatch):
+    monkeypatch.setattr(delimited, "BLOCK", 64)
+    same = "n,caption\n" + "1.10,a dog\n" * 100
+    assert table(write(same)).schema.field("n").type == FLOAT
+    assert table(write(same + "1.100,a dog\n" * 100)).schema.field("n").type == TEXT
+
+
+def test_cells_of_several_lines_lie_across_blocks(write, monkeypatch):
+    monkeypatch.setattr(delimited, "BLOCK", 64)
+    cells = [f"a dog\nand\n\n{i} cats" for i in range(100)]
+    read = table(write("n,caption\n" + "".join(f'{i},"{cell}"\n' for i, cell in enumerate(cells))))
+    assert read["caption"].to_pylist() == cells
+
+
 def test_quotes_line_breaks_blank_lines_and_marks_are_read_as_meant(write):
     path = write('\ufeffkey,caption\r\n7,"two\nlines, ""quoted"""\r\n\r\n8,\r\n9,""\r\n10,5" tall\r\n')
     assert table(path).to_pydict() == {
