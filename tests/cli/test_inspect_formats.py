@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import shlex
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -101,6 +103,17 @@ def test_a_dataset_of_any_format(tmp_path, write):
     assert (told["images"]["sample"]["read"], told["damaged"]) == (3, [])
     downloads = {"status (sidecars)": {"success": 3, "failed_to_download": 1}}
     assert told["words"] == (downloads if write is in_tar_with_sidecar else {})
+
+
+def test_it_loads_no_torch(tmp_path):
+    in_parquet(tmp_path)
+    code = (
+        "import sys\nfrom ncaudit.cli.app import app\n"
+        "try:\n    app(sys.argv[1:], prog_name='ncaudit')\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, "-q", "inspect", str(tmp_path)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_sidecar_alone_points_to_its_tar(tmp_path):
