@@ -28,6 +28,8 @@ BLOCK_ENTRIES = 2**20  # rows x classes at once
 HOMOPHILY = 0.8  # share of a pair's neighbours that are of its class, for what votes of it should look like
 WEIGHT_PENALTY, BIAS_PENALTY = 1.0, 5.0  # of voters' and classes' weights, in nats: few pairs must not make them sure
 SMALL_K = 3  # votes are also counted among the nearest K / 3
+FEWEST_PAIRS = 50  # labelled: below, nothing could be told of their noise
+MOST_CLASSES = 4_096  # that can be told apart at once
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Evidence:
     given: SparseClasses
     classes: int
     photo: Tensor  # (n,) int64
-    neighbours: tuple[Tensor, Tensor]  # image, text: (n, K) int32 row numbers, nearest first, -1 where there is none
+    neighbours: tuple[Tensor, ...]  # image, text, perhaps others: (n, K) int32 rows, nearest first, -1 where none is
     rows: tuple[Tensor, Tensor]  # image, text: (n, d) rows that linear models learn from
 
 
@@ -45,12 +47,14 @@ class Evidence:
 class Judged:
     """What comes out. quality: (n,) float32 in [0, 1], the chance that the given class is right; nan without one.
 
-    suggested: (n,) int32, the likeliest class by all that is known, the given one included. chance: (n,) float32, of
-    the given classes as others tell it; random_chance: the same of another pair's classes that share none with the
-    given ones, nan where none was found. noise: of the given classes. rounds: in how many beliefs voted.
+    belief: the chance of each class by all that is known, the given ones included; of unlabelled pairs too. suggested:
+    (n,) int32, the likeliest class of these. chance: (n,) float32, of the given classes as others tell it;
+    random_chance: the same of another pair's classes that share none with the given ones, nan where none was found.
+    noise: of the given classes. rounds: in how many beliefs voted.
     """
 
     quality: Tensor
+    belief: SparseClasses
     suggested: Tensor
     chance: Tensor
     random_chance: Tensor
@@ -61,6 +65,13 @@ class Judged:
 def judge(evidence: Evidence, *, k: int, seed: int = 0) -> Judged:
     """Judge every pair's given class. k: neighbours that vote, at most as many as there are in `evidence`."""
     return _Judge(evidence, k, seed).run()
+
+
+_Answers = tuple[Tensor, SparseClasses, Tensor]  # quality, chance and random_chance, (m, 3); beliefs; suggestions, (m,)
+
+
+def _no_answers(rows: int, classes: int) -> _Answers:
+    return torch.empty(rows, 3), SparseClasses.empty(rows, classes), torch.empty(rows, dtype=torch.int32)
 
 
 class _Judge:
@@ -88,9 +99,9 @@ class _Judge:
             stack = self._stack(noise, [(v, few[self.fold[few] == fold]) for fold, v in enumerate(voices)])
             if stack.loss < best[0]:
                 best = stack.loss, number, self._folded(voices, stack, noise)
-        _, rounds, (numbers, suggested) = best
+        _, rounds, (numbers, belief, suggested) = best
         quality, chance, random_chance = numbers.masked_fill(~self.labelled[:, None], torch.nan).T
-        return Judged(quality, suggested, chance, random_chance, noise, rounds)
+        return Judged(quality, belief, suggested, chance, random_chance, noise, rounds)
 
     @cached_property
     def penalties(self) -> tuple[float, ...]:
@@ -136,9 +147,9 @@ class _Judge:
         given = torch.cat([self.evidence.given.rows(rows).dense(self.evidence.classes) for _, rows in parts])
         return _Stack.fitted(table, noise.evidence(given))
 
-    def _answers(self, voice: "_Voice", stack: "_Stack", noise: ClassNoise, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """quality, chance and random_chance, (m, 3), and the likeliest class, (m,) int32."""
-        numbers, suggested = torch.empty(len(rows), 3), torch.empty(len(rows), dtype=torch.int32)
+    def _answers(self, voice: "_Voice", stack: "_Stack", noise: ClassNoise, rows: Tensor) -> _Answers:
+        """What `Judged` says of these rows."""
+        numbers, beliefs, suggested = _no_answers(len(rows), self.evidence.classes)
         for place, chances, belief, given in self._believed(voice, stack, noise, rows):
             carried = given > 0
             other = self.evidence.given.rows(self.partner[rows[place]]).dense(self.evidence.classes) > 0
@@ -146,16 +157,18 @@ class _Judge:
             told = (belief * carried, chances * carried, chances * other)
             numbers[place] = torch.stack([one.sum(dim=1).clamp(max=1) for one in told], dim=1)
             numbers[place, 2] = numbers[place, 2].masked_fill(~usable, torch.nan)
+            beliefs.put(place, SparseClasses.top(belief))
             suggested[place] = belief.argmax(dim=1).int()
-        return numbers, suggested
+        return numbers, beliefs, suggested
 
-    def _folded(self, voices: Sequence["_Voice"], stack: "_Stack", noise: ClassNoise) -> tuple[Tensor, Tensor]:
+    def _folded(self, voices: Sequence["_Voice"], stack: "_Stack", noise: ClassNoise) -> _Answers:
         """Every fold's answers, from voices that do not know its classes."""
-        numbers, suggested = torch.empty(len(self.fold), 3), torch.empty(len(self.fold), dtype=torch.int32)
+        numbers, beliefs, suggested = _no_answers(len(self.fold), self.evidence.classes)
         for fold, voice in enumerate(voices):
             rows = (self.fold == fold).nonzero()[:, 0]
-            numbers[rows], suggested[rows] = self._answers(voice, stack, noise, rows)
-        return numbers, suggested
+            numbers[rows], belief, suggested[rows] = self._answers(voice, stack, noise, rows)
+            beliefs.put(rows, belief)
+        return numbers, beliefs, suggested
 
     def _beliefs(self, voice: "_Voice", stack: "_Stack", noise: ClassNoise, without: int | None) -> SparseClasses:
         """What is believed of every labelled row outside one fold, without that fold's classes."""
@@ -216,6 +229,9 @@ class _Voice:
             shares = self.judge._shares(modality, self.classes, self.voters, rows, counts)
             found += [self._told(share, count) for share, count in zip(shares, counts, strict=True)]
             found.append(ridge.scores(weights, rows))
+        for more in range(len(self.judge.ridges), len(self.judge.evidence.neighbours)):
+            shares = self.judge._shares(more, self.classes, self.voters, rows, counts)
+            found += [self._told(share, count) for share, count in zip(shares, counts, strict=True)]
         return torch.stack(found, dim=1)
 
     def _told(self, share: Tensor, count: int) -> Tensor:

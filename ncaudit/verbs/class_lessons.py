@@ -1,14 +1,16 @@
 """What a class objective is taught: pairs with their classes, the barycentres of these, and how far to trust each pair.
 
 The split into pure, hard and noisy pairs, and the barycentres, are made anew at each epoch's start from all training
-pairs, as the network sees them at that moment. Two things differ from the paper. Rows that learn wrong classes come to
-lie beside the pairs that they wrongly share a class with, and would then vouch for the mistake: so half of what makes
-neighbours is the embeddings before training. And where there is a split, a pair counts for the barycentre of the class
-that the split believes: digits in two halves, 60 % wrong labels, MAP .795; of the given class .776.
+pairs, as the network sees them at that moment. Three things differ from the paper. Rows that learn wrong classes come
+to lie beside the pairs that they wrongly share a class with, and would then vouch for the mistake: so half of what
+makes neighbours is the embeddings before training. What each pair's class may be is first asked of the audit of given
+classes, once, before training: linear models see classes that neighbours do not lie together by. And where there is a
+split, a pair that is not pure counts for the barycentres of all classes, for each by its chance.
 
 Knows the arithmetic of classes; nothing of what the network is, of options, files or losses. Memory: for a split 8
 bytes per pair and dimension, of the embeddings before and now together, twice that up to
-`core.self_search.EXACT_UP_TO` pairs; and always a byte per pair and class.
+`core.self_search.EXACT_UP_TO` pairs, and what `core.class_belief` needs once; a byte per pair and class always, and 4
+more while the targets of an epoch are made.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +20,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ncaudit.core.class_belief import class_belief
 from ncaudit.core.class_losses import ClassTargets, barycentres
 from ncaudit.core.class_split import ClassSplit, class_split, side_by_side
 from ncaudit.core.class_votes import PARTITIONS, PURE, UNLABELLED
 from ncaudit.core.consistency import centre
+from ncaudit.core.sparse_classes import SparseClasses
 from ncaudit.matchers.batch import Batch
 from ncaudit.verbs.lessons import EVERY_ROW
 
@@ -70,7 +74,8 @@ class ClassLessons:
         neighbours: how many vote; None: chosen once, from the pairs as the network sees them at the start.
         """
         self._pairs, self._partitions = pairs, partitions
-        self._neighbours, self._seed = neighbours, seed
+        self._asked, self._neighbours, self._seed = neighbours, neighbours, seed
+        self._belief: SparseClasses | None = None
         self._told: Json = {}
 
     def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
@@ -84,16 +89,12 @@ class ClassLessons:
         seen = self._pairs.now(epoch)
         carried = self._pairs.carried.to(seen.image.device)
         part = torch.where(carried.any(dim=1), PURE, UNLABELLED).to(torch.int8)
-        believed, voted, trust = carried.float(), carried.int().argmax(dim=1), torch.ones_like(seen.image[:, 0])
+        believed, voted, trust = carried, carried.int().argmax(dim=1), torch.ones_like(seen.image[:, 0])
         if self._partitions:
             at = carried.any(dim=1).nonzero()[:, 0]
             found = self._split(seen, at)
-            part, voted, trust, believed = (
-                whole.index_copy(0, at, own)
-                for whole, own in (
-                    (part, found.part), (voted, found.voted), (trust, found.trust), (believed, found.believed),
-                )
-            )  # fmt: skip
+            part[at], voted[at], trust[at] = found.part, found.voted, found.trust
+            believed = torch.zeros_like(carried, dtype=found.believed.dtype).index_copy_(0, at, found.believed)
         return ClassTargets(carried, part, voted, trust, barycentres(seen.image, seen.text, believed))
 
     def told(self, losses: Sequence[float]) -> Json:
@@ -110,12 +111,14 @@ class ClassLessons:
 
     def _split(self, seen: Seen, at: Tensor) -> ClassSplit:
         """The labelled pairs, at these places, split."""
+        carried, photo = self._pairs.carried.to(at.device)[at], seen.photo[at]
+        image, text = (_centred(self._pairs.before(name, at)) for name in ("image", "text"))
+        if self._belief is None:
+            self._belief = class_belief(image, text, photo, carried, neighbours=self._asked, seed=self._seed)
         image, text = (
-            side_by_side(_centred(self._pairs.before(name, at)), _centred(rows[at]))
-            for name, rows in (("image", seen.image), ("text", seen.text))
+            side_by_side(before, _centred(now[at])) for before, now in ((image, seen.image), (text, seen.text))
         )
-        carried = self._pairs.carried.to(at.device)[at]
-        found = class_split(image, text, seen.photo[at], carried, neighbours=self._neighbours, seed=self._seed)
+        found = class_split(image, text, photo, carried, self._belief, neighbours=self._neighbours, seed=self._seed)
         self._neighbours = found.neighbours
         share = torch.bincount(found.part.long(), minlength=len(PARTITIONS)).double() / len(at)
         self._told = {"neighbours": found.neighbours, **dict(zip(PARTITIONS, share.tolist(), strict=True))}

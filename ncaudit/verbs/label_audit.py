@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ncaudit import calibration
-from ncaudit.core.class_posterior import Evidence, Judged, judge, vote_shares
+from ncaudit.core.class_posterior import FEWEST_PAIRS, MOST_CLASSES, Evidence, Judged, judge, vote_shares
 from ncaudit.core.class_ridge import principal
 from ncaudit.core.class_votes import partition, sparse_votes, winners
 from ncaudit.core.search import Nearest
@@ -24,8 +24,6 @@ from ncaudit.errors import NcauditError
 LADDER = (10, 20, 30, 50)
 LADDER_ROWS = 5_000
 ENTRIES = 2**22  # rows x classes at once
-FEWEST_PAIRS = 50  # labelled: below, nothing could be told of their noise
-MOST_CLASSES = 4_096
 WITNESSES = 3
 TIES = 4  # classes that may share the most votes: of a pair's several labels
 BLOCK = 16_384

@@ -20,6 +20,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ncaudit.core.class_posterior import FEWEST_PAIRS
 from ncaudit.core.class_votes import PARTITIONS
 from ncaudit.core.device import pick_device
 from ncaudit.core.sparse_classes import SparseClasses
@@ -37,7 +38,7 @@ from ncaudit.shards.standard_input import received
 from ncaudit.shards.streams import StreamWriter
 from ncaudit.shards.tables import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.writer import atomic_file, atomic_table
-from ncaudit.verbs.label_audit import FEWEST_PAIRS, LabelAudit, audit
+from ncaudit.verbs.label_audit import LabelAudit, audit
 from ncaudit.verbs.projected import projected, training_notes
 
 AUDIT_FILE = "audit.json"

@@ -202,10 +202,10 @@ def _sample(root: Path, attribute: str, *, images: bool) -> None:
 
 def _embedded(root: Path, source: str) -> str:
     """The table that the tiny model makes of a file of the sample."""
-    out, model = str(root / f"embedded-{Path(source).name}"), f"local-dir:{sample_folder()}/tiny-clip"
+    out, model = str(root / Path(source).stem), f"local-dir:{sample_folder()}/tiny-clip"
     columns = ["caption", "noise_type"]
     ncaudit.embed(ncaudit.EmbedOptions(sources=[source], out=out, model=model, columns=columns))
-    return out
+    return f"{out}/{Path(source).name}"
 
 
 def _words(sample: str, attribute: str) -> tuple[list[re.Pattern[str]], re.Pattern[str]]:
