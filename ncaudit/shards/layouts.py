@@ -25,6 +25,7 @@ ARRAY = ".npy"
 PARTITION = re.compile(
     r"^(?P<folder>.*/|)(?P<kind>metadata|img_emb|text_emb)/(?P=kind)_(?P<number>\d+)\.(parquet|npy)$"
 )
+TWO_ARRAYS = re.compile(rf"^(?P<image>.+\.npy){re.escape(PAIRED)}(?P<text>.+\.npy)$", re.IGNORECASE)
 NUMBERED = re.compile(r"((?:^|/)(?:metadata|img_emb)_)(\d+)(?=\.(?:parquet|npy)$)")
 FEATURED = re.compile(r"^(?P<table>.+\.parquet) \[(?P<features>[^\[\]/]+)\]$", re.IGNORECASE)
 IMAGES, TEXTS = "_img", "_txt"
@@ -72,8 +73,8 @@ def array_pair(path: str) -> tuple[str, str] | None:
     >>> array_pair("/a/img.npy + /a/text.npy")
     ('/a/img.npy', '/a/text.npy')
     """
-    image, mark, text = path.partition(f"{ARRAY}{PAIRED}")
-    return (image + ARRAY, text) if mark else None
+    found = TWO_ARRAYS.match(path)
+    return None if found is None else (found["image"], found["text"])
 
 
 def partition_of(path: str) -> Partition | None:

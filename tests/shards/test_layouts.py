@@ -112,8 +112,9 @@ def test_a_fingerprint_tells_which_features_were_read(tmp_path):
 
 
 def test_two_arrays_are_one_shard_called_as_the_images(tmp_path):
-    touch(tmp_path, "img.npy", "text.npy")
-    (shard,) = find_shards([str(tmp_path / "img.npy"), str(tmp_path / "text.npy")])
-    assert shard == Shard(f"{tmp_path}/img.npy + {tmp_path}/text.npy", "img.npy")
-    assert shard.output("out") == "out/img.parquet"
-    assert layouts.files_of(shard.path) == (f"{tmp_path}/img.npy", f"{tmp_path}/text.npy")
+    for image, text in (("img.npy", "text.npy"), ("IMG.NPY", "a + b.npy")):
+        touch(tmp_path, image, text)
+        (shard,) = find_shards([str(tmp_path / image), str(tmp_path / text)])
+        assert shard == Shard(f"{tmp_path}/{image} + {tmp_path}/{text}", image)
+        assert shard.output("out") == f"out/{image[:3]}.parquet"
+        assert layouts.files_of(shard.path) == (f"{tmp_path}/{image}", f"{tmp_path}/{text}")

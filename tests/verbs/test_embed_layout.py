@@ -15,7 +15,9 @@ from ncaudit import ScoreOptions
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import EmbedOptions
-from ncaudit.verbs import embed_here
+from ncaudit.progress import SILENT
+from ncaudit.shards.sources import find_shards
+from ncaudit.verbs import embed_here, embed_workers
 from ncaudit.verbs.embed import embed
 from ncaudit.verbs.embed_files import files_of
 
@@ -183,6 +185,18 @@ def test_images_that_are_files_are_named_by_their_path(tmp_path, column, named, 
     assert metadata[expected].to_pylist() == ["0.png", "1.png", "2.png"]
     assert column not in metadata.column_names
     assert pq.read_table(tmp_path / "clip/failed/failed_0.parquet")[column].to_pylist() == ["3.png"]
+
+
+def test_a_worker_process_numbers_partitions_as_the_whole_run_does(written, tmp_path):
+    clip, _, _, shards = written
+    own = options(shards, tmp_path)
+    found = find_shards([str(shards)])
+    orders = {
+        "options": vars(own), "key": None, "record": {}, "model": None, "shards": [shard.name for shard in found],
+    }  # fmt: skip
+    with embed_workers._set_up(orders, SILENT) as (_, work):
+        work(found[1])
+    assert files(tmp_path) == {name: data for name, data in files(clip).items() if "_1." in name}
 
 
 def test_a_stream_has_no_layout():
