@@ -375,6 +375,23 @@ def require_column(path: str, schema: pa.Schema, name: str) -> None:
         )
 
 
+def common_schema(tables: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
+    """The columns of one table that is to hold these, told by path and schema.
+
+    Raises BadTable when a column has two types that fit into no third.
+    """
+    first, common = tables[0]
+    for path, schema in tables[1:]:
+        try:
+            common = pa.unify_schemas([common, schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise BadTable(
+                f"{first} and {path} do not fit into one table: {str(error).splitlines()[0]}",
+                fix="give a folder with --out, which writes one file per table",
+            ) from error
+    return common
+
+
 def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
     if name not in schema.names:
         raise BadTable(

@@ -41,7 +41,7 @@ from ncaudit.shards.score_input import FileScores, StreamedScores
 from ncaudit.shards.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.sources import Shard, find_shards
 from ncaudit.shards.streams import StreamWriter, whole_writes
-from ncaudit.shards.tables import require_column
+from ncaudit.shards.tables import common_schema, require_column
 from ncaudit.shards.writer import atomic_file, atomic_table
 from ncaudit.verbs.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 
@@ -317,7 +317,7 @@ def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
     """All rows to one file or stream, in the order of the tables."""
     accounts = _Accounts(len(tables))
     run.progress.stage("filter", sum(getattr(scores, "rows", 0) for scores in tables) or None)
-    schema = _common_schema(tables)
+    schema = common_schema([(scores.path, scores.schema) for scores in tables])
     made_from = {"shards": [_told(scores) for scores in tables]}
     provenance = {"ncaudit": ncaudit.__version__, "verb": "filter", "options": _settings(run.options), **made_from}
     with (
@@ -331,19 +331,6 @@ def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
                 accounts.counts.update(run.count(rows.codes, rows.labels))
                 run.progress.advance(len(rows.batch))
     return accounts
-
-
-def _common_schema(tables: Sequence[Any]) -> pa.Schema:
-    schema = tables[0].schema
-    for scores in tables[1:]:
-        try:
-            schema = pa.unify_schemas([schema, scores.schema], promote_options="permissive")
-        except pa.ArrowException as error:
-            raise BadTable(
-                f"{tables[0].path} and {scores.path} do not fit into one table: {str(error).splitlines()[0]}",
-                fix="give a folder with --out, which writes one file per table",
-            ) from error
-    return schema
 
 
 def _told(scores: Any) -> Provenance:

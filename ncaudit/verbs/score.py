@@ -32,7 +32,7 @@ from ncaudit.shards.scored import ScoredRows, Tally, score_schema, scored_batch,
 from ncaudit.shards.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.standard_input import received
 from ncaudit.shards.streams import StreamWriter
-from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.tables import EmbeddingBatch, EmbeddingTable, check_tables_agree, common_schema, open_embeddings
 from ncaudit.shards.verdicts import read_verdicts
 from ncaudit.shards.write_back import DatasetShards, match_dataset
 from ncaudit.shards.writer import atomic_table
@@ -288,7 +288,13 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
+    if not (options.data or _writes_folder(options)):
+        _common_carried(tables)  # told before any work
     return projected(tables, options.model, pick_device(options.device))
+
+
+def _common_carried(tables: Sequence[EmbeddingTable]) -> pa.Schema:
+    return common_schema([(table.shard.path, table.carried) for table in tables])
 
 
 def _is_own_output(shard: Shard, out: str) -> bool:
@@ -456,7 +462,7 @@ def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> Sha
 
 def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
     """All shards into one table or one stream, in their order."""
-    carried = pa.unify_schemas([table.carried for table in tables], promote_options="permissive")
+    carried = _common_carried(tables)
     provenance = {"shards": [run.provenance(table) for table in tables]}
     schema = attach(run.schema(carried), provenance)
     if run.options.out == STREAM:

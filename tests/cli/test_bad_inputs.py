@@ -131,8 +131,11 @@ def test_a_carried_column_of_two_types_stays_what_each_shard_has(tmp_path, photo
     said = told("embed", tmp_path / "d", "--out", "-", *MODEL)
     assert "y.parquet has a column of another type than the shards before it" in said
     assert "--columns" in said
-    ran = run("score", tmp_path / "out", "--out", tmp_path / "scores", "--scorer", "clip-score", "--no-check")
-    assert ran.exit_code == 0, ran.output
+    scoring = ("score", tmp_path / "out", "--scorer", "clip-score", "--no-check", "--out")
+    for out in (tmp_path / "one.parquet", "-"):
+        said = told(*scoring, out)
+        assert "y.parquet do not fit into one table: Unable to merge: Field n has incompatible types" in said
+    assert run(*scoring, tmp_path / "scores").exit_code == 0
     assert [table(tmp_path / "scores", name).schema.field("n").type for name in "xy"] == [pa.int64(), pa.string()]
 
 
