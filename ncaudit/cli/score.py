@@ -13,8 +13,8 @@ def score(
     embeddings: Annotated[
         list[str],
         typer.Argument(
-            help="Embedding tables, from `ncaudit embed` or any with both embeddings; a clip-retrieval folder; DataComp's "
-            "metadata beside its .npz; two .npy files, images first; or - for a stream on standard input."
+            help="Embedding tables, from `ncaudit embed` or any with both embeddings; a clip-retrieval folder; "
+            "DataComp's metadata beside its .npz; two .npy files, images first; or - for a stream on standard input."
         ),
     ],
     out: Annotated[
