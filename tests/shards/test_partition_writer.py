@@ -1,15 +1,19 @@
 """A clip-retrieval partition holds the pairs with embeddings, a table of its own those without; it appears whole."""
 
 import os
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ncaudit.schema import embedding_schema
 from ncaudit.shards.layouts import Partition
 from ncaudit.shards.partition_writer import NpyWriter, atomic_partition, failed_file, made_from
+from ncaudit.shards.readers import open_shard
 
 SCHEMA = embedding_schema(4, 3, [pa.field("url", pa.string()), pa.field("path", pa.string())])
 MADE = {"verb": "embed", "source": {"name": "a.parquet"}}
@@ -78,6 +82,28 @@ def test_bytes_do_not_depend_on_how_rows_arrive(tmp_path):
     assert files(tmp_path / "a") == files(tmp_path / "b")
     for name in files(tmp_path / "a"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+TEXT = st.none() | st.text(max_size=20) | st.just("x" * 100_000)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(st.tuples(st.booleans(), TEXT, TEXT), max_size=30), size=st.integers(1, 9))
+def test_whatever_the_rows_are_they_are_read_back_in_order_from_one_place_or_the_other(rows, size):
+    whole = table(len(rows), failed=[i for i, (failed, _, _) in enumerate(rows) if failed])
+    for name, values in (("caption", [row[1] for row in rows]), ("url", [row[2] for row in rows])):
+        whole = whole.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), pa.array(values, pa.string()))
+    with TemporaryDirectory() as folder:
+        partition = write(folder, whole, rows=size)
+        ok = whole.filter(pa.compute.equal(whole["status"], "ok"))
+        if len(ok):
+            shard = open_shard(partition.metadata)
+            found = pa.Table.from_batches(shard.batches(size, SCHEMA.names))
+            kept = [name for name in SCHEMA.names if name not in ("status", "detail", "path")]
+            assert found.select(kept).equals(ok.select(kept))
+        failed = pq.read_table(failed_file(partition))
+        assert failed.num_rows == len(rows) - len(ok)
+        assert failed.equals(whole.filter(pa.compute.not_equal(whole["status"], "ok")).select(failed.column_names))
 
 
 @pytest.mark.parametrize("n", [0, 3])

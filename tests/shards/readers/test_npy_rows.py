@@ -55,6 +55,7 @@ def test_an_empty_array_has_no_rows_and_keeps_its_width(tmp_path):
         (np.zeros(3, dtype=[("中", "f4")]), "version 3.0"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
 def test_what_holds_no_rows_of_floats_is_refused_by_name(tmp_path, array, told):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     with pytest.raises(BadTable, match=told) as raised:
