@@ -117,6 +117,17 @@ def test_many_files_are_fetched_together_and_those_that_are_not_there_are_told()
     fsspec.filesystem("memory").rm("/locations.bin")
 
 
+def test_an_empty_file_has_no_bytes_also_where_no_range_of_it_can_be_asked_for(monkeypatch):
+    monkeypatch.setattr(MemoryFileSystem, "cat_ranges", lambda *args, **kwargs: [OSError("InvalidRange")])
+    for content in (b"", b"x"):
+        fsspec.filesystem("memory").pipe("/locations.bin", content)
+        if not content:
+            assert locations.read_many(["memory://locations.bin"], 3) == [b""]
+    with pytest.raises(NcauditError, match="InvalidRange"):
+        locations.read_many(["memory://locations.bin"], 3)
+    fsspec.filesystem("memory").rm("/locations.bin")
+
+
 def test_a_remote_file_is_looked_at_once_per_version(tmp_path):
     looks = []
     look = locations.remembered(lambda path: looks.append(path) or len(looks))
