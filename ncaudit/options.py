@@ -209,7 +209,7 @@ class EmbedOptions(ModelOptions, DataOptions):
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     devices: Sequence[str] | None = None  # names or "A,B": one process each; "all": every GPU; None: here, on `device`
     columns: Sequence[str] | None = None  # light columns to carry; None: all that are not images or nested data
-    batch_pairs: int | None = None  # None: found once from the model and the device, and recorded in run.json
+    batch_pairs: int | None = None  # None: found once from the model and the device, and recorded in _run.json
     workers: int | None = None  # decoding processes; None: one per core, at most 16; 0: decode in this process
     max_failed: float = 1.0  # share of rows
 
@@ -345,6 +345,7 @@ TOWERS, HEADS, LAST = "towers", "heads", "last:"
 TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
 CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e-3 both fit the noise
+CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: sets with classes are mostly small
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
 # of which an objective has some or none
 OBJECTIVE_SETTINGS = (
@@ -376,7 +377,7 @@ class TrainOptions(ModelOptions, DataOptions):
     pseudo_label: str | None = None  # objective nirnl: the class of noisy pairs, prediction or neighbours
     neighbours: int | None = None  # objective nirnl: that vote for a pair's class; None: chosen from the data
     label_column: str | None = None  # of the scores, in [0, 1] or boolean; None: soft_label. Class objectives: classes
-    head: HeadKind = HeadKind.linear
+    head: HeadKind | None = None  # None: as `head_kind` says
     head_start: HeadStart = HeadStart.auto
     dims: int | None = None  # of the heads' space; None: 128 for cca, the embeddings' own width for identity
     hidden: int | None = None  # width of an mlp's branch; None: 1024
@@ -407,7 +408,9 @@ class TrainOptions(ModelOptions, DataOptions):
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
         _written_here("--out", self.out)
-        _choose(self, head=HeadKind, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
+        _choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
+        if self.head is not None:
+            _choose(self, head=HeadKind)
         known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
         _require(bool(known), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
         _check_heads(self) if self.tune == HEADS else _check_towers(self)
@@ -470,9 +473,14 @@ class TrainOptions(ModelOptions, DataOptions):
         return int(self.tune.removeprefix(LAST)) if self.tune.startswith(LAST) else None
 
     @property
+    def head_kind(self) -> HeadKind:
+        """What was asked for; else mlp for class objectives, as a linear map bends no class to its barycentre."""
+        return self.head or (HeadKind.mlp if self.by_class and self.tune == HEADS else HeadKind.linear)
+
+    @property
     def pace(self) -> Pace:
         """What was asked for, and for the rest what suits that which is tuned."""
-        own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else HEADS_PACE
+        own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else CLASS_PACE if self.by_class else HEADS_PACE
         own = own if self.tune == HEADS else TOWERS_PACE
         asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
         return replace(own, **asked)
@@ -492,7 +500,7 @@ def _check_heads(options: TrainOptions) -> None:
         "--model and --pretrained are for --tune towers", "leave them out: heads learn from the embeddings as they are",
     )  # fmt: skip
     _compatible(not options.train_batchnorm, "--train-batchnorm is for --tune towers", "leave it out")
-    linear = options.head is HeadKind.linear and options.hidden is not None
+    linear = options.head_kind is HeadKind.linear and options.hidden is not None
     _compatible(not linear, "--hidden is for --head mlp", "leave it out, or give --head mlp")
     same = options.head_start is HeadStart.identity and options.dims is not None
     _compatible(not same, "--head-start identity keeps the width of the embeddings", "leave out --dims")

@@ -128,8 +128,11 @@ def train(
         int, typer.Option(help="Recipe bicro: anchors per direction behind a noisy pair's label, 1 (paper) or more.")
     ] = TrainOptions.anchor_k,
     head: Annotated[
-        HeadKind,
-        typer.Option(help="For heads: a linear map, or an mlp: that map plus a small network."),
+        HeadKind | None,
+        typer.Option(
+            help="For heads: a linear map, or an mlp: that map plus a small network; by default linear, for "
+            "nirnl and cross-entropy mlp."
+        ),
     ] = TrainOptions.head,
     head_start: Annotated[
         HeadStart,
@@ -163,13 +166,13 @@ def train(
     workers: flags.Workers = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the training pairs, 1 or more; towers 8, heads 20 (both recipes)."),
+        typer.Option(help="Passes over the training pairs, 1 or more; towers 8, heads 20 (both recipes), by class 40."),
     ] = TrainOptions.epochs,
     batch_pairs: Annotated[
         int | None,
         typer.Option(
             help="Pairs per step, 2 or more; a pair's negatives are the others of its batch; towers 128, heads 1024, "
-            "512 for the recipe bicro. "
+            "512 for the recipe bicro, by class 128. "
             "Under torchrun the batch of all processes together, a multiple of their number."
         ),
     ] = TrainOptions.batch_pairs,
@@ -183,7 +186,8 @@ def train(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="AdamW's peak, above 0; a cosine takes it to 0; towers 1e-5, heads 1e-3, 2e-4 for the recipe bicro."
+            help="AdamW's peak, above 0; a cosine takes it to 0; towers 1e-5, heads 1e-3, 2e-4 for the recipe bicro, "
+            "by class 0.03."
         ),
     ] = TrainOptions.learning_rate,
     weight_decay: Annotated[
@@ -229,7 +233,8 @@ def train(
     to resume. Several GPUs: torchrun --nproc-per-node N -m ncaudit train …
     """
     options = TrainOptions(
-        out=out, tune=tune, data=data, embeddings=embeddings, features=features, scores=scores, label_column=label_column,
+        out=out, tune=tune, data=data, embeddings=embeddings, features=features, scores=scores,
+        label_column=label_column,
         objective=objective, epochs=epochs, batch_pairs=batch_pairs, learning_rate=learning_rate,
         weight_decay=weight_decay, warmup_share=warmup_share, clip_norm=clip_norm, seed=seed, val_share=val_share,
         val_data=val_data, head=head, head_start=head_start, dims=dims, hidden=hidden, model=model,

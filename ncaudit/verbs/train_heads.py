@@ -117,7 +117,7 @@ def begin(
 
 
 def _begun(start: HeadStart, sample: Batch, options: TrainOptions, device: torch.device, seed: int) -> Heads:
-    hidden = (options.hidden or HIDDEN) if options.head is HeadKind.mlp else None
+    hidden = (options.hidden or HIDDEN) if options.head_kind is HeadKind.mlp else None
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         heads = _heads(start, sample, options.dims, hidden)

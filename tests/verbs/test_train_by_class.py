@@ -175,6 +175,19 @@ def test_unlabelled_pairs_are_counted_and_change_only_the_margin(world):
     assert sum(result.parts.values()) == pytest.approx(1)
 
 
+def test_defaults_are_those_of_classes_and_are_recorded_and_what_is_given_wins(world):
+    unsaid = {name: None for name in ("epochs", "batch_pairs", "learning_rate", "head", "hidden")}
+    world.train(**{**unsaid, "epochs": 1})
+    recorded = json.loads((world.root / "out" / "run.json").read_text())["run"]["options"]
+    assert [recorded[name] for name in ("learning_rate", "batch_pairs", "epochs", "head")] == [3e-2, 128, 1, "mlp"]
+    for objective in ("nirnl", "cross-entropy"):
+        settled = replace(world.options, objective=objective, **unsaid)
+        assert (settled.pace.epochs, settled.head_kind) == (40, "mlp")
+    linear = replace(world.options, **{**unsaid, "head": "linear", "learning_rate": 1e-3})
+    assert (linear.pace.learning_rate, linear.head_kind) == (1e-3, "linear")
+    assert replace(world.options, objective="cmp", label_column=None, **unsaid).head_kind == "linear"
+
+
 def test_the_number_of_neighbours_may_be_given(world):
     assert world.train(epochs=1, neighbours=7).neighbours == 7
 
