@@ -2,7 +2,7 @@
 """What it is worth to doubt class labels in training: MAP by class on clean pairs, after training on noisy ones.
 
 usage: python tests/benchmarks/label_training.py [--worlds digits shape colour] [--rates 0.2 0.4 0.6 0.8] [--seeds 3]
-       [--rows nirnl cmp …] [--first-seed 0] [--tune heads|towers] [--json]
+       [--rows nirnl cmp …] [--first-seed 0] [--tune heads|towers] [--default-pace] [--splits] [--json]
 
 digits: scikit-learn's, the upper four rows of pixels are the image side, the lower four the text side; half of them
 learn, the other half, with the true labels, is retrieved. shape, colour: the pairs of sample_data whose caption names
@@ -10,6 +10,8 @@ one shape, or one colour, which is the class, as the tiny model embeds them. Wit
 from their images and captions, half a minute a row, and there are no digits. Noise: with that chance a training label
 is drawn from all classes, the true one too. Every objective has the same start, heads, epochs, batch and learning rate;
 the last epoch is kept. MAP is the mean of both directions, in percent, by `ncaudit eval retrieval --label-column`.
+--default-pace: heads, epochs, batch and learning rate are those of `ncaudit train --tune heads` without further flags.
+--splits: no training; of the training pairs as they are before it, how often what nirnl asks names the right class.
 """
 
 import argparse
@@ -30,8 +32,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from sklearn.datasets import load_digits
+from torch.nn.functional import one_hot
 
 import ncaudit
+from ncaudit.core.class_belief import class_belief
+from ncaudit.core.class_split import class_split
+from ncaudit.core.class_votes import PURE
+from ncaudit.core.consistency import centre
+from ncaudit.core.sparse_classes import SparseClasses
 from ncaudit.verbs.demo import sample_folder
 
 WORLDS, RATES = ("digits", "shape", "colour"), (0.2, 0.4, 0.6, 0.8)
@@ -42,6 +50,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "cross-entropy + cmp": {"objective": "cross-entropy", "label_column": "label", "cmp_weight": 0.9},
 }
 HEADS: dict[str, Any] = {"tune": "heads", "head": "mlp", "hidden": 256, "device": "cpu", "precision": "float32"}
+DEFAULT_HEADS: dict[str, Any] = {"tune": "heads", "device": "cpu", "precision": "float32"}
 PACE: dict[str, dict[str, Any]] = {
     "digits": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-2},
     "shape": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-3},
@@ -60,18 +69,29 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rows", nargs="+", choices=OBJECTIVES, default=tuple(OBJECTIVES))
+    parser.add_argument("--default-pace", action="store_true")
+    parser.add_argument("--splits", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    towers, found = options.tune == "towers", []
+    towers, found = options.tune == "towers", list[Row]()
     worlds = options.worlds or (WORLDS[1:] if towers else WORLDS)
     if towers and "digits" in worlds:
         parser.error("digits are no images with captions: give --worlds shape colour with --tune towers")
-    for row in rows(worlds, options.rates, seeds, options.rows, towers=towers):
+    if towers and (options.default_pace or options.splits):
+        parser.error("--default-pace and --splits are about heads")
+    pace = TOWERS_PACE if towers else "default" if options.default_pace else PACE
+    asked: dict[str, Any] = {"towers": towers, "default_pace": options.default_pace}
+    for row in (
+        splits(worlds, options.rates, seeds)
+        if options.splits
+        else rows(worlds, options.rates, seeds, options.rows, **asked)
+    ):
         found.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
-    told = {"machine": demo.machine(), "pace": TOWERS_PACE if towers else PACE, "rows": found}
-    print(json.dumps(told, indent=1) if options.json else "\n".join([str(told["machine"]), *lines(found)]))
+    told = {"machine": demo.machine(), "pace": pace, "rows": found}
+    table = split_lines(found) if options.splits else lines(found)
+    print(json.dumps(told, indent=1) if options.json else "\n".join([str(told["machine"]), *table]))
 
 
 def rows(
@@ -81,6 +101,7 @@ def rows(
     objectives: Sequence[str] = tuple(OBJECTIVES),
     *,
     towers: bool = False,
+    default_pace: bool = False,
 ) -> Iterator[Row]:
     """One row per world, rate, seed and objective, as soon as it is measured."""
     seeds = list(seeds)
@@ -92,10 +113,59 @@ def rows(
             for rate, seed in product(rates, seeds):
                 _write_halves(root, world, rate, seed)
                 for name in objectives:
-                    row = known.get((name, seed)) or _row(root, world, rate, seed, name, towers)
+                    row = known.get((name, seed)) or _row(root, world, rate, seed, name, towers, default_pace)
                     if "label_column" not in OBJECTIVES[name]:
                         known[name, seed] = row
                     yield {**row, "rate": rate}
+
+
+def splits(worlds: Iterable[str], rates: Sequence[float], seeds: Iterable[int]) -> Iterator[Row]:
+    """Per world, rate and seed: the share of right classes among the given ones, and of those that nirnl is told."""
+    seeds = list(seeds)
+    for world in worlds:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            _digits(root) if world == "digits" else _sample(root, world, images=False)
+            for rate, seed in product(rates, seeds):
+                _write_halves(root, world, rate, seed)
+                yield {"world": world, "rate": rate, "seed": seed, **_right_classes(root / "train.parquet", seed)}
+
+
+def _right_classes(path: Path, seed: int) -> dict[str, float]:
+    table = pq.read_table(path)
+    given, true = (torch.from_numpy(table[name].to_numpy().copy()) for name in ("label", "true"))
+    image, text = (_centred_rows(table[name]) for name in ("image_embedding", "text_embedding"))
+    photo, carried = torch.arange(len(given)), one_hot(given).bool()
+    judge = class_belief(image, text, photo, carried, neighbours=None, seed=seed)
+    nobody = SparseClasses.top(torch.full(carried.shape, 1 / carried.shape[1]))
+    split = {
+        name: class_split(image, text, photo, carried, belief, neighbours=None, seed=seed)
+        for name, belief in (("neighbours alone", nobody), ("both", judge))
+    }
+    named = {"given": given, "audit alone": judge.code[:, 0].long()}
+    named |= {name: found.voted for name, found in split.items()}
+    pure = split["both"].part == PURE
+    right = {name: float((classes == true).float().mean()) for name, classes in named.items()}
+    return {**right, "given, of pure pairs": float((given == true)[pure].float().mean())}
+
+
+def _centred_rows(column: pa.ChunkedArray) -> torch.Tensor:
+    rows = torch.from_numpy(np.stack(column.to_numpy()).astype(np.float32))
+    return centre(rows, rows.mean(dim=0))
+
+
+def split_lines(found: Sequence[Row]) -> list[str]:
+    """A table per world of means over the seeds."""
+    told = []
+    for world in dict.fromkeys(row["world"] for row in found):
+        own = [row for row in found if row["world"] == world]
+        rates, names = sorted({row["rate"] for row in own}), [*own[0]][3:]
+        told.append(f"{world}: share of right classes before training, {len({row['seed'] for row in own})} seeds")
+        told.append(" " * 20 + "".join(f"{rate:>8g}" for rate in rates))
+        for name in names:
+            means = [statistics.mean(row[name] for row in own if row["rate"] == rate) for rate in rates]
+            told.append(f"{name:<20}" + "".join(f"{mean:>8.3f}" for mean in means))
+    return told
 
 
 def lines(found: Sequence[Row]) -> list[str]:
@@ -135,7 +205,7 @@ def _asked(
     return told
 
 
-def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool) -> Row:
+def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool, default_pace: bool) -> Row:
     begun, out = perf_counter(), str(root / "out")
     common = {"out": out, "seed": seed, "restart": True, "val_share": 0.0, **OBJECTIVES[name]}
     if towers:
@@ -147,8 +217,8 @@ def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool
         )
         asked: dict[str, Any] = {"embeddings": [test]}
     else:
-        tables = [str(root / "train.parquet")]
-        trained = ncaudit.train(ncaudit.TrainOptions(embeddings=tables, **HEADS, **PACE[world], **common))
+        heads = DEFAULT_HEADS if default_pace else {**HEADS, **PACE[world]}
+        trained = ncaudit.train(ncaudit.TrainOptions(embeddings=[str(root / "train.parquet")], **heads, **common))
         asked = {"embeddings": [str(root / "test.parquet")], "model": out}
     options = ncaudit.EvalRetrievalOptions(label_column="label", device="cpu", **asked)
     found = ncaudit.eval_retrieval(options).by_class
@@ -170,6 +240,7 @@ def _write_halves(root: Path, world: str, rate: float, seed: int) -> None:
     label = train["label"].to_numpy()
     drawn = draw.integers(0, int(label.max()) + 1, len(label))
     label = np.where(draw.random(len(label)) < rate, drawn, label)
+    train = train.append_column("true", train["label"])
     place = train.schema.get_field_index("label")
     pq.write_table(train.set_column(place, "label", pa.array(label)), root / "train.parquet")
     pq.write_table(clean, root / "test.parquet")
