@@ -88,8 +88,8 @@ def train(
     pseudo_label: Annotated[
         str | None,
         typer.Option(
-            help="Objective nirnl: the class that a noisy pair learns instead of its own: what its neighbours vote "
-            "for (default), or what prediction says."
+            help="Objective nirnl: the class that a noisy pair learns instead of its own: what its neighbours and the "
+            "audit of classes believe (neighbours, the default), or what prediction says."
         ),
     ] = TrainOptions.pseudo_label,
     neighbours: Annotated[

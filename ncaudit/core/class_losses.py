@@ -21,8 +21,8 @@ class ClassTargets:
 
     carried: Tensor  # (n, C) bool: the classes given; a row of False is unlabelled
     part: Tensor  # (n,) int8: PURE, HARD, NOISY or UNLABELLED of `core.class_votes`
-    voted: Tensor  # (n,) int64: the class that the neighbours of both modalities vote for, taken together
-    trust: Tensor  # (n,) float32 in [0, 1]: how far to believe that vote
+    voted: Tensor  # (n,) int64: the likeliest class, by neighbours and by the audit of given classes
+    trust: Tensor  # (n,) float32 in [0, 1]: its chance
     barycentres: Tensor  # (C, d)
 
     def to(self, device: torch.device) -> "ClassTargets":

@@ -9,7 +9,7 @@ split, a pair that is not pure counts for the barycentres of all classes, for ea
 
 Knows the arithmetic of classes; nothing of what the network is, of options, files or losses. Memory: for a split 8
 bytes per pair and dimension, of the embeddings before and now together, twice that up to
-`core.self_search.EXACT_UP_TO` pairs, and what `core.class_belief` needs once; a byte per pair and class always, and 4
+`core.self_search.EXACT_UP_TO` pairs, and what `core.class_belief` needs once; a byte per pair and class always, and 5
 more while the targets of an epoch are made.
 """
 

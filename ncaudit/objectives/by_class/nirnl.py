@@ -32,8 +32,9 @@ def class_loss(
     """The mean over the labelled pairs of the loss of their part, plus cmp_weight * `cmp` of all pairs: a scalar >= 0.
 
     image, text: (n, d) unit rows. Pure pairs learn their class, hard ones as far as the two rows together believe it,
-    noisy ones a pseudo class: what the neighbours in both modalities vote for together ("neighbours", the paper's, as
-    reported; here as far as they agree), or what the two rows predict together ("prediction", the released code's).
+    noisy ones a pseudo class: what the neighbours in both modalities vote for ("neighbours", the paper's, as reported;
+    here with the audit of given classes beside them, and by its chance, see `core/class_split.py`), or what the two rows
+    predict together ("prediction", the released code's).
     The paper does not say how the three parts are weighed: here each pair counts alike, in whichever part it is.
     """
     image_log_p, text_log_p = (
