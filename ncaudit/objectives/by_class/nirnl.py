@@ -33,8 +33,8 @@ def class_loss(
 
     image, text: (n, d) unit rows. Pure pairs learn their class, hard ones as far as the two rows together believe it,
     noisy ones a pseudo class: what the neighbours in both modalities vote for ("neighbours", the paper's, as reported;
-    here with the audit of given classes beside them, and by its chance, see `core/class_split.py`), or what the two rows
-    predict together ("prediction", the released code's).
+    here with the audit of given classes beside them, and by its chance, see `core/class_split.py`), or what the two
+    rows predict together ("prediction", the released code's).
     The paper does not say how the three parts are weighed: here each pair counts alike, in whichever part it is.
     """
     image_log_p, text_log_p = (
