@@ -33,7 +33,7 @@ def embed(
     max_image_pixels: flags.MaxImagePixels = EmbedOptions.max_image_pixels,
     batch_pairs: Annotated[
         int | None,
-        typer.Option(help="Pairs that the model takes at once; by default found once and kept in OUT/run.json."),
+        typer.Option(help="Pairs that the model takes at once; by default found once and kept in OUT/_run.json."),
     ] = None,
     workers: flags.Workers = None,
     device: flags.Device = EmbedOptions.device,

@@ -25,15 +25,15 @@ def class_belief(
     image: (n, d), text: (n, d') unit rows before training. photo: (n,) int64; a pair of the same photo is no neighbour.
     carried: (n, C) bool, every row with at least one class. neighbours: how many vote, >= 1; None: `best_count`. seed:
     of folds, samples and the search in large sets.
-    Fewer than FEWEST_PAIRS pairs, or more than MOST_CLASSES classes, cannot be judged: then each pair is believed to be
-    what its neighbours by both modalities together vote for.
+    Fewer than FEWEST_PAIRS photos, or more than MOST_CLASSES classes, cannot be judged: then each pair is believed to
+    be what its neighbours by both modalities together vote for.
     Memory beside the rows: 40 bytes per pair for what is returned; while it is made, 4 bytes per dimension of a pair,
     1 KiB for its principal directions and 12 bytes for each of its 300 nearest.
     """
     most = min(max(max(COUNTS), neighbours or 0), max(1, len(image) - 1))
     found = [nearest_in_set(rows, most, [photo], seed=seed) for rows in (image, text, side_by_side(image, text))]
     count = min(neighbours or best_count(found[:2], carried, COUNTS), most)
-    if len(carried) < FEWEST_PAIRS or carried.shape[1] > MOST_CLASSES:
+    if len(photo.unique()) < FEWEST_PAIRS or carried.shape[1] > MOST_CLASSES:
         voted = first_vote(found[2], carried, count)[:, None].cpu()
         return SparseClasses(voted, torch.ones_like(voted, dtype=torch.float16))
     evidence = Evidence(

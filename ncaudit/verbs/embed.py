@@ -39,7 +39,7 @@ from ncaudit.verbs.embed_stream import ModelToStream
 from ncaudit.verbs.embed_workers import ModelInWorkers
 from ncaudit.verbs.headed_encoder import encoder_options, heads_of, source_behind
 
-RUN_FILE = "run.json"
+RUN_FILE = "_run.json"  # readers of a folder of parquet pass over names with an underscore
 
 
 @dataclass(frozen=True, kw_only=True)

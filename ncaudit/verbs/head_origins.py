@@ -11,7 +11,7 @@ from typing import Any
 from ncaudit.shards.provenance import fingerprint
 from ncaudit.shards.tables import EmbeddingTable
 
-EMBED_RECORD = "run.json"
+EMBED_RECORD = "_run.json"
 
 
 def origins(tables: Sequence[EmbeddingTable]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from ncaudit.verbs.reasons import Family
 from ncaudit.verbs.reasons import columns as reason_columns
 from ncaudit.verbs.suggestions import Suggester, require_calibration
 
-FIT_FOLDER = "fit"
+FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
 STREAM = "-"
 TOLD = ("noise_rate", "cuts", "power")  # facts of the fit that go into every table's metadata
 

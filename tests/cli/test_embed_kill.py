@@ -103,7 +103,7 @@ def alive_with(text):
 def test_killed_again_and_again_the_folder_ends_the_same(data, undisturbed, tmp_path):
     out, draw = tmp_path / "out", random.Random(0)
     # before the first table, while one is being written, just after one appeared, and anywhere
-    for moment in ("run.json", "00000.parquet.partial", "00001.parquet", "00002.parquet.partial", "00003.parquet"):
+    for moment in ("_run.json", "00000.parquet.partial", "00001.parquet", "00002.parquet.partial", "00003.parquet"):
         process = begin(data, out)
         wait_for(out / moment, process)
         time.sleep(draw.random() * 0.05)
@@ -113,7 +113,7 @@ def test_killed_again_and_again_the_folder_ends_the_same(data, undisturbed, tmp_
     assert done.returncode == 0, done.stderr
     assert "finished earlier" in done.stdout
     assert files(out) == undisturbed
-    assert not [name for name in files(out) if not name.endswith((".parquet", "run.json"))]
+    assert not [name for name in files(out) if not name.endswith((".parquet", "_run.json"))]
 
 
 def test_ctrl_c_ends_at_once_with_130_and_the_way_to_resume(data, undisturbed, tmp_path):

@@ -37,7 +37,7 @@ def kill_when(there, process):
 
 
 # while the fit is written, while the first shard is, and in the middle: each moment a file that then appears
-MOMENTS = ["fit/fit.safetensors.partial", "fit/fit.json", "00000.parquet.partial", "00001.parquet", "00002.parquet"]
+MOMENTS = ["_fit/fit.safetensors.partial", "_fit/fit.json", "00000.parquet.partial", "00001.parquet", "00002.parquet"]
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(embeddings, tmp_path):
@@ -58,7 +58,7 @@ def test_ctrl_c_says_how_to_resume(embeddings, tmp_path):
     out = tmp_path / "out"
     hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell makes background jobs deaf to it
     running = subprocess.Popen(command(embeddings, out), stderr=subprocess.PIPE, text=True, preexec_fn=hears)
-    while not (out / "fit/fit.json").exists() and running.poll() is None:
+    while not (out / "_fit/fit.json").exists() and running.poll() is None:
         time.sleep(0.001)
     running.send_signal(signal.SIGINT)
     said = running.communicate()[1]

@@ -51,9 +51,16 @@ def test_what_cannot_be_judged_is_what_its_neighbours_vote_for(monkeypatch, limi
     assert right(belief, true) > 0.9
 
 
-def test_more_neighbours_than_there_are_pairs_are_all_of_them():
+def test_more_neighbours_than_there_are_pairs_and_classes_that_nobody_carries_do_no_harm():
     image, text, photo, carried, true = world(n=60, noise=0.2)
-    assert right(class_belief(image, text, photo, carried, neighbours=500), true) > 0.5
+    carried = torch.cat([torch.zeros(60, 1, dtype=torch.bool), carried], dim=1)
+    assert right(class_belief(image, text, photo, carried, neighbours=500), true + 1) > 0.8
+
+
+def test_pairs_of_one_photo_keep_their_classes():
+    image, text, _, carried, _ = world()
+    belief = class_belief(image, text, torch.zeros(240, dtype=torch.int64), carried, neighbours=None)
+    assert torch.equal(belief.code[:, 0], carried.int().argmax(dim=1))
 
 
 def test_pairs_with_several_classes_share_their_weight(monkeypatch):

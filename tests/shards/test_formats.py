@@ -61,8 +61,8 @@ LINES, CELLS = b'{"caption": "a"}\n', b"caption,url\na,b\n"
         ("x.arrow", ipc(pa.ipc.new_stream), Format.arrow_stream),
         ("x.tar", tar(), Format.tar),
         ("x.tar", b"\0" * 10240, Format.tar),  # one without members
-        ("x.tar.gz", gzip.compress(tar()), Format.tar),
-        ("x.tgz", gzip.compress(tar()), Format.tar),
+        ("x.tar.gz", gzip.compress(tar(), mtime=0), Format.tar),
+        ("x.tgz", gzip.compress(tar(), mtime=0), Format.tar),
         ("x.npy", array(), Format.numpy),
         ("x.jsonl", LINES, Format.json_lines),
         ("x.json", b"\xef\xbb\xbf \n" + LINES, Format.json_lines),

@@ -80,7 +80,7 @@ def test_without_metadata_partitions_are_called_as_their_images(tmp_path):
 
 def test_tables_beside_a_clip_retrieval_folder_are_found_and_what_lies_in_it_is_not(tmp_path):
     clip_folder(tmp_path / "laion", "0")
-    touch(tmp_path, "ours/00000.parquet", "laion/failed/failed_0.parquet", "laion/run.json")
+    touch(tmp_path, "ours/00000.parquet", "laion/failed/failed_0.parquet", "laion/_run.json")
     assert names(tmp_path) == ["laion/metadata_0.parquet", "ours/00000.parquet"]
 
 

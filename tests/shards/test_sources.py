@@ -46,7 +46,7 @@ def test_a_file_named_twice_is_one_shard(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_no_shard(tmp_path):
-    touch(tmp_path, "00000.parquet", "00001.parquet.partial", ".hidden.parquet", "_SUCCESS", "fit/fit.json")
+    touch(tmp_path, "00000.parquet", "00001.parquet.partial", ".hidden.parquet", "_SUCCESS", "_fit/fit.json")
     assert names(tmp_path) == ["00000.parquet"]
 
 

@@ -249,7 +249,7 @@ def test_a_damaged_shard_fails_alone_and_leaves_nothing_behind(tmp_path):
     ]
     assert result.accounting.too_many_failed(1.0)
     assert result.accounting.rows == 6
-    assert sorted(bytes_of(tmp_path / "out")) == ["0.parquet", "2.parquet", "run.json"]
+    assert sorted(bytes_of(tmp_path / "out")) == ["0.parquet", "2.parquet", "_run.json"]
 
 
 def test_a_dataset_without_captions_is_told_before_anything_is_written(tmp_path):
@@ -330,7 +330,7 @@ def test_the_automatic_batch_size_is_found_once(tmp_path, monkeypatch):
     monkeypatch.setattr(embed_here, "automatic_batch_pairs", lambda _: 32)
     write(tmp_path / "data" / "1.parquet", pairs(3, seed=9))
     assert embed(options(tmp_path)).batch_pairs == 16
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["batch_pairs"] == 16
+    assert json.loads((tmp_path / "out" / "_run.json").read_text())["batch_pairs"] == 16
 
 
 def test_the_automatic_precision_is_found_once(tmp_path, loads):

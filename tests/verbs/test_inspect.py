@@ -270,7 +270,7 @@ def test_a_score_table_tells_where_it_is_from_and_what_it_found(made):
     told = found.provenance[0]
     assert (told.shards, told.provenance["verb"]) == (1, "score")
     assert told.provenance["options"]["scorer"] == "clip-score"
-    fit = json.loads((made / "scores/fit/fit.json").read_text())["fit_id"]
+    fit = json.loads((made / "scores/_fit/fit.json").read_text())["fit_id"]
     assert told.provenance["fit"] == fit
     assert (told.source["name"], told.data) == ("x.parquet", None)  # of embeddings that do not say
     assert found.next == (
@@ -278,8 +278,8 @@ def test_a_score_table_tells_where_it_is_from_and_what_it_found(made):
         f"ncaudit eval scores {made}/scores --against clip_score --truth is_match",
     )
     assert "\nstatus: 120 ok\n" in run("inspect", made / "scores").stdout
-    assert seen(made / "scores/fit").facts["fit"] == fit
-    assert seen(made / "scores/fit").next == (f"ncaudit score EMBEDDINGS --fit {made}/scores/fit --out scores/",)
+    assert seen(made / "scores/_fit").facts["fit"] == fit
+    assert seen(made / "scores/_fit").next == (f"ncaudit score EMBEDDINGS --fit {made}/scores/_fit --out scores/",)
 
 
 @pytest.mark.parametrize(
