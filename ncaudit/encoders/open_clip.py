@@ -116,7 +116,7 @@ class Encoder:
         return whole
 
     def frozen(self, dtype: torch.dtype) -> "Encoder":
-        """This encoder in eval mode, its weights as they are now and cast once to `dtype`: a copy where that differs."""
+        """This encoder in eval mode, its weights as they are now and cast once to `dtype`: a copy if that differs."""
         frozen = copy(self)
         if dtype != self.dtype:
             frozen.model = deepcopy(self.model).requires_grad_(False).to(dtype)

@@ -66,10 +66,10 @@ LINES, CELLS = b'{"caption": "a"}\n', b"caption,url\na,b\n"
         ("x.npy", array(), Format.numpy),
         ("x.jsonl", LINES, Format.json_lines),
         ("x.json", b"\xef\xbb\xbf \n" + LINES, Format.json_lines),
-        ("x.ndjson.gz", gzip.compress(LINES), Format.json_lines),
+        ("x.ndjson.gz", gzip.compress(LINES, mtime=0), Format.json_lines),
         ("x.csv", CELLS, Format.csv),
         ("x.TSV", CELLS, Format.tsv),
-        ("x.csv.gz", gzip.compress(CELLS), Format.csv),
+        ("x.csv.gz", gzip.compress(CELLS, mtime=0), Format.csv),
     ],
 )
 def test_formats_are_told_apart_by_their_bytes(name, content, kind, tmp_path):
@@ -91,7 +91,7 @@ def test_formats_are_told_apart_by_their_bytes(name, content, kind, tmp_path):
         ("x.parquet", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer", "git lfs pull"),
         ("x.parquet", LINES, "is not parquet: it starts with", "fetch"),
         ("x.tar", CELLS, "is not tar: it starts with", "fetch"),
-        ("x.tar.gz", gzip.compress(b"plain"), "compressed with gzip, and no tar", "unpack"),
+        ("x.tar.gz", gzip.compress(b"plain", mtime=0), "compressed with gzip, and no tar", "unpack"),
         ("x.tar.gz", b"\x1f\x8b\x99\x99", "damaged gzip", "fetch"),
         ("x.jsonl", b'[{"caption": "a"}]', "is one JSON array, not JSON lines", r"jq -c"),
         ("x.csv", "caption,url\n".encode("utf-16"), "UTF-16", "UTF-8"),
