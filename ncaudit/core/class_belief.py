@@ -33,7 +33,7 @@ def class_belief(
     most = min(max(max(COUNTS), neighbours or 0), max(1, len(image) - 1))
     found = [nearest_in_set(rows, most, [photo], seed=seed) for rows in (image, text, side_by_side(image, text))]
     count = min(neighbours or best_count(found[:2], carried, COUNTS), most)
-    if len(photo.unique()) < FEWEST_PAIRS or carried.shape[1] > MOST_CLASSES:
+    if len(torch.unique(photo)) < FEWEST_PAIRS or carried.shape[1] > MOST_CLASSES:
         voted = first_vote(found[2], carried, count)[:, None].cpu()
         return SparseClasses(voted, torch.ones_like(voted, dtype=torch.float16))
     evidence = Evidence(
