@@ -1,5 +1,7 @@
 """What is believed of given classes before training: right where the embeddings show it, and something for any set."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -33,10 +35,11 @@ def test_beliefs_are_chances_and_their_first_class_is_far_oftener_right_than_the
 
 def test_neighbours_by_both_modalities_together_are_asked_too(monkeypatch):
     seen = []
-    judge = module.judge
-    monkeypatch.setattr(module, "judge", lambda evidence, **more: seen.append(evidence) or judge(evidence, **more))
+    monkeypatch.setattr(
+        module, "judge", lambda evidence, k, seed: seen.append(evidence) or SimpleNamespace(belief=(k, seed))
+    )
     image, text, photo, carried, _ = world()
-    class_belief(image, text, photo, carried, neighbours=7)
+    assert class_belief(image, text, photo, carried, neighbours=7, seed=3) == (7, 3)
     both = image @ image.T + text @ text.T
     nearest = both.fill_diagonal_(-9).argmax(dim=1)
     assert torch.equal(seen[0].neighbours[2][:, 0].long(), nearest)

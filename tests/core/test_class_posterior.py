@@ -40,6 +40,8 @@ def test_wrong_classes_get_low_quality_and_the_true_one_is_named(noise):
     found = judge(evidence, k=10)
     assert auroc(found.quality, given == truth) > 0.95
     assert (found.suggested == truth).float().mean() > 0.9
+    assert torch.equal(found.belief.code[:, 0].int(), found.suggested)
+    assert_close(found.belief.dense(CLASSES).gather(1, given[:, None])[:, 0], found.quality, atol=1e-3, rtol=0)
     assert ((found.quality >= 0) & (found.quality <= 1)).all()
 
 
