@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import EMBEDDING_COLUMNS, IDENTITY, OK, SCORE, STATUSES, SUGGESTION, carried_name
+from ncaudit.shards.formats import Format, format_of
 from ncaudit.shards.hashing import fit_sample_keys, hash_rows, hash_values
 from ncaudit.shards.provenance import Provenance, provenance_of
 from ncaudit.shards.readers import open_shard, read_batches
@@ -354,6 +355,11 @@ class ScoreTable:
 
 def open_scores(shard: Shard) -> ScoreTable:
     """A score table, ours or another tool's. Raises BadTable without pair_id or status, or when it is no parquet."""
+    if (kind := format_of(shard.path)) is not Format.parquet:
+        raise BadTable(
+            f"{shard.path} is not parquet, as score tables in files are, but {kind}",
+            fix="give it to a command that reads - on standard input (`ncaudit filter - < FILE`), or write parquet",
+        )
     parquet = ParquetShard(shard.path)
     for name in ("pair_id", "status"):
         require_column(shard.path, parquet.schema, name)

@@ -252,6 +252,15 @@ def test_another_process_gives_the_same_keys_and_hashes():
     assert other == f"{fit_sample_keys('s', np.arange(3), 5).tolist()} {hash_values(pa.array(['x', ''])).tolist()}"
 
 
+def test_scores_that_were_streamed_into_a_file_are_told_the_way_in(tmp_path):
+    table = pa.table({"pair_id": ["a"], "status": ["ok"]})
+    with pa.ipc.new_stream(tmp_path / "kept.arrow", table.schema) as stream:
+        stream.write_table(table)
+    with pytest.raises(BadTable, match=r"kept\.arrow is not parquet.* but Arrow IPC stream") as told:
+        open_scores(Shard(str(tmp_path / "kept.arrow"), "kept.arrow"))
+    assert "filter - <" in told.value.fix
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**62), st.integers(0, 2**31))
 def test_rows_of_one_shard_never_share_a_key(start, seed):
