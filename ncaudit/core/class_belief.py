@@ -43,7 +43,9 @@ def class_belief(
         tuple(near.index.int().cpu() for near in found),
         (principal(image).cpu(), principal(text).cpu()),
     )
-    return judge(evidence, k=count, seed=seed).belief
+    believed = judge(evidence, k=count, seed=seed, believe=True).belief
+    assert believed is not None
+    return believed
 
 
 def as_given(carried: Tensor) -> SparseClasses:

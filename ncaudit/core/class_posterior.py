@@ -47,14 +47,14 @@ class Evidence:
 class Judged:
     """What comes out. quality: (n,) float32 in [0, 1], the chance that the given class is right; nan without one.
 
-    belief: the chance of each class by all that is known, the given ones included; of unlabelled pairs too. suggested:
-    (n,) int32, the likeliest class of these. chance: (n,) float32, of the given classes as others tell it;
-    random_chance: the same of another pair's classes that share none with the given ones, nan where none was found.
-    noise: of the given classes. rounds: in how many beliefs voted.
+    belief: the chance of each class by all that is known, the given ones included; of unlabelled pairs too; None unless
+    asked for. suggested: (n,) int32, the likeliest class of these. chance: (n,) float32, of the given classes as others
+    tell it; random_chance: the same of another pair's classes that share none with the given ones, nan where none was
+    found. noise: of the given classes. rounds: in how many beliefs voted.
     """
 
     quality: Tensor
-    belief: SparseClasses
+    belief: SparseClasses | None
     suggested: Tensor
     chance: Tensor
     random_chance: Tensor
@@ -62,21 +62,22 @@ class Judged:
     rounds: int
 
 
-def judge(evidence: Evidence, *, k: int, seed: int = 0) -> Judged:
-    """Judge every pair's given class. k: neighbours that vote, at most as many as there are in `evidence`."""
-    return _Judge(evidence, k, seed).run()
+def judge(evidence: Evidence, *, k: int, seed: int = 0, believe: bool = False) -> Judged:
+    """Judge every pair's given class. k: neighbours that vote, at most as many as there are in `evidence`.
+
+    believe: keep the chance of every class, which takes up to 40 bytes per pair.
+    """
+    return _Judge(evidence, k, seed, believe).run()
 
 
-_Answers = tuple[Tensor, SparseClasses, Tensor]  # quality, chance and random_chance, (m, 3); beliefs; suggestions, (m,)
-
-
-def _no_answers(rows: int, classes: int) -> _Answers:
-    return torch.empty(rows, 3), SparseClasses.empty(rows, classes), torch.empty(rows, dtype=torch.int32)
+_Answers = tuple[
+    Tensor, SparseClasses | None, Tensor
+]  # quality, chance, random_chance, (m, 3); beliefs; suggested, (m,)
 
 
 class _Judge:
-    def __init__(self, evidence: Evidence, k: int, seed: int) -> None:
-        self.evidence, self.k, self.seed = evidence, k, seed
+    def __init__(self, evidence: Evidence, k: int, seed: int, believe: bool) -> None:
+        self.evidence, self.k, self.seed, self.believe = evidence, k, seed, believe
         self.labelled = evidence.given.labelled
         self.fold = dealt(evidence.photo, FOLDS, seed)
         self.ridges = [FoldedRidge(rows, self.fold, FOLDS, self.labelled) for rows in evidence.rows]
@@ -149,7 +150,7 @@ class _Judge:
 
     def _answers(self, voice: "_Voice", stack: "_Stack", noise: ClassNoise, rows: Tensor) -> _Answers:
         """What `Judged` says of these rows."""
-        numbers, beliefs, suggested = _no_answers(len(rows), self.evidence.classes)
+        numbers, beliefs, suggested = self._no_answers(len(rows))
         for place, chances, belief, given in self._believed(voice, stack, noise, rows):
             carried = given > 0
             other = self.evidence.given.rows(self.partner[rows[place]]).dense(self.evidence.classes) > 0
@@ -157,17 +158,23 @@ class _Judge:
             told = (belief * carried, chances * carried, chances * other)
             numbers[place] = torch.stack([one.sum(dim=1).clamp(max=1) for one in told], dim=1)
             numbers[place, 2] = numbers[place, 2].masked_fill(~usable, torch.nan)
-            beliefs.put(place, SparseClasses.top(belief))
+            if beliefs is not None:
+                beliefs.put(place, SparseClasses.top(belief))
             suggested[place] = belief.argmax(dim=1).int()
         return numbers, beliefs, suggested
 
+    def _no_answers(self, rows: int) -> _Answers:
+        beliefs = SparseClasses.empty(rows, self.evidence.classes) if self.believe else None
+        return torch.empty(rows, 3), beliefs, torch.empty(rows, dtype=torch.int32)
+
     def _folded(self, voices: Sequence["_Voice"], stack: "_Stack", noise: ClassNoise) -> _Answers:
         """Every fold's answers, from voices that do not know its classes."""
-        numbers, beliefs, suggested = _no_answers(len(self.fold), self.evidence.classes)
+        numbers, beliefs, suggested = self._no_answers(len(self.fold))
         for fold, voice in enumerate(voices):
             rows = (self.fold == fold).nonzero()[:, 0]
             numbers[rows], belief, suggested[rows] = self._answers(voice, stack, noise, rows)
-            beliefs.put(rows, belief)
+            if beliefs is not None and belief is not None:
+                beliefs.put(rows, belief)
         return numbers, beliefs, suggested
 
     def _beliefs(self, voice: "_Voice", stack: "_Stack", noise: ClassNoise, without: int | None) -> SparseClasses:

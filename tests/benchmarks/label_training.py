@@ -2,15 +2,15 @@
 """What it is worth to doubt class labels in training: MAP by class on clean pairs, after training on noisy ones.
 
 usage: python tests/benchmarks/label_training.py [--worlds digits shape colour] [--rates 0.2 0.4 0.6 0.8] [--seeds 3]
-       [--rows nirnl cmp …] [--first-seed 0] [--tune heads|towers] [--default-pace] [--splits] [--json]
+       [--rows nirnl cmp …] [--first-seed 0] [--tune heads|towers] [--splits] [--json]
 
 digits: scikit-learn's, the upper four rows of pixels are the image side, the lower four the text side; half of them
 learn, the other half, with the true labels, is retrieved. shape, colour: the pairs of sample_data whose caption names
 one shape, or one colour, which is the class, as the tiny model embeds them. With --tune towers that model itself learns
 from their images and captions, half a minute a row, and there are no digits. Noise: with that chance a training label
-is drawn from all classes, the true one too. Every objective has the same start, heads, epochs, batch and learning rate;
-the last epoch is kept. MAP is the mean of both directions, in percent, by `ncaudit eval retrieval --label-column`.
---default-pace: heads, epochs, batch and learning rate are those of `ncaudit train --tune heads` without further flags.
+is drawn from all classes, the true one too. Every objective has the same start, heads, epochs, batch and learning rate:
+what `ncaudit train --tune heads --objective nirnl` takes without further flags; the last epoch is kept. MAP is the mean
+of both directions, in percent, by `ncaudit eval retrieval --label-column`.
 --splits: no training; of the training pairs as they are before it, how often what nirnl asks names the right class.
 """
 
@@ -21,6 +21,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -40,6 +41,7 @@ from ncaudit.core.class_split import class_split
 from ncaudit.core.class_votes import PURE
 from ncaudit.core.consistency import centre
 from ncaudit.core.sparse_classes import SparseClasses
+from ncaudit.options import CLASS_PACE
 from ncaudit.verbs.demo import sample_folder
 
 WORLDS, RATES = ("digits", "shape", "colour"), (0.2, 0.4, 0.6, 0.8)
@@ -49,13 +51,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "cross-entropy": {"objective": "cross-entropy", "label_column": "label"},
     "cross-entropy + cmp": {"objective": "cross-entropy", "label_column": "label", "cmp_weight": 0.9},
 }
-HEADS: dict[str, Any] = {"tune": "heads", "head": "mlp", "hidden": 256, "device": "cpu", "precision": "float32"}
-DEFAULT_HEADS: dict[str, Any] = {"tune": "heads", "device": "cpu", "precision": "float32"}
-PACE: dict[str, dict[str, Any]] = {
-    "digits": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-2},
-    "shape": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-3},
-    "colour": {"epochs": 40, "batch_pairs": 128, "learning_rate": 3e-3},
-}
+HEADS: dict[str, Any] = {"tune": "heads", "head": "mlp", "device": "cpu", "precision": "float32"}
+PACE: dict[str, Any] = asdict(CLASS_PACE)
 TOWERS: dict[str, Any] = {"tune": "towers", "device": "cpu", "precision": "float32", "workers": 0}
 TOWERS_PACE: dict[str, Any] = {"epochs": 8, "batch_pairs": 128, "learning_rate": 1e-3}
 Row = dict[str, Any]
@@ -69,7 +66,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rows", nargs="+", choices=OBJECTIVES, default=tuple(OBJECTIVES))
-    parser.add_argument("--default-pace", action="store_true")
     parser.add_argument("--splits", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -78,14 +74,13 @@ def main() -> None:
     worlds = options.worlds or (WORLDS[1:] if towers else WORLDS)
     if towers and "digits" in worlds:
         parser.error("digits are no images with captions: give --worlds shape colour with --tune towers")
-    if towers and (options.default_pace or options.splits):
-        parser.error("--default-pace and --splits are about heads")
-    pace = TOWERS_PACE if towers else "default" if options.default_pace else PACE
-    asked: dict[str, Any] = {"towers": towers, "default_pace": options.default_pace}
+    if towers and options.splits:
+        parser.error("--splits is about heads")
+    pace = TOWERS_PACE if towers else PACE
     for row in (
         splits(worlds, options.rates, seeds)
         if options.splits
-        else rows(worlds, options.rates, seeds, options.rows, **asked)
+        else rows(worlds, options.rates, seeds, options.rows, towers=towers)
     ):
         found.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
@@ -101,7 +96,6 @@ def rows(
     objectives: Sequence[str] = tuple(OBJECTIVES),
     *,
     towers: bool = False,
-    default_pace: bool = False,
 ) -> Iterator[Row]:
     """One row per world, rate, seed and objective, as soon as it is measured."""
     seeds = list(seeds)
@@ -113,7 +107,7 @@ def rows(
             for rate, seed in product(rates, seeds):
                 _write_halves(root, world, rate, seed)
                 for name in objectives:
-                    row = known.get((name, seed)) or _row(root, world, rate, seed, name, towers, default_pace)
+                    row = known.get((name, seed)) or _row(root, world, rate, seed, name, towers)
                     if "label_column" not in OBJECTIVES[name]:
                         known[name, seed] = row
                     yield {**row, "rate": rate}
@@ -205,7 +199,7 @@ def _asked(
     return told
 
 
-def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool, default_pace: bool) -> Row:
+def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool) -> Row:
     begun, out = perf_counter(), str(root / "out")
     common = {"out": out, "seed": seed, "restart": True, "val_share": 0.0, **OBJECTIVES[name]}
     if towers:
@@ -217,8 +211,8 @@ def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool
         )
         asked: dict[str, Any] = {"embeddings": [test]}
     else:
-        heads = DEFAULT_HEADS if default_pace else {**HEADS, **PACE[world]}
-        trained = ncaudit.train(ncaudit.TrainOptions(embeddings=[str(root / "train.parquet")], **heads, **common))
+        table = [str(root / "train.parquet")]
+        trained = ncaudit.train(ncaudit.TrainOptions(embeddings=table, **HEADS, **PACE, **common))
         asked = {"embeddings": [str(root / "test.parquet")], "model": out}
     options = ncaudit.EvalRetrievalOptions(label_column="label", device="cpu", **asked)
     found = ncaudit.eval_retrieval(options).by_class

@@ -36,7 +36,7 @@ def test_beliefs_are_chances_and_their_first_class_is_far_oftener_right_than_the
 def test_neighbours_by_both_modalities_together_are_asked_too(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        module, "judge", lambda evidence, k, seed: seen.append(evidence) or SimpleNamespace(belief=(k, seed))
+        module, "judge", lambda evidence, k, seed, believe: seen.append(evidence) or SimpleNamespace(belief=(k, seed))
     )
     image, text, photo, carried, _ = world()
     assert class_belief(image, text, photo, carried, neighbours=7, seed=3) == (7, 3)

@@ -37,7 +37,7 @@ def with_classes(evidence, given):
 @pytest.mark.parametrize("noise", [0.3, 0.6])
 def test_wrong_classes_get_low_quality_and_the_true_one_is_named(noise):
     evidence, given, truth = world(noise)
-    found = judge(evidence, k=10)
+    found = judge(evidence, k=10, believe=True)
     assert auroc(found.quality, given == truth) > 0.95
     assert (found.suggested == truth).float().mean() > 0.9
     assert torch.equal(found.belief.code[:, 0].int(), found.suggested)
@@ -47,9 +47,9 @@ def test_wrong_classes_get_low_quality_and_the_true_one_is_named(noise):
 
 def test_a_fold_is_judged_without_its_classes_in_every_round():
     evidence, given, _ = world(0.4)
-    one = _Judge(evidence, 10, 0)
+    one = _Judge(evidence, 10, 0, believe=False)
     fold = one.fold == 2
-    other = _Judge(with_classes(evidence, (given + 1) % CLASSES * fold + given * ~fold), 10, 0)
+    other = _Judge(with_classes(evidence, (given + 1) % CLASSES * fold + given * ~fold), 10, 0, believe=False)
     other.share = one.share  # of the whole: no news about any pair
     noise = ClassNoise(torch.eye(CLASSES) * 0.7 + 0.1, torch.ones(CLASSES) / CLASSES, 0.2, 0.1, 0.3, True)
     stack, rows = _Stack(torch.ones(6), torch.zeros(CLASSES), 0.01, 1.0), fold.nonzero()[:, 0]
