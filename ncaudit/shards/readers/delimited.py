@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 from ncaudit.errors import BadTable
 from ncaudit.shards.locations import MIB, version
 from ncaudit.shards.readers.cell_types import FALSE, TRUE, CellType
+from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.plain_text import open_text
 
 BLOCK = 16 * MIB  # text that is taken apart at once: no row may be longer
@@ -38,7 +39,7 @@ class _Survey:
     nulls: Mapping[str, int]
 
 
-class DelimitedShard:
+class DelimitedShard(OnePiece):
     """A `ShardFile` in one piece. Its types are those that every cell of a column has: see `CellType`.
 
     An empty cell is null, a quoted empty one is empty text. The separator is the one that cuts the header into most
@@ -46,22 +47,8 @@ class DelimitedShard:
     """
 
     def __init__(self, path: str) -> None:
-        self._path, self._told = path, _survey(path, version(path))
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The header's names."""
-        return self._told.schema
-
-    @property
-    def rows(self) -> int:
-        """Counted once per version of the file."""
-        return self._told.rows
-
-    @property
-    def pieces(self) -> int:
-        """The file."""
-        return 1
+        self._told = _survey(path, version(path))
+        super().__init__(path, self._told)
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None

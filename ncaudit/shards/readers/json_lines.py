@@ -16,6 +16,7 @@ import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.locations import MIB, version
+from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.plain_text import open_text
 
 LINES_BYTES = MIB  # of lines that are taken apart at once; a longer line comes alone
@@ -34,30 +35,16 @@ class _Survey:
     rows: int
 
 
-class JsonLinesShard:
-    """A `ShardFile` in one piece. Its columns are all fields that any line has; where a line lacks one, it is null.
+class JsonLinesShard(OnePiece):
+    """A `ShardFile` in one piece. Its columns are all fields that any line has, as they first appear; where a line
+    lacks one, it is null.
 
     Whole numbers among others become floats; a field that is null everywhere is text; lists and objects are nested
     columns. Raises BadTable naming the line that is no JSON object, or where a field is of another type than before.
     """
 
     def __init__(self, path: str) -> None:
-        self._path, self._told = path, _survey(path, version(path))
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The fields in the order in which they first appear."""
-        return self._told.schema
-
-    @property
-    def rows(self) -> int:
-        """Lines that are not blank; counted once per version of the file."""
-        return self._told.rows
-
-    @property
-    def pieces(self) -> int:
-        """The file."""
-        return 1
+        super().__init__(path, _survey(path, version(path)))
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
@@ -68,10 +55,6 @@ class JsonLinesShard:
             objects = [json_object(self._path, number, line) for number, line in lines]
             block = _columns(self._path, fields, lines, objects)
             yield from (block.slice(first, rows) for first in range(0, len(block), rows))
-
-    def nulls(self, piece: int, column: str) -> int | None:
-        """Not counted."""
-        return None
 
 
 def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.columns import ENCODINGS
 from ncaudit.shards.locations import version
 from ncaudit.shards.readers.json_fields import JsonFields, json_column, text_column
+from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.tar_samples import MIB, Sample, printable, read_samples
 
 KEY, IMAGE, CAPTION = "__key__", "image", "caption"
@@ -22,7 +23,7 @@ BATCH_BYTES = 64 * MIB
 SURVEYS = 4  # a shard is opened several times in a row: its columns, its keys, its rows
 
 
-class TarShard:
+class TarShard(OnePiece):
     """A `ShardFile` with a row per sample and these columns:
 
     `__key__`: all before the first dot of the base name, with the folder. `image`: the file jpg, jpeg, png, webp, …,
@@ -37,24 +38,10 @@ class TarShard:
 
     def __init__(self, path: str) -> None:
         try:
-            self._path, self._seen = path, _survey(path, version(path))
+            self._seen = _survey(path, version(path))
         except OSError as error:
             raise BadTable(f"{path} cannot be read as tar: {error.strerror or error}", fix="check the path") from error
-
-    @property
-    def schema(self) -> pa.Schema:
-        """No metadata: tars have none."""
-        return self._seen.schema
-
-    @property
-    def rows(self) -> int:
-        """How many samples."""
-        return self._seen.rows
-
-    @property
-    def pieces(self) -> int:
-        """The archive is one."""
-        return 1
+        super().__init__(path, self._seen)
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
@@ -74,10 +61,6 @@ class TarShard:
             weight += size
         if held:
             yield self._batch(held, schema)
-
-    def nulls(self, piece: int, column: str) -> int | None:
-        """Not known."""
-        return None
 
     def _batch(self, samples: Sequence[Sample], schema: pa.Schema) -> pa.RecordBatch:
         objects = [_object(self._path, sample) for sample in samples]
