@@ -1,0 +1,99 @@
+"""Every command's options: frozen, typed, checked once. Their defaults are the only defaults.
+
+Imports no torch, so that `ncaudit --help` stays fast. Choices are enums; numbers carry their unit in the name.
+"""
+
+from ncaudit.options.bench import MISMATCH_KINDS, BenchOptions
+from ncaudit.options.corrupt import CorruptKind, CorruptOptions
+from ncaudit.options.demo import DemoOptions
+from ncaudit.options.embed import EmbedOptions, Layout
+from ncaudit.options.evaluate import EvalRetrievalOptions, EvalScoresOptions
+from ncaudit.options.filter import RANKING_RULES, ROW_RULES, FilterForm, FilterOptions, Verdict
+from ncaudit.options.inputs import DataOptions, ModelOptions, Precision
+from ncaudit.options.inspect import InspectOptions
+from ncaudit.options.labels import LabelsOptions
+from ncaudit.options.sample import REVIEW_SUFFIXES, SampleOptions
+from ncaudit.options.scoring import (
+    AUTO_SCORER,
+    Align,
+    Correlation,
+    Loss,
+    Mixture,
+    ScoreOptions,
+    ScorerOptions,
+    Siblings,
+    Variant,
+)
+from ncaudit.options.streams import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options.train import (
+    CLASS_PACE,
+    CO_TEACHING_PACE,
+    HEADS,
+    HEADS_PACE,
+    LAST,
+    OBJECTIVE_SETTINGS,
+    OBJECTIVES,
+    SOFT_LABEL,
+    STAGES,
+    TOWERS,
+    TOWERS_PACE,
+    WARMUP_OF_EPOCHS,
+    HeadKind,
+    HeadStart,
+    Pace,
+    TrainingRecipe,
+    TrainOptions,
+)
+
+__all__ = [
+    "AUTO_SCORER",
+    "CLASS_PACE",
+    "CO_TEACHING_PACE",
+    "HEADS",
+    "HEADS_PACE",
+    "LAST",
+    "MISMATCH_KINDS",
+    "OBJECTIVES",
+    "OBJECTIVE_SETTINGS",
+    "RANKING_RULES",
+    "REVIEW_SUFFIXES",
+    "ROW_RULES",
+    "SOFT_LABEL",
+    "STAGES",
+    "STREAM",
+    "TABLE_SUFFIX",
+    "TOWERS",
+    "TOWERS_PACE",
+    "WARMUP_OF_EPOCHS",
+    "Align",
+    "BenchOptions",
+    "Correlation",
+    "CorruptKind",
+    "CorruptOptions",
+    "DataOptions",
+    "DemoOptions",
+    "EmbedOptions",
+    "EvalRetrievalOptions",
+    "EvalScoresOptions",
+    "FilterForm",
+    "FilterOptions",
+    "HeadKind",
+    "HeadStart",
+    "InspectOptions",
+    "LabelsOptions",
+    "Layout",
+    "Loss",
+    "Mixture",
+    "ModelOptions",
+    "Pace",
+    "Precision",
+    "SampleOptions",
+    "ScoreOptions",
+    "ScorerOptions",
+    "Siblings",
+    "StreamFormat",
+    "TrainOptions",
+    "TrainingRecipe",
+    "Variant",
+    "Verdict",
+]

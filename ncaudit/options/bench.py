@@ -1,0 +1,40 @@
+"""Options of `bench`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ncaudit.options.checks import require, require_at_least, require_local
+from ncaudit.options.sample import REVIEW_SUFFIXES
+from ncaudit.options.scoring import ScorerOptions
+
+MISMATCH_KINDS = ("random", "topic", "near")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions(ScorerOptions):
+    """`ncaudit bench`: how well scorers find mismatches made for the purpose. `scorer` and `stratify` are not used."""
+
+    embeddings: Sequence[str]
+    features: str | None = None  # as in ScoreOptions
+    scorers: Sequence[str] = ("bicro", "csls", "clip-score")
+    kinds: Sequence[str] = MISMATCH_KINDS
+    rates: Sequence[float] = (0.2, 0.4)  # shares of the pairs whose caption is swapped
+    seeds: int = 3  # runs of every setting: `seed` and those after it
+    pairs: int = 4_096  # size of the seeded sample that everything is measured on
+    out: str | None = None  # every run as a row of NAME.csv, NAME.parquet or NAME.jsonl
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_local("--out", self.out)
+        for name in ("scorers", "kinds", "rates"):
+            given = tuple(dict.fromkeys(getattr(self, name)))
+            require(bool(given), f"--{name} is empty", "give at least one, or leave it out")
+            object.__setattr__(self, name, given)
+        for kind in self.kinds:
+            require(kind in MISMATCH_KINDS, f"--kinds is {kind}", f"give one of: {', '.join(MISMATCH_KINDS)}")
+        for rate in self.rates:
+            require(0 < rate < 1, f"--rates is {rate}, but it is a share", "give a number above 0 and below 1")
+        require_at_least("--seeds", self.seeds, 1)
+        require_at_least("--pairs", self.pairs, 50)
+        known = self.out is None or self.out.endswith(REVIEW_SUFFIXES)
+        require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}")

@@ -1,0 +1,18 @@
+"""Options of `demo`."""
+
+from dataclasses import dataclass
+
+from ncaudit.options.checks import require_local
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """`ncaudit demo`: the main job on the sample that ships with ncaudit."""
+
+    out: str = "ncaudit-demo"
+    seed: int = 0
+    device: str = "auto"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        require_local("--out", self.out)

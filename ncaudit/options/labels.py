@@ -1,0 +1,32 @@
+"""Options of `labels`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ncaudit.options.checks import check_csv_safe, choose, require_at_least, require_local, require_share, streams_csv
+from ncaudit.options.streams import StreamFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsOptions:
+    """`ncaudit labels`: embedding tables with a class column to label tables."""
+
+    embeddings: Sequence[str]
+    out: str  # a folder, a NAME.parquet, or - for standard output
+    label_column: str  # classes as text, whole numbers, or lists of them; null: unlabelled
+    features: str | None = None  # as in ScoreOptions
+    k: int | None = None  # neighbours that vote in each modality; None: 10, 20, 30 or 50, by the data
+    model: str | None = None  # a folder of heads, that all embeddings go through first
+    seed: int = 0
+    device: str = "auto"
+    redo: bool = False
+    format: StreamFormat = StreamFormat.arrow
+    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
+    max_failed: float = 1.0
+
+    def __post_init__(self) -> None:
+        choose(self, format=StreamFormat)
+        require_local("--out", self.out)
+        require_at_least("--k", self.k, 1)
+        require_share("--max-failed", self.max_failed, zero=True)
+        check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))

@@ -1,0 +1,26 @@
+"""Options of `sample`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ncaudit.options.checks import require, require_at_least, require_local
+
+REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """`ncaudit sample`: pairs for people to judge, drawn so that their verdicts tell the rate of mismatches."""
+
+    scores: Sequence[str]
+    out: str  # NAME.csv, NAME.parquet or NAME.jsonl, or - for CSV on standard output
+    n: int = 200
+    strata: int = 10  # ranges of the score with equal numbers of pairs
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_at_least("--n", self.n, 2)
+        require_local("--out", self.out)
+        require_at_least("--strata", self.strata, 1)
+        known = self.out == "-" or self.out.endswith(REVIEW_SUFFIXES)
+        require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}, or -")

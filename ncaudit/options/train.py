@@ -1,0 +1,288 @@
+"""Options of `train`, and how fast it goes unless told otherwise."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ncaudit.objectives import by_class
+from ncaudit.options.checks import (
+    choose,
+    compatible,
+    require,
+    require_at_least,
+    require_below_one,
+    require_local,
+    require_positive,
+    require_share,
+)
+from ncaudit.options.inputs import DataOptions, ModelOptions
+from ncaudit.options.scoring import Loss
+
+
+class HeadKind(StrEnum):
+    """A projection head: a linear map, or one with a residual two-layer branch."""
+
+    linear = "linear"
+    mlp = "mlp"
+
+
+class HeadStart(StrEnum):
+    """Where heads begin: at the canonical correlations, as the identity, or `auto`: by whether a space is shared."""
+
+    auto = "auto"
+    cca = "cca"
+    identity = "identity"
+
+
+class TrainingRecipe(StrEnum):
+    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks."""
+
+    simple = "simple"
+    bicro = "bicro"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast and how long training goes where the user has not said it."""
+
+    learning_rate: float
+    batch_pairs: int
+    epochs: int
+
+
+TOWERS, HEADS, LAST = "towers", "heads", "last:"
+TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
+HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
+CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e-3 both fit the noise
+CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: sets with classes are mostly small
+WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
+# of which an objective has some or none
+OBJECTIVE_SETTINGS = (
+    *("margin", "margin_base", "spread", "drop_below"),
+    *("cmp_weight", "class_temperature", "pseudo_label"),
+)
+SOFT_LABEL = "soft_label"
+OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ModelOptions, DataOptions):
+    """`ncaudit train`: train a matcher on pairs weighted by their soft labels."""
+
+    out: str
+    tune: str = TOWERS  # last:N: the last N blocks of each tower; or heads: projection heads on frozen embeddings
+    data: Sequence[str] | None = None  # what towers learn from
+    embeddings: Sequence[str] | None = None  # what heads learn from
+    features: str | None = None  # of embeddings and val_data, as in ScoreOptions
+    scores: Sequence[str] | None = None  # None: every label is 1
+    recipe: TrainingRecipe = TrainingRecipe.simple
+    objective: str | None = None  # None: weighted-infonce, for the recipe bicro its own
+    margin: float | None = None  # objectives bicro (of a pair with label 1), cmp, nirnl; None, here and below: its own
+    margin_base: float | None = None  # objective bicro: m of the paper, how late the margin rises with the label
+    spread: str | None = None  # objective soft-infonce: uniform or similarity
+    drop_below: float | None = None  # objective drop: pairs with smaller labels are left out
+    cmp_weight: float | None = None  # class objectives: of the margin loss beside that of the classes
+    class_temperature: float | None = None  # class objectives: of the softmax over the classes
+    pseudo_label: str | None = None  # objective nirnl: the class of noisy pairs, prediction or neighbours
+    neighbours: int | None = None  # objective nirnl: that vote for a pair's class; None: chosen from the data
+    label_column: str | None = None  # of the scores, in [0, 1] or boolean; None: soft_label. Class objectives: classes
+    head: HeadKind | None = None  # None: as `head_kind` says
+    head_start: HeadStart = HeadStart.auto
+    dims: int | None = None  # of the heads' space; None: 128 for cca, the embeddings' own width for identity
+    hidden: int | None = None  # width of an mlp's branch; None: 1024
+    relabel_every: int | None = None  # epochs after which the labels are made anew, out of fold; None: never
+    split_loss: Loss = Loss.infonce  # that warm-up and split select by; its mixture finds more of the noise
+    warmup_epochs: int | None = None  # in which each network learns from its small-loss pairs; None: a fifth
+    warmup_keep: float = 0.3  # share of each batch
+    split_threshold: float = 0.5  # P(clean) above which a pair is trusted
+    noisy_from: float = 0.5  # share of the epochs after which the noisy pairs join
+    anchor_k: int = 10  # anchors per direction that a noisy pair's label rests on
+    epochs: int | None = None  # None, here and in the next two: as `pace` says
+    batch_pairs: int | None = None  # of all processes together
+    chunk_pairs: int | None = None  # how many pairs of a batch have a graph at a time; None: all that a process holds
+    learning_rate: float | None = None
+    weight_decay: float = 0.05
+    warmup_share: float = 0.1  # of all steps
+    clip_norm: float = 1.0
+    train_batchnorm: bool = False
+    val_share: float = 0.05  # of the photos, held out from training
+    val_data: Sequence[str] | None = None  # a set of its own for validation; then nothing is held out
+    patience: int | None = None  # epochs in a row without a better rSum after which training stops; None: never
+    tensorboard: bool = False  # event files in out/tensorboard
+    workers: int | None = None
+    seed: int = 0
+    restart: bool = False
+
+    def __post_init__(self) -> None:
+        ModelOptions.__post_init__(self)
+        DataOptions.__post_init__(self)
+        require_local("--out", self.out)
+        choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
+        if self.head is not None:
+            choose(self, head=HeadKind)
+        known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
+        require(bool(known), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
+        _check_heads(self) if self.tune == HEADS else _check_towers(self)
+        require_at_least("--batch-pairs", self.batch_pairs, 2)
+        for name in ("epochs", "chunk_pairs", "patience", "dims", "hidden"):
+            require_at_least(f"--{name.replace('_', '-')}", getattr(self, name), 1)
+        if self.learning_rate is not None:
+            require_positive("--learning-rate", self.learning_rate)
+        require_positive("--clip-norm", self.clip_norm)
+        require(self.weight_decay >= 0, f"--weight-decay is {self.weight_decay}", "give 0 or more")
+        require_share("--warmup-share", self.warmup_share, zero=True)
+        require_below_one("--val-share", self.val_share, "share")
+        instead = "--val-data" if self.by_class else "a --val-share above 0, or --val-data"
+        compatible(
+            self.patience is None or bool(self.held_share or self.val_data),
+            "--patience waits for a better validation, and there is none", f"give {instead}",
+        )  # fmt: skip
+        compatible(
+            self.chunk_pairs is None or not self.train_batchnorm,
+            "--train-batchnorm needs whole batches, but --chunk-pairs shows it pieces", "leave out one of them",
+        )  # fmt: skip
+        _check_recipe(self)
+        if self.by_class:
+            _check_by_class(self)
+
+    @property
+    def by_class(self) -> bool:
+        """Whether the objective asks for the pairs' classes."""
+        return self.objective in by_class.names()
+
+    @property
+    def weight_column(self) -> str:
+        """The column of labels, or of classes where the objective asks for them."""
+        return self.label_column or SOFT_LABEL
+
+    @property
+    def held_share(self) -> float:
+        """Share of the photos held out to validate on: none beside --val-data, and none of those with noisy classes."""
+        return 0.0 if self.val_data or self.by_class else self.val_share
+
+    @property
+    def chosen_objective(self) -> str:
+        """What was asked for, or what suits the recipe."""
+        return self.objective or OBJECTIVES[self.recipe]
+
+    @property
+    def objective_settings(self) -> dict[str, float | str]:
+        """Those of the objective's settings that were given."""
+        named = {name: getattr(self, name) for name in OBJECTIVE_SETTINGS}
+        return {name: given for name, given in named.items() if given is not None}
+
+    @property
+    def warming_epochs(self) -> int:
+        """Epochs of the warm-up: what was asked for, or a fifth of all."""
+        return self.pace.epochs // WARMUP_OF_EPOCHS if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def last_blocks(self) -> int | None:
+        """How many blocks of each tower learn; None where all do, or heads."""
+        return int(self.tune.removeprefix(LAST)) if self.tune.startswith(LAST) else None
+
+    @property
+    def head_kind(self) -> HeadKind:
+        """What was asked for; else mlp for class objectives, as a linear map bends no class to its barycentre."""
+        return self.head or (HeadKind.mlp if self.by_class and self.tune == HEADS else HeadKind.linear)
+
+    @property
+    def pace(self) -> Pace:
+        """What was asked for, and for the rest what suits that which is tuned."""
+        own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else CLASS_PACE if self.by_class else HEADS_PACE
+        own = own if self.tune == HEADS else TOWERS_PACE
+        asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
+        return replace(own, **asked)
+
+
+def _check_heads(options: TrainOptions) -> None:
+    compatible(
+        bool(options.embeddings), "--tune heads learns from embeddings, and there are none",
+        "give embedding tables with --embeddings",
+    )  # fmt: skip
+    compatible(
+        not options.data, "--tune heads reads no images, but there is --data",
+        "leave out --data, or give --tune towers without --embeddings",
+    )  # fmt: skip
+    compatible(
+        (options.model, options.pretrained) == (ModelOptions.model, ModelOptions.pretrained),
+        "--model and --pretrained are for --tune towers", "leave them out: heads learn from the embeddings as they are",
+    )  # fmt: skip
+    compatible(not options.train_batchnorm, "--train-batchnorm is for --tune towers", "leave it out")
+    linear = options.head_kind is HeadKind.linear and options.hidden is not None
+    compatible(not linear, "--hidden is for --head mlp", "leave it out, or give --head mlp")
+    same = options.head_start is HeadStart.identity and options.dims is not None
+    compatible(not same, "--head-start identity keeps the width of the embeddings", "leave out --dims")
+
+
+STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")
+
+
+def _check_recipe(options: TrainOptions) -> None:
+    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None
+    for flag, given in (("--recipe bicro", bicro), ("--relabel-every", relabels)):
+        compatible(
+            not given or options.tune == HEADS, f"{flag} is for --tune heads, not for --tune {options.tune}",
+            "train heads first, score with them, and give the scores to the towers with --scores",
+        )  # fmt: skip
+    compatible(
+        not (bicro and relabels), "--recipe bicro makes its own labels in every epoch", "leave out --relabel-every"
+    )
+    compatible(not (bicro and options.scores), "--recipe bicro finds its own labels", "leave out --scores")
+    require_at_least("--relabel-every", options.relabel_every, 1)
+    for name in () if bicro else STAGES:
+        flag, default = f"--{name.replace('_', '-')}", getattr(TrainOptions, name)
+        compatible(getattr(options, name) == default, f"{flag} is for --recipe bicro", "leave it out")
+    if bicro:
+        _check_stages(options)
+
+
+def _check_stages(options: TrainOptions) -> None:
+    require_at_least("--warmup-epochs", options.warmup_epochs, 0)
+    require_at_least("--anchor-k", options.anchor_k, 1)
+    require_share("--warmup-keep", options.warmup_keep)
+    require_below_one("--split-threshold", options.split_threshold, "probability")
+    require_share("--noisy-from", options.noisy_from, zero=True)
+    epochs, kept = options.pace.epochs, round(options.warmup_keep * options.pace.batch_pairs)
+    require(
+        options.warming_epochs < epochs, f"--warmup-epochs is {options.warming_epochs} of {epochs} epochs",
+        "give fewer, or more --epochs: the split comes after the warm-up",
+    )  # fmt: skip
+    require(
+        kept >= 2, f"--warmup-keep {options.warmup_keep:g} of --batch-pairs {options.pace.batch_pairs} is less than two"
+        " pairs, and a pair's negatives are the others", "give more of one of them",
+    )  # fmt: skip
+
+
+def _check_by_class(options: TrainOptions) -> None:
+    given = f"--objective {options.objective}"
+    where = "embedding tables" if options.tune == HEADS else "dataset, or of its score tables,"
+    compatible(
+        bool(options.label_column), f"{given} learns from classes, and no column holds them",
+        f"name the class column of the {where} with --label-column",
+    )  # fmt: skip
+    compatible(
+        options.tune != HEADS or not options.scores,
+        f"{given} learns from the classes of the embedding tables, not from --scores",
+        "leave out --scores, or give an objective that uses soft labels",
+    )  # fmt: skip
+    compatible(
+        options.recipe is TrainingRecipe.simple and options.relabel_every is None,
+        f"--recipe bicro and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
+    )  # fmt: skip
+    require_at_least("--neighbours", options.neighbours, 1)
+
+
+def _check_towers(options: TrainOptions) -> None:
+    compatible(
+        bool(options.data), f"--tune {options.tune} learns from images, and there is no --data",
+        "give the dataset with --data, or --tune heads with --embeddings",
+    )  # fmt: skip
+    compatible(
+        not options.embeddings, f"--embeddings is for --tune heads, not for --tune {options.tune}",
+        "leave it out, or give --tune heads",
+    )  # fmt: skip
+    for name in ("head", "head_start", "dims", "hidden", "features"):
+        flag = f"--{name.replace('_', '-')}"
+        compatible(getattr(options, name) == getattr(TrainOptions, name), f"{flag} is for --tune heads", "leave it out")
