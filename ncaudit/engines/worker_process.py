@@ -50,8 +50,15 @@ def serve(set_up: SetUp) -> None:
         except OSError as error:  # a full disk or the like ends the whole run, as it would in one process
             parent.tell("system", error.errno, error.strerror, error.filename)
         except Exception as error:  # a bug, or a device that is lost: the others go on
-            parent.tell("lost", traceback.format_exception_only(error)[0].partition("\n")[0])
+            parent.tell("lost", _in_a_line(error))
             raise SystemExit(1) from None
+
+
+def _in_a_line(error: Exception) -> str:
+    """What went wrong, and where: the traceback ends with this process."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    told = traceback.format_exception_only(error)[0].partition("\n")[0]
+    return f"{told} ({os.path.basename(frame.filename)}, line {frame.lineno})"
 
 
 def _do(shard: Shard, work: Work, parent: "_Parent") -> None:

@@ -63,8 +63,8 @@ def streams(job):
     }
 
 
-def same(column, expected):
-    """Whether numbers with gaps are the same, gaps as NaN."""
+def assert_same(column, expected):
+    """Numbers with gaps are the same, gaps as NaN."""
     found, wanted = (np.asarray(values, dtype=np.float64) for values in (column, expected.to_pandas()))
     np.testing.assert_array_equal(found, wanted)
 
@@ -81,7 +81,7 @@ def test_pandas_reads_score_tables(job, scores):
     assert {name: str(frame[name].dtype) for name in ("soft_label", "row", "caption_count")} == {
         "soft_label": "float32", "row": "int64", "caption_count": "float64",
     }  # fmt: skip
-    same(frame["soft_label"], scores["soft_label"])
+    assert_same(frame["soft_label"], scores["soft_label"])
     assert frame["note"].isna().sum() == scores["note"].null_count
     assert frame["note"][0] == "Ünïcode \u2713, “0”\n"
 
@@ -116,7 +116,7 @@ def test_duckdb_reads_score_tables(job, scores):
     assert types["soft_label"] == "FLOAT"
     assert types["row"] == "BIGINT"
     assert types["is_anchor"] == "BOOLEAN"
-    same(tables.project("soft_label").df()["soft_label"], scores["soft_label"])
+    assert_same(tables.project("soft_label").df()["soft_label"], scores["soft_label"])
 
 
 def test_duckdb_reads_half_floats_of_embedding_tables_and_joins_them(job):
@@ -191,8 +191,8 @@ def test_jq_reads_json_lines(streams, scores):
 
 def test_json_lines_are_read_by_polars_and_duckdb(streams, scores, tmp_path):
     (tmp_path / "s.jsonl").write_bytes(streams["jsonl"])
-    same(pl.read_ndjson(tmp_path / "s.jsonl", infer_schema_length=None)["soft_label"], scores["soft_label"])
-    same(duckdb.read_json(str(tmp_path / "s.jsonl")).df()["soft_label"], scores["soft_label"])
+    assert_same(pl.read_ndjson(tmp_path / "s.jsonl", infer_schema_length=None)["soft_label"], scores["soft_label"])
+    assert_same(duckdb.read_json(str(tmp_path / "s.jsonl")).df()["soft_label"], scores["soft_label"])
 
 
 def test_csv_is_read_by_pandas_and_duckdb_line_breaks_and_gaps_included(streams, scores, tmp_path):

@@ -156,7 +156,8 @@ def test_a_worker_that_is_lost_costs_its_shard(workers, tmp_path):
         "killed-0: the worker on cuda:0 ended with signal 9 (the system sends it when memory runs out)"
     )
     assert re.fullmatch(
-        r"bug-1: .* on cuda:[12] ended with exit code 1 \(RuntimeError: the device is gone\)", bug[1].message
+        r"bug-1: .* on cuda:[12] ended with exit code 1 \(RuntimeError: the device is gone \(\S+, line \d+\)\)",
+        bug[1].message,
     )
     assert "rerun to resume" in bug[1].fix
     assert [(shard, rows.statuses["ok"]) for shard, rows in fine] == [(work[2], 8), (work[3], 8)]
