@@ -29,24 +29,23 @@ from ncaudit.options import (
     ScorerOptions,
     TrainOptions,
 )
-
-__version__ = "0.1.0"
+from ncaudit.version import __version__
 
 _VERBS = {
-    "inspect": "ncaudit.verbs.inspect",
-    "embed": "ncaudit.verbs.embed",
-    "score": "ncaudit.verbs.score",
-    "filter_pairs": "ncaudit.verbs.filter",
-    "train": "ncaudit.verbs.train",
-    "eval_retrieval": "ncaudit.verbs.evaluate",
-    "eval_scores": "ncaudit.verbs.evaluate",
-    "labels": "ncaudit.verbs.labels",
+    "inspect": "ncaudit.verbs.inspect.inspect",
+    "embed": "ncaudit.verbs.embed.embed",
+    "score": "ncaudit.verbs.score.score",
+    "filter_pairs": "ncaudit.verbs.filter.filter",
+    "train": "ncaudit.verbs.train.train",
+    "eval_retrieval": "ncaudit.verbs.evaluate.scores",
+    "eval_scores": "ncaudit.verbs.evaluate.scores",
+    "labels": "ncaudit.verbs.labels.labels",
     "sample": "ncaudit.verbs.sample",
-    "corrupt": "ncaudit.verbs.corrupt",
-    "corrupt_labels": "ncaudit.verbs.corrupt_labels",
+    "corrupt": "ncaudit.verbs.corrupt.captions",
+    "corrupt_labels": "ncaudit.verbs.corrupt.classes",
     "bench": "ncaudit.verbs.bench",
     "demo": "ncaudit.verbs.demo",
-    "soft_labels": "ncaudit.verbs.soft_labels",
+    "soft_labels": "ncaudit.judging.soft_labels",
 }
 
 __all__ = [

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-import ncaudit
-from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, output, sample, score, scorers, train
+from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, sample, score, scorers, train
 from ncaudit.cli.filter import filter_pairs
+from ncaudit.cli.shared import output
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import NcauditError, UsageError
+from ncaudit.version import __version__
 
 INTERRUPTED = 130
 CLOSED_PIPE = 141
@@ -70,7 +71,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        output.data(f"ncaudit {ncaudit.__version__}")
+        output.data(f"ncaudit {__version__}")
         raise typer.Exit
 
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.options import CorruptKind, CorruptOptions
 
 if TYPE_CHECKING:
     from ncaudit.progress import Progress
-    from ncaudit.verbs.corrupt import CorruptResult
-    from ncaudit.verbs.corrupt_labels import CorruptLabelsResult
+    from ncaudit.verbs.corrupt.captions import CorruptResult
+    from ncaudit.verbs.corrupt.classes import CorruptLabelsResult
 
 
 def corrupt(
@@ -67,9 +67,9 @@ def corrupt(
 
 def _run(options: CorruptOptions, progress: "Progress") -> "CorruptResult | CorruptLabelsResult":
     if options.kind.of_labels:
-        from ncaudit.verbs.corrupt_labels import corrupt_labels
+        from ncaudit.verbs.corrupt.classes import corrupt_labels
 
         return corrupt_labels(options, progress)
-    from ncaudit.verbs.corrupt import corrupt  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.corrupt.captions import corrupt  # torch takes seconds to import; --help must not pay for it
 
     return corrupt(options, progress)

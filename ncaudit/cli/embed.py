@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.errors import UsageError
 from ncaudit.options import EmbedOptions, Layout, StreamFormat
 
@@ -66,7 +66,7 @@ def embed(
         devices=devices, precision=precision, layout=layout, format=stream_format, csv_safe=csv_safe,
         max_failed=max_failed,
     )  # fmt: skip
-    from ncaudit.verbs.embed import embed as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.embed.embed import embed as run  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:
         embedded = run(options, progress)

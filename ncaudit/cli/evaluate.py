@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 
 if TYPE_CHECKING:
-    from ncaudit.verbs.class_retrieval import ClassRetrievals
-    from ncaudit.verbs.evaluate import DetectionResult, RetrievalResult
-    from ncaudit.verbs.prior_scores import Disagreement, PriorScore
+    from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals
+    from ncaudit.verbs.evaluate.prior_scores import Disagreement, PriorScore
+    from ncaudit.verbs.evaluate.scores import DetectionResult, RetrievalResult
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth or other scores.")
 
@@ -38,7 +38,9 @@ def retrieval(
     options = EvalRetrievalOptions(
         embeddings=embeddings, features=features, model=model, label_column=label_column, map_at=map_at, device=device
     )
-    from ncaudit.verbs.evaluate import eval_retrieval  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.evaluate.scores import (
+        eval_retrieval,  # torch takes seconds to import; --help must not pay for it
+    )
 
     with output.progress() as progress:
         result = eval_retrieval(options, progress)
@@ -77,7 +79,7 @@ def scores(
     With --against: how far another score agrees, where it does not, and, with --truth too, which one is better.
     """
     options = EvalScoresOptions(scores=scores, truth=truth, truth_table=truth_table, against=against or (), bins=bins)
-    from ncaudit.verbs.evaluate import DetectionResult, eval_scores
+    from ncaudit.verbs.evaluate.scores import DetectionResult, eval_scores
 
     with output.progress() as progress:
         result = eval_scores(options, progress)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.errors import UsageError
 from ncaudit.options import FilterForm, FilterOptions, StreamFormat, Verdict
 
@@ -103,7 +103,7 @@ def filter_pairs(
         format=stream_format,
         csv_safe=csv_safe,
     )
-    from ncaudit.verbs.filter import filter_pairs as run  # --help must not pay for arrow
+    from ncaudit.verbs.filter.filter import filter_pairs as run  # --help must not pay for arrow
 
     with output.progress() as progress:
         result = run(options, progress)

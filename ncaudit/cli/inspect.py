@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.options import InspectOptions
 
 if TYPE_CHECKING:
-    from ncaudit.verbs.inspection import Captions, Images, Inspection, KeyColumn, ShardsInspection, Told
+    from ncaudit.verbs.inspect.findings import Captions, Images, Inspection, KeyColumn, ShardsInspection, Told
 
 COLUMNS_SHOWN = 30
 DAMAGED_SHOWN = 10
@@ -36,8 +36,8 @@ def inspect(
         sources=sources, image_column=image_column, caption_column=caption_column, key=key, image_root=image_root,
         features=features,
     )  # fmt: skip
-    from ncaudit.verbs.inspect import inspect as run  # --help must not pay for arrow
-    from ncaudit.verbs.inspection import ShardsInspection
+    from ncaudit.verbs.inspect.findings import ShardsInspection
+    from ncaudit.verbs.inspect.inspect import inspect as run  # --help must not pay for arrow
 
     with output.progress() as progress:
         found = run(options, progress)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.errors import UsageError
 from ncaudit.options import LabelsOptions, StreamFormat
 
@@ -50,7 +50,7 @@ def labels(
         embeddings=embeddings, out=out, label_column=label_column, features=features, k=k, model=model,
         seed=seed, device=device, redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
     )  # fmt: skip
-    from ncaudit.verbs.labels import labels as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.labels.labels import labels as run  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:
         found = run(options, progress)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.errors import UsageError
 from ncaudit.options import SampleOptions
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 from ncaudit.errors import UsageError
 from ncaudit.options import Align, Correlation, Loss, Mixture, ScoreOptions, Siblings, StreamFormat, Variant
 
@@ -165,7 +165,7 @@ def score(
         device=device,
         max_failed=max_failed,
     )
-    from ncaudit.verbs.score import score as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.score.score import score as run  # torch takes seconds to import; --help must not pay for it
 
     with output.progress() as progress:
         scored = run(options, progress)

@@ -1,6 +1,6 @@
 """`ncaudit scorers`: what can be given to --scorer, with one line each."""
 
-from ncaudit.cli import flags, output
+from ncaudit.cli.shared import flags, output
 
 
 def scorers(as_json: flags.Json = False) -> None:

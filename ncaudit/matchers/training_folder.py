@@ -14,9 +14,9 @@ from open_clip.constants import HF_CONFIG_NAME
 from torch import Tensor
 
 from ncaudit.errors import NcauditError
-from ncaudit.matchers.heads import HEAD_DESCRIPTION, HEAD_WEIGHTS
-from ncaudit.matchers.towers import WEIGHTS, save_weights
-from ncaudit.shards.writer import atomic_file
+from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
+from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
+from ncaudit.shards.files.writer import atomic_file
 
 RUN, METRICS, STATE = "run.json", "metrics.jsonl", "checkpoint.pt"
 MODELS = (WEIGHTS, HF_CONFIG_NAME, HEAD_WEIGHTS, HEAD_DESCRIPTION)

@@ -30,7 +30,7 @@ from ncaudit.objectives import by_class
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ncaudit.core.class_losses import ClassTargets
+    from ncaudit.core.losses.class_losses import ClassTargets
 
 Setting = float | str
 TrainsOn = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.bool_]]

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ncaudit.core import losses
+from ncaudit.core.losses import pair_losses
 from ncaudit.errors import NcauditError
 
 
@@ -30,9 +30,9 @@ def batch_loss(
     >>> batch_loss(similarity, torch.tensor([1.0, 0.0]), scale=1.0)  # pair 1 at margin 0: none; (.1 + 0) / 2
     tensor(0.0500)
     """
-    negatives = losses.batch_negatives(similarity, allowed)
-    own = losses.soft_margin(label, margin=margin, m=margin_base)
-    return losses.ranking_loss(*negatives[:3], margin=own, allowed=negatives.allowed).mean()
+    negatives = pair_losses.batch_negatives(similarity, allowed)
+    own = pair_losses.soft_margin(label, margin=margin, m=margin_base)
+    return pair_losses.ranking_loss(*negatives[:3], margin=own, allowed=negatives.allowed).mean()
 
 
 def check(*, margin: float, margin_base: float) -> None:

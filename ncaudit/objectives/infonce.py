@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ncaudit.core import losses
+from ncaudit.core.losses import pair_losses
 
 
 def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allowed: Tensor | None = None) -> Tensor:
@@ -14,4 +14,4 @@ def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allo
     >>> batch_loss(torch.zeros(2, 2), torch.tensor([1.0, 0.0]), scale=10.0).exp()  # each pair: log 2
     tensor(2.)
     """
-    return losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed).mean()
+    return pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed).mean()

@@ -4,7 +4,7 @@ from typing import get_args
 
 from torch import Tensor
 
-from ncaudit.core import losses
+from ncaudit.core.losses import pair_losses
 from ncaudit.errors import NcauditError
 
 
@@ -14,7 +14,7 @@ def batch_loss(
     *,
     scale: float | Tensor,
     allowed: Tensor | None = None,
-    spread: losses.Spread = "uniform",
+    spread: pair_losses.Spread = "uniform",
 ) -> Tensor:
     """Mean over the batch of the cross entropy with target label_i on the pair, 1 - label_i over its row's negatives.
 
@@ -31,14 +31,14 @@ def batch_loss(
     tensor([[-0.2500,  0.0000],
             [ 0.0000,  0.2500]])
     """
-    negatives = losses.batch_negatives(similarity, allowed)
-    return losses.soft_infonce_loss(
+    negatives = pair_losses.batch_negatives(similarity, allowed)
+    return pair_losses.soft_infonce_loss(
         *negatives[:3], label=label, scale=scale, allowed=negatives.allowed, spread=spread
     ).mean()
 
 
 def check(*, spread: str) -> None:
     """Raises NcauditError for a spread that there is not."""
-    known = get_args(losses.Spread)
+    known = get_args(pair_losses.Spread)
     if spread not in known:
         raise NcauditError(f"no spread is called {spread!r}", fix=f"give one of: {', '.join(known)}")

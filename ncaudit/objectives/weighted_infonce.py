@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ncaudit.core import losses
+from ncaudit.core.losses import pair_losses
 
 
 def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allowed: Tensor | None = None) -> Tensor:
@@ -16,5 +16,5 @@ def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allo
     >>> batch_loss(torch.zeros(2, 2), torch.tensor([0.5, 0.0]), scale=10.0).exp()  # the first pair alone: log 2
     tensor(2.)
     """
-    loss = losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
+    loss = pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
     return (label * loss).sum() / label.sum().clamp(min=torch.finfo(loss.dtype).tiny)

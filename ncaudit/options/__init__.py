@@ -9,7 +9,6 @@ from ncaudit.options.demo import DemoOptions
 from ncaudit.options.embed import EmbedOptions, Layout
 from ncaudit.options.evaluate import EvalRetrievalOptions, EvalScoresOptions
 from ncaudit.options.filter import RANKING_RULES, ROW_RULES, FilterForm, FilterOptions, Verdict
-from ncaudit.options.inputs import DataOptions, ModelOptions, Precision
 from ncaudit.options.inspect import InspectOptions
 from ncaudit.options.labels import LabelsOptions
 from ncaudit.options.sample import REVIEW_SUFFIXES, SampleOptions
@@ -24,7 +23,8 @@ from ncaudit.options.scoring import (
     Siblings,
     Variant,
 )
-from ncaudit.options.streams import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options.shared.inputs import DataOptions, ModelOptions, Precision
+from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.options.train import (
     CLASS_PACE,
     CO_TEACHING_PACE,

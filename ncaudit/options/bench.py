@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.checks import require, require_at_least, require_local
 from ncaudit.options.sample import REVIEW_SUFFIXES
 from ncaudit.options.scoring import ScorerOptions
+from ncaudit.options.shared.checks import require, require_at_least, require_local
 
 MISMATCH_KINDS = ("random", "topic", "near")
 

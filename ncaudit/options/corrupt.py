@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ncaudit.options.checks import choose, compatible, require_at_least, require_local, require_share
-from ncaudit.options.inputs import DataOptions
+from ncaudit.options.shared.checks import choose, compatible, require_at_least, require_local, require_share
+from ncaudit.options.shared.inputs import DataOptions
 
 
 class CorruptKind(StrEnum):

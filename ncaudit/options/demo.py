@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ncaudit.options.checks import require_local
+from ncaudit.options.shared.checks import require_local
 
 
 @dataclass(frozen=True, kw_only=True)

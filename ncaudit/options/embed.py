@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ncaudit.options.checks import (
+from ncaudit.options.shared.checks import (
     check_csv_safe,
     choose,
     compatible,
@@ -14,8 +14,8 @@ from ncaudit.options.checks import (
     require_share,
     streams_csv,
 )
-from ncaudit.options.inputs import DataOptions, ModelOptions
-from ncaudit.options.streams import STREAM, StreamFormat
+from ncaudit.options.shared.inputs import DataOptions, ModelOptions
+from ncaudit.options.shared.streams import STREAM, StreamFormat
 
 
 class Layout(StrEnum):

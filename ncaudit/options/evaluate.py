@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.checks import compatible, require_at_least
+from ncaudit.options.shared.checks import compatible, require_at_least
 
 
 @dataclass(frozen=True, kw_only=True)

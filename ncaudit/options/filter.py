@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ncaudit.options.checks import (
+from ncaudit.options.shared.checks import (
     check_csv_safe,
     choose,
     compatible,
@@ -13,7 +13,7 @@ from ncaudit.options.checks import (
     require_share,
     streams_csv,
 )
-from ncaudit.options.streams import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 
 
 class FilterForm(StrEnum):

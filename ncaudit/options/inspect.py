@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.inputs import DataOptions
+from ncaudit.options.shared.inputs import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)

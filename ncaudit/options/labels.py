@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.checks import check_csv_safe, choose, require_at_least, require_local, require_share, streams_csv
-from ncaudit.options.streams import StreamFormat
+from ncaudit.options.shared.checks import (
+    check_csv_safe,
+    choose,
+    require_at_least,
+    require_local,
+    require_share,
+    streams_csv,
+)
+from ncaudit.options.shared.streams import StreamFormat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.checks import require, require_at_least, require_local
+from ncaudit.options.shared.checks import require, require_at_least, require_local
 
 REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ncaudit.errors import UsageError
-from ncaudit.options.checks import (
+from ncaudit.options.shared.checks import (
     check_csv_safe,
     choose,
     compatible,
@@ -16,7 +16,7 @@ from ncaudit.options.checks import (
     require_share,
     streams_csv,
 )
-from ncaudit.options.streams import StreamFormat
+from ncaudit.options.shared.streams import StreamFormat
 
 
 class Variant(StrEnum):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ncaudit.objectives import by_class
-from ncaudit.options.checks import (
+from ncaudit.options.scoring import Loss
+from ncaudit.options.shared.checks import (
     choose,
     compatible,
     require,
@@ -16,8 +17,7 @@ from ncaudit.options.checks import (
     require_positive,
     require_share,
 )
-from ncaudit.options.inputs import DataOptions, ModelOptions
-from ncaudit.options.scoring import Loss
+from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 
 
 class HeadKind(StrEnum):

@@ -1,4 +1,4 @@
-"""One scoring method per file; the folder is the registry.
+"""One scoring method per file; the folder is the registry. Parts of a scorer that has several lie in a folder below.
 
 A scorer file offers two functions:
 
@@ -17,23 +17,8 @@ import torch
 
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit
-from ncaudit.scorers.pairs import Pairs
-
-_NOT_SCORERS = frozenset(
-    {
-        "bicro_robust",
-        "fits",
-        "folds",
-        "fusion",
-        "pairs",
-        "posterior",
-        "refit",
-        "same_photo",
-        "shared_space",
-        "sibling_captions",
-    }
-)
+from ncaudit.scoring.fits import Applier, Fit
+from ncaudit.scoring.pairs import Pairs
 
 
 class Scorer(Protocol):
@@ -51,8 +36,8 @@ class Scorer(Protocol):
 
 def names() -> list[str]:
     """The scorers there are, as `--scorer` spells them."""
-    files = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name.replace("_", "-") for name in files if name not in _NOT_SCORERS)
+    files = (module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return sorted(name.replace("_", "-") for name in files)
 
 
 def get(name: str) -> Scorer:

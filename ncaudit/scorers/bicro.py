@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ncaudit.core.consistency import centre, distance_consistency, similarity_consistency
-from ncaudit.core.losses import infonce_loss, ranking_loss
-from ncaudit.core.mixture import Mixture, clean_probability, fit_mixture
-from ncaudit.core.search import KeyBank, Nearest, nearest, prepare_keys
+from ncaudit.core.correspondence.consistency import centre, distance_consistency, similarity_consistency
+from ncaudit.core.losses.pair_losses import infonce_loss, ranking_loss
+from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest, prepare_keys
+from ncaudit.core.statistics.mixture import Mixture, clean_probability, fit_mixture
 from ncaudit.errors import NcauditError
 from ncaudit.options import Loss, ScorerOptions, Variant
-from ncaudit.scorers import bicro_robust
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
-from ncaudit.scorers.shared_space import require_widths
+from ncaudit.scorers.robust import bicro_robust
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.shared_space import require_widths
 
 ABOUT = "two-way consistency with trusted anchor pairs (BiCro)"
 NEEDS_SHARED_SPACE = False

@@ -3,8 +3,8 @@
 import torch
 
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "cosine of image and caption (CLIP score)"
 NEEDS_SHARED_SPACE = True

@@ -5,12 +5,12 @@ Conneau et al. 2018, section 2.3 (CSLS); negCLIPLoss (NeurIPS 2024) is its soft 
 
 import torch
 
-from ncaudit.core.crowding import csls_among
-from ncaudit.core.search import prepare_keys
+from ncaudit.core.correspondence.csls import csls_among
+from ncaudit.core.neighbours.search import prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "cosine corrected for hub images and captions (CSLS)"
 NEEDS_SHARED_SPACE = True

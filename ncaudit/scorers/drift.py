@@ -8,13 +8,13 @@ right pairs are noise, and the factor is no better.
 import torch
 from torch import Tensor
 
-from ncaudit.core.bank import Bank, row_blocks
-from ncaudit.core.drift import drift_agreement, drift_score
-from ncaudit.core.search import nearest, prepare_keys
+from ncaudit.core.correspondence.drift import drift_agreement, drift_score
+from ncaudit.core.neighbours.bank import Bank, row_blocks
+from ncaudit.core.neighbours.search import nearest, prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "cosine, weighted by agreement with the modality gap of similar images (MGCS)"
 NEEDS_SHARED_SPACE = True

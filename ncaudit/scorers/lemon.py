@@ -7,13 +7,13 @@ neighbour whose own image and caption lie far apart counts less.
 import torch
 from torch import Tensor
 
-from ncaudit.core.bank import Bank, row_blocks
-from ncaudit.core.neighbourhood import neighbourhood_distance
-from ncaudit.core.search import KeyBank, nearest, prepare_keys
+from ncaudit.core.correspondence.neighbourhood import neighbourhood_distance
+from ncaudit.core.neighbours.bank import Bank, row_blocks
+from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "distance to the caption and to the neighbours' captions and images (LEMoN)"
 NEEDS_SHARED_SPACE = True

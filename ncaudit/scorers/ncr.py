@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from ncaudit.core.bank import Bank
-from ncaudit.core.contrast import likeliest_scale, log_odds, self_label_loss
-from ncaudit.core.mixture import Mixture, clean_probability, fit_mixture
+from ncaudit.core.correspondence.contrast import likeliest_scale, log_odds, self_label_loss
+from ncaudit.core.neighbours.bank import Bank
+from ncaudit.core.statistics.mixture import Mixture, clean_probability, fit_mixture
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "softmax probability of the pair, with its mixture posterior (NCR)"
 NEEDS_SHARED_SPACE = True

@@ -6,12 +6,12 @@ paper's random blocks are one fixed bank here, so that a score moves neither wit
 
 import torch
 
-from ncaudit.core.bank import Bank
-from ncaudit.core.contrast import likeliest_scale, log_odds, neg_clip_loss
+from ncaudit.core.correspondence.contrast import likeliest_scale, log_odds, neg_clip_loss
+from ncaudit.core.neighbours.bank import Bank
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "cosine corrected for likely rivals on both sides (negCLIPLoss)"
 NEEDS_SHARED_SPACE = True

@@ -7,12 +7,12 @@ score is the correlation of the two rows. Images are never compared with caption
 import torch
 from torch import Tensor
 
-from ncaudit.core.bank import Bank, row_blocks, strangers
-from ncaudit.core.correlation import row_correlation, row_ranks
+from ncaudit.core.neighbours.bank import Bank, row_blocks, strangers
+from ncaudit.core.statistics.correlation import row_correlation, row_ranks
 from ncaudit.errors import NcauditError
 from ncaudit.options import Correlation, ScorerOptions
-from ncaudit.scorers.fits import Applier, Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "same neighbourhood among images as among captions, for any two encoders (GSC)"
 NEEDS_SHARED_SPACE = False

@@ -17,24 +17,23 @@ import torch
 from torch import Tensor
 
 from ncaudit import scorers
-from ncaudit.core.clusters import kmeans
-from ncaudit.core.derangement import derange, is_own
-from ncaudit.core.detection import auroc, average_precision, calibration_error, precision_at_true_count
 from ncaudit.core.device import pick_device
-from ncaudit.core.search import nearest
+from ncaudit.core.metrics.detection import auroc, average_precision, calibration_error, precision_at_true_count
+from ncaudit.core.neighbours.clusters import kmeans
+from ncaudit.core.neighbours.search import nearest
+from ncaudit.core.statistics.derangement import derange, is_own
 from ncaudit.errors import BadTable, NcauditError
+from ncaudit.judging import calibrated, fit_sample
+from ncaudit.judging.calibrated import FEWEST_PAIRS
+from ncaudit.judging.power import CLUSTERS, NEAREST, NOISY, replace_scorer
 from ncaudit.options import BenchOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.scorers import same_photo, shared_space
-from ncaudit.scorers.fits import Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
-from ncaudit.shards import fit_sample
-from ncaudit.shards.sources import find_shards
-from ncaudit.shards.tables import check_tables_agree, open_embeddings
-from ncaudit.shards.verdicts import write_review
-from ncaudit.verbs import calibrated
-from ncaudit.verbs.calibrated import FEWEST_PAIRS
-from ncaudit.verbs.power import CLUSTERS, NEAREST, NOISY, replace_scorer
+from ncaudit.scoring import same_photo, shared_space
+from ncaudit.scoring.fits import Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.people.verdicts import write_review
+from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
 
 SALT = 1_009  # keeps the draw of what is swapped apart from the draws that a scorer makes with the same seed
 SETTING = ("scorer", "kind", "rate")

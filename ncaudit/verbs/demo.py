@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from time import monotonic
 
-from ncaudit.core.retrieval import RetrievalMetrics
+from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.errors import NcauditError
 from ncaudit.options import (
     DemoOptions,
@@ -21,11 +21,11 @@ from ncaudit.options import (
     TrainOptions,
 )
 from ncaudit.progress import SILENT, Progress
-from ncaudit.shards.writer import atomic_file
-from ncaudit.verbs.embed import embed
-from ncaudit.verbs.evaluate import DetectionResult, eval_retrieval, eval_scores
-from ncaudit.verbs.score import score
-from ncaudit.verbs.train import train
+from ncaudit.shards.files.writer import atomic_file
+from ncaudit.verbs.embed.embed import embed
+from ncaudit.verbs.evaluate.scores import DetectionResult, eval_retrieval, eval_scores
+from ncaudit.verbs.score.score import score
+from ncaudit.verbs.train.train import train
 
 TRUTH = "is_match"
 # What the three runs share. At 1e-3 the same holds with smaller differences: fewer of the noisy pairs are memorised

@@ -12,17 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ncaudit.core.survey import allocate, score_strata
+from ncaudit.core.statistics.stratified_sample import allocate, score_strata
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
+from ncaudit.hashing import fit_sample_keys, hash_values
 from ncaudit.options import SampleOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type
-from ncaudit.shards.hashing import fit_sample_keys, hash_values
-from ncaudit.shards.sources import find_shards
-from ncaudit.shards.tables import ScoreTable, open_scores, require_column
-from ncaudit.shards.verdicts import (
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.people.verdicts import (
     IS_MATCH,
     STRATUM,
     STRATUM_ROWS,
@@ -30,6 +29,7 @@ from ncaudit.shards.verdicts import (
     require_free,
     write_review,
 )
+from ncaudit.shards.tables.embeddings import ScoreTable, open_scores, require_column
 
 Numbers = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 import ncaudit
-from ncaudit.core.detection import auroc
-from ncaudit.shards.sources import find_shards
-from ncaudit.shards.tables import EmbeddingBatch, open_embeddings
+from ncaudit.core.metrics.detection import auroc
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, open_embeddings
 
 SCORES = {
     "similarity": {"scorer": "clip-score"},

@@ -25,13 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ncaudit.core.detection import auroc, calibration_error
+from ncaudit.core.metrics.detection import auroc, calibration_error
+from ncaudit.judging import calibrated, fit_sample, power
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.pairs import Pairs
-from ncaudit.shards import fit_sample
-from ncaudit.shards.sources import find_shards
-from ncaudit.shards.tables import open_embeddings
-from ncaudit.verbs import calibrated, power
+from ncaudit.scoring.pairs import Pairs
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.tables.embeddings import open_embeddings
 
 BENCH = os.environ.get("NCAUDIT_BENCH", "")
 SCENARIOS = ("aligned 1", "aligned 5", "unaligned 1", "unaligned 5")

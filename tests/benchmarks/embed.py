@@ -33,7 +33,7 @@ from safetensors.torch import save_file
 from ncaudit.encoders import images
 from ncaudit.encoders.open_clip import Encoder, load_encoder
 from ncaudit.options import EmbedOptions, ModelOptions
-from ncaudit.verbs.embed import embed
+from ncaudit.verbs.embed.embed import embed
 
 ARCHITECTURE = "ViT-B-32"
 PHOTOS = "sport/img2dataset_00000.parquet"

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.schema import SCORE
-from ncaudit.shards.provenance import attach, fingerprint
+from ncaudit.shards.files.provenance import attach, fingerprint
 
 CHILD = """
 import json, sys, time

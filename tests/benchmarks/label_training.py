@@ -36,11 +36,11 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import one_hot
 
 import ncaudit
-from ncaudit.core.class_belief import class_belief
-from ncaudit.core.class_split import class_split
-from ncaudit.core.class_votes import PURE
-from ncaudit.core.consistency import centre
-from ncaudit.core.sparse_classes import SparseClasses
+from ncaudit.core.classes.belief import class_belief
+from ncaudit.core.classes.sparse import SparseClasses
+from ncaudit.core.classes.split import class_split
+from ncaudit.core.classes.votes import PURE
+from ncaudit.core.correspondence.consistency import centre
 from ncaudit.options import CLASS_PACE
 from ncaudit.verbs.demo import sample_folder
 

@@ -36,7 +36,7 @@ import pyarrow.parquet as pq
 import torch
 
 import ncaudit
-from ncaudit.core.detection import auroc, calibration_error
+from ncaudit.core.metrics.detection import auroc, calibration_error
 
 REPOSITORY = Path(__file__).parents[2]
 RATES = {"symmetric": (0.2, 0.4, 0.6, 0.8), "asymmetric": (0.2, 0.4)}

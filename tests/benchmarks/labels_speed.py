@@ -89,7 +89,7 @@ def _searched(folder: Path) -> dict:
     """The search alone, on the images: each one's ten nearest."""
     import torch  # not before the tables are written: this process should not weigh on the measured one
 
-    from ncaudit.core.self_search import nearest_in_set
+    from ncaudit.core.neighbours.self_search import nearest_in_set
 
     tables = [pq.read_table(path, columns=["image_embedding"])[0] for path in sorted(folder.glob("*.parquet"))]
     chunks = [chunk for table in tables for chunk in table.chunks]

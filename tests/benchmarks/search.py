@@ -1,4 +1,4 @@
-"""Exact top-k search, `ncaudit.core.search.nearest` against `faiss.IndexFlatIP`: time and recall.
+"""Exact top-k search, `ncaudit.core.neighbours.search.nearest` against `faiss.IndexFlatIP`: time and recall.
 
     python tests/benchmarks/search.py                    # 10,000 x 100,000 x 512, k = 10
     python tests/benchmarks/search.py --keys 20000 --k 1 --json
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ncaudit.core.search import KeyBank, nearest, prepare_keys
+from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ncaudit.shards.readers import tar
+from ncaudit.shards.readers.tars import tar
 
 
 def main() -> None:

@@ -34,13 +34,12 @@ import torch
 import training_speed
 
 import ncaudit
-from ncaudit.core.detection import auroc
-from ncaudit.matchers.head_starts import cca_start
-from ncaudit.matchers.heads import Heads, save_heads
-from ncaudit.shards import fit_sample
-from ncaudit.shards.sources import find_shards
-from ncaudit.shards.tables import open_embeddings
-from ncaudit.verbs import power
+from ncaudit.core.metrics.detection import auroc
+from ncaudit.judging import fit_sample, power
+from ncaudit.matchers.heads.projection import Heads, save_heads
+from ncaudit.matchers.heads.starts import cca_start
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.tables.embeddings import open_embeddings
 
 BENCH = os.environ.get("NCAUDIT_BENCH", "")
 KINDS = ("shuffle", "topic", "near")

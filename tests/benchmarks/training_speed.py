@@ -31,13 +31,13 @@ from ncaudit.core.device import pick_precision
 from ncaudit.encoders.captions import encode_trimmed, trimmable_tower
 from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.open_clip import load_encoder
-from ncaudit.matchers.fine_tuning import set_training
-from ncaudit.matchers.heads import Heads, Side
-from ncaudit.matchers.optimisation import BETAS, EPSILON, low_precision
+from ncaudit.matchers.heads.projection import Heads, Side
+from ncaudit.matchers.steps.optimisation import BETAS, EPSILON, low_precision
+from ncaudit.matchers.towers.fine_tuning import set_training
 from ncaudit.options import ModelOptions, Precision
 from ncaudit.progress import SILENT
 from ncaudit.verbs.demo import sample_folder
-from ncaudit.verbs.training_pairs import open_training_set
+from ncaudit.verbs.train.data.decoded_pairs import open_training_set
 
 DIMS, HEADS_BATCH, HEADS_PAIRS, TOWERS_BATCH = 512, 1_024, 8_192, 128
 ASKED = {"linear": 0.80, "mlp": 0.80, "towers": 0.85}

@@ -14,7 +14,7 @@ def run(monkeypatch, error):
     def score(*_):
         raise error
 
-    monkeypatch.setattr("ncaudit.verbs.score.score", score)
+    monkeypatch.setattr("ncaudit.verbs.score.score.score", score)
     return CliRunner().invoke(app.app, ["score", "embeddings", "--out", "scores"])
 
 

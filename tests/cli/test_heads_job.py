@@ -12,8 +12,8 @@ from torch.testing import assert_close
 from typer.testing import CliRunner, Result
 
 from ncaudit.cli import app
-from ncaudit.matchers.heads import HEAD_DESCRIPTION, load_heads
-from ncaudit.shards.provenance import provenance_of
+from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, load_heads
+from ncaudit.shards.files.provenance import provenance_of
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 CPU = ("--device", "cpu")

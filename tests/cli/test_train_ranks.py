@@ -14,10 +14,10 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from ncaudit.cli import output
 from ncaudit.cli.app import main
+from ncaudit.cli.shared import output
 from ncaudit.options import Precision, TrainOptions
-from ncaudit.verbs.train import TrainResult, train
+from ncaudit.verbs.train.train import TrainResult, train
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 PAIRS, EPOCHS = 32, 2

@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 from ncaudit.core.cca import Features, Maps, fit_features, fit_maps, project
-from ncaudit.core.detection import auroc
+from ncaudit.core.metrics.detection import auroc
 
 RIDGES = [(0.01, 0.01), (0.1, 0.1)]
 

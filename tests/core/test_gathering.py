@@ -11,7 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from ncaudit.core.gathering import average_gradients, gather_rows
-from ncaudit.core.losses import batch_negatives, infonce_loss
+from ncaudit.core.losses.pair_losses import batch_negatives, infonce_loss
 
 PAIRS = 12
 

@@ -7,7 +7,7 @@ import pytest
 
 import ncaudit.core
 
-MODULES = sorted(Path(ncaudit.core.__file__).parent.glob("*.py"))
+MODULES = sorted(Path(ncaudit.core.__file__).parent.rglob("*.py"))
 ALLOWED = {"torch", "numpy", "collections", "dataclasses", "functools", "math", "time", "typing"}
 
 
@@ -21,7 +21,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=str)
 def test_core_imports_tensors_and_our_errors_only(path):
     ours = {name for name in imported(path) if name.startswith(("ncaudit", "."))}
     others = {name.split(".")[0] for name in imported(path) - ours}

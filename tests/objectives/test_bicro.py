@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ncaudit.core.losses import batch_negatives, ranking_loss
+from ncaudit.core.losses.pair_losses import batch_negatives, ranking_loss
 from ncaudit.objectives import bicro
 
 SIMILARITY = torch.tensor([[0.5, 0.4, 0.1], [0.6, 0.6, 0.2], [0.0, 0.5, 0.35]], dtype=torch.float64)

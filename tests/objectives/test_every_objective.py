@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ncaudit import objectives
-from ncaudit.core import losses
+from ncaudit.core.losses import pair_losses
 
 OF_LABELS = sorted(set(objectives.names()) - set(objectives.by_class.names()))
 EVERY = pytest.mark.parametrize("name", OF_LABELS)
@@ -132,8 +132,8 @@ def test_every_objective_computes_a_loss_that_the_core_has(name, monkeypatch):
     def spied(own, real):
         return lambda *a, **k: called.append(own) or real(*a, **k)
 
-    for own in [own for own in dir(losses) if own.endswith("_loss")]:
-        monkeypatch.setattr(losses, own, spied(own, getattr(losses, own)))
+    for own in [own for own in dir(pair_losses) if own.endswith("_loss")]:
+        monkeypatch.setattr(pair_losses, own, spied(own, getattr(pair_losses, own)))
     similarity, label, allowed = batch(5)
     loss_of(name, similarity, label, allowed=allowed)
     assert called

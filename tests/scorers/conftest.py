@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs
 
 World = Callable[..., tuple[Pairs, torch.Tensor]]
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from ncaudit.core.losses import infonce_loss, ranking_loss
-from ncaudit.core.mixture import fit_mixture
+from ncaudit.core.losses.pair_losses import infonce_loss, ranking_loss
+from ncaudit.core.statistics.mixture import fit_mixture
 from ncaudit.errors import NcauditError
 from ncaudit.options import Loss, ScorerOptions, Variant
 from ncaudit.scorers import bicro
-from ncaudit.scorers.fits import Fit, PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Fit, PairScores
+from ncaudit.scoring.pairs import Pairs
 
 CPU = torch.device("cpu")
 
@@ -193,7 +193,7 @@ def test_the_loss_is_the_one_that_training_uses(kind: Loss, monkeypatch: pytest.
             bicro, name, lambda *a, _l=loss, **k: called.append((_l.__name__, _l.__module__)) or _l(*a, **k)
         )
     bicro.pair_loss(ANCHORS, ANCHORS, kind, 10.0)
-    assert called == [(f"{kind.value}_loss", "ncaudit.core.losses")]
+    assert called == [(f"{kind.value}_loss", "ncaudit.core.losses.pair_losses")]
 
 
 def test_a_pairs_loss_does_not_count_its_own_photo_or_caption_as_negatives() -> None:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from ncaudit.core import bank as bank_file
+from ncaudit.core.neighbours import bank as bank_file
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers import drift
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs
 
 CPU = torch.device("cpu")
 

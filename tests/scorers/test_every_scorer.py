@@ -13,8 +13,8 @@ import ncaudit
 from ncaudit import scorers
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
-from ncaudit.scorers.fits import PairScores
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import PairScores
+from ncaudit.scoring.pairs import Pairs
 
 CPU = torch.device("cpu")
 N, DIMS = 96, 24

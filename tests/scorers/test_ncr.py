@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers import ncr
-from ncaudit.scorers.fits import Fit
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Fit
+from ncaudit.scoring.pairs import Pairs
 
 CPU = torch.device("cpu")
 N, WRONG = 120, 40

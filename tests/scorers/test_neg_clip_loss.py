@@ -9,8 +9,8 @@ from torch.testing import assert_close
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers import neg_clip_loss
-from ncaudit.scorers.fits import Fit
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Fit
+from ncaudit.scoring.pairs import Pairs
 
 CPU = torch.device("cpu")
 AXES = torch.eye(24)

@@ -8,13 +8,13 @@ import torch
 from scipy import stats
 from torch.testing import assert_close
 
-from ncaudit.core import bank as bank_file
-from ncaudit.core.detection import auroc
+from ncaudit.core.metrics.detection import auroc
+from ncaudit.core.neighbours import bank as bank_file
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers import structure
-from ncaudit.scorers.fits import Fit
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring.fits import Fit
+from ncaudit.scoring.pairs import Pairs
 
 CPU = torch.device("cpu")
 N, WRONG = 200, 60

@@ -12,12 +12,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ncaudit import calibration
 from ncaudit.cli.app import app
 from ncaudit.errors import NcauditError
+from ncaudit.judging import calibration
 from ncaudit.options import BenchOptions
-from ncaudit.scorers import shared_space
-from ncaudit.scorers.pairs import Pairs
+from ncaudit.scoring import shared_space
+from ncaudit.scoring.pairs import Pairs
 from ncaudit.verbs.bench import MEASURED, Neighbours, bench, corrected_auroc, expected_rate, swapped
 
 FAST = {"scorers": ["csls", "clip-score"], "seeds": 2, "rates": [0.3]}

@@ -2,7 +2,7 @@
 
 A class objective is a module with
 `class_loss(image, text, targets, *, allowed=None) -> Tensor`: one number to minimise for one batch, where
-image, text: (n, d) float unit rows of n pairs; targets: what `core.class_losses.ClassTargets` holds of them;
+image, text: (n, d) float unit rows of n pairs; targets: what `core.losses.class_losses.ClassTargets` holds of them;
 allowed: (n, n) bool, false where caption j is no true negative of image i, or None.
 Its settings are the further keyword arguments, and `check(...)` takes them, as in the registry above. One that wants
 the pairs split by their neighbours' classes at each epoch's start says PARTITIONS = True, else `part` and `voted` of

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ncaudit.core import class_losses as losses
+from ncaudit.core.losses import class_losses
 from ncaudit.errors import NcauditError
 from ncaudit.objectives import cmp
 
@@ -13,7 +13,7 @@ DEFAULT_MARGIN = 0.9
 def class_loss(
     image: Tensor,
     text: Tensor,
-    targets: losses.ClassTargets,
+    targets: class_losses.ClassTargets,
     *,
     allowed: Tensor | None = None,
     class_temperature: float = 0.5,
@@ -26,11 +26,11 @@ def class_loss(
     the pairs keep `cmp`'s margin beside it, unlabelled ones too; that is `nirnl` without a look at the neighbours.
     """
     image_log_p, text_log_p = (
-        losses.class_log_probabilities(rows, targets.barycentres, temperature=class_temperature)
+        class_losses.class_log_probabilities(rows, targets.barycentres, temperature=class_temperature)
         for rows in (image, text)
     )
     labelled = targets.carried.any(dim=1).sum().clamp(min=1)
-    of_classes = losses.pure_loss(image_log_p, text_log_p, targets.carried).sum() / labelled
+    of_classes = class_losses.pure_loss(image_log_p, text_log_p, targets.carried).sum() / labelled
     if not cmp_weight:
         return of_classes
     margin_loss = cmp.batch_loss(image @ text.T, image.new_ones(len(image)), scale=1.0, allowed=allowed, margin=margin)

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ncaudit.core import class_losses as losses
-from ncaudit.core.class_votes import HARD, PURE, UNLABELLED
+from ncaudit.core.classes.votes import HARD, PURE, UNLABELLED
+from ncaudit.core.losses import class_losses
 from ncaudit.errors import NcauditError
 from ncaudit.objectives import cmp
 from ncaudit.objectives.by_class import cross_entropy
@@ -21,7 +21,7 @@ PseudoLabel = Literal["prediction", "neighbours"]
 def class_loss(
     image: Tensor,
     text: Tensor,
-    targets: losses.ClassTargets,
+    targets: class_losses.ClassTargets,
     *,
     allowed: Tensor | None = None,
     class_temperature: float = 0.5,
@@ -33,22 +33,22 @@ def class_loss(
 
     image, text: (n, d) unit rows. Pure pairs learn their class, hard ones as far as the two rows together believe it,
     noisy ones a pseudo class: what the neighbours in both modalities vote for ("neighbours", the paper's, as reported;
-    here with the audit of given classes beside them, and by its chance, see `core/class_split.py`), or what the two
+    here with the audit of given classes beside them, and by its chance, see `core/classes/split.py`), or what the two
     rows predict together ("prediction", the released code's).
     The paper does not say how the three parts are weighed: here each pair counts alike, in whichever part it is.
     """
     image_log_p, text_log_p = (
-        losses.class_log_probabilities(rows, targets.barycentres, temperature=class_temperature)
+        class_losses.class_log_probabilities(rows, targets.barycentres, temperature=class_temperature)
         for rows in (image, text)
     )
     predicts = pseudo_label == "prediction"
-    pseudo = losses.joint_class(image_log_p, text_log_p) if predicts else targets.voted
-    noisy = losses.noisy_loss(image_log_p, text_log_p, pseudo) * (1 if predicts else targets.trust)
+    pseudo = class_losses.joint_class(image_log_p, text_log_p) if predicts else targets.voted
+    noisy = class_losses.noisy_loss(image_log_p, text_log_p, pseudo) * (1 if predicts else targets.trust)
     given = (image_log_p, text_log_p, targets.carried)
     of_part = torch.where(
         targets.part == PURE,
-        losses.pure_loss(*given),
-        torch.where(targets.part == HARD, losses.hard_loss(*given), noisy),
+        class_losses.pure_loss(*given),
+        torch.where(targets.part == HARD, class_losses.hard_loss(*given), noisy),
     )
     labelled = targets.part != UNLABELLED
     margin_loss = cmp.batch_loss(image @ text.T, image.new_ones(len(image)), scale=1.0, allowed=allowed, margin=margin)

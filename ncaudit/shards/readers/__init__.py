@@ -8,17 +8,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.formats import READABLE, Format, format_of
-from ncaudit.shards.layouts import array_pair, arrays_beside, features_told, partition_of
+from ncaudit.shards.files.formats import READABLE, Format, format_of
+from ncaudit.shards.files.layouts import array_pair, arrays_beside, features_told, partition_of
+from ncaudit.shards.readers.arrays.clip_retrieval import open_clip_retrieval
+from ncaudit.shards.readers.arrays.datacomp import open_datacomp
+from ncaudit.shards.readers.arrays.npy_pair import open_npy_pair
 from ncaudit.shards.readers.arrow_ipc import ArrowShard
-from ncaudit.shards.readers.clip_retrieval import open_clip_retrieval
-from ncaudit.shards.readers.datacomp import open_datacomp
-from ncaudit.shards.readers.delimited import DelimitedShard
-from ncaudit.shards.readers.json_lines import JsonLinesShard
-from ncaudit.shards.readers.npy_pair import open_npy_pair
 from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.shards.readers.shard_file import ShardFile
-from ncaudit.shards.readers.tar import TarShard
+from ncaudit.shards.readers.tars.tar import TarShard
+from ncaudit.shards.readers.text.delimited import DelimitedShard
+from ncaudit.shards.readers.text.json_lines import JsonLinesShard
 
 __all__ = ["ShardFile", "open_shard", "read_batches"]
 

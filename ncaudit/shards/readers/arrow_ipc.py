@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
-from ncaudit.shards import locations
-from ncaudit.shards.formats import ARROW
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.formats import ARROW
 
 END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of a stream that its writer closed
 

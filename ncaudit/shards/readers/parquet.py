@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncaudit.shards.locations import is_remote, open_file, remembered
-from ncaudit.shards.provenance import MIB, unreadable
+from ncaudit.shards.files.locations import is_remote, open_file, remembered
+from ncaudit.shards.files.provenance import MIB, unreadable
 
 
 def open_parquet(path: str) -> pq.ParquetFile:

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ncaudit.core.class_losses import ClassTargets
-from ncaudit.core.class_votes import UNLABELLED
+from ncaudit.core.classes.votes import UNLABELLED
+from ncaudit.core.losses.class_losses import ClassTargets
 
 PAIRS, CLASSES, DIMS = 8, 4, 5
 

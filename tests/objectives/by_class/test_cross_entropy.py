@@ -3,7 +3,7 @@ from math import exp, log
 import pytest
 import torch
 
-from ncaudit.core.class_losses import ClassTargets
+from ncaudit.core.losses.class_losses import ClassTargets
 from ncaudit.objectives.by_class import cross_entropy
 
 

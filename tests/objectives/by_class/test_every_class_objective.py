@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ncaudit import objectives
-from ncaudit.core.class_losses import ClassTargets
+from ncaudit.core.losses.class_losses import ClassTargets
 
 EVERY = pytest.mark.parametrize("name", objectives.by_class.names())
 

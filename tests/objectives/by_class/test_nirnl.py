@@ -3,22 +3,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ncaudit.core import class_losses as losses
-from ncaudit.core.class_votes import HARD, NOISY, PURE
+from ncaudit.core.classes.votes import HARD, NOISY, PURE
+from ncaudit.core.losses import class_losses
 from ncaudit.objectives import cmp
 from ncaudit.objectives.by_class import cross_entropy, nirnl
 
 
 def log_p(rows, targets):
-    return losses.class_log_probabilities(rows, targets.barycentres, temperature=0.5)
+    return class_losses.class_log_probabilities(rows, targets.barycentres, temperature=0.5)
 
 
 def test_each_pair_has_the_loss_of_its_part_and_all_keep_the_margin(batch):
     image, text, targets, allowed = batch
     both = log_p(image, targets), log_p(text, targets)
     by_part = {
-        PURE: losses.pure_loss(*both, targets.carried), HARD: losses.hard_loss(*both, targets.carried),
-        NOISY: losses.noisy_loss(*both, targets.voted) * targets.trust,
+        PURE: class_losses.pure_loss(*both, targets.carried), HARD: class_losses.hard_loss(*both, targets.carried),
+        NOISY: class_losses.noisy_loss(*both, targets.voted) * targets.trust,
     }  # fmt: skip
     of_pairs = [by_part[int(part)][i] for i, part in enumerate(targets.part[:-1])]  # the last is unlabelled
     margin = cmp.batch_loss(image @ text.T, torch.ones(len(image)), scale=1.0, allowed=allowed, margin=0.7)
@@ -30,8 +30,8 @@ def test_the_pseudo_class_is_the_neighbours_or_the_predicted_one(batch):
     image, text, targets, _ = batch
     noisy = replace(targets, part=torch.full_like(targets.part, NOISY))
     both = log_p(image, targets), log_p(text, targets)
-    voted = losses.noisy_loss(*both, targets.voted) * targets.trust
-    predicted = losses.noisy_loss(*both, losses.joint_class(*both))
+    voted = class_losses.noisy_loss(*both, targets.voted) * targets.trust
+    predicted = class_losses.noisy_loss(*both, class_losses.joint_class(*both))
     for rule, expected in (("neighbours", voted), ("prediction", predicted)):
         found = nirnl.class_loss(image, text, noisy, pseudo_label=rule, cmp_weight=0.0)
         assert float(found) == pytest.approx(float(expected.mean()))

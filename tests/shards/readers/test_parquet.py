@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFile
 
-from ncaudit.shards.provenance import fingerprint
+from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.readers import open_shard
 
 ROWS, GROUP = 400, 100

@@ -1,0 +1,1 @@
+"""What commands share: flags, printing and progress."""

@@ -1,0 +1,1 @@
+"""How well the image and the caption of a pair agree. Higher = likelier to correspond, unless said otherwise."""

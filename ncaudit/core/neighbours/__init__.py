@@ -1,0 +1,1 @@
+"""Nearest rows: exact search, cells, clusters, and fixed banks of rivals."""

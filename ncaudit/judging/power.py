@@ -1,0 +1,198 @@
+"""How good is this audit on these data, told without a single label; and what kind of noise it would miss.
+
+Knows scorers, calibration and random pairs; nothing of files. Everything is measured on a bounded sample.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ncaudit import scorers
+from ncaudit.core.metrics.detection import auroc
+from ncaudit.core.neighbours.clusters import kmeans
+from ncaudit.core.neighbours.search import nearest
+from ncaudit.errors import NcauditError
+from ncaudit.judging import calibrated, calibration
+from ncaudit.judging.calibrated import Scored
+from ncaudit.options import ScorerOptions
+from ncaudit.schema import VERDICTS
+from ncaudit.scoring import shared_space
+from ncaudit.scoring.fits import Fit
+from ncaudit.scoring.pairs import Pairs, joined
+
+PAIRS = 4_096  # that the other scorers are fitted and judged on
+INJECTED = 1_024  # mismatches of each kind
+CLUSTERS, NEAREST = 20, 10  # as in `corrupt --kind topic` and `near`
+KINDS = ("random", "topic", "near")
+BLIND = 0.65  # AUROC below which a kind of noise is said to be missed
+NOISY = VERDICTS.index("noisy")
+
+
+@dataclass(frozen=True)
+class Power:
+    """One scorer on these data. Shares and AUROCs in [0, 1]; higher = better; None where it cannot be told.
+
+    estimated_auroc_random: of matches against random mismatches, from no label at all, with its standard error.
+    auroc, caught: per kind of injected mismatch, how well it is told from the matches, and the share below the cut.
+    """
+
+    scorer: str
+    estimated_auroc_random: float | None
+    standard_error: float | None
+    auroc: Mapping[str, float | None]
+    caught: Mapping[str, float | None]
+
+
+def check(fit: Fit, pairs: Pairs, options: ScorerOptions) -> list[dict[str, Any]]:
+    """The power of a calibrated fit, and of every other scorer that these pairs allow, the fit's own first."""
+    device = pairs.image.device
+    sample = calibrated.same_photos(fit, device).of(pairs)
+    few = sample.head(PAIRS)
+    rate = float(fit.facts["noise_rate"]["rate"])
+    wrong = injected(few, options.seed)
+    found = [_power(fit, few, wrong, rate, options.seed)]
+    for name in scorers.names():
+        other = None if name == fit.scorer else fitted(name, few, options)
+        if other is not None:
+            found.append(_power(other, few, wrong, rate, options.seed))
+    return [asdict(power) for power in found]
+
+
+def sentence(power: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whether the scorer beats the cosine here, and what it would miss: for people."""
+    if not power:
+        return []
+    own = power[0]
+    lines = []
+    if own["estimated_auroc_random"] is not None:
+        lines.append(_beside_cosine(own, next((one for one in power if one["scorer"] == "clip-score"), None)))
+    seen = {kind: own["auroc"].get(kind) for kind in KINDS}
+    blind = [kind for kind, value in seen.items() if value is not None and value < BLIND]
+    words = {"random": "random mismatches", "topic": "captions of the same topic", "near": "nearly right captions"}
+    if blind:
+        lines.append(
+            f"it would miss most {' and '.join(words[kind] for kind in blind)}: the noise rate leaves them out"
+        )
+    return lines
+
+
+def injected(pairs: Pairs, seed: int, made: int = INJECTED) -> dict[str, tuple[Tensor, Tensor]]:
+    """Rows of images and of captions of at most `made` mismatches per kind; photo and caption always differ."""
+    draw = np.random.default_rng(seed + 3)
+    rows = draw.permutation(len(pairs))[:made]
+    near = (
+        nearest(pairs.text, pairs.text, NEAREST, query_groups=pairs.groups, key_groups=pairs.groups)
+        .index.cpu()
+        .numpy()[rows]
+    )
+    topic = kmeans(pairs.image, CLUSTERS, seed).cpu().numpy()
+    partners = {
+        "random": draw.integers(len(pairs), size=len(rows)),
+        "topic": np.array([draw.choice(np.flatnonzero(topic == topic[row])) for row in rows], dtype=np.int64),
+        "near": near[np.arange(len(rows)), draw.integers(near.shape[1], size=len(rows))],
+    }
+    return {kind: _apart(pairs, rows, partner) for kind, partner in partners.items()}
+
+
+def _apart(pairs: Pairs, rows: npt.NDArray[np.int64], partner: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    images, captions = (torch.from_numpy(part).to(pairs.image.device) for part in (rows, partner))
+    good = (captions >= 0) & (pairs.image_id[images] != pairs.image_id[captions])
+    good &= pairs.caption_id[images] != pairs.caption_id[captions]
+    return images[good], captions[good]
+
+
+def fitted(name: str, pairs: Pairs, options: ScorerOptions) -> Fit | None:
+    """Another scorer on the sample; None where these pairs do not allow it."""
+    other = replace_scorer(options, name)
+    if scorers.get(name).NEEDS_SHARED_SPACE and not _shared(pairs):
+        return None
+    try:
+        return calibrated.learn(pairs, other)
+    except NcauditError:  # too few pairs, or all alike: this scorer has nothing to say here
+        return None
+
+
+def replace_scorer(options: ScorerOptions, name: str) -> ScorerOptions:
+    """The same options for another scorer, without what is only of a run."""
+    names = ScorerOptions.__dataclass_fields__
+    return ScorerOptions(**{**{n: getattr(options, n) for n in names}, "scorer": name, "stratify": "none"})
+
+
+def _shared(pairs: Pairs) -> bool:
+    return pairs.image.shape[1] == pairs.text.shape[1] and shared_space.warning(pairs) is None
+
+
+def _power(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]], rate: float, seed: int) -> Power:
+    scored = Scored.of(fit, pairs, seed, null_pairs=PAIRS)
+    above = _above(scored.observed, scored.null)
+    estimated = calibration.estimated_auroc(above, rate)
+    error = calibration.auroc_standard_error(scored.observed, scored.null, rate, *scored.arrays[2:])
+    kinds = judged_kinds(fit, pairs, wrong)
+    told = {kind: _known(_matches_above(scored, found.score, rate)) for kind, found in kinds.items()}
+    caught = {kind: found.caught for kind, found in kinds.items()}
+    return Power(fit.scorer, _known(estimated), _known(error), told, caught)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the scorer says of mismatches of one kind: their scores, (m,), and the share called noisy."""
+
+    score: npt.NDArray[np.float64]
+    caught: float | None
+
+
+def judged_kinds(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Judged]:
+    """Every kind that could be made, all scored in one go: what lies beside the pairs is then looked at once."""
+    made = {kind: rows for kind, rows in wrong.items() if len(rows[0])}
+    if not made:
+        return {}
+    images, captions = (torch.cat(rows) for rows in zip(*made.values(), strict=True))
+    found = calibrated.applier(fit, pairs.image.device)(_replaced(pairs, images, captions))
+    sizes = [len(rows[0]) for rows in made.values()]
+    scores = np.split(found.score.double().cpu().numpy(), np.cumsum(sizes)[:-1])
+    verdicts = [None] * len(made) if found.verdict is None else torch.split(found.verdict, sizes)
+    judged = [Judged(score, _caught(verdict)) for score, verdict in zip(scores, verdicts, strict=True)]
+    return dict(zip(made, judged, strict=True))
+
+
+def _caught(verdict: Tensor | None) -> float | None:
+    return None if verdict is None else float((verdict == NOISY).double().mean())
+
+
+def _matches_above(scored: Scored, made: npt.NDArray[np.float64], rate: float) -> float:
+    """AUROC of true matches against made mismatches: the observed pairs hold a share of random-like mismatches too."""
+    if rate >= 1:
+        return math.nan
+    chance = (_above(scored.observed, made) - rate * _above(scored.null, made)) / (1 - rate)
+    return min(1.0, max(0.0, chance))
+
+
+def _replaced(pairs: Pairs, images: Tensor, captions: Tensor) -> Pairs:
+    return replace(joined(pairs, images, captions), beside=pairs)
+
+
+def _above(observed: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    score = torch.from_numpy(np.concatenate([observed, other]))
+    return auroc(score, torch.arange(len(score)) < len(observed))
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _beside_cosine(own: Mapping[str, Any], cosine: Mapping[str, Any] | None) -> str:
+    told = (
+        f"estimated AUROC against random mismatches {own['estimated_auroc_random']:.3f} ± {own['standard_error']:.3f}"
+    )
+    if cosine is None or cosine is own or cosine["estimated_auroc_random"] is None:
+        return told
+    gain = own["estimated_auroc_random"] - cosine["estimated_auroc_random"]
+    error = max(own["standard_error"], cosine["standard_error"])
+    verdict = "beats" if gain > error else "is no better than" if gain < -error else "is about as good as"
+    return f"{told}: {own['scorer']} {verdict} the plain cosine here ({cosine['estimated_auroc_random']:.3f})"

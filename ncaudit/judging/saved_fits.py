@@ -1,0 +1,86 @@
+"""Saves and loads fits: `fit.safetensors` for what is large, `fit.json` for the rest, in one folder.
+
+Knows fits as tensors and facts; nothing of how they are made or used.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from ncaudit.errors import BadTable
+from ncaudit.scoring.fits import Fit
+from ncaudit.shards.files.writer import atomic_file
+from ncaudit.version import __version__
+
+TENSORS, FACTS = "fit.safetensors", "fit.json"
+
+
+@dataclass(frozen=True)
+class SavedFit:
+    """A fit with where it comes from: the model of its embeddings, and the shards (name → fingerprint) it saw."""
+
+    fit: Fit
+    model: Mapping[str, Any] | None
+    shards: Mapping[str, str]
+
+    @property
+    def fit_id(self) -> str:
+        """Of the content: two fits with the same id score alike."""
+        digest = hashlib.sha256(json.dumps(self._facts(), sort_keys=True).encode())
+        digest.update(save(_contiguous(self.fit)))
+        return digest.hexdigest()[:16]
+
+    def _facts(self) -> dict[str, Any]:
+        fit = self.fit
+        plain = {
+            "scorer": fit.scorer,
+            "options": dict(fit.options),
+            "facts": dict(fit.facts),
+            "pair_ids": list(fit.pair_ids),
+        }
+        return {**plain, "model": self.model}
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the tensors."""
+        return {"ncaudit": __version__, "fit_id": self.fit_id, **self._facts(), "shards": dict(self.shards)}
+
+
+def save_fit(saved: SavedFit, folder: str) -> None:
+    """Write both files, the small one last: a folder without it holds no fit."""
+    with atomic_file(os.path.join(folder, TENSORS)) as file:
+        file.write(save(_contiguous(saved.fit)))
+    with atomic_file(os.path.join(folder, FACTS)) as file:
+        file.write(json.dumps(saved.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode())
+
+
+def has_fit(folder: str) -> bool:
+    """Whether a whole fit lies in this folder."""
+    return os.path.isfile(os.path.join(folder, FACTS))
+
+
+def load_fit(folder: str) -> SavedFit:
+    """Read what `save_fit` wrote. Raises BadTable when it is not there, damaged, or of two different fits."""
+    try:
+        with open(os.path.join(folder, FACTS), "rb") as file:
+            facts = json.load(file)
+        tensors = load_file(os.path.join(folder, TENSORS))
+        fit = Fit(facts["scorer"], facts["options"], tensors, facts["facts"], facts["pair_ids"])
+        saved = SavedFit(fit, facts["model"], facts["shards"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise BadTable(
+            f"{folder} holds no whole fit ({type(error).__name__}: {error})",
+            fix="give a folder that `ncaudit score --save-fit` wrote, or fit anew",
+        ) from error
+    if saved.fit_id != facts["fit_id"]:
+        raise BadTable(f"{folder}: {FACTS} and {TENSORS} do not belong together", fix="fit anew with --refit")
+    return saved
+
+
+def _contiguous(fit: Fit) -> dict[str, Any]:
+    return {name: tensor.cpu().contiguous() for name, tensor in fit.tensors.items()}

@@ -1,0 +1,131 @@
+"""`ncaudit.soft_labels`: scores for arrays already in memory, by the same fit and apply as the command's.
+
+Knows arrays and scorers; nothing of files.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from ncaudit.core.device import pick_device
+from ncaudit.errors import NcauditError
+from ncaudit.hashing import fit_sample_keys, hash_rows
+from ncaudit.judging import calibrated, choice
+from ncaudit.options import ScorerOptions
+from ncaudit.schema import VERDICTS
+from ncaudit.scoring.fits import PairScores
+from ncaudit.scoring.pairs import Pairs
+
+ROWS = 4_096
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """One entry per pair, in the order given; all (n,). What the scorer does not compute is None.
+
+    soft_label, clean_probability, image_consistency, text_consistency: float32 in [0, 1], higher = better.
+    similarity: cosine. score: any real, higher = likelier. is_anchor: bool.
+    verdict: clean, unsure or noisy, as `facts["cuts"]` says.
+    image_anchor, text_anchor: row of the nearest anchor in the arrays given, -1 for none.
+    facts: what the numbers rest on (how many anchors, chosen how).
+    """
+
+    score: Array
+    similarity: Array
+    soft_label: Array | None
+    clean_probability: Array | None
+    image_consistency: Array | None
+    text_consistency: Array | None
+    is_anchor: Array | None
+    verdict: Array | None
+    image_anchor: Array | None
+    text_anchor: Array | None
+    facts: Mapping[str, Any]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The columns that were computed, as a pandas DataFrame with one row per pair."""
+        known = {name: value for name, value in vars(self).items() if name != "facts" and value is not None}
+        return pd.DataFrame(known)
+
+
+def soft_labels(
+    image: Any,
+    text: Any,
+    *,
+    image_id: Sequence[Any] | Array | None = None,
+    caption_id: Sequence[Any] | Array | None = None,
+    **options: Any,
+) -> SoftLabels:
+    """Score n pairs from their embeddings.
+
+    image, text: (n, d) arrays or tensors of any float type, row i of both is pair i; rows are made unit.
+    image_id, caption_id: (n,) whatever tells photos and captions apart (pairs that share one do not judge each other);
+    by default equal embeddings count as the same. options: fields of `ScorerOptions`, such as scorer="csls" or k=10.
+    Raises NcauditError for other shapes, for rows that are zero or not finite, and as `ncaudit score` does.
+    """
+    chosen = ScorerOptions(**options)
+    device = pick_device(chosen.device)
+    pairs = _pairs(_unit(image, "image"), _unit(text, "text"), image_id, caption_id).to(device)
+    order = np.argsort(fit_sample_keys("", np.arange(len(pairs)), chosen.seed), kind="stable")
+    sample = pairs.take(torch.from_numpy(order[: chosen.fit_pairs]).to(device))
+    fit = choice.learn(sample, chosen)
+    apply = calibrated.applier(fit, device)
+    parts = [apply(pairs.rows(slice(start, start + ROWS))) for start in range(0, len(pairs), ROWS)]
+    rows_of = np.array([int(name) for name in fit.pair_ids], dtype=np.int64)
+    columns: dict[str, Any] = _joined(parts, rows_of)
+    return SoftLabels(**columns, facts=fit.facts)
+
+
+def _unit(given: Any, name: str) -> torch.Tensor:
+    array: torch.Tensor = torch.as_tensor(given).float()
+    if array.ndim != 2 or not len(array):
+        raise NcauditError(f"{name} has shape {tuple(array.shape)}", fix="give (n, d) embeddings, n > 0")
+    norm = array.norm(dim=1)
+    bad = (~(norm.isfinite() & (norm > 0))).nonzero()[:, 0]
+    if len(bad):
+        raise NcauditError(
+            f"row {int(bad[0])} of {name} is zero or not finite ({len(bad)} such rows)", fix="leave these pairs out"
+        )
+    unit: torch.Tensor = array / norm[:, None]
+    return unit
+
+
+def _pairs(image: torch.Tensor, text: torch.Tensor, image_id: Any, caption_id: Any) -> Pairs:
+    if len(image) != len(text):
+        raise NcauditError(
+            f"image has {len(image)} rows and text has {len(text)}", fix="give the same pairs in the same order to both"
+        )
+    ids = (_ids(image_id, image, "image_id"), _ids(caption_id, text, "caption_id"))
+    return Pairs(image, text, *ids, [str(row) for row in range(len(image))])
+
+
+def _ids(given: Any, rows: torch.Tensor, name: str) -> torch.Tensor:
+    if given is None:
+        return torch.from_numpy(hash_rows(rows.cpu().numpy()))
+    codes, _ = pd.factorize(np.asarray(given))
+    if len(codes) != len(rows):
+        raise NcauditError(f"{name} has {len(codes)} entries for {len(rows)} pairs", fix="give one per pair")
+    return torch.from_numpy(codes.astype(np.int64))
+
+
+def _joined(parts: list[PairScores], rows_of: npt.NDArray[np.int64]) -> dict[str, Array | None]:
+    names = PairScores.__dataclass_fields__
+    columns = {name: _column([getattr(part, name) for part in parts]) for name in names}
+    for name in ("image_anchor", "text_anchor"):
+        index = columns[name]
+        if index is not None:
+            columns[name] = np.where(index < 0, -1, rows_of[index])
+    if columns["verdict"] is not None:
+        columns["verdict"] = np.array(VERDICTS)[columns["verdict"]]
+    return columns
+
+
+def _column(values: list[torch.Tensor | None]) -> Array | None:
+    known = [value.cpu().numpy() for value in values if value is not None]
+    return np.concatenate(known) if known else None

@@ -1,0 +1,1 @@
+"""One training step, whatever is trained: its pairs, backward pass and optimiser. Knows neither towers nor heads."""

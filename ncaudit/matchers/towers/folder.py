@@ -1,0 +1,72 @@
+"""The folder that training leaves: an open_clip model that stock open_clip and every ncaudit command load again.
+
+Knows open_clip's file names and its config; nothing of training.
+"""
+
+import glob
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.constants import HF_CONFIG_NAME
+from open_clip.factory import get_model_config
+from open_clip.transformer import QuickGELU
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from ncaudit.encoders.open_clip import ModelSource
+from ncaudit.shards.files.writer import atomic_file
+
+WEIGHTS = "open_clip_model.safetensors"
+TOKENIZER_FILES = ("*.gz", "*.txt", "*.model", "*.spm", "*token*.json", "vocab*.json")  # never weights, never run.json
+
+
+def save_description(model: nn.Module, source: ModelSource, out: str) -> None:
+    """Everything but the weights: the config, with the activation and preprocessing in use, and the tokenizer's files.
+
+    model: as it was loaded from `source`. The tokenizer files of a folder are copied, a pruned vocabulary among them.
+    """
+    os.makedirs(out, exist_ok=True)
+    if source.folder is not None:
+        for name in _tokenizer_files(source.folder):
+            shutil.copyfile(name, os.path.join(out, os.path.basename(name)))
+    else:
+        tokenizer: Any = open_clip.get_tokenizer(source.model)
+        if hasattr(tokenizer, "save_pretrained"):  # open_clip's own needs no files: its vocabulary ships with it
+            tokenizer.save_pretrained(out)
+    with atomic_file(os.path.join(out, HF_CONFIG_NAME)) as file:
+        file.write(json.dumps(_config(model, source), indent=2).encode())
+
+
+def save_weights(tensors: Mapping[str, Tensor], out: str) -> None:
+    """The weights, whole or not at all: a full disk or a kill leaves the file that was there."""
+    with atomic_file(os.path.join(out, WEIGHTS)) as file:
+        file.write(save(_unshared(tensors)))
+
+
+def _config(model: nn.Module, source: ModelSource) -> dict[str, Any]:
+    described = get_model_config(source.model if source.folder else source.model.replace("/", "-"))
+    # the activation is no weight: a tag may have forced it, and without this line it would be lost on loading
+    quick = any(isinstance(module, QuickGELU) for module in model.modules())
+    preprocess = dict(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]
+    return {"model_cfg": {**described, "quick_gelu": quick}, "preprocess_cfg": preprocess}
+
+
+def _tokenizer_files(folder: str) -> list[str]:
+    found = {path for pattern in TOKENIZER_FILES for path in glob.glob(os.path.join(glob.escape(folder), pattern))}
+    return sorted(path for path in found if os.path.basename(path) != HF_CONFIG_NAME)
+
+
+def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous copies on the CPU: safetensors takes no channels_last tensors, and no two that share memory."""
+    seen: set[int] = set()
+    copies = {}
+    for name, tensor in tensors.items():
+        plain = tensor.detach().to("cpu", memory_format=torch.contiguous_format).contiguous()
+        copies[name] = plain.clone() if plain.data_ptr() in seen else plain
+        seen.add(plain.data_ptr())
+    return copies

@@ -1,0 +1,42 @@
+"""Options that commands share: which model, which dataset."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ncaudit.options.shared.checks import choose, require_at_least
+
+
+class Precision(StrEnum):
+    """What the encoders compute in: `auto` takes bfloat16 where the hardware is faster with it."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which encoder, and how it computes: shared by every command that loads one."""
+
+    model: str = "ViT-B-32"  # an open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `train` wrote
+    pretrained: str = "laion2b_s34b_b79k"  # open_clip's tag, or a weights file; unused for hf-hub: and model folders
+    device: str = "auto"
+    precision: Precision = Precision.auto
+
+    def __post_init__(self) -> None:
+        choose(self, precision=Precision)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where the pairs are in the user's dataset: columns are found by themselves unless named."""
+
+    image_column: str | None = None
+    caption_column: str | None = None
+    key: str | None = None
+    # folder that relative image paths start from; default: the shard's own, for standard input the working folder
+    image_root: str | None = None
+    max_image_pixels: int = 100_000_000  # refused before decoding: a bomb of a few KiB can ask for GiBs
+
+    def __post_init__(self) -> None:
+        require_at_least("--max-image-pixels", self.max_image_pixels, 1)

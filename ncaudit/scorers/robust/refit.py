@@ -1,0 +1,242 @@
+"""Two maps into a common space, refitted on the dataset itself, each pair judged by a model that never saw it.
+
+Knows embeddings, identities and folds; nothing of files. A model per fold is fitted on the other folds' pairs, weighted
+by how far each is trusted; that trust comes from models fitted inside those folds alone, so nothing of the held-out
+pair leaks into the number it gets, and random pairs from its fold are scored in exactly the same way.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ncaudit.core.cca import Features, Maps, Ridge, fit_features, fit_maps, project
+from ncaudit.core.correspondence.csls import csls_among, csls_score, dense_crowding
+from ncaudit.core.neighbours.search import KeyBank, prepare_keys
+from ncaudit.scoring.folds import Folds, assign
+from ncaudit.scoring.fusion import clearly_best, placements
+from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.posterior import clean_posterior
+
+FEWEST_PAIRS = 500  # below, a fold's model is mostly noise
+FEWEST_PHOTOS = 128  # eight per fold: random pairs are made inside a fold, and a few photos make no null
+LADDER: tuple[Ridge, ...] = ((0.3, 0.3), (1, 1), (3, 2), (10, 3), (30, 10), (100, 30))
+STEPS = tuple(pairwise(LADDER))  # the mean cosine of two neighbours loses little where one of them is wrong
+RIDGE = 25.0  # ridge of the images times pairs over features, at the steps that did best on real photos, at any noise
+FEWEST_FOLDS = 8
+FOLDS = ((2_000, 16), (5_000, 32))  # up to so many pairs: a fold more is worth its time, each model sees more pairs
+INNER = 4
+BANK = 8_192  # competitors of the refitted space
+INNER_BANK = 1_024  # competitors while the trust in the training pairs is measured
+LADDER_PAIRS = 2_048  # held-out pairs that the ridges are chosen on, in each of LADDER_GROUPS groups of folds
+LADDER_GROUPS = 3  # every group of folds where the pairs are few: chance would choose the ridges otherwise
+LEAST_TRUST = 0.01
+SIDES = ("image", "text")
+
+
+@dataclass(frozen=True)
+class Refit:
+    """The fold models, and the bank they compete in.
+
+    maps: one per fold. trust: (folds, m) how far the bank's pairs are trusted by the model of each fold, 0 for its own.
+    """
+
+    folds: Folds
+    features: tuple[Features, Features]
+    maps: list[Maps]
+    trust: Tensor
+    bank: Pairs
+    csls_k: int
+    ridges: tuple[Ridge, ...]
+    _keys: dict[int, tuple[KeyBank, KeyBank]] = field(default_factory=dict)
+    _bank: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # its coordinates, the same for every fold
+
+    def coordinates(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        """Both sides in their features, (n, k) and (n, k')."""
+        return self.features[0].of(pairs.image), self.features[1].of(pairs.text)
+
+    def score(self, pairs: Pairs, fold: Tensor) -> Tensor:
+        """CSLS in the space of each pair's own fold, (n,) in [-4, 4]; higher = likelier to correspond."""
+        score = pairs.image.new_zeros(len(pairs))
+        image, text = self.coordinates(pairs)
+        for number in torch.unique(fold).tolist():
+            rows = (fold == number).nonzero()[:, 0]
+            x, y = project(image[rows], self.maps[number].image), project(text[rows], self.maps[number].text)
+            groups = [ids[rows] for ids in pairs.groups]
+            score[rows] = csls_among(
+                x, y, self._bank_keys(number), self.csls_k, query_groups=groups, key_groups=self._bank_groups()
+            )
+        return score
+
+    def text_space(self, text: Tensor, fold: Tensor) -> Tensor:
+        """Captions in the space of their pair's fold, (n, r) unit rows."""
+        ridges, dims = self.maps[0].text.shape[1:]
+        rows = text.new_zeros(len(text), ridges * dims)
+        coordinates = self.features[1].of(text)
+        for number in torch.unique(fold).tolist():
+            rows[fold == number] = project(coordinates[fold == number], self.maps[number].text)
+        return rows
+
+    def _bank_groups(self) -> list[Tensor]:
+        return [ids[:BANK] for ids in self.bank.groups]
+
+    def _bank_keys(self, number: int) -> tuple[KeyBank, KeyBank]:
+        if not self._bank:
+            self._bank.append(self.coordinates(self.bank.head(BANK)))
+        if number not in self._keys:
+            (image, text), maps = self._bank[0], self.maps[number]
+            self._keys[number] = (prepare_keys(project(image, maps.image)), prepare_keys(project(text, maps.text)))
+        return self._keys[number]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As a fit keeps it, beside the bank's own tensors."""
+        kept = {"refit_trust": self.trust.half(), **self.folds.tensors()}
+        for side, features in zip(SIDES, self.features, strict=True):
+            kept |= {
+                f"{side}_mean": features.mean,
+                f"{side}_basis": features.basis,
+                f"{side}_spectrum": features.spectrum,
+            }
+            kept[f"{side}_maps"] = torch.stack([getattr(maps, side) for maps in self.maps]).half()
+        return kept
+
+    def facts(self) -> dict[str, Any]:
+        """The rest of it: plain numbers."""
+        return {
+            "folds": self.folds.count,
+            "ridges": [list(ridge) for ridge in self.ridges],
+            "roots": [features.root for features in self.features],
+            "levels": [features.level for features in self.features],
+            "csls_k": self.csls_k,
+        }
+
+    @classmethod
+    def saved(cls, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], bank: Pairs) -> "Refit":
+        """What `tensors` and `facts` gave."""
+        sides = zip(SIDES, facts["roots"], facts["levels"], strict=True)
+        features = [
+            Features(root, tensors[f"{side}_mean"], tensors[f"{side}_basis"], tensors[f"{side}_spectrum"], level)
+            for side, root, level in sides
+        ]
+        maps = [Maps(a.float(), b.float()) for a, b in zip(tensors["image_maps"], tensors["text_maps"], strict=True)]
+        ridges = tuple((float(rx), float(ry)) for rx, ry in facts["ridges"])
+        folds = Folds.saved(tensors, int(facts["folds"]))
+        trust = tensors["refit_trust"].float()
+        return cls(folds, (features[0], features[1]), maps, trust, bank, int(facts["csls_k"]), ridges)
+
+
+def can_learn(pairs: Pairs) -> bool:
+    """Whether there are pairs and photos enough for a model per fold."""
+    return len(pairs) >= FEWEST_PAIRS and len(torch.unique(pairs.image_id)) >= FEWEST_PHOTOS
+
+
+def fold_count(pairs: int) -> int:
+    """How many folds so many pairs are dealt to."""
+    return next((count for most, count in FOLDS if pairs <= most), FEWEST_FOLDS)
+
+
+def usual_ridges(pairs: int, photos: int, features: int) -> tuple[Ridge, ...]:
+    """The step of the ladder for so many pairs: noise in a covariance goes as features / pairs, and the ridge with it.
+
+    Pairs of one photo are more than one draw and less than several: the geometric mean of pairs and photos counts.
+
+    >>> usual_ridges(2_000, 2_000, 384), usual_ridges(10_000, 2_000, 384)
+    (((3, 2), (10, 3)), ((1, 1), (3, 2)))
+    """
+    wanted = math.log(RIDGE * features / math.sqrt(pairs * photos))
+    return min(STEPS, key=lambda step: abs(math.log(step[0][0] * step[1][0]) / 2 - wanted))
+
+
+def fit(pairs: Pairs, csls_k: int, seed: int) -> Refit:
+    """Choose the ridges, then fit a model per fold. pairs: as `can_learn` asks, in random order."""
+    folds = assign(pairs, fold_count(len(pairs)), seed)
+    fold = folds.of(pairs)
+    features = (fit_features(pairs.image), fit_features(pairs.text))
+    work = _Work(pairs, features[0].of(pairs.image), features[1].of(pairs.text), features, fold, csls_k)
+    ridges = work.best_ridges()
+    models = [work.held_out(number, folds.count, ridges) for number in range(folds.count)]
+    trust = torch.stack([trust for _, trust in models])
+    return Refit(folds, features, [maps for maps, _ in models], trust, pairs, csls_k, ridges)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all models of one fit share."""
+
+    pairs: Pairs
+    image: Tensor
+    text: Tensor
+    features: tuple[Features, Features]
+    fold: Tensor
+    csls_k: int
+
+    def best_ridges(self) -> tuple[Ridge, ...]:
+        """`usual_ridges`, unless another step clearly tells observed from random pairs better, out of fold.
+
+        That needs no truth: the AUROC of observed against random pairs is (1 - p) AUROC + p/2 at mismatch share p.
+        """
+        usual = usual_ridges(len(self.fold), len(torch.unique(self.pairs.image_id)), self.image.shape[1])
+        steps = [usual, *(step for step in STEPS if step != usual)]
+        groups = FEWEST_FOLDS if len(self.fold) <= FOLDS[-1][0] else LADDER_GROUPS
+        placed: list[list[Tensor]] = [[] for _ in steps]
+        photo = []
+        for group in range(groups):
+            fold = (self.fold - group) % FEWEST_FOLDS  # 0: held out, an eighth of the pairs
+            rows, held_out = (fold != 0).nonzero()[:, 0], (fold == 0).nonzero()[:LADDER_PAIRS, 0]
+            trust = self._trust(rows, (fold[rows] - 1) % INNER, usual).clamp(min=LEAST_TRUST)
+            photo.append(self.pairs.image_id[held_out])
+            for of_step, ridges in zip(placed, steps, strict=True):
+                of_step.append(placements(*self._inside(held_out, self._maps(rows, trust, ridges))))
+        return steps[clearly_best([torch.cat(of_step) for of_step in placed], torch.cat(photo))]
+
+    def held_out(self, number: int, count: int, ridges: tuple[Ridge, ...]) -> tuple[Maps, Tensor]:
+        """The model for one fold, and the trust in all pairs that it was fitted with (0 for the fold's own)."""
+        seen = (self.fold != number).nonzero()[:, 0]
+        trust = torch.zeros(len(self.fold), device=self.fold.device)
+        # the other folds, dealt to INNER groups: their models see nothing of this fold either
+        group = ((self.fold[seen] - number) % count - 1) % INNER
+        trust[seen] = self._trust(seen, group, ridges).clamp(min=LEAST_TRUST)
+        return self._maps(seen, trust[seen], ridges), trust
+
+    def _trust(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> Tensor:
+        observed, null = self._cross_fitted(rows, group, ridges)
+        return clean_posterior(observed, null)[0]
+
+    def _cross_fitted(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> tuple[Tensor, Tensor]:
+        """Scores of rows by the models of the other groups, (n,), and of random pairs inside each group."""
+        observed, null = torch.zeros(len(rows), device=rows.device), []
+        for number in torch.unique(group).tolist():
+            inside = group == number
+            maps = self._maps(rows[~inside], torch.ones(int((~inside).sum()), device=rows.device), ridges)
+            observed[inside], random = self._inside(rows[inside], maps)
+            null.append(random)
+        return observed, torch.cat(null)
+
+    def _inside(self, rows: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
+        """CSLS of held-out rows among themselves, and of each image with the next row's caption."""
+        x, y = project(self.image[rows], maps.image), project(self.text[rows], maps.text)
+        groups = [ids[rows] for ids in self.pairs.groups]
+        bank = slice(0, INNER_BANK)
+        few = [ids[bank] for ids in groups]
+        crowds = [
+            dense_crowding(side, keys[bank], self.csls_k, query_groups=groups, key_groups=few)
+            for side, keys in ((x, y), (y, x))
+        ]
+        other = torch.arange(len(rows), device=rows.device).roll(-1)
+        apart = (groups[0] != groups[0][other]) & (groups[1] != groups[1][other])
+        random = csls_score((x * y[other]).sum(dim=1), crowds[0], crowds[1][other])
+        return csls_score((x * y).sum(dim=1), *crowds), random[apart]
+
+    def _maps(self, rows: Tensor, weight: Tensor, ridges: tuple[Ridge, ...]) -> Maps:
+        return fit_maps(self.image[rows], self.text[rows], weight, self.features, ridges)
+
+
+def unit_coordinates(refit: Refit, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """Both sides' coordinates as unit rows: what neighbours are looked up in, each side among its own kind."""
+    image, text = refit.coordinates(pairs)
+    return normalize(image, dim=1), normalize(text, dim=1)

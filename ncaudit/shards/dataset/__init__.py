@@ -1,0 +1,1 @@
+"""The user's dataset as pairs: its rows, keys, captions and classes."""

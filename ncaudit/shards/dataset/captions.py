@@ -1,0 +1,115 @@
+"""All captions of a dataset in memory, and which rows show the same photo: what moving captions about needs.
+
+Knows the user's shards; images pass through and leave a hash, nothing of how captions are chosen.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncaudit.errors import BadTable
+from ncaudit.hashing import hash_values
+from ncaudit.options import DataOptions
+from ncaudit.progress import Progress
+from ncaudit.shards.columns import Columns, find_columns
+from ncaudit.shards.dataset.rows import read_column, read_rows, text
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.readers import open_shard
+
+WINDOW_ROWS = 1_024
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CaptionRows:
+    """Every row of every shard, shard after shard; n rows in all."""
+
+    shards: tuple[Shard, ...]
+    columns: tuple[str, ...]  # the caption column of each shard
+    starts: Ints  # (shards + 1,): shard s has rows starts[s] to starts[s + 1]
+    captions: pa.Array  # (n,) large_string, or large_list of it where a row has several captions
+    usable: npt.NDArray[np.bool_]  # (n,): there is a caption, and it is not blank
+    caption_id: Ints  # (n,): same caption but for case and outer blanks, same number
+    photo_id: Ints  # (n,): same image bytes, same number; a missing image is like no other
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def names(self, rows: Ints) -> list[str]:
+        """`<stem>/<row>` of each of these rows."""
+        shard = np.searchsorted(self.starts, rows, side="right") - 1
+        places = (rows - self.starts[shard]).tolist()
+        return [f"{self.shards[s].stem}/{place}" for s, place in zip(shard.tolist(), places, strict=True)]
+
+    def words(self, rows: Ints) -> list[str]:
+        """The captions of these rows as one text each."""
+        captions = self.captions.take(pa.array(rows))
+        if pa.types.is_large_list(captions.type):
+            return [" ".join(word for word in each or () if word) for each in captions.to_pylist()]
+        return [caption or "" for caption in text(captions)]
+
+
+def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progress) -> CaptionRows:
+    """Read every shard once. Memory grows with the captions, not with the images.
+
+    Raises BadTable when a shard has no caption or image column, is damaged, or has captions of another kind.
+    """
+    columns = [find_columns(open_shard(s.path).schema, s.name, options, carry=[]) for s in shards]
+    _require_one_kind(shards, columns)
+    parts = [_captions(shard, own) for shard, own in zip(shards, columns, strict=True)]
+    captions = pa.concat_arrays(parts)
+    known = _known_words(captions)
+    photos = [_photo_ids(s, own, options.image_root, progress) for s, own in zip(shards, columns, strict=True)]
+    return CaptionRows(
+        shards=tuple(shards),
+        columns=tuple(own.caption for own in columns),
+        starts=np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64),
+        captions=captions,
+        usable=pc.not_equal(known, "").to_numpy(zero_copy_only=False),
+        caption_id=hash_values(known),
+        photo_id=np.concatenate(photos),
+    )
+
+
+def _require_one_kind(shards: Sequence[Shard], columns: Sequence[Columns]) -> None:
+    for shard, own in zip(shards, columns, strict=True):
+        if own.many_captions != columns[0].many_captions:
+            raise BadTable(
+                f"{shards[0].path} and {shard.path} differ: one has a caption per row, the other a list of them",
+                fix="give datasets of one kind",
+            )
+
+
+def _captions(shard: Shard, columns: Columns) -> pa.Array:
+    kind = pa.large_list(pa.large_string()) if columns.many_captions else pa.large_string()
+    return pa.concat_arrays([pa.array([], kind), *(part.cast(kind) for part in read_column(shard, columns.caption))])
+
+
+def _known_words(captions: pa.Array) -> pa.Array:
+    """What makes two captions the same: their words but for case and outer blanks; empty where there is no caption."""
+    if pa.types.is_large_list(captions.type):
+        lists = captions.to_pylist()
+        words = [[(word or "").strip().lower() for word in each or ()] for each in lists]
+        return pa.array([json.dumps(each) if any(each) else "" for each in words], pa.large_string())
+    return pc.utf8_lower(pc.utf8_trim_whitespace(captions)).fill_null("")
+
+
+def _photo_ids(shard: Shard, columns: Columns, image_root: str | None, progress: Progress) -> Ints:
+    ids: dict[int, int] = {}  # by row: one with several captions comes several times
+    for window in read_rows(shard, columns, rows=WINDOW_ROWS, image_root=image_root):
+        before = len(ids)
+        for row, image in zip(window.row.tolist(), window.images, strict=True):
+            if row not in ids:
+                ids[row] = _photo_id(image if image is not None else f"{shard.name}/{row} has none".encode())
+        progress.advance(len(ids) - before)
+    return np.fromiter(ids.values(), dtype=np.int64, count=len(ids))
+
+
+def _photo_id(image: bytes) -> int:
+    return int.from_bytes(blake2b(image, digest_size=8).digest(), "little", signed=True)

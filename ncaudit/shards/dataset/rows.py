@@ -1,0 +1,334 @@
+"""The user's dataset, shard by shard: rows as pairs of image bytes and caption, in windows of bounded memory.
+
+Knows tables, image files beside them and img2dataset's status; nothing of decoding, models or our own tables.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.provenance import MIB
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.readers import open_shard
+
+COLUMN_ROWS = 65_536  # of one light column at a time
+READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
+WINDOW_BYTES = 128 * MIB
+MAX_FILE_BYTES = 512 * MIB  # an image file larger than this is none
+Problem = tuple[str, str | None]  # status, detail
+Numbers = NDArray[np.int64]
+
+OUTSIDE = "outside the image folder; see --image-root"
+SUCCESS = "success"  # img2dataset's word
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A window of pairs, in the shard's order. All fields have one entry per pair; none is dropped.
+
+    row: position on disk from 0. caption_index: which caption of that row. images: encoded bytes, None where missing.
+    status: None while nothing is wrong, else why there can be no embedding; detail: more words on that.
+    carried: the user's light columns under the names that our tables give them.
+    """
+
+    row: NDArray[np.int64]
+    caption_index: NDArray[np.int32]
+    pair_id: list[str]
+    images: list[bytes | None]
+    captions: list[str | None]
+    status: list[str | None]
+    detail: list[str | None]
+    carried: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return len(self.pair_id)
+
+
+def read_rows(
+    shard: Shard, columns: Columns, *, rows: int, image_root: str | None = None, window_bytes: int = WINDOW_BYTES
+) -> Iterator[Rows]:
+    """All pairs of a shard, in windows of `rows` rows, fewer where their images exceed `window_bytes`.
+
+    The windows are a pure function of the shard and the arguments; one with several captions per row holds more pairs.
+    image_root: the folder that image paths start from and must stay in; None: the shard's own folder.
+    Raises BadTable when the file turns out damaged, also in the middle.
+    """
+    root = image_root if image_root is not None else locations.dirname(shard.path)
+    files = _RemoteFiles(root) if locations.is_remote(root) else _Files(root)
+    first = 0
+    for table in _windows(shard, columns, files, rows, window_bytes):
+        try:
+            pairs = _pairs(table, first, shard, columns, files)
+        except UnicodeDecodeError as error:
+            where = f"{shard.name}, rows {first} to {first + len(table) - 1}"
+            raise BadTable(f"{where}: text that is not UTF-8", fix="write the column anew with valid text") from error
+        files.forget()
+        yield pairs
+        first += len(table)
+
+
+def read_column(shard: Shard, name: str) -> Iterator[pa.Array]:
+    """One light column of a shard, batch by batch. Raises BadTable when it is not there or the file is damaged."""
+    file = open_shard(shard.path)
+    if name not in file.schema.names:
+        found = ", ".join(file.schema.names)
+        raise BadTable(
+            f"{shard.name} has no column {name} (found: {found})", fix="leave it out, or name another column"
+        )
+    for batch in file.batches(COLUMN_ROWS, [name]):
+        yield batch.column(0)
+
+
+def carried_fields(schema: pa.Schema, columns: Columns) -> list[pa.Field]:
+    """The carried columns as our table declares them."""
+    pairs = zip(columns.carried, carried_names(columns.carried), strict=True)
+    return [pa.field(new, carried_type(schema.field(old).type)) for old, new in pairs]
+
+
+def text(array: pa.Array) -> list[str | None]:
+    """A text column as Python strings; bytes that are not UTF-8 become replacement characters, not an error."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    try:
+        return [None if value is None else str(value) for value in array.to_pylist()]
+    except UnicodeDecodeError:
+        raw = array.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+        return [None if value is None else value.decode("utf-8", "replace") for value in raw]
+
+
+def _windows(
+    shard: Shard, columns: Columns, files: "_Files | _RemoteFiles", rows: int, window_bytes: int
+) -> Iterator[pa.Table]:
+    """The shard cut into tables of `rows` rows, or of fewer once their images weigh more than `window_bytes`."""
+    pending: list[pa.RecordBatch] = []
+    held = weight = 0
+    for batch in _batches(shard, columns, min(rows, READ_ROWS)):
+        while len(batch):
+            part = batch.slice(0, rows - held)
+            batch = batch.slice(len(part))
+            pending.append(part)
+            held += len(part)
+            weight += _weight(part.column(columns.image), files)
+            if held == rows or weight >= window_bytes:
+                yield pa.Table.from_batches(pending)
+                pending, held, weight = [], 0, 0
+    if pending:
+        yield pa.Table.from_batches(pending)
+
+
+def _batches(shard: Shard, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+    file = open_shard(shard.path)
+    wanted = {columns.image, columns.caption, *columns.carried, *(c for c in (columns.key, columns.status) if c)}
+    if columns.status:
+        wanted.add("error_message")
+    for piece in range(file.pieces):
+        # one row group at a time: over several, arrow reads ahead of what is asked for
+        yield from file.batches(rows, wanted, [piece])
+
+
+def _weight(images: pa.Array, files: "_Files | _RemoteFiles") -> int:
+    """Bytes that the images of these rows will take once they are read."""
+    kind = images.type
+    if pa.types.is_struct(kind) or pa.types.is_nested(kind):
+        return int(images.nbytes)  # close enough: the paths beside the bytes are short
+    if pa.types.is_null(kind):
+        return 0
+    if is_text(kind):
+        return files.weight([path for path in text(images) if path])
+    return int(pc.sum(pc.binary_length(images)).as_py() or 0)
+
+
+def _pairs(table: pa.Table, first: int, shard: Shard, columns: Columns, files: "_Files | _RemoteFiles") -> Rows:
+    """The pairs of one window: one per row, or one per caption where a row has a list of them."""
+    captions = [_captions_of(value) for value in _captions(table.column(columns.caption), columns)]
+    source = np.repeat(np.arange(len(table)), [len(own) for own in captions])
+    index = np.concatenate([np.arange(len(own), dtype=np.int32) for own in captions])
+    row = (first + source).astype(np.int64)
+    images = _images(table.column(columns.image), columns, files)
+    upstream = _upstream(table, columns)
+    own = [caption for captions_of_row in captions for caption in captions_of_row]
+    problems = [upstream[i] or images[i][1] or _caption_problem(c) for i, c in zip(source, own, strict=True)]
+    return Rows(
+        row=row,
+        caption_index=index,
+        pair_id=_pair_ids(table, row, source, index, shard, columns),
+        images=[images[i][0] for i in source],
+        captions=own,
+        status=[problem and problem[0] for problem in problems],
+        detail=[problem and problem[1] for problem in problems],
+        carried=_carried(table, columns, source),
+    )
+
+
+def _captions(column: pa.ChunkedArray, columns: Columns) -> list[Any]:
+    if columns.many_captions:
+        return [None if value is None else list(value) for value in column.to_pylist()]
+    return [value for chunk in column.chunks for value in text(chunk)]
+
+
+def _captions_of(value: Any) -> list[str | None]:
+    """The captions of one row; a row without any is still one pair."""
+    return (value or [None]) if isinstance(value, list) else [value]
+
+
+def _caption_problem(caption: str | None) -> Problem | None:
+    if caption is None or not caption.strip():
+        return "caption_missing", "null" if caption is None else "blank"
+    return None
+
+
+def _upstream(table: pa.Table, columns: Columns) -> list[Problem | None]:
+    """What img2dataset says of each row's download."""
+    if columns.status is None:
+        return [None] * len(table)
+    said = zip(table.column(columns.status).to_pylist(), table.column("error_message").to_pylist(), strict=True)
+    return [
+        None if status in (None, SUCCESS) else ("upstream_failed", f"{status}: {error}" if error else str(status))
+        for status, error in said
+    ]
+
+
+def _images(
+    column: pa.ChunkedArray, columns: Columns, files: "_Files | _RemoteFiles"
+) -> list[tuple[bytes | None, Problem | None]]:
+    values = [value for chunk in column.chunks for value in (text(chunk) if is_text(chunk.type) else chunk.to_pylist())]
+    if columns.many_images:
+        values = [value[0] if value else None for value in values]
+    return [_image(value, files) for value in values]
+
+
+def _image(value: Any, files: "_Files | _RemoteFiles") -> tuple[bytes | None, Problem | None]:
+    if isinstance(value, dict):  # struct<bytes, path>: path-backed sets leave the bytes null
+        value = value["bytes"] if value["bytes"] is not None else value["path"]
+    if isinstance(value, str) and value:
+        return files.read(value)
+    if isinstance(value, bytes):
+        return value, None
+    return None, ("image_missing", "null")
+
+
+def _pair_ids(
+    table: pa.Table, row: Numbers, source: Numbers, index: NDArray[np.int32], shard: Shard, columns: Columns
+) -> list[str]:
+    if columns.key is None:
+        names = [f"{shard.stem}/{n}" for n in row]
+    else:
+        keys = [value for chunk in table.column(columns.key).chunks for value in text(chunk)]
+        _refuse_null_key(keys, row, source, shard, columns.key)
+        names = [str(keys[i]) for i in source]
+    return [f"{name}/{i}" for name, i in zip(names, index, strict=True)] if columns.many_captions else names
+
+
+def _refuse_null_key(keys: Sequence[str | None], row: Numbers, source: Numbers, shard: Shard, column: str) -> None:
+    missing = [int(n) for n, i in zip(row, source, strict=True) if keys[i] is None]
+    if missing:
+        raise BadTable(
+            f"{shard.name} row {missing[0]} has no {column}, which names the pairs",
+            fix="name a column without gaps with --key, or give --key '' to name pairs by shard and row",
+        )
+
+
+def _carried(table: pa.Table, columns: Columns, source: Numbers) -> pa.RecordBatch:
+    fields = carried_fields(table.schema, columns)
+    rows = pa.array(source)
+    arrays = [
+        pa.concat_arrays(table.column(old).cast(field.type).chunks).take(rows)
+        for old, field in zip(columns.carried, fields, strict=True)
+    ]
+    if not arrays:
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * len(source), pa.struct([])))
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+class _Files:
+    """Image files below one folder. What lies outside it is not read, whatever a table's paths say."""
+
+    def __init__(self, root: str) -> None:
+        self._root = locations.real(root)
+
+    def weight(self, paths: Sequence[str]) -> int:
+        """Bytes of these files, less those that will not be read."""
+        return sum(self._size(path) for path in paths)
+
+    def forget(self) -> None:
+        """Told when a window has been read. Files on this machine are read when they are asked for: nothing is held."""
+
+    def read(self, path: str) -> tuple[bytes | None, Problem | None]:
+        """The file's bytes, or why there are none."""
+        if "://" in path:
+            return None, ("image_missing", f"{path}: addresses are not fetched")
+        try:
+            return self._read(path)
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "no file name"
+            return None, ("image_missing", f"{path}: {reason}")
+
+    def _size(self, path: str) -> int:
+        try:
+            return os.path.getsize(os.path.join(self._root, path))
+        except (OSError, ValueError):
+            return 0
+
+    def _read(self, path: str) -> tuple[bytes | None, Problem | None]:
+        real = os.path.realpath(os.path.join(self._root, path))
+        if os.path.commonpath([real, self._root]) != self._root:
+            return None, ("image_missing", f"{path}: {OUTSIDE}")
+        if not os.path.exists(real):
+            return None, ("image_missing", f"{path}: no such file")
+        if not os.path.isfile(real):
+            return None, ("image_missing", f"{path}: no regular file")
+        if os.path.getsize(real) > MAX_FILE_BYTES:
+            return None, ("image_too_large", f"{path}: {os.path.getsize(real)} bytes")
+        with open(real, "rb") as file:
+            return file.read(), None
+
+
+class _RemoteFiles:
+    """Image files below an address. They are fetched together when they are weighed, and held until `forget`."""
+
+    def __init__(self, root: str) -> None:
+        self._root = locations.real(root)
+        self._held: dict[str, bytes | OSError] = {}
+
+    def weight(self, paths: Sequence[str]) -> int:
+        """Bytes of these files, which are fetched now."""
+        places = {path: place for path in paths if path not in self._held and (place := self._place(path))}
+        if places:
+            self._held.update(zip(places, locations.read_many([*places.values()], MAX_FILE_BYTES + 1), strict=True))
+        found = [self._held.get(path) for path in paths]
+        return sum(len(content) for content in found if isinstance(content, bytes))
+
+    def forget(self) -> None:
+        """Told when a window has been read."""
+        self._held.clear()
+
+    def read(self, path: str) -> tuple[bytes | None, Problem | None]:
+        """The file's bytes, or why there are none. Raises NcauditError when the place cannot be reached."""
+        if "://" in path:
+            return None, ("image_missing", f"{path}: addresses are not fetched")
+        if self._place(path) is None:
+            return None, ("image_missing", f"{path}: {OUTSIDE}")
+        self.weight([path])
+        content = self._held[path]
+        if isinstance(content, OSError):
+            absent = isinstance(content, FileNotFoundError)
+            return None, ("image_missing", f"{path}: {'no such file' if absent else content.strerror or content}")
+        if len(content) > MAX_FILE_BYTES:
+            return None, ("image_too_large", f"{path}: more than {MAX_FILE_BYTES} bytes")
+        return content, None
+
+    def _place(self, path: str) -> str | None:
+        """The address that a path means, None where that lies outside of the folder."""
+        if "://" in path or path.startswith("/"):
+            return None
+        place = locations.absolute(locations.join(self._root, path))
+        return place if place.startswith(f"{self._root}/") else None

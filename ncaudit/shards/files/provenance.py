@@ -1,0 +1,108 @@
+"""Where a table comes from: one JSON object in the schema metadata, and the test whether a finished output still holds.
+
+Knows parquet footers; nothing of what the rows mean.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncaudit.errors import BadTable
+from ncaudit.schema import METADATA_KEY
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.layouts import features_of, files_of
+from ncaudit.shards.files.sources import Shard
+from ncaudit.version import __version__
+
+MIB = 1 << 20
+Provenance = dict[str, Any]
+
+
+def fingerprint(path: str) -> str:
+    """Size and a hash of the parquet footer (of the first and last MiB of anything else): no full read on resume.
+
+    Of a shard of several files: their size together, and a hash of their fingerprints and of which features are meant.
+    """
+    files = files_of(path)
+    if files == (path,):
+        return _fingerprint_of_file(path)
+    each = [_fingerprint_of_file(file) for file in files]
+    size = sum(int(one.partition("-")[0]) for one in each)
+    return f"{size}-{hashlib.sha256('/'.join([*each, features_of(path) or '']).encode()).hexdigest()[:32]}"
+
+
+@locations.remembered
+def _fingerprint_of_file(path: str) -> str:
+    size = locations.size(path)
+    with locations.open_file(path, jumps=True) as file:
+        if _is_parquet(file, size):
+            file.seek(size - 8)
+            footer = min(int.from_bytes(file.read(4), "little"), size - 8)
+            file.seek(size - 8 - footer)
+            digest = hashlib.sha256(file.read(footer))
+        else:
+            file.seek(0)
+            digest = hashlib.sha256(file.read(MIB))
+            file.seek(max(0, size - MIB))
+            digest.update(file.read(MIB))
+    return f"{size}-{digest.hexdigest()[:32]}"
+
+
+def _is_parquet(file: Any, size: int) -> bool:
+    if size < 12:
+        return False
+    file.seek(size - 4)
+    return bool(file.read(4) == b"PAR1")
+
+
+def describe(verb: str, shard: Shard, *, options: Mapping[str, Any], **more: Any) -> Provenance:
+    """The provenance of one shard's output. Workers, timings and absolute paths stay out: they change no byte."""
+    source = {"name": shard.name, "fingerprint": fingerprint(shard.path)}
+    if features := features_of(shard.path):
+        source["features"] = features
+    return {"ncaudit": __version__, "verb": verb, "options": dict(options), "source": source, **more}
+
+
+def attach(schema: pa.Schema, provenance: Provenance) -> pa.Schema:
+    """The schema with its provenance, beside whatever metadata it had."""
+    encoded = json.dumps(provenance, sort_keys=True, ensure_ascii=False).encode()
+    return schema.with_metadata({**(schema.metadata or {}), METADATA_KEY: encoded})
+
+
+def provenance_of(schema: pa.Schema) -> Provenance | None:
+    """What `attach` wrote, or None for a table from another tool."""
+    encoded = (schema.metadata or {}).get(METADATA_KEY)
+    return None if encoded is None else json.loads(encoded)
+
+
+def read_schema(path: str) -> pa.Schema:
+    """The schema of a parquet file. Raises BadTable when it is none, or truncated."""
+    try:
+        return pq.read_schema(locations.open_file(path, jumps=True) if locations.is_remote(path) else path)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: str, error: Exception) -> BadTable:
+    """The error of a file that parquet cannot read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return BadTable(
+        f"{path} cannot be read as parquet: {reason}",
+        fix="the file is damaged or is none; fetch it again or leave it out",
+    )
+
+
+def is_finished(path: str, expected: Provenance) -> bool:
+    """Whether `path` is a whole table made from exactly `expected`: then nothing needs to be done again."""
+    if not os.path.isfile(path):
+        return False
+    try:
+        found = provenance_of(read_schema(path))
+    except BadTable:
+        return False
+    return bool(found == json.loads(json.dumps(expected)))

@@ -1,0 +1,1 @@
+"""The reader of webdataset tars, and the samples they are made of."""

@@ -1,0 +1,210 @@
+"""Webdataset tars, with or without a sidecar parquet: one row per sample."""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.columns import ENCODINGS
+from ncaudit.shards.files.locations import version
+from ncaudit.shards.readers.one_piece import OnePiece
+from ncaudit.shards.readers.tars.tar_samples import MIB, Sample, printable, read_samples
+from ncaudit.shards.readers.text.json_fields import JsonFields, json_column, text_column
+
+KEY, IMAGE, CAPTION = "__key__", "image", "caption"
+TEXT, JSON = "txt", "json"  # suffixes
+JSON_CAPTIONS = ("caption", "text")  # what stands in where a sample of a shard with .txt files has none
+RENAMED = "json_"
+BATCH_BYTES = 64 * MIB
+SURVEYS = 4  # a shard is opened several times in a row: its columns, its keys, its rows
+
+
+class TarShard(OnePiece):
+    """A `ShardFile` with a row per sample and these columns:
+
+    `__key__`: all before the first dot of the base name, with the folder. `image`: the file jpg, jpeg, png, webp, …,
+    the first of these where a sample has several. `caption`: the .txt file, else the JSON's caption or text; only in a
+    shard that has .txt files. Then the fields of the .json files, as `JsonFields` types them over the whole shard;
+    one called like a column above becomes `json_NAME`, and is left out where it says the same in every row.
+    A shard without samples has the first three. Other files of a sample are not shown.
+
+    Opening reads the archive once, without the images: types and the number of rows are known only then.
+    Raises BadTable when it is damaged, a .json file is none, or the files of a sample are not together.
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._seen = _survey(path, version(path))
+        except OSError as error:
+            raise BadTable(f"{path} cannot be read as tar: {error.strerror or error}", fix="check the path") from error
+        super().__init__(path, self._seen)
+
+    def batches(
+        self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Also bounded by 64 MiB of files; one that is larger is a batch alone."""
+        schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
+        if pieces is not None and 0 not in pieces:
+            return
+        held: list[Sample] = []
+        weight = 0
+        for sample in read_samples(self._path, _Wanted(schema)):
+            size = sum(map(len, sample.contents.values()))
+            if held and (len(held) == rows or weight + size > BATCH_BYTES):
+                yield self._batch(held, schema)
+                held, weight = [], 0
+            held.append(sample)
+            weight += size
+        if held:
+            yield self._batch(held, schema)
+
+    def _batch(self, samples: Sequence[Sample], schema: pa.Schema) -> pa.RecordBatch:
+        objects = [_object(self._path, sample) for sample in samples]
+        arrays = [self._column(field, samples, objects) for field in schema]
+        if not arrays:  # a batch of no columns still has rows
+            return pa.RecordBatch.from_struct_array(pa.array([{}] * len(samples), pa.struct([])))
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _column(self, field: pa.Field, samples: Sequence[Sample], objects: Sequence[dict[str, Any]]) -> pa.Array:
+        if field.name in self._seen.json_names:
+            name = self._seen.json_names[field.name]
+            return json_column([values.get(name) for values in objects], field.type)
+        if field.name == KEY:
+            return text_column([printable(sample.key) for sample in samples])
+        if field.name == IMAGE:
+            return pa.array([_image(sample) for sample in samples], field.type)
+        pairs = zip(samples, objects, strict=True)
+        return text_column([_caption(self._path, sample, values) for sample, values in pairs])
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What a shard holds. json_names: the JSON's field behind each column that comes from it."""
+
+    schema: pa.Schema
+    json_names: dict[str, str]
+    rows: int
+
+
+class _Wanted:
+    """Which files of the samples these columns need."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._image = IMAGE in schema.names
+        self._caption = CAPTION in schema.names
+        self._json = bool(set(schema.names) - {KEY, IMAGE})
+
+    def __call__(self, suffix: str) -> bool:
+        return (
+            (self._image and suffix in ENCODINGS)
+            or (self._caption and suffix == TEXT)
+            or (self._json and suffix == JSON)
+        )
+
+
+@lru_cache(SURVEYS)
+def _survey(path: str, version: str) -> _Survey:
+    """One reading of the whole shard, without its images. version: of the file; only there to be remembered by."""
+    fields, together = JsonFields(), _Together(path)
+    rows, images, texts = 0, False, False
+    differing: set[str] = set()
+    for sample in read_samples(path, lambda suffix: suffix in (TEXT, JSON)):
+        values = _object(path, sample)
+        fields.see(values)
+        differing |= _differing(path, sample, values)
+        together.check(sample)
+        rows += 1
+        images |= _has_image(sample)
+        texts |= TEXT in sample.members
+    shown = {KEY: True, IMAGE: images or not rows, CAPTION: texts or not rows}
+    ours = [pa.field(n, pa.binary() if n == IMAGE else pa.string()) for n, there in shown.items() if there]
+    kinds = fields.types
+    names = _names([field.name for field in ours], kinds, differing)
+    theirs = [pa.field(column, kinds[name]) for column, name in names.items()]
+    return _Survey(pa.schema([*ours, *theirs]), names, rows)
+
+
+def _names(ours: Sequence[str], theirs: Collection[str], differing: Collection[str]) -> dict[str, str]:
+    """The JSON's fields by the names of their columns."""
+    free = [name for name in theirs if name not in ours]
+    taken, names = {*ours, *free}, {name: name for name in free}
+    for name in theirs:
+        if name in ours and name in differing:
+            new = RENAMED + name
+            while new in taken:
+                new = RENAMED + new
+            taken.add(new)
+            names[new] = name
+    return names
+
+
+def _differing(path: str, sample: Sample, values: dict[str, Any]) -> set[str]:
+    """Names of ours under which the JSON says something else."""
+    ours = {KEY: sample.key, IMAGE: None, CAPTION: _caption(path, sample, values)}
+    return {name for name, value in ours.items() if values.get(name) not in (None, value)}
+
+
+class _Together:
+    """Finds samples that were torn apart: webdataset takes such files for samples of their own, without a word.
+
+    A whole sample whose key comes back is another sample, as in a tar put together from several.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._partial: dict[str, tuple[int, tuple[str, ...]]] = {}
+
+    def check(self, sample: Sample) -> None:
+        """Raises BadTable when the sample is the rest of an earlier one."""
+        if _has_image(sample) and not {TEXT, JSON}.isdisjoint(sample.members):
+            return
+        suffixes = tuple(sample.members)
+        row, earlier = self._partial.setdefault(sample.key, (sample.row, suffixes))
+        if set(earlier).isdisjoint(suffixes):
+            places = f".{earlier[0]} is in row {row}, .{suffixes[0]} in row {sample.row}"
+            raise BadTable(
+                f"{self._path}: the files of {printable(sample.key)!r} are not together: {places}",
+                fix="write the tar anew with the files of a sample side by side: tar --sort=name",
+            )
+
+
+def _has_image(sample: Sample) -> bool:
+    return any(suffix in sample.members for suffix in ENCODINGS)
+
+
+def _image(sample: Sample) -> bytes | None:
+    return next((sample.contents[suffix] for suffix in ENCODINGS if suffix in sample.contents), None)
+
+
+def _caption(path: str, sample: Sample, values: dict[str, Any]) -> str | None:
+    raw = sample.contents.get(TEXT)
+    if raw is None:
+        return next((values[name] for name in JSON_CAPTIONS if isinstance(values.get(name), str)), None)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, sample, TEXT, "is not UTF-8 text") from error
+
+
+def _object(path: str, sample: Sample) -> dict[str, Any]:
+    """The fields of the sample's .json file, where there is one."""
+    raw = sample.contents.get(JSON)
+    if raw is None:
+        return {}
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, sample, JSON, f"is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise _unreadable(path, sample, JSON, "is no JSON object")
+    return found
+
+
+def _unreadable(path: str, sample: Sample, suffix: str, what: str) -> BadTable:
+    return BadTable(
+        f"{path}: {printable(sample.key)}.{suffix} (row {sample.row}) {what}", fix="mend or leave out that sample"
+    )

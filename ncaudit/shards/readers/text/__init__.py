@@ -1,0 +1,1 @@
+"""Readers of text: CSV, TSV and JSON lines, and the types of what they hold."""

@@ -1,0 +1,189 @@
+"""JSON lines: one object per line, a field per column. Types are those that fit all lines, found in one pass.
+
+Knows JSON and arrow's types; nothing of what fields mean.
+"""
+
+import io
+import json
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as t
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.files.locations import MIB, version
+from ncaudit.shards.readers.one_piece import OnePiece
+from ncaudit.shards.readers.text.plain_text import open_text
+
+LINES_BYTES = MIB  # of lines that are taken apart at once; a longer line comes alone
+ONE_PER_LINE = "write one object per line, a field per column"
+SHOWN = 60  # characters of a value in an error
+ESCAPED_HALF, HALVES = re.compile(rb"\\[uU][dD][89a-fA-F]"), re.compile("[\ud800-\udfff]")
+Lines = list[tuple[int, bytes]]  # each with its number, from 1
+Objects = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What one pass over a file told."""
+
+    schema: pa.Schema
+    rows: int
+
+
+class JsonLinesShard(OnePiece):
+    """A `ShardFile` in one piece. Its columns are all fields that any line has, as they first appear; where a line
+    lacks one, it is null.
+
+    Whole numbers among others become floats; a field that is null everywhere is text; lists and objects are nested
+    columns. Raises BadTable naming the line that is no JSON object, or where a field is of another type than before.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, _survey(path, version(path)))
+
+    def batches(
+        self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """In memory bounded by the lines that are taken apart at once."""
+        fields = [field for field in self.schema if columns is None or field.name in columns]
+        for lines in _lines(self._path) if pieces is None or 0 in pieces else ():
+            objects = [json_object(self._path, number, line) for number, line in lines]
+            block = _columns(self._path, fields, lines, objects)
+            yield from (block.slice(first, rows) for first in range(0, len(block), rows))
+
+
+def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -> dict[str, Any]:
+    """The object of one line. Raises BadTable naming the line when it is none."""
+    try:
+        found = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except UnicodeDecodeError as error:
+        raise BadTable(f"{place}, line {number} is not UTF-8", fix="save it as UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise BadTable(f"{place}, line {number} is no JSON: {error}", fix=fix) from error
+    if not isinstance(found, dict):
+        raise BadTable(f"{place}, line {number} is no JSON object", fix=ONE_PER_LINE)
+    return dict(_whole_text(found)) if ESCAPED_HALF.search(line) else found
+
+
+@lru_cache(maxsize=4096)
+def _survey(path: str, version: str) -> _Survey:
+    types: dict[str, pa.DataType] = {}
+    rows = 0
+    for lines in _lines(path):
+        objects = [json_object(path, number, line) for number, line in lines]
+        for name in dict.fromkeys(name for found in objects for name in found):
+            values = [found.get(name) for found in objects]
+            types[name] = _type_with(path, name, types.get(name, pa.null()), lines, values)
+        rows += len(objects)
+    return _Survey(pa.schema([(name, _without_nulls(kind)) for name, kind in types.items()]), rows)
+
+
+def _lines(path: str) -> Iterator[Lines]:
+    """The lines that are not blank, some at a time."""
+    number = 0
+    with open_text(path) as raw:
+        file = io.BufferedReader(raw, MIB)  # a raw file looks for line ends byte by byte
+        for lines in iter(lambda: file.readlines(LINES_BYTES), []):
+            yield [(number + i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+            number += len(lines)
+
+
+def _type_with(path: str, name: str, known: pa.DataType, lines: Lines, values: Sequence[Any]) -> pa.DataType:
+    """The type that fits what was known and these values too."""
+    found = _shown(values)
+    both = None if found is None else _common(known, found)
+    if both is not None:
+        return both
+    for (number, _), value in zip(lines, values, strict=True):
+        shown = _shown([value])
+        both = None if shown is None else _common(known, shown)
+        if both is None:
+            raise _misfit(path, number, name, known, value)
+        known = both
+    return known  # a whole number too long for a float is told where it is read
+
+
+def _shown(values: Sequence[Any]) -> pa.DataType | None:
+    """The type that values show; None where they show several, or a number beyond 64 bits."""
+    array = _array(values, None)
+    return None if array is None else array.type
+
+
+def _array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array | None:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return None
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type that holds values of both, None where none does."""
+    if one == other or t.is_null(other):
+        return one
+    if t.is_null(one):
+        return other
+    if t.is_struct(one) and t.is_struct(other):
+        return _common_struct(one, other)
+    if t.is_list(one) and t.is_list(other):
+        inner = _common(one.value_type, other.value_type)
+        return None if inner is None else pa.list_(inner)
+    numbers = all(t.is_integer(kind) or t.is_floating(kind) for kind in (one, other))
+    return pa.float64() if numbers else None
+
+
+def _common_struct(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    fields = {field.name: field.type for field in one}
+    for field in other:
+        both = _common(fields.get(field.name, pa.null()), field.type)
+        if both is None:
+            return None
+        fields[field.name] = both
+    return pa.struct(list(fields.items()))
+
+
+def _without_nulls(kind: pa.DataType) -> pa.DataType:
+    """The type with text wherever nothing but null was seen."""
+    if t.is_struct(kind):
+        return pa.struct([(field.name, _without_nulls(field.type)) for field in kind])
+    if t.is_list(kind):
+        return pa.list_(_without_nulls(kind.value_type))
+    return pa.string() if t.is_null(kind) else kind
+
+
+def _columns(path: str, fields: Sequence[pa.Field], lines: Lines, objects: Objects) -> pa.RecordBatch:
+    arrays = [_column(path, field, lines, [found.get(field.name) for found in objects]) for field in fields]
+    if not arrays:
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * len(objects), pa.struct([])))
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _column(path: str, field: pa.Field, lines: Lines, values: Sequence[Any]) -> pa.Array:
+    array = _array(values, field.type)
+    if array is None:  # a whole number among fractions that no float holds: the types alone did not show it
+        at = next(i for i, value in enumerate(values) if _array([value], field.type) is None)
+        raise _misfit(path, lines[at][0], field.name, field.type, values[at])
+    return array
+
+
+def _misfit(path: str, number: int, name: str, known: pa.DataType, value: Any) -> BadTable:
+    shown = json.dumps(value, ensure_ascii=False)
+    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+    before = "" if t.is_null(known) else f", and {known} before"
+    return BadTable(
+        f"{path}, line {number}: {name} is {shown}{before}",
+        fix="give the field values of one type, or write them as text",
+    )
+
+
+def _whole_text(value: Any) -> Any:
+    """Half of a surrogate pair, which JSON can spell and UTF-8 cannot, becomes U+FFFD."""
+    if isinstance(value, str):
+        return HALVES.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole_text(entry) for entry in value]
+    return {_whole_text(k): _whole_text(v) for k, v in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,134 @@
+"""Some rows of a parquet shard in a file like it, and if asked for the others in a second one with the reason.
+
+Knows parquet files; nothing of why a row is kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.files.provenance import MIB, Provenance, attach
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.overlap import ahead
+from ncaudit.shards.readers.parquet import open_parquet
+from ncaudit.shards.rewriting.rewrite import group_batches, storage_like
+
+PIECE_BYTES = 96 * MIB  # of rows that are written at once; two such pieces are held, and one is being encoded
+HEAVY_VALUE_BYTES = 1_024  # on average, as stored: where a dictionary helped, values are light
+KEPT = 0
+NEITHER = -1  # a row that goes to neither file
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file to write, and what it is made from."""
+
+    path: str
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What becomes one row group of each file; None: no rows."""
+
+    kept: pa.Table | None
+    dropped: pa.Table | None
+
+
+def split_shard(
+    shard: Shard,
+    codes: npt.NDArray[np.int16],
+    kept: Target,
+    dropped: Target | None,
+    reason: pa.Field,
+    reasons: Sequence[str],
+) -> None:
+    """Write the rows of `shard` whose code is 0 to `kept`, the others to `dropped` with the column `reason` behind.
+
+    codes: (rows,) places in `reasons`; -1: to neither. Row order, row groups (less the rows that go; one above 96 MiB
+    is cut), schema, codecs and all schema metadata stay, and values are never looked into. Row groups of which nothing
+    is written are not even read. Both files appear whole or not at all. Raises BadTable when the shard cannot be read,
+    or has a column that is called like `reason`.
+    """
+    parquet = open_parquet(shard.path)
+    schema = parquet.schema_arrow
+    if dropped is not None and reason.name in schema.names:
+        raise BadTable(f"{shard.path} already has a column {reason.name}", fix="rename or drop that column first")
+    with ExitStack() as stack:
+        files = [_writer(stack, parquet, schema, kept)]
+        if dropped is not None:
+            files.append(_writer(stack, parquet, schema.append(reason), dropped))
+        split = _Split(shard, parquet, codes, None if dropped is None else pa.array(list(reasons), pa.string()), reason)
+        for piece in stack.enter_context(closing(ahead(split.pieces()))):
+            for writer, table in zip(files, (piece.kept, piece.dropped), strict=False):
+                if table is not None:
+                    writer.write_table(table, row_group_size=len(table))
+
+
+def _writer(stack: ExitStack, parquet: pq.ParquetFile, schema: pa.Schema, target: Target) -> pq.ParquetWriter:
+    file = stack.enter_context(atomic_file(target.path))
+    made_from = attach(schema, target.provenance)
+    return stack.enter_context(pq.ParquetWriter(file, made_from, **_storage(parquet, schema)))
+
+
+def _storage(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
+    """As the shard is stored, but no dictionary of images is tried: that takes six times as long and saves nothing."""
+    storage = storage_like(parquet, schema)
+    if parquet.num_row_groups:
+        group = parquet.metadata.row_group(0)
+        chunks = [group.column(i) for i in range(group.num_columns)]
+        heavy = {c.path_in_schema for c in chunks if c.total_uncompressed_size > HEAVY_VALUE_BYTES * group.num_rows}
+        storage["use_dictionary"] = [leaf for leaf in storage["use_dictionary"] if leaf not in heavy]
+    return storage
+
+
+@dataclass(frozen=True)
+class _Split:
+    shard: Shard
+    parquet: pq.ParquetFile
+    codes: npt.NDArray[np.int16]
+    words: pa.Array | None  # None: dropped rows are not wanted
+    reason: pa.Field
+
+    def pieces(self) -> Iterator[_Piece]:
+        """One row group after the other, in pieces of bounded size."""
+        first = 0
+        for group in range(self.parquet.num_row_groups):
+            rows = self.parquet.metadata.row_group(group).num_rows
+            if self.words is not None or (self.codes[first : first + rows] == KEPT).any():
+                yield from self._of_group(group, first)
+            first += rows
+
+    def _of_group(self, group: int, first: int) -> Iterator[_Piece]:
+        kept: list[pa.RecordBatch] = []
+        dropped: list[pa.RecordBatch] = []
+        for batch in group_batches(self.shard, self.parquet, group):
+            codes = self.codes[first : first + len(batch)]
+            first += len(batch)
+            mine = pa.array(codes == KEPT)
+            kept.append(batch if (codes == KEPT).all() else batch.filter(mine))
+            if self.words is not None:
+                dropped.append(self._with_reason(batch, codes))
+            if sum(part.nbytes for part in (*kept, *dropped)) >= PIECE_BYTES:
+                yield _Piece(_table(kept), _table(dropped))
+                kept, dropped = [], []
+        yield _Piece(_table(kept), _table(dropped))
+
+    def _with_reason(self, batch: pa.RecordBatch, codes: npt.NDArray[np.int16]) -> pa.RecordBatch:
+        at = np.flatnonzero(codes > KEPT)
+        rows = batch.take(pa.array(at)) if len(at) < len(batch) else batch
+        assert self.words is not None
+        return rows.append_column(self.reason, self.words.take(pa.array(codes[at])))
+
+
+def _table(batches: list[pa.RecordBatch]) -> pa.Table | None:
+    table = pa.Table.from_batches(batches) if batches else None
+    return table if table is not None and len(table) else None

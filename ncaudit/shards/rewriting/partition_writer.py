@@ -1,0 +1,131 @@
+"""Writes clip-retrieval partitions: two arrays, their metadata, and a table of the pairs that have no embedding.
+
+Knows embedding tables' columns and these files; nothing of models or of which shard a partition is of.
+clip-retrieval and what reads its folders know only pairs with embeddings, and pair the files of `img_emb` with those of
+`metadata` in their order: embedding-reader leaves out arrays without rows but not their metadata. So a shard without
+any embedding gets none of the three files.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncaudit.schema import OK
+from ncaudit.shards.files.layouts import Partition
+from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
+from ncaudit.shards.files.writer import TableWriter, atomic_file, atomic_table
+
+IMAGE, TEXT = "image_embedding", "text_embedding"
+IMAGE_PATH, CAPTION = "image_path", "caption"
+
+
+class NpyWriter:
+    """Rows of float16 as one .npy file; how many there are is written into its header at the end."""
+
+    def __init__(self, file: Any, dims: int) -> None:
+        self._file, self._dims, self._rows = file, dims, 0
+        self._start = self._header()
+
+    def write(self, column: pa.Array) -> None:
+        """Take (k, dims) rows of an embedding column, none of them null."""
+        self._file.write(column.flatten().to_numpy(zero_copy_only=False).astype("<f2", copy=False).tobytes())
+        self._rows += len(column)
+
+    def close(self) -> None:
+        """Write the header anew. NumPy pads it, so that it is as long for any number of rows."""
+        self._file.seek(0)
+        assert self._header() == self._start
+
+    def _header(self) -> int:
+        shape = {"descr": "<f2", "fortran_order": False, "shape": (self._rows, self._dims)}
+        np.lib.format.write_array_header_1_0(self._file, shape)
+        return int(self._file.tell())
+
+
+class PartitionWriter:
+    """Takes the batches of an embedding table, and gives each row its place: see `atomic_partition`."""
+
+    def __init__(
+        self, partition: Partition, metadata: pa.Schema, sources: list[str], failed: TableWriter, stack: ExitStack
+    ) -> None:
+        self._partition, self._metadata, self._sources = partition, metadata, sources
+        self._failed, self._stack = failed, stack
+        self._writers: tuple[TableWriter, NpyWriter, NpyWriter] | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take rows in the embedding table's schema, in their order."""
+        ok = pc.equal(batch["status"], OK)
+        fine, failed = batch.filter(ok), batch.filter(pc.invert(ok))
+        if len(failed):
+            self._failed.write(failed.drop_columns([IMAGE, TEXT]))
+        if len(fine):
+            table, text, image = self._opened(batch.schema)
+            table.write(pa.RecordBatch.from_arrays([fine[name] for name in self._sources], schema=self._metadata))
+            text.write(fine[TEXT])
+            image.write(fine[IMAGE])
+
+    def _opened(self, schema: pa.Schema) -> tuple[TableWriter, NpyWriter, NpyWriter]:
+        if self._writers is None:
+            enter, partition = self._stack.enter_context, self._partition
+            self._writers = (
+                enter(atomic_table(partition.metadata, self._metadata)),
+                enter(_atomic_npy(partition.text, schema.field(TEXT).type.list_size)),
+                enter(_atomic_npy(partition.image, schema.field(IMAGE).type.list_size)),
+            )
+        return self._writers
+
+
+def failed_file(partition: Partition) -> str:
+    """The table of a partition's pairs without embedding; written last, it says that the partition is whole."""
+    return os.path.join(partition.folder, "failed", f"failed_{partition.number}.parquet")
+
+
+@contextmanager
+def atomic_partition(
+    partition: Partition, schema: pa.Schema, provenance: Provenance, image_path: str
+) -> Iterator[PartitionWriter]:
+    """A partition written batch by batch; what is there of it appears whole, the table of failed pairs last.
+
+    schema: of the embedding table whose batches will come. image_path: the column that is shown as image_path.
+    What was there of it goes first: nothing of two runs is ever together.
+    """
+    for path in (failed_file(partition), partition.metadata, partition.image, partition.text):
+        if os.path.exists(path):
+            os.remove(path)
+    sources = _sources(schema, image_path)
+    fields = [schema.field(source).with_name(name) for name, source in sources.items()]
+    light = pa.schema([field for field in schema if field.name not in (IMAGE, TEXT)])
+    with atomic_table(failed_file(partition), attach(light, provenance)) as failed, ExitStack() as stack:
+        yield PartitionWriter(partition, attach(pa.schema(fields), provenance), list(sources.values()), failed, stack)
+
+
+def made_from(partition: Partition) -> Provenance | None:
+    """What a whole partition was made from; None where something of it is missing, or was made from something else."""
+    files = [partition.metadata, partition.image, partition.text]
+    there = [os.path.isfile(path) for path in files]
+    if not os.path.isfile(failed_file(partition)) or any(there) != all(there):
+        return None
+    said = provenance_of(read_schema(failed_file(partition)))
+    same = not any(there) or provenance_of(read_schema(partition.metadata)) == said
+    return said if same else None
+
+
+@contextmanager
+def _atomic_npy(path: str, dims: int) -> Iterator[NpyWriter]:
+    with atomic_file(path) as file:
+        writer = NpyWriter(file, dims)
+        yield writer
+        writer.close()
+
+
+def _sources(schema: pa.Schema, image_path: str) -> dict[str, str]:
+    """For each column of the metadata the one it comes from: as clip-retrieval has them, path and caption first."""
+    taken = {IMAGE, TEXT, "status", "detail", CAPTION, IMAGE_PATH}
+    taken |= {image_path} - {"pair_id"}
+    rest = [name for name in schema.names if name not in taken]
+    return {IMAGE_PATH: image_path, CAPTION: CAPTION, **{name: name for name in rest}}

@@ -1,0 +1,150 @@
+"""Writes the user's own parquet shard back with some columns added or replaced, and everything else as it was.
+
+Knows parquet files; nothing of what the columns mean.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.files.formats import Format, format_of
+from ncaudit.shards.files.layouts import files_of
+from ncaudit.shards.files.provenance import MIB, Provenance, attach, unreadable
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.readers.parquet import open_parquet
+
+GROUP_BYTES = 256 * MIB  # a row group is held whole while it is written; a larger one is cut into pieces of this size
+BATCH_BYTES = 16 * MIB
+MAX_BATCH_ROWS = 8_192
+ADDED_CODEC = "zstd"
+
+ColumnsFor = Callable[[int, pa.RecordBatch], Sequence[pa.Array]]
+
+
+def rewrite_shard(
+    shard: Shard,
+    out: str,
+    *,
+    columns_for: ColumnsFor,
+    add: Sequence[pa.Field] = (),
+    replace: Sequence[str] = (),
+    provenance: Provenance | None = None,
+) -> int:
+    """Write `shard` to the file `out`, with the columns `replace` exchanged and the fields `add` appended.
+
+    columns_for(first_row, batch): called on all rows in order, `first_row` being the batch's first row on disk, from
+    0; returns one array per name in `replace` (of that column's type), then one per field in `add`.
+    Kept as they are: schema, row order, row groups (unless one exceeds 256 MiB decoded), each column's codec and use
+    of a dictionary, and all schema metadata, `huggingface` included; `provenance` is attached beside it.
+    `out` appears whole or not at all, and memory is bounded by a row group. Returns the number of rows.
+    Raises BadTable when the shard cannot be read, lacks a column to replace, or already has one to add.
+    """
+    parquet = open_parquet(shard.path)
+    schema = _with_fields(shard, parquet.schema_arrow, add, replace)
+    if provenance is not None:
+        schema = attach(schema, provenance)
+    with atomic_file(out) as file, pq.ParquetWriter(file, schema, **storage_like(parquet, schema)) as writer:
+        first = 0
+        for group in _pieces(shard, parquet):
+            numbered = _numbered(group, first)
+            made = [_changed(batch, row, schema, columns_for, replace) for row, batch in numbered]
+            table = pa.Table.from_batches(made, schema=schema)
+            first += len(table)
+            writer.write_table(table, row_group_size=len(table))
+    return first
+
+
+def require_format(shards: Sequence[Shard], known: Sequence[Format], writer: str, fix: str) -> None:
+    """Raises BadTable when a shard is of another format than `writer`, a command or flag, gives back."""
+    for shard in shards:
+        try:
+            kind = format_of(files_of(shard.path)[0])
+        except BadTable:  # what cannot be read is told when it is that shard's turn
+            continue
+        if kind not in known:
+            raise BadTable(f"{shard.path} is {kind}, and {writer} writes {' and '.join(known)} only", fix=fix)
+
+
+def _with_fields(shard: Shard, schema: pa.Schema, add: Sequence[pa.Field], replace: Sequence[str]) -> pa.Schema:
+    for name in replace:
+        if name not in schema.names:
+            found = ", ".join(schema.names)
+            raise BadTable(f"{shard.path} has no column {name} (found: {found})", fix="name a column that is there")
+    for field in add:
+        if field.name in schema.names:
+            raise BadTable(f"{shard.path} already has a column {field.name}", fix="rename or drop that column first")
+        schema = schema.append(field)
+    return schema
+
+
+def storage_like(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
+    """The writer's arguments that keep each column's codec, and its dictionary where it had one."""
+    standard = not any(".list.item" in path for path in _paths(parquet))
+    leaves = _leaf_paths(schema, standard)
+    codecs, dictionaries = dict.fromkeys(leaves, ADDED_CODEC), set(leaves)
+    if parquet.num_row_groups:
+        group = parquet.metadata.row_group(0)
+        # by position: other writers have yet other names for a list's leaf
+        for leaf, column in zip(leaves, (group.column(i) for i in range(group.num_columns)), strict=False):
+            codecs[leaf] = _codec(column.compression)
+            if not any("DICTIONARY" in encoding for encoding in column.encodings):
+                dictionaries.discard(leaf)
+    storage = {"compression": codecs, "use_dictionary": sorted(dictionaries)}
+    return {**storage, "use_compliant_nested_type": standard}
+
+
+def _codec(name: str) -> str:
+    return {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4"}.get(name, name.lower())
+
+
+def _leaf_paths(schema: pa.Schema, standard: bool = True) -> list[str]:
+    """What parquet will call the columns of `schema`: nested ones have a path per leaf."""
+    sink = pa.BufferOutputStream()
+    pq.ParquetWriter(sink, schema, use_compliant_nested_type=standard).close()
+    return _paths(pq.ParquetFile(pa.BufferReader(sink.getvalue())))
+
+
+def _paths(parquet: pq.ParquetFile) -> list[str]:
+    return [parquet.schema.column(i).path for i in range(len(parquet.schema))]
+
+
+def _pieces(shard: Shard, parquet: pq.ParquetFile) -> Iterator[list[pa.RecordBatch]]:
+    """The batches of one output row group after the other."""
+    for group in range(parquet.num_row_groups):
+        piece: list[pa.RecordBatch] = []
+        for batch in group_batches(shard, parquet, group):
+            if piece and sum(b.nbytes for b in piece) + batch.nbytes > GROUP_BYTES:
+                yield piece
+                piece = []
+            piece.append(batch)
+        if piece:
+            yield piece
+
+
+def group_batches(shard: Shard, parquet: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
+    """The rows of one row group in pieces of about 16 MiB. Raises BadTable when the file is damaged there."""
+    facts = parquet.metadata.row_group(group)
+    rows = max(1, min(MAX_BATCH_ROWS, BATCH_BYTES * facts.num_rows // max(1, facts.total_byte_size)))
+    try:
+        yield from parquet.iter_batches(rows, row_groups=[group])
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(shard.path, error) from error
+
+
+def _numbered(batches: list[pa.RecordBatch], first: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    for batch in batches:
+        yield first, batch
+        first += len(batch)
+
+
+def _changed(
+    batch: pa.RecordBatch, first_row: int, schema: pa.Schema, columns_for: ColumnsFor, replace: Sequence[str]
+) -> pa.RecordBatch:
+    made = list(columns_for(first_row, batch))
+    exchanged = dict(zip(replace, made, strict=False))
+    kept = [exchanged.get(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
+    return pa.RecordBatch.from_arrays([*kept, *made[len(replace) :]], schema=schema)

@@ -1,0 +1,1 @@
+"""Rows on standard input and standard output."""

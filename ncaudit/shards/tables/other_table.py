@@ -1,0 +1,218 @@
+"""Columns of another table beside the rows of a shard, by a key of the user's: that table streams past one shard.
+
+Knows tables and keys; nothing of what the columns mean. Holds one shard's keys and the rows that have them, no more.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
+
+from ncaudit.errors import BadTable
+from ncaudit.schema import SCORE, SUGGESTION
+from ncaudit.shards.columns import carried_type, is_key
+from ncaudit.shards.files.provenance import Provenance, fingerprint
+from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.readers import open_shard, read_batches
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, is_light
+
+BATCH_ROWS = 65_536
+NOWHERE = -1
+REMEDY = "--join-key names the column of the embedding tables, and after = the one of the table joined to them"
+
+
+@dataclass(frozen=True)
+class OtherTable:
+    """The table to be joined: one file or many, whose schemas have been unified."""
+
+    files: tuple[Shard, ...]
+    schema: pa.Schema
+    key: str  # the column of the embedding tables
+    other_key: str  # the column with the same values in this table
+
+    def own(self, columns: Sequence[str] | None, shards: Sequence[Shard]) -> list[str] | None:
+        """Which of the columns asked for are the shards' own: all but those that this table alone has."""
+        if columns is None:
+            return None
+        names = {name for shard in shards for name in open_shard(shard.path).schema.names}
+        return [name for name in columns if name in names or name not in self.schema.names]
+
+    def beside(self, tables: Sequence[EmbeddingTable], columns: Sequence[str] | None) -> "Join":
+        """What is brought to these tables: of `columns` those that they lack; None for all light ones but the key.
+
+        A column whose name is taken, by a score or by a carried column, becomes `input_NAME`. Raises BadTable when a
+        table lacks the key, or a column holds bytes.
+        """
+        for table in tables:
+            _require_key(table.shard.path, open_shard(table.shard.path).schema, self.key)
+        carried = {name for table in tables for name in table.carried.names}
+        light = [f.name for f in self.schema if is_light(f.type) and f.name != self.other_key]
+        known = {name for table in tables for name in table.carried_from}
+        chosen = light if columns is None else [c for c in dict.fromkeys(columns) if c not in known]
+        for name in chosen:
+            if _holds_bytes(self.schema.field(name).type):
+                what = f"{self.files[0].path}: column {name} holds bytes, and tables carry light columns only"
+                raise BadTable(what, fix="leave it out of --columns")
+        taken = {*SCORE.names, *SUGGESTION.names, *carried}
+        return Join(self, tuple(chosen), tuple(_free_names(chosen, taken)))
+
+
+@dataclass(frozen=True)
+class Join:
+    """Which columns of another table come beside the rows of embedding tables, and what they are called there."""
+
+    other: OtherTable
+    columns: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def fields(self) -> list[pa.Field]:
+        """As the score tables declare them."""
+        types = (carried_type(self.other.schema.field(name).type) for name in self.columns)
+        return [pa.field(new, kind) for new, kind in zip(self.names, types, strict=True)]
+
+    def provenance(self, table: EmbeddingTable) -> Provenance:
+        """What was joined to a shard: a change of it makes the shard's table unfinished."""
+        files = [{"name": file.name, "fingerprint": self._fingerprints[file]} for file in self._files(table.shard)]
+        by = {"key": self.other.key, "other_key": self.other.other_key}
+        return {**by, "columns": list(self.columns), "files": files}
+
+    def rows(self, table: EmbeddingTable) -> "JoinedRows":
+        """The columns for every row of a shard. Raises BadTable when a key of the shard is there more than once."""
+        keys = _keys(table.shard.path, self.other.key)
+        found = self._having(keys, self._files(table.shard))
+        ids = found[self.other.other_key].combine_chunks() if len(found) else pa.array([], pa.large_string())
+        self._refuse_repeats(ids)
+        places = pc.index_in(keys, value_set=ids, skip_nulls=True).fill_null(NOWHERE).to_numpy()
+        arrays = [_column(found, name, field) for name, field in zip(self.columns, self.fields, strict=True)]
+        return JoinedRows(pa.table(arrays, schema=pa.schema(self.fields)).combine_chunks(), places.astype(np.int64))
+
+    @cached_property
+    def _fingerprints(self) -> dict[Shard, str]:
+        return {file: fingerprint(file.path) for file in self.other.files}
+
+    def _files(self, shard: Shard) -> Sequence[Shard]:
+        """The file of the shard's own name, where there is one; else all."""
+        same = [file for file in self.other.files if file.stem == shard.stem]
+        return same or self.other.files
+
+    def _having(self, keys: pa.Array, files: Sequence[Shard]) -> pa.Table:
+        """The rows whose key is among `keys`, with the key as text."""
+        wanted, parts = keys.drop_null().unique(), []
+        for file in files:
+            for batch in self._candidates(file, wanted):
+                ids = _words(batch[self.other.other_key])
+                place = batch.schema.get_field_index(self.other.other_key)
+                batch = batch.set_column(place, self.other.other_key, ids)
+                parts.append(batch.filter(pc.is_in(ids, value_set=wanted)))
+        tables = [pa.Table.from_batches([part]) for part in parts if len(part)]
+        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+
+    def _candidates(self, file: Shard, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
+        """The columns of all pieces of a file in which a wanted key occurs: the others' are never decoded."""
+        shard, key = open_shard(file.path), self.other.other_key
+        _require_key(file.path, shard.schema, key)
+        for piece in range(shard.pieces):
+            keys = (batch[key] for batch in shard.batches(BATCH_ROWS, [key], [piece]))
+            if shard.pieces == 1 or any(pc.any(pc.is_in(_words(part), value_set=wanted)).as_py() for part in keys):
+                yield from shard.batches(BATCH_ROWS, {key, *self.columns}, [piece])
+
+    def _refuse_repeats(self, ids: pa.Array) -> None:
+        counts = pc.value_counts(ids)
+        if len(counts) < len(ids):
+            twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()["values"]
+            where = ", ".join(file.path for file in self.other.files[:2]) + (", …" if len(self.other.files) > 2 else "")
+            raise BadTable(
+                f"{where}: the {self.other.other_key} {twice!r} is there more than once", fix="keep one row per key"
+            )
+
+
+@dataclass(frozen=True)
+class JoinedRows:
+    """What a shard's rows get: row i the found row `places[i]`, nulls where it is -1."""
+
+    found: pa.Table
+    places: npt.NDArray[np.int64]
+
+    def beside(self, batch: EmbeddingBatch, first: int) -> EmbeddingBatch:
+        """A batch of the shard whose first row is the shard's row `first`, with the joined columns behind its own."""
+        places = self.places[first : first + len(batch)]
+        taken = pa.array(places, mask=places == NOWHERE)
+        arrays = [column.combine_chunks().take(taken) for column in self.found.columns]
+        schema = pa.schema([*batch.carried.schema, *self.found.schema])
+        return replace(batch, carried=pa.RecordBatch.from_arrays([*batch.carried.columns, *arrays], schema=schema))
+
+    @property
+    def alone(self) -> int:
+        """How many rows of the shard have no match."""
+        return int((self.places == NOWHERE).sum())
+
+
+def open_join(sources: Sequence[str], keys: str) -> OtherTable:
+    """The table to join. keys: the key column of the embedding tables, or `KEY=COLUMN` where it is called otherwise.
+
+    Raises NcauditError when a source does not exist, a file lacks the key, or the files' columns cannot go together.
+    """
+    key, _, other = keys.partition("=")
+    files = find_shards(sources)
+    schema = pa.schema([])
+    for file in files:
+        own = open_shard(file.path).schema
+        _require_key(file.path, own, other or key)
+        try:
+            schema = pa.unify_schemas([schema, own.remove_metadata()], promote_options="permissive")
+        except pa.ArrowException as error:
+            what = f"{file.path} has a column of another type than the files before it"
+            raise BadTable(f"{what}: {str(error).splitlines()[0]}", fix="cast one of them") from error
+    return OtherTable(tuple(files), schema, key, other or key)
+
+
+def _require_key(path: str, schema: pa.Schema, name: str) -> None:
+    if name not in schema.names:
+        found = ", ".join(schema.names) or "none"
+        raise BadTable(f"{path} has no column {name} to join by (found: {found})", fix=REMEDY)
+    if not is_key(schema.field(name).type):
+        raise BadTable(f"{path}: {name} is {schema.field(name).type}, which is no key", fix=REMEDY)
+
+
+def _keys(path: str, name: str) -> pa.Array:
+    parts = [_words(batch[name]) for batch in read_batches(path, [name], BATCH_ROWS)]
+    return pa.concat_arrays(parts or [pa.array([], pa.large_string())])
+
+
+def _words(array: pa.Array) -> pa.Array:
+    array = array.dictionary_decode() if t.is_dictionary(array.type) else array
+    return array.cast(pa.large_string())
+
+
+def _column(found: pa.Table, name: str, field: pa.Field) -> Any:
+    there = name in found.column_names
+    return found[name].cast(field.type) if there else pa.nulls(len(found), field.type)
+
+
+def _free_names(names: Sequence[str], taken: Collection[str]) -> list[str]:
+    """The names as they are, or `input_NAME` where they are taken.
+
+    >>> _free_names(["score", "input_score", "lang"], {"score"})
+    ['input_input_score', 'input_score', 'lang']
+    """
+    used, free = {*taken, *names}, []
+    for name in names:
+        new = name
+        while new in taken or (new != name and new in used):
+            new = f"input_{new}"
+        used.add(new)
+        free.append(new)
+    return free
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if t.is_nested(kind):
+        return any(_holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
+    return bool(t.is_binary(kind) or t.is_large_binary(kind) or t.is_fixed_size_binary(kind) or t.is_binary_view(kind))

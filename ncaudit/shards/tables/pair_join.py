@@ -1,0 +1,127 @@
+"""Which row of a score table belongs to each row of the user's shard, and proof that it does.
+
+Knows shards, score tables and names of pairs; nothing of what a score means. Joins one shard at a time.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.columns import is_key, key_candidates
+from ncaudit.shards.dataset.rows import read_column
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.readers import open_shard
+from ncaudit.shards.tables.made_from import data_of, refuse_another
+from ncaudit.shards.tables.score_input import FileScores
+
+NOWHERE = -1
+OTHER_DATA = "give the dataset that was scored, or with --key the column that holds the pair_ids"
+SEVERAL = "filter the score tables instead (without --data) and join them by pair_id"
+Places = npt.NDArray[np.int64]
+
+
+def places_of(shard: Shard, scores: FileScores, key: str | None) -> Places:
+    """For each row of the shard its place in the score table, -1 where it has none. Returns (rows,) int64.
+
+    By row, where the table says that it was made from this very file alone. By `key`, the user's own column that holds
+    the pair_ids, where one is named. Any other table is joined by the first key column under which it knows a row, or
+    by names of the form SHARD/ROW. Raises BadTable when the table was made from other files, knows no row, names one
+    twice, or a row has several captions.
+    """
+    made_from = data_of(scores.provenance)
+    if key:
+        return _by_key(shard, scores, key)
+    refuse_another(shard.path, scores.path, made_from, OTHER_DATA)
+    return _by_row(shard, scores) if len(made_from) == 1 else _by_names(shard, scores)
+
+
+def _by_row(shard: Shard, scores: FileScores) -> Places:
+    rows = open_shard(shard.path).rows
+    places = np.full(rows, NOWHERE, dtype=np.int64)
+    first = 0
+    for batch in scores.batches(["row"]):
+        row = batch["row"].cast(pa.int64())
+        if row.null_count or (len(row) and not 0 <= pc.min(row).as_py() <= pc.max(row).as_py() < rows):
+            raise BadTable(f"{scores.path} has rows that {shard.path} lacks", fix="give the table as `score` wrote it")
+        _place(places, row.to_numpy(), first, shard)
+        first += len(batch)
+    return places
+
+
+def _place(places: Places, rows: Places, first: int, shard: Shard) -> None:
+    numbers, counts = np.unique(rows, return_counts=True)
+    repeated = numbers[(counts > 1) | (places[numbers] != NOWHERE)]
+    if len(repeated):
+        raise BadTable(f"{shard.name} row {repeated[0]} is several pairs, as it has several captions", fix=SEVERAL)
+    places[rows] = np.arange(first, first + len(rows))
+
+
+def _by_names(shard: Shard, scores: FileScores) -> Places:
+    candidates = key_candidates(open_shard(shard.path).schema, one_folder=True)
+    for names in [*(_keys(shard, column) for column in candidates), _row_names(shard)]:
+        places = _found(names, scores, shard)
+        if (places != NOWHERE).any() or not scores.rows:
+            return places
+    raise _stranger(shard, scores)
+
+
+def _by_key(shard: Shard, scores: FileScores, key: str) -> Places:
+    schema = open_shard(shard.path).schema
+    if key in schema.names and not is_key(schema.field(key).type):
+        raise BadTable(f"{shard.path}: {key} is {schema.field(key).type}, which names no pairs", fix="name another")
+    places = _found(_keys(shard, key), scores, shard)
+    if len(places) and scores.rows and (places == NOWHERE).all():
+        raise _stranger(shard, scores)
+    return places
+
+
+def _found(names: Iterator[pa.Array], scores: FileScores, shard: Shard) -> Places:
+    ids = _ids(scores)
+    found = [pc.index_in(part, value_set=ids).fill_null(NOWHERE).to_numpy() for part in names]
+    places = np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int64)
+    known = places[places != NOWHERE]
+    if len(np.unique(known)) < len(known):
+        numbers, counts = np.unique(known, return_counts=True)
+        twice = ids[int(numbers[counts > 1][0])].as_py()
+        raise BadTable(f"{shard.path} has {twice!r} more than once", fix="name a column without repeats with --key")
+    return places
+
+
+def _ids(scores: FileScores) -> pa.Array:
+    parts = [_words(batch["pair_id"]) for batch in scores.batches(["pair_id"])]
+    ids = pa.concat_arrays(parts or [pa.array([], pa.large_string())])
+    if ids.null_count:
+        raise BadTable(f"{scores.path} has rows without a pair_id", fix="give every row its pair_id")
+    if len(counts := pc.value_counts(ids)) < len(ids):
+        twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()["values"]
+        raise BadTable(f"{scores.path} has the pair_id {twice!r} more than once", fix="keep one row per pair_id")
+    return ids
+
+
+def _keys(shard: Shard, column: str) -> Iterator[pa.Array]:
+    return (_words(batch) for batch in read_column(shard, column))
+
+
+def _row_names(shard: Shard) -> Iterator[pa.Array]:
+    rows = open_shard(shard.path).rows
+    for first in range(0, rows, 65_536):
+        numbers = range(first, min(rows, first + 65_536))
+        yield pa.array([f"{shard.stem}/{number}" for number in numbers], pa.large_string())
+
+
+def _words(array: pa.Array) -> pa.Array:
+    array = array.dictionary_decode() if t.is_dictionary(array.type) else array
+    return array.cast(pa.large_string())
+
+
+def _stranger(shard: Shard, scores: FileScores) -> BadTable:
+    first = next((batch["pair_id"][0].as_py() for batch in scores.batches(["pair_id"]) if len(batch)), None)
+    return BadTable(
+        f"{scores.path} has no pair of {shard.path} (its first is {first!r})",
+        fix="name the column that holds the pair_ids with --key, or, if rows have several captions, " + SEVERAL,
+    )

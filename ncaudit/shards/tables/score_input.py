@@ -1,0 +1,75 @@
+"""Scores as `filter` reads them: tables in files, or an Arrow stream or JSON lines on standard input.
+
+Knows tables and binary files; nothing of what a score means.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ncaudit.schema import SCORE, SUGGESTION
+from ncaudit.shards.files.provenance import Provenance, fingerprint
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.readers import read_batches
+from ncaudit.shards.streams.standard_input import STDIN, StandardInput
+from ncaudit.shards.tables.embeddings import open_scores, require_column
+
+BATCH_ROWS = 65_536
+
+
+class FileScores:
+    """One score table in a file. Raises BadTable when it is none."""
+
+    def __init__(self, shard: Shard) -> None:
+        table = open_scores(shard)
+        self.shard, self.path, self.rows = shard, shard.path, table.rows
+        self.schema: pa.Schema = table.schema
+        self.provenance: Provenance | None = table.provenance
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the file."""
+        return fingerprint(self.path)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in order, with the columns in the file's order; None for all of them."""
+        yield from read_batches(self.path, set(self.schema.names if columns is None else columns), BATCH_ROWS)
+
+
+class StreamedScores:
+    """Scores on standard input. They can be read once, or, after `spool`, any number of times.
+
+    Raises BadTable when they are neither an Arrow stream nor JSON lines, or lack pair_id or status.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.path, self._stream = STDIN, StandardInput(file, (*SCORE, *SUGGESTION))
+        self.schema: pa.Schema = self._stream.schema
+        self._spooled: Any = None
+        for name in ("pair_id", "status"):
+            require_column(STDIN, self.schema, name)
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be said of the stream, after its last batch."""
+        return self._stream.notes
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows in order; `columns` as in the stream's order, None for all."""
+        names = [name for name in self.schema.names if columns is None or name in columns]
+        for batch in self._stream.batches() if self._spooled is None else self._again(self._spooled):
+            yield batch.select(names)
+
+    def spool(self) -> None:
+        """Copy what is left of the stream to a temporary file, so that it can be read more than once."""
+        file = tempfile.TemporaryFile(prefix="ncaudit-")
+        with pa.ipc.new_stream(file, self.schema) as writer:
+            for batch in self._stream.batches():
+                writer.write_batch(batch)
+        self._spooled = file
+
+    def _again(self, file: Any) -> Iterator[pa.RecordBatch]:
+        file.seek(0)
+        yield from pa.ipc.open_stream(file)

@@ -1,0 +1,319 @@
+"""`corrupt --kind label-…`: the user's dataset with a known share of its class labels changed, and the true ones
+beside them.
+
+Knows options, classes and shards; nothing of Typer or of how a parquet file is rewritten. A label is one entry of the
+label column; a row has one, several (a list) or none.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.types as t
+from scipy.sparse import csr_matrix
+
+from ncaudit.engines.local import Accounting
+from ncaudit.errors import BadTable, NcauditError, UsageError
+from ncaudit.options import CorruptKind, CorruptOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.schema import OK
+from ncaudit.shards.dataset.class_labels import Classes, count_classes, require_class_column
+from ncaudit.shards.dataset.rows import read_column
+from ncaudit.shards.files.provenance import Provenance, describe, is_finished, provenance_of
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.readers import open_shard
+from ncaudit.shards.rewriting.rewrite import rewrite_shard
+from ncaudit.shards.tables.embeddings import IMAGE, TEXT, check_tables_agree, open_embeddings
+from ncaudit.verbs.corrupt.dataset_rows import (
+    Flags,
+    Ints,
+    Matrix,
+    chosen_rows,
+    corruptible_shards,
+    embedded_rows,
+    noise_types,
+    plan_digest,
+    write_shards,
+)
+
+TRUTH = ("true_label", "label_is_right", "noise_type")
+SHOWN = 8  # entries of the confusion map in the words for people; all of them in --json
+Means = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorruptLabelsResult:
+    """What was changed. A label is wrong when it is not among those that the row had."""
+
+    out: str
+    kind: CorruptKind
+    label_column: str
+    classes: int
+    labelled: int  # rows with a label; the others are as they were
+    unlabelled: int
+    asked_rate: float
+    rate: float  # the real one: wrong / labelled
+    wrong: int
+    unchanged: int  # chosen, but the drawn class was the old one, or each class to change into was there already
+    confused_with: Mapping[str, str] | None  # label-asymmetric: which class each one is turned into
+    accounting: Accounting
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        kept = f"; {self.unchanged:,} chosen ones kept their label" if self.unchanged else ""
+        null = f"{self.unlabelled:,} rows have no label and are as they were"
+        turned = [f"{old} -> {new}" for old, new in (self.confused_with or {}).items()]
+        more = f", … ({len(turned)} in all: see --json)" if len(turned) > SHOWN else ""
+        return [
+            f"{self.wrong:,} labels wrong ({self.kind}), {self.rate:.2%} of {self.labelled:,} labelled rows{kept}",
+            *([f"classes turned into: {', '.join(turned[:SHOWN])}{more}"] if turned else []),
+            *([null] if self.unlabelled else []),
+            f"dataset in {self.out}: true_label, label_is_right and noise_type tell the truth on {self.label_column}",
+        ]
+
+
+@dataclass(frozen=True)
+class _LabelRows:
+    """Every row of every shard, shard after shard. row, code: (m,) both, every (row, class) there is, ascending."""
+
+    shards: tuple[Shard, ...]
+    starts: Ints
+    column: str
+    classes: Classes
+    row: Ints
+    code: Ints
+
+    @cached_property
+    def usable(self) -> Flags:
+        """(n,): the row has a label."""
+        labelled = np.zeros(int(self.starts[-1]), dtype=bool)
+        labelled[self.row] = True
+        return labelled
+
+    def has(self, row: Ints, code: Ints) -> Flags:
+        """(q,) bool: whether these rows, each with a label, have these classes."""
+        asked = row * len(self.classes) + code
+        place = np.searchsorted(self._pairs, asked).clip(max=len(self._pairs) - 1)
+        found: Flags = self._pairs[place] == asked
+        return found
+
+    @cached_property
+    def _pairs(self) -> Ints:
+        return self.row * len(self.classes) + self.code
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """Rows, ascending, of which the label `old` becomes `new`: class codes that differ; (m,) each."""
+
+    kind: CorruptKind
+    row: Ints
+    old: Ints
+    new: Ints
+
+
+def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> CorruptLabelsResult:
+    """Write the dataset again with labels changed in `rate` of the labelled rows, and three columns with the truth.
+
+    The dataset may be raw or embedding tables; captions and images stay as they are. A row that is chosen has one of
+    its labels replaced. label-symmetric: by a class drawn from all classes, the old one included, as the literature
+    has it: about rate * (1 - 1/classes) of the labels end up wrong. label-asymmetric: by the one class that the old
+    one is always confused with: the class with the nearest mean embedding (image and caption side by side) where the
+    dataset is embedding tables or `embeddings` are given, else the next class in order, the first after the last.
+    A label that the row has already is not given to it twice. The real rate is in the result.
+    true_label: the value as it was. label_is_right: whether it is the same now, null where there is none. Nulls and
+    empty lists stay. Which rows and classes: a pure function of data, options and seed. Raises NcauditError with fewer
+    than two classes, or when a truth column is there already or the output would overwrite the input.
+    """
+    if not options.kind.of_labels or options.label_column is None:
+        raise UsageError(f"corrupt_labels changes labels, and {options.kind} is about captions", fix="call corrupt")
+    shards = corruptible_shards(options, TRUTH, "labels may be corrupted")
+    progress.stage("read labels", None)
+    rows = _read(shards, options.label_column)
+    usable = rows.usable
+    wanted = int(options.rate * int(usable.sum()) + 0.5)
+    progress.stage("choose labels", None)
+    chosen = chosen_rows(rows, np.flatnonzero(usable), wanted, options.seed)
+    target = _confusions(options, rows) if options.kind is CorruptKind.label_asymmetric else None
+    changes = _changes(options, rows, chosen, target)
+    progress.stage("write dataset", len(usable))
+    return CorruptLabelsResult(
+        out=options.out,
+        kind=options.kind,
+        label_column=options.label_column,
+        classes=len(rows.classes),
+        labelled=int(usable.sum()),
+        unlabelled=int((~usable).sum()),
+        asked_rate=options.rate,
+        rate=len(changes.row) / int(usable.sum()),
+        wrong=len(changes.row),
+        unchanged=len(chosen) - len(changes.row),
+        confused_with=None if target is None else _named(rows.classes, target),
+        accounting=_write(options, rows, changes, target, progress),
+    )
+
+
+def _read(shards: list[Shard], column: str) -> _LabelRows:
+    for shard in shards:
+        require_class_column(shard.path, open_shard(shard.path).schema, column)
+    found = {
+        name: shard.path for shard in shards for part in read_column(shard, column) for name in count_classes(part)
+    }
+    names, types = set(found), {type(name): path for name, path in found.items()}
+    if len(types) > 1:
+        text, numbers = types[str], types[int]
+        raise BadTable(f"{text}: column {column} is text, and whole numbers in {numbers}", fix="write it in one type")
+    if len(names) < 2:
+        raise NcauditError(
+            f"column {column} holds {len(names)} classes in all {len(shards):,} shards: no label could be wrong",
+            fix="give another --label-column",
+        )
+    classes, counts, row, code, first = Classes(names), [0], [], [], 0
+    for shard in shards:
+        counts.append(open_shard(shard.path).rows)
+        for part in read_column(shard, column):
+            labels = classes.read(part)
+            row.append(first + np.repeat(np.arange(len(part)), np.diff(labels.starts)))
+            code.append(labels.codes.astype(np.int64))
+            first += len(part)
+    return _LabelRows(tuple(shards), np.cumsum(counts), column, classes, np.concatenate(row), np.concatenate(code))
+
+
+def _changes(options: CorruptOptions, rows: _LabelRows, chosen: Ints, target: Ints | None) -> _Changes:
+    """One label of each chosen row becomes `target` of it, or any class where that is None."""
+    draw = np.random.default_rng(options.seed)
+    held = np.isin(rows.row, chosen)
+    row, code = rows.row[held], rows.code[held]
+    order = np.lexsort([draw.random(len(row)), row])
+    row, old = row[order], code[order]
+    if target is not None:
+        free = ~rows.has(row, target[old])
+        row, old = row[free], old[free]
+    row, first = np.unique(row, return_index=True)  # one label of each row, in a random order the first
+    old = old[first]
+    new = _drawn(rows, row, old, draw) if target is None else target[old]
+    wrong = new != old
+    return _Changes(options.kind, row[wrong], old[wrong], new[wrong])
+
+
+def _drawn(rows: _LabelRows, row: Ints, old: Ints, draw: np.random.Generator) -> Ints:
+    """A class for each of these rows, uniform among the old one and those that the row does not have."""
+    new = draw.integers(len(rows.classes), size=len(row))
+    while len(again := np.flatnonzero((new != old) & rows.has(row, new))):
+        new[again] = draw.integers(len(rows.classes), size=len(again))
+    return new
+
+
+def _confusions(options: CorruptOptions, rows: _LabelRows) -> Ints:
+    """(c,) the class that each class is confused with, never itself."""
+    count = len(rows.classes)
+    following = (np.arange(count) + 1) % count
+    batches = _embedded(options, rows)
+    if batches is None:
+        return following
+    means = _class_means(rows, batches)
+    square = (means**2).sum(axis=1)
+    apart = square[:, None] + square[None, :] - 2 * means @ means.T
+    np.fill_diagonal(apart, np.inf)
+    apart = np.where(np.isnan(apart), np.inf, apart)  # a class without an embedding has no mean
+    return np.where(np.isfinite(apart).any(axis=1), apart.argmin(axis=1), following)
+
+
+def _embedded(options: CorruptOptions, rows: _LabelRows) -> Iterator[tuple[Ints, Matrix, Matrix]] | None:
+    """(row numbers, image, text) of embedded rows; None where there are no embeddings."""
+    own = [{IMAGE, TEXT} <= set(open_shard(shard.path).schema.names) for shard in rows.shards]
+    if options.embeddings and any(own):
+        raise UsageError(
+            f"{rows.shards[own.index(True)].path} holds embeddings itself, and there is --embeddings",
+            fix="leave it out",
+        )
+    if options.embeddings:
+        return embedded_rows(options.embeddings, rows)
+    return _own_embeddings(rows) if all(own) else None
+
+
+def _own_embeddings(rows: _LabelRows) -> Iterator[tuple[Ints, Matrix, Matrix]]:
+    tables = [open_embeddings(shard, columns=[]) for shard in rows.shards]
+    check_tables_agree(tables)
+    for table, first in zip(tables, rows.starts.tolist(), strict=False):
+        for batch in table.batches():
+            yield first + np.flatnonzero(batch.ok), batch.image, batch.text
+            first += len(batch)
+
+
+def _class_means(rows: _LabelRows, batches: Iterator[tuple[Ints, Matrix, Matrix]]) -> Means:
+    """(c, d) the mean embedding of each class, image and caption side by side; nan where nothing is embedded."""
+    member = csr_matrix((np.ones(len(rows.row)), (rows.row, rows.code)), (int(rows.starts[-1]), len(rows.classes)))
+    total, count = 0.0, np.zeros(len(rows.classes))
+    for row, image, text in batches:
+        total = total + member[row].T @ np.concatenate([image, text], axis=1)
+        count += np.asarray(member[row].sum(axis=0))[0]
+    with np.errstate(invalid="ignore"):
+        means: Means = total / count[:, None]
+    return means
+
+
+def _named(classes: Classes, target: Ints) -> dict[str, str]:
+    return {str(name): str(classes.names[other]) for name, other in zip(classes.names, target.tolist(), strict=True)}
+
+
+def _write(
+    options: CorruptOptions, rows: _LabelRows, changes: _Changes, target: Ints | None, progress: Progress
+) -> Accounting:
+    told: dict[str, Any] = {name: getattr(options, name) for name in ("rate", "kind", "seed", "label_column")}
+    told |= {"confused_with": _named(rows.classes, target)} if target is not None else {}
+    facts = {**told, "plan": plan_digest(rows, changes.row, changes.old, changes.new)}
+
+    def write(number: int) -> bool:
+        shard = rows.shards[number]
+        # what embedding tables know of their model stays: they are as good as before
+        model = (provenance_of(open_shard(shard.path).schema) or {}).get("model")
+        provenance = describe("corrupt", shard, options=facts, **({"model": model} if model else {}))
+        path = shard.output(options.out)
+        if finished := is_finished(path, provenance):
+            return finished
+        _write_shard(rows, changes, number, path, provenance)
+        return False
+
+    return write_shards(rows, write, lambda some: {OK: some.stop - some.start}, progress)
+
+
+def _write_shard(rows: _LabelRows, changes: _Changes, number: int, path: str, provenance: Provenance) -> None:
+    shard, start = rows.shards[number], int(rows.starts[number])
+    kind = open_shard(shard.path).schema.field(rows.column).type
+    names = _values(rows.classes, kind)
+
+    def columns_for(first: int, batch: pa.RecordBatch) -> list[pa.Array]:
+        here = slice(start + first, start + first + len(batch))
+        low, high = np.searchsorted(changes.row, [here.start, here.stop])
+        mine = _Changes(
+            changes.kind, *(part[low:high] for part in (changes.row - here.start, changes.old, changes.new))
+        )
+        wrong = np.zeros(len(batch), dtype=bool)
+        wrong[mine.row] = True
+        own, right = batch[rows.column], pa.array(~wrong, mask=~rows.usable[here])
+        return [_changed(own, mine, names), own, right, noise_types(wrong, changes.kind)]
+
+    add = [pa.field(name, kind) for name, kind in zip(TRUTH, (kind, pa.bool_(), pa.string()), strict=True)]
+    rewrite_shard(shard, path, columns_for=columns_for, add=add, replace=[rows.column], provenance=provenance)
+
+
+def _changed(own: pa.Array, changes: _Changes, names: list[Any]) -> pa.Array:
+    """The labels with these changes made, whose rows are places in them."""
+    if not len(changes.row):
+        return own
+    labels = own.to_pylist()
+    for row, old, new in np.stack([changes.row, changes.old, changes.new], axis=1).tolist():
+        label = labels[row]
+        labels[row] = [names[new] if v == names[old] else v for v in label] if isinstance(label, list) else names[new]
+    return pa.array(labels, own.type)
+
+
+def _values(classes: Classes, kind: pa.DataType) -> list[Any]:
+    """The classes as values of the column: booleans are counted as whole numbers elsewhere."""
+    inner = kind.value_type if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind) else kind
+    return [bool(name) if t.is_boolean(inner) else name for name in classes.names]

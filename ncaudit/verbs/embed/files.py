@@ -1,0 +1,141 @@
+"""Where `embed` puts each shard's rows, and what is there already: a table per shard, or a clip-retrieval partition.
+
+Knows layouts and provenance; nothing of models or of how rows are made.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ncaudit.errors import NcauditError
+from ncaudit.options import EmbedOptions, Layout
+from ncaudit.schema import EMBEDDING_COLUMNS, OK
+from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
+from ncaudit.shards.files.layouts import Partition
+from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.writer import TableWriter, atomic_table
+from ncaudit.shards.rewriting.partition_writer import PartitionWriter, atomic_partition, failed_file, made_from
+from ncaudit.verbs.embed.shard import Sink
+
+KINDS = {"img_emb": ".npy", "text_emb": ".npy", "metadata": ".parquet", "failed": ".parquet"}
+
+
+class Tables(Protocol):
+    """Where each shard's rows go."""
+
+    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[Sink]: ...
+
+
+class Files(Tables, Protocol):
+    """Where each shard's rows stay, so that a rerun finds them."""
+
+    def made_from(self, shard: Shard) -> Provenance | None:
+        """What the shard's rows were made from that are there, whole; None where there are none."""
+
+    def statuses(self, shard: Shard) -> dict[str, int]:
+        """How many of the rows that are there have which status."""
+
+    def refuse_others(self) -> None:
+        """Raises NcauditError when the folder holds what must not be beside this run's files."""
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """One table per shard below a folder, whole or not there."""
+
+    out: str
+
+    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[TableWriter]:
+        """The shard's table, made from what `provenance` says."""
+        return atomic_table(shard.output(self.out), attach(schema, provenance))
+
+    def made_from(self, shard: Shard) -> Provenance | None:
+        """As `Files` has it."""
+        path = shard.output(self.out)
+        return provenance_of(read_schema(path)) if os.path.isfile(path) else None
+
+    def statuses(self, shard: Shard) -> dict[str, int]:
+        """As `Files` has it."""
+        return _statuses(shard.output(self.out))
+
+    def refuse_others(self) -> None:
+        """As `Files` has it: in a clip-retrieval folder, tables would be overlooked."""
+        if os.path.isdir(os.path.join(self.out, "img_emb")):
+            raise NcauditError(
+                f"{self.out} is a clip-retrieval folder, in which tables would be overlooked",
+                fix="give another folder with --out, or --layout clip-retrieval",
+            )
+
+
+@dataclass(frozen=True)
+class PartitionFiles:
+    """One clip-retrieval partition per shard. numbers: of every shard of the run, by the shard's name."""
+
+    out: str
+    numbers: Mapping[str, str]
+
+    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[PartitionWriter]:
+        """The shard's partition, made from what `provenance` says."""
+        image_path = _image_path(schema, provenance["options"]["image_column"])
+        return atomic_partition(self._partition(shard), schema, provenance, image_path)
+
+    def made_from(self, shard: Shard) -> Provenance | None:
+        """As `Files` has it."""
+        return made_from(self._partition(shard))
+
+    def statuses(self, shard: Shard) -> dict[str, int]:
+        """As `Files` has it."""
+        partition = self._partition(shard)
+        ok = pq.read_metadata(partition.metadata).num_rows if os.path.isfile(partition.metadata) else 0
+        return {**({OK: ok} if ok else {}), **_statuses(failed_file(partition))}
+
+    def refuse_others(self) -> None:
+        """As `Files` has it: what reads the folder takes all of its arrays, whoever wrote them."""
+        for kind, suffix in KINDS.items():
+            own = {f"{kind}_{number}{suffix}" for number in self.numbers.values()}
+            folder = os.path.join(self.out, kind)
+            names = os.listdir(folder) if os.path.isdir(folder) else []
+            if others := sorted(name for name in names if name.endswith(suffix) and name not in own):
+                raise NcauditError(
+                    f"{folder} holds {others[0]}, which this run does not write ({len(others):,} such files)",
+                    fix="give another folder with --out, or delete them",
+                )
+
+    def _partition(self, shard: Shard) -> Partition:
+        return Partition(self.out, self.numbers[shard.name])
+
+
+def files_of(options: EmbedOptions, shards: Sequence[str]) -> TableFiles | PartitionFiles:
+    """The files that `options` ask for. shards: the names of all, in their order: partitions are numbered by it."""
+    if options.layout is Layout.parquet:
+        return TableFiles(options.out)
+    digits = len(str(len(shards)))  # as clip-retrieval pads them, and so they sort by name
+    return PartitionFiles(options.out, {name: f"{number:0{digits}}" for number, name in enumerate(shards)})
+
+
+def with_image_path(columns: Columns) -> Columns:
+    """The columns with that of the images' paths among those carried along, where images are files."""
+    if columns.kind is not ImageKind.path or columns.many_images:
+        return columns
+    return replace(columns, carried=tuple(dict.fromkeys([columns.image, *columns.carried])))
+
+
+def _image_path(schema: pa.Schema, named: str | None) -> str:
+    """The column that says where the images are, as `with_image_path` carries it; where none does, their pair_id.
+
+    named: the image column, where the user named one.
+    """
+    carried = {field.name.lower(): field.name for field in schema if is_text(field.type)}
+    told = (carried.get(name.lower()) for name in (named, *PATHS) if name and name not in EMBEDDING_COLUMNS)
+    return next((name for name in told if name), "pair_id")
+
+
+def _statuses(path: str) -> dict[str, int]:
+    table = pq.read_table(path, columns=["status"], partitioning=None)
+    return {str(c["values"]): int(c["counts"]) for c in table.column("status").value_counts().to_pylist()}

@@ -1,0 +1,135 @@
+"""Embeds shards in this process: the model with the heads behind it, its decoding processes, its batch size.
+
+Knows options and what decides on a table's bytes; nothing of which shards are left to do.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from ncaudit.encoders.batch_size import automatic_batch_pairs
+from ncaudit.encoders.decode_pool import DecodePool
+from ncaudit.encoders.open_clip import Encoder, ModelIdentity, load_encoder
+from ncaudit.engines.local import Outcome, ShardRows, outcomes
+from ncaudit.errors import NcauditError
+from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, with_heads
+from ncaudit.options import EmbedOptions, Layout
+from ncaudit.progress import Progress
+from ncaudit.shards.columns import find_columns
+from ncaudit.shards.files.provenance import Provenance, describe
+from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.readers import open_shard
+from ncaudit.verbs.embed.files import Files, Tables, files_of, with_image_path
+from ncaudit.verbs.embed.shard import ShardEmbedder
+
+
+@dataclass(frozen=True)
+class ModelHere:
+    """A model that is ready to embed. Close it: its decoding processes are running."""
+
+    options: EmbedOptions
+    key: str | None
+    encoder: Encoder
+    pool: DecodePool
+    batch_pairs: int
+    files: Files
+
+    @classmethod
+    def load(
+        cls, options: EmbedOptions, key: str | None, record: Mapping[str, Any], shards: Sequence[str] = ()
+    ) -> "ModelHere":
+        """The model that `options` name; its batch size is asked for, on record for this very model, or found now.
+
+        record: `model` and `batch_pairs` of an earlier run into the same folder, or empty. shards: the names of all
+        that the run is about, where files are numbered by them.
+        """
+        pool = DecodePool(options.workers)  # its processes start while the model loads
+        try:
+            encoder = _load(options)
+            same = record.get("model") == encoder.identity.as_dict()
+            batch = options.batch_pairs or (record["batch_pairs"] if same else automatic_batch_pairs(encoder))
+        except BaseException:
+            pool.close()
+            raise
+        return cls(options, key, encoder, pool, batch, files_of(options, shards))
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Of the encoder and its heads together."""
+        return self.encoder.identity
+
+    def close(self) -> None:
+        """Stop decoding."""
+        self.pool.close()
+
+    def run(self, shards: Sequence[Shard], progress: Progress) -> list[tuple[Shard, Outcome]]:
+        """Embed all of them, one after the other."""
+        return outcomes(shards, lambda shard: self.embed(shard, progress))
+
+    def embed(self, shard: Shard, progress: Progress, tables: Tables | None = None) -> ShardRows:
+        """Write one shard's table; with half the batch when memory runs out, as the table then says.
+
+        tables: None for files below `options.out`.
+        """
+        options, size, tables = self.options, self.batch_pairs, tables or self.files
+        columns = find_columns(open_shard(shard.path).schema, shard.name, options, key=self.key, carry=options.columns)
+        columns = columns if options.layout is Layout.parquet else with_image_path(columns)
+        embedder = ShardEmbedder(self.encoder, self.pool, options.image_root, options.max_image_pixels)
+        while True:
+            told = _Told(progress)
+            provenance = table_provenance(shard, options, self.key, self.identity, size)
+            try:
+                return ShardRows(embedder.run(shard, columns, partial(tables.open, shard, provenance), size, told))
+            except torch.OutOfMemoryError as error:
+                told.take_back()
+                if size == 1:
+                    raise NcauditError(
+                        f"{shard.name}: the device has no memory for a single pair",
+                        fix="give a smaller model or --device cpu",
+                    ) from error
+            size //= 2
+            torch.cuda.empty_cache()
+            progress.note(f"{shard.name}: out of memory, again with batches of {size}")
+
+
+def table_provenance(
+    shard: Shard, options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
+) -> Provenance:
+    """Everything that decides on a table's bytes: no workers, no device, no absolute path."""
+    said: dict[str, Any] = {
+        "batch_pairs": batch_pairs,
+        "caption_column": options.caption_column,
+        "columns": None if options.columns is None else sorted(options.columns),
+        "image_column": options.image_column,
+        "image_root": options.image_root and os.path.basename(os.path.abspath(options.image_root)),
+        "key": key,
+        "max_image_pixels": options.max_image_pixels,
+    }
+    if options.layout is not Layout.parquet:  # not told where it is as ever, so that tables stay as they were
+        said["layout"] = str(options.layout)
+    return describe("embed", shard, options=said, model=identity.as_dict())
+
+
+def _load(options: EmbedOptions) -> Encoder:
+    heads = heads_of(options)
+    encoder = load_encoder(encoder_options(options, heads) if heads else options)
+    return with_heads(encoder, heads, options.model) if heads else encoder
+
+
+class _Told:
+    """Progress that can be taken back when a shard starts again."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._done = self._failed = 0
+
+    def __call__(self, done: int, failed: int) -> None:
+        self._done, self._failed = self._done + done, self._failed + failed
+        self._progress.advance(done, failed)
+
+    def take_back(self) -> None:
+        self._progress.advance(-self._done, -self._failed)

@@ -1,0 +1,107 @@
+"""Embeds shards in several processes, one per device: what each is told, and what it does with that.
+
+Knows options and `embed_here`; nothing of how processes are started, fed or lost.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from ncaudit.core.device import pick_device
+from ncaudit.encoders.decode_pool import default_workers
+from ncaudit.encoders.open_clip import ModelIdentity
+from ncaudit.engines.local import Outcome
+from ncaudit.engines.worker_process import Facts, Work, serve
+from ncaudit.engines.workers import Workers
+from ncaudit.errors import ModelUnavailable
+from ncaudit.options import EmbedOptions, Layout, Precision
+from ncaudit.progress import Progress
+from ncaudit.shards.files.sources import Shard
+from ncaudit.verbs.embed.model_here import ModelHere
+
+
+class ModelInWorkers:
+    """The same model on several devices. The first settles precision and batch size; the others follow.
+
+    Close it: the processes are running.
+    """
+
+    def __init__(
+        self,
+        options: EmbedOptions,
+        key: str | None,
+        record: Mapping[str, Any],
+        shards: Sequence[str],
+        progress: Progress,
+    ) -> None:
+        """record, shards: as `ModelHere.load` takes them; no more processes than shards can be of use."""
+        most = len(shards)
+        devices = options.devices or ()
+        if most < len(devices):
+            shards = "shard" if most == 1 else "shards"
+            progress.note(f"{len(devices)} devices, but {most} {shards} to share: some stay idle")
+        self._options, self._key, self._devices = options, key, devices[:most]
+        self._shards = [] if options.layout is Layout.parquet else list(shards)
+        self._workers = Workers(__name__, self._devices)
+        try:
+            found = self._workers.set_up_first(self._orders(0, options, {"record": dict(record)}), progress)
+        except BaseException:
+            self.close()
+            raise
+        self.identity = ModelIdentity.from_dict(found["model"])
+        self.batch_pairs: int = found["batch_pairs"]
+
+    def close(self) -> None:
+        """End the processes."""
+        self._workers.close()
+
+    def run(self, shards: Sequence[Shard], progress: Progress) -> list[tuple[Shard, Outcome]]:
+        """Embed all of them. Raises NcauditError when a device cannot, or all processes are lost."""
+        settled = replace(self._options, precision=Precision(self.identity.precision), batch_pairs=self.batch_pairs)
+        model = self.identity.as_dict()
+        return self._workers.run(shards, lambda number: self._orders(number, settled, {"model": model}), progress)
+
+    def _orders(self, number: int, options: EmbedOptions, more: Facts) -> Facts:
+        own = replace(
+            options,
+            sources=(),  # it is told each shard; the list can be long
+            device=self._devices[number],
+            devices=None,
+            workers=decoders(options.workers, len(self._devices), number),
+        )
+        return {"options": asdict(own), "key": self._key, "record": {}, "model": None, "shards": self._shards, **more}
+
+
+def decoders(workers: int | None, count: int, number: int) -> int:
+    """Decoding processes of worker `number` of `count`, from 0: its share of all, but at least one if there are any.
+
+    >>> [decoders(5, 3, number) for number in range(3)]
+    [2, 2, 1]
+    """
+    if workers is None:
+        return default_workers(count)
+    return max(workers // count + (number < workers % count), min(1, workers))
+
+
+def main() -> None:
+    """A worker process."""
+    serve(_set_up)
+
+
+@contextmanager
+def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
+    options = EmbedOptions(**orders["options"])
+    device = pick_device(options.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device.index or 0)  # else some calls would open a context on the first GPU, too
+    with closing(ModelHere.load(options, orders["key"], orders["record"], orders["shards"])) as here:
+        model = here.identity.as_dict()
+        if orders["model"] not in (None, model):
+            raise ModelUnavailable(
+                f"{here.identity.name} on {options.device} is not what the first device has loaded",
+                fix="leave the model's files alone while it runs; rerun to resume",
+            )
+        yield {"model": model, "batch_pairs": here.batch_pairs}, lambda shard: here.embed(shard, progress)

@@ -1,0 +1,359 @@
+"""`eval retrieval` and `eval scores`: how good a matcher retrieves, how well scores find known mismatches, and how
+they stand to the scores that the pairs came with.
+
+Knows tables, truth and metrics; nothing of Typer or of how embeddings and scores were made.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from ncaudit.core.device import pick_device
+from ncaudit.core.metrics.detection import (
+    ReliabilityBin,
+    auroc,
+    average_precision,
+    calibration_error,
+    precision_at_true_count,
+    reliability,
+)
+from ncaudit.core.metrics.retrieval import RetrievalMetrics, retrieval_metrics
+from ncaudit.engines.local import Accounting
+from ncaudit.errors import BadTable
+from ncaudit.matchers.heads.projected_tables import projected, training_notes
+from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.schema import OK
+from ncaudit.shards.dataset.class_labels import require_class_column
+from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
+from ncaudit.shards.readers import open_shard
+from ncaudit.shards.tables.embeddings import (
+    EmbeddingTable,
+    ScoreTable,
+    check_tables_agree,
+    open_embeddings,
+    open_scores,
+)
+from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals, class_retrievals
+from ncaudit.verbs.evaluate.prior_scores import OURS, PriorScore, compare, prior_columns
+
+Numbers = npt.NDArray[np.float64]
+JUDGED = ("soft_label", "similarity", "score")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrievalResult:
+    """Recalls in percent, and which rows they are about. Failed rows are left out and counted."""
+
+    metrics: RetrievalMetrics
+    accounting: Accounting
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledRetrievalResult(RetrievalResult):
+    """The recalls, and how far up the items of a query's own classes stand."""
+
+    by_class: ClassRetrievals
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """How well one column finds mismatches: all in [0, 1], higher is better; None with a note where undefined."""
+
+    pairs: int  # with truth and a value
+    mismatched: int
+    auroc: float | None  # chance that a mismatch has the lower value; 0.5 is guessing
+    average_precision: float | None  # of mismatches, read from the lowest value up; guessing gives their share
+    precision_at_true_count: float | None  # among as many lowest values as there are mismatches
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoresResult:
+    """How the scores stand to the prior scores that were asked about."""
+
+    accounting: Accounting
+    against: tuple[PriorScore, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionResult(ScoresResult):
+    """What the scores know of the truth. A column that is not there, or all null, is None."""
+
+    truth: str
+    judged: int  # ok rows whose truth is known
+    mismatched: int
+    truth_missing: int  # ok rows without truth
+    truth_unused: int  # pairs of the truth table that no score table has
+    soft_label: Detection | None
+    similarity: Detection | None
+    score: Detection | None
+    calibration_error: float | None  # of soft_label, [0, 1], lower is more honest
+    reliability: tuple[ReliabilityBin, ...] | None
+
+
+def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -> RetrievalResult:
+    """Recall of captions by images and of images by captions, over all ok rows of the embedding tables.
+
+    Rows with the same image_hash are one image with several captions, each of which is right. With a label column the
+    result is a `LabelledRetrievalResult`: mean average precision too, over the rows that have a class, whatever pair
+    they are of; the query's own pair stays in the gallery, as it is of the other modality (`class_retrievals`).
+    Raises BadTable when the tables do not belong together, do not fit the heads, share no space or hold no ok row, or
+    when the label column is missing, holds no class, or is of a type that holds none.
+    """
+    device = pick_device(options.device)
+    shards = find_shards(options.embeddings, options.features)
+    opened = [_open(shard, options.label_column) for shard in shards]
+    check_tables_agree(opened)
+    tables = projected(opened, options.model, device)
+    _require_shared_space(tables)
+    progress.stage("read embeddings", sum(table.rows for table in tables))
+    photos = _Photos()
+    for table in tables:
+        photos.add(table, progress)
+    if not photos.captions:
+        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
+    progress.stage("rank", None)
+    image, text, photo = (part.to(device) for part in photos.tensors())
+    result = RetrievalResult(
+        metrics=retrieval_metrics(image, text, photo),
+        accounting=Accounting(len(tables), 0, (), dict(photos.statuses)),
+        notes=tuple(training_notes(tables)),
+    )
+    if options.label_column is None:
+        return result
+    found = class_retrievals(
+        image, text, photo, photos.classes, column=options.label_column, where=tables[0].shard.path, k=options.map_at
+    )
+    return LabelledRetrievalResult(**vars(result), by_class=found)
+
+
+def _open(shard: Shard, label_column: str | None) -> EmbeddingTable:
+    if label_column is None:
+        return open_embeddings(shard, columns=[])
+    require_class_column(shard.path, open_shard(shard.path).schema, label_column)
+    table = open_embeddings(shard, columns=[label_column])
+    if not table.carried_from:
+        raise BadTable(
+            f"{shard.path}: column {label_column} names the pairs, and no classes", fix="give another --label-column"
+        )
+    return table
+
+
+class _Photos:
+    """Every caption, and every photo once."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.captions: list[npt.NDArray[np.float32]] = []
+        self.classes: list[pa.Array] = []  # of the captions, where a label column is carried
+        self._images: list[npt.NDArray[np.float32]] = []
+        self._photo_of_caption: list[npt.NDArray[np.int64]] = []
+        self._number: dict[int, int] = {}  # of each photo, in the order they are met
+
+    def add(self, table: EmbeddingTable, progress: Progress) -> None:
+        for batch in table.batches():
+            self.statuses.update(batch.status)
+            progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
+            if not batch.ok.any():
+                continue
+            known = len(self._number)
+            numbers = np.array([self._number.setdefault(i, len(self._number)) for i in batch.image_id.tolist()])
+            new, first = np.unique(numbers, return_index=True)
+            self._images.append(batch.image[first[new >= known]])
+            self._photo_of_caption.append(numbers)
+            self.captions.append(batch.text)
+            self.classes += [column.filter(pa.array(batch.ok)) for column in batch.carried.columns]
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        parts = (self._images, self.captions, self._photo_of_caption)
+        image, text, photo = (torch.from_numpy(np.concatenate(part)) for part in parts)
+        return image, text, photo
+
+
+def _require_shared_space(tables: Sequence[EmbeddingTable]) -> None:
+    for table in tables:
+        if table.image_dims and table.text_dims and table.image_dims != table.text_dims:
+            raise BadTable(
+                f"{table.shard.path} has images of {table.image_dims} and captions of {table.text_dims} dimensions: "
+                "they share no space, so neither can retrieve the other",
+                fix="embed with a model whose two encoders are aligned, such as any open_clip model",
+            )
+
+
+def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> ScoresResult:
+    """How well the score tables' columns find the pairs that the truth calls mismatched, and how they stand to others.
+
+    With a truth the result is a `DetectionResult`. Memory: 8 bytes per ok row for each of score, soft_label and the
+    columns compared, with a truth 9 more, and while one column is ranked some 60 bytes per row.
+    Raises BadTable when there is no truth to be had, it is of another kind, a column is not there or is no number.
+    """
+    tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    priors = prior_columns(tables, options.against) if options.against else []
+    truth_table = read_truth(options.truth_table, options.truth) if options.truth_table and options.truth else None
+    progress.stage("read scores", sum(table.rows for table in tables))
+    rows = _Rows([*(OURS if options.truth is None else JUDGED), *priors])
+    for table in tables:
+        rows.add(table, options.truth, truth_table, progress)
+    unused = truth_table.unused(rows.pair_ids) if truth_table else 0
+    if truth_table and unused == len(truth_table.truth):
+        raise _strangers(truth_table, rows)
+    if priors:
+        progress.stage("compare", None)
+    truth = None if options.truth is None else rows.truth()
+    against = tuple(compare(name, rows.named((*OURS, name)), truth, tables, rows.ok()) for name in priors)
+    accounting = Accounting(len(tables), 0, (), dict(rows.statuses))
+    if options.truth is None:
+        return ScoresResult(accounting=accounting, against=against)
+    return _detection_result(options, rows, ScoresResult(accounting=accounting, against=against), unused)
+
+
+class _Rows:
+    """The ok rows of all score tables: their values and their truth. pair_ids: of all rows, where they are needed."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.pair_ids: list[str] = []
+        self._truth: list[Truths] = []
+        self._values: dict[str, list[Numbers]] = {name: [] for name in names}
+        self._ok: list[npt.NDArray[np.bool_]] = []
+
+    def add(self, table: ScoreTable, truth: str | None, truth_table: TruthTable | None, progress: Progress) -> None:
+        wanted = [name for name in self._values if name in table.schema.names]
+        if truth is not None and truth_table is None:
+            _require_truth(table, truth)
+            wanted = list(dict.fromkeys([*wanted, truth]))
+        for batch in table.batches(wanted):
+            ok = pc.equal(batch["status"], OK).fill_null(False)
+            self._count(batch)
+            self._ok.append(ok.to_numpy(zero_copy_only=False))
+            if truth is not None:
+                self._truth.append(self._truth_of(batch, table, truth, truth_table)[self._ok[-1]])
+            for name, parts in self._values.items():
+                parts.append(_numbers(batch, table, name).filter(ok).to_numpy(zero_copy_only=False))
+            progress.advance(len(batch))
+
+    def truth(self) -> Truths:
+        return np.concatenate([*self._truth, np.empty(0, np.int8)])
+
+    def ok(self) -> npt.NDArray[np.bool_]:
+        """(n,) over the rows of all tables."""
+        return np.concatenate([*self._ok, np.empty(0, bool)])
+
+    def values(self, name: str) -> Numbers:
+        return np.concatenate([*self._values[name], np.empty(0)])
+
+    def named(self, names: Sequence[str]) -> dict[str, Numbers]:
+        return {name: self.values(name) for name in names}
+
+    def _count(self, batch: pa.RecordBatch) -> None:
+        for entry in batch["status"].value_counts().to_pylist():
+            self.statuses[entry["values"] or "no status"] += entry["counts"]
+
+    def _truth_of(self, batch: pa.RecordBatch, table: ScoreTable, truth: str, truth_table: TruthTable | None) -> Truths:
+        if truth_table is None:
+            return as_truth(batch[truth], f"{table.shard.path}: {truth}")
+        pair_ids = batch["pair_id"].to_pylist()
+        self.pair_ids += pair_ids
+        return truth_table.of(pair_ids)
+
+
+def _require_truth(table: ScoreTable, truth: str) -> None:
+    if truth not in table.schema.names:
+        raise BadTable(
+            f"{table.shard.path} has no column {truth} (found: {', '.join(table.schema.names)})",
+            fix="name the truth column with --truth, or give --truth-table a file with pair_id and that column",
+        )
+
+
+def _numbers(batch: pa.RecordBatch, table: ScoreTable, name: str) -> pa.Array:
+    """One column as float64; all null where the table does not have it."""
+    if name not in batch.schema.names:
+        return pa.nulls(len(batch), pa.float64())
+    kind = batch[name].type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+        raise BadTable(f"{table.shard.path}: {name} is {kind}, not a number", fix="rename or convert the column")
+    values = batch[name].cast(pa.float64())
+    if name == "soft_label":
+        _require_probability(values, table)
+    return values
+
+
+def _require_probability(values: pa.Array, table: ScoreTable) -> None:
+    limits = pc.min_max(values)
+    low, high = limits["min"].as_py(), limits["max"].as_py()
+    if low is not None and not 0 <= low <= high <= 1:
+        raise BadTable(
+            f"{table.shard.path}: soft_label goes from {low:g} to {high:g}, but it is a probability",
+            fix="give numbers from 0 to 1, or call the column score",
+        )
+
+
+def _strangers(truth_table: TruthTable, rows: _Rows) -> BadTable:
+    here, there = (next(iter(ids), "none") for ids in (rows.pair_ids, truth_table.truth.index))
+    return BadTable(
+        f"{truth_table.path} knows no pair of the score tables (pair_id there: {there}; in the scores: {here})",
+        fix="give a truth table with the pair_id of the score tables",
+    )
+
+
+def _detection_result(
+    options: EvalScoresOptions, rows: _Rows, result: ScoresResult, truth_unused: int
+) -> DetectionResult:
+    assert options.truth is not None
+    truth = rows.truth()
+    found = {name: _detection(rows.values(name), truth) for name in JUDGED}
+    label, match = _judged(rows.values("soft_label"), truth)
+    return DetectionResult(
+        accounting=result.accounting,
+        against=result.against,
+        truth=options.truth,
+        judged=int((truth != MISSING).sum()),
+        mismatched=int((truth == MISMATCH).sum()),
+        truth_missing=int((truth == MISSING).sum()),
+        truth_unused=truth_unused,
+        soft_label=found["soft_label"],
+        similarity=found["similarity"],
+        score=found["score"],
+        calibration_error=calibration_error(label, match, options.bins) if len(label) else None,
+        reliability=tuple(reliability(label, match, options.bins)) if len(label) else None,
+    )
+
+
+def _judged(values: Numbers, truth: Truths) -> tuple[Tensor, Tensor]:
+    """The values that can be judged, (n,) float64, and whether their pairs match, (n,) bool."""
+    use = (truth != MISSING) & ~np.isnan(values)
+    return torch.from_numpy(values[use]), torch.from_numpy(truth[use] == MATCH)
+
+
+def _detection(values: Numbers, truth: Truths) -> Detection | None:
+    if np.isnan(values).all():
+        return None
+    score, match = _judged(values, truth)
+    mismatch, note = ~match, _one_sided(match)
+    return Detection(
+        pairs=len(score),
+        mismatched=int(mismatch.sum()),
+        auroc=None if note else auroc(-score, mismatch),
+        average_precision=None if note else average_precision(-score, mismatch),
+        precision_at_true_count=None if note else precision_at_true_count(score, mismatch),
+        note=note,
+    )
+
+
+def _one_sided(match: Tensor) -> str | None:
+    if not len(match):
+        return "no pair has both a value and a truth"
+    if match.all() or not match.any():
+        kind = "match" if match.all() else "are mismatched"
+        return f"all {len(match):,} judged pairs {kind}: ranking them needs both kinds"
+    return None

@@ -1,0 +1,1 @@
+"""`filter`: which rows are worth keeping, and writing them."""

@@ -1,0 +1,416 @@
+"""`filter`: the pairs worth keeping, in score tables, in the user's own dataset, or as a list for other tools.
+
+Knows options, shards and rules; nothing of Typer or of how a parquet file is written. Loads no torch.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ncaudit.engines.local import ShardError, ShardRows, run_shards
+from ncaudit.errors import BadTable, NcauditError
+from ncaudit.options import STREAM, FilterForm, FilterOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.schema import DATASET_PREFIX, METADATA_KEY
+from ncaudit.shards.files.formats import Format, format_of
+from ncaudit.shards.files.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
+from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.writer import atomic_file, atomic_table
+from ncaudit.shards.rewriting.kept_rows import Target, split_shard
+from ncaudit.shards.rewriting.kept_samples import (
+    is_finished_tar,
+    sidecar_facts,
+    split_samples,
+    tar_beside,
+    told_by,
+    write_sizes,
+)
+from ncaudit.shards.rewriting.rewrite import require_format
+from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
+from ncaudit.shards.streams.standard_output import StreamWriter, whole_writes
+from ncaudit.shards.tables.embeddings import common_schema, require_column
+from ncaudit.shards.tables.made_from import match_by_name
+from ncaudit.shards.tables.pair_join import NOWHERE, places_of
+from ncaudit.shards.tables.score_input import FileScores, StreamedScores
+from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
+from ncaudit.version import __version__
+
+NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
+NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
+REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
+# facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
+# `train` asks for it
+INHERITED = ("source", "model", "data", "fit", "label_means", "cuts")
+SETTINGS = (
+    *("min_soft_label", "verdict", "where", "keep_share", "keep_share_by", "kept_precision"),
+    *("key", "repeat_by_weight"),
+)
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterResult:
+    """What was kept, and why the rest was not: rows = kept + dropped."""
+
+    out: str
+    rows: int
+    kept: int
+    dropped: int
+    reasons: Mapping[str, int]  # dropped rows by the first rule that refused them, or by their status
+    mean_soft_label: float | None  # of the kept rows that have one: their expected precision
+    shards: int
+    shards_resumed: int
+    shard_errors: tuple[ShardError, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        resumed = f", {self.shards_resumed:,} finished earlier" if self.shards_resumed else ""
+        shards = f"{self.shards:,} shard{'s' * (self.shards != 1)}{resumed}"
+        lines = [f"{self.rows:,} rows = {self.kept:,} kept + {self.dropped:,} dropped ({shards})"]
+        lines += [f"  {reason}: {count:,}" for reason, count in sorted(self.reasons.items())]
+        if self.mean_soft_label is not None:
+            lines.append(f"mean soft label of the rows kept: {self.mean_soft_label:.3f}")
+        for failure in self.shard_errors:
+            lines += [f"failed shard: {failure.message}", f"  fix: {failure.fix}"]
+        return [*lines, *(f"note: {note}" for note in self.notes)]
+
+
+def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterResult:
+    """Keep the pairs that every rule agrees on; a row whose status is not ok is dropped, with its status as the reason.
+
+    Raises NcauditError when a rule needs a column that is not there, the dataset is not the one that was scored, or an
+    output would be written over an input.
+    """
+    begun = monotonic()
+    run = _Run(options, Chooser(options), progress)
+    tables = _open(options)
+    for scores in tables:
+        run.require(scores)
+    if run.chooser.looks_twice:
+        _prepare(run, tables)
+    accounts = _write_one(run, tables) if options.one_output else _write_shards(run, tables)
+    return _result(run, tables, accounts, monotonic() - begun)
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """Some rows, and per row its code and its label (nan where it has none)."""
+
+    batch: pa.RecordBatch
+    codes: Codes
+    labels: Floats
+
+
+@dataclass
+class _Accounts:
+    shards: int
+    resumed: int = 0
+    errors: tuple[ShardError, ...] = ()
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class _Run:
+    """What every shard needs, and what all of them add to."""
+
+    options: FilterOptions
+    chooser: Chooser
+    progress: Progress
+    label_sum: float = 0.0
+    labelled: int = 0
+    unjoined: int = 0  # rows of the score tables that the dataset lacks
+    notes: list[str] = field(default_factory=list)
+    tars: list[str] = field(default_factory=list)  # written by this run or an earlier one
+
+    def require(self, scores: FileScores | StreamedScores) -> None:
+        """Raises NcauditError when a table lacks what is asked of it."""
+        self.chooser.require(scores)
+        form = self.options.write_as
+        wanted = [] if form is FilterForm.rows else [key_of(form, self.options.key, scores.schema)]
+        wanted += [WEIGHT] if form is FilterForm.weights else []
+        for name in [*wanted, *([self.options.repeat_by_weight] if self.options.repeat_by_weight else [])]:
+            require_column(scores.path, scores.schema, name)
+
+    def decided(self, scores: Any, number: int, columns: Sequence[str] | None) -> Iterator["_Decided"]:
+        """A table's rows, in order, with what is decided about each."""
+        first = 0
+        for batch in scores.batches(columns):
+            yield _Decided(batch, self.chooser.codes(batch, scores.path, number, first), _labels(batch))
+            first += len(batch)
+
+    def count(self, codes: Codes, labels: Floats) -> dict[str, int]:
+        """How many rows have each reason (`kept` among them); adds up the labels of those that are kept."""
+        known = labels[(codes == KEPT) & ~np.isnan(labels)]
+        self.label_sum += float(known.sum(dtype=np.float64))
+        self.labelled += len(known)
+        words = self.chooser.reasons.words
+        return {words[code]: int(count) for code, count in enumerate(np.bincount(codes)) if count}
+
+
+def _open(options: FilterOptions) -> list[Any]:
+    if STREAM in options.scores:
+        return [StreamedScores(sys.stdin.buffer)]
+    return [FileScores(shard) for shard in _inputs(options.scores, options)]
+
+
+def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
+    """The shards of an input, without what an earlier run may have written below it."""
+    found = find_shards(sources)
+    outputs = [_real(place) for place in (options.out, options.dropped) if place and place != STREAM]
+    shards = [shard for shard in found if not any(_is_at_or_below(_real(shard.path), place) for place in outputs)]
+    for shard in set(found) - set(shards):
+        _require_own(shard.path)
+    if not shards:
+        raise NcauditError(f"{found[0].path} would be written over", fix="give another place with --out")
+    return shards
+
+
+def _require_own(path: str) -> None:
+    """Raises NcauditError unless `filter` wrote the file, so that it may do so again."""
+    says = told_by(path)
+    if not os.path.isfile(says) or (provenance_of(read_schema(says)) or {}).get("verb") != "filter":
+        raise NcauditError(f"{path} is an input and might be written over", fix="give another place with --out")
+
+
+def _real(path: str) -> str:
+    return os.path.realpath(path)
+
+
+def _is_at_or_below(path: str, place: str) -> bool:
+    return path == place or path.startswith(place + os.sep)
+
+
+def _prepare(run: _Run, tables: Sequence[Any]) -> None:
+    """The first look at all rows, that a ranking rule needs."""
+    for scores in tables:
+        if isinstance(scores, StreamedScores):
+            scores.spool()
+    run.progress.stage("rank", sum(getattr(scores, "rows", 0) for scores in tables) or None)
+    run.chooser.prepare(tables, run.progress.advance)
+    cuts = run.chooser.cuts
+    empty = [value for value, cut in cuts.items() if not cut.kept]
+    if empty and run.options.keep_share_by:
+        told = ", ".join(str(value) for value in empty[:3])
+        run.notes.append(f"{len(empty):,} of {len(cuts):,} values of {run.options.keep_share_by} keep no row: {told}")
+    elif empty:
+        run.notes.append("no row is kept: the share is less than one row, or no label is as high as the precision")
+
+
+def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
+    """One file per shard: of the dataset, or of the score tables themselves."""
+    options = run.options
+    matched = {scores.shard: scores for scores in tables}
+    if options.data:
+        matched = match_by_name(_inputs(options.data, options), tables, "score table")
+    require_format(list(matched), [Format.parquet, Format.tar], "filter", NO_TABLE)
+    _refuse_overwriting(options, list(matched), tables)
+    numbered = {scores.shard: number for number, scores in enumerate(tables)}
+    run.progress.stage("filter", sum(scores.rows for scores in tables))
+
+    def work(shard: Shard) -> ShardRows:
+        scores = matched[shard]
+        return _write_shard(run, shard, scores, numbered[scores.shard])
+
+    done = run_shards(list(matched), work)
+    write_sizes(run.tars)
+    return _Accounts(done.shards, done.shards_resumed, done.shard_errors, Counter(done.statuses))
+
+
+def _refuse_overwriting(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[FileScores]) -> None:
+    inputs = {_real(path): path for path in [*(s.path for s in shards), *(t.path for t in tables)]}
+    places = [(flag, shard, shard.output(place)) for shard in shards for flag, place in _folders(options)]
+    outputs = [(flag, _real(path)) for flag, shard, table in places for path in {table, tar_beside(table, shard)}]
+    for flag, path in outputs:
+        if path in inputs:
+            raise NcauditError(f"{inputs[path]} would be written over", fix=f"give another folder with {flag}")
+    if len({path for _, path in outputs}) < len(outputs):
+        raise NcauditError("--out and --dropped are the same folder", fix="give two")
+
+
+def _folders(options: FilterOptions) -> list[tuple[str, str]]:
+    return [("--out", options.out), *([("--dropped", options.dropped)] if options.dropped else [])]
+
+
+def _write_shard(run: _Run, shard: Shard, scores: FileScores, number: int) -> ShardRows:
+    """Decide every row of the shard, then write what is not finished."""
+    codes, labels = _decided_table(run, scores, number)
+    reason = REASON
+    if run.options.data:
+        codes, labels = _joined(run, shard, scores, codes, labels)
+        reason = REASON.with_name(DATASET_PREFIX + REASON.name)
+    provenance = _provenance(run, shard, scores, codes)
+    targets = [Target(shard.output(place), provenance) for _, place in _folders(run.options)]
+    tar = bool(run.options.data) and format_of(shard.path) is Format.tar
+    finished = all(is_finished_tar(shard, t) if tar else is_finished(t.path, provenance) for t in targets)
+    if not finished:
+        dropped = targets[1] if len(targets) > 1 else None
+        split = split_samples if tar else split_shard
+        split(shard, codes, targets[0], dropped, reason, run.chooser.reasons.words)
+    run.tars += [tar_beside(target.path, shard) for target in targets if tar]
+    run.progress.advance(scores.rows)
+    return ShardRows(run.count(codes, labels), resumed=finished)
+
+
+def _decided_table(run: _Run, scores: FileScores, number: int) -> tuple[Codes, Floats]:
+    """(rows,) codes and (rows,) labels of one score table."""
+    parts = list(run.decided(scores, number, [*run.chooser.columns, WEIGHT]))
+    codes = np.concatenate([np.zeros(0, np.int16), *(part.codes for part in parts)])
+    return codes, np.concatenate([np.zeros(0, np.float32), *(part.labels for part in parts)])
+
+
+def _joined(run: _Run, shard: Shard, scores: FileScores, codes: Codes, labels: Floats) -> tuple[Codes, Floats]:
+    """Codes and labels of the dataset's rows; one that was not scored is dropped."""
+    places = places_of(shard, scores, run.options.key)
+    found = places != NOWHERE
+    run.unjoined += len(codes) - int(found.sum())
+    of_row = np.full(len(places), run.chooser.reasons.code(NOT_SCORED), dtype=np.int16)
+    label = np.full(len(places), np.nan, dtype=np.float32)
+    of_row[found], label[found] = codes[places[found]], labels[places[found]]
+    return of_row, label
+
+
+def _labels(batch: pa.RecordBatch) -> Floats:
+    if WEIGHT not in batch.schema.names or not pa.types.is_floating(batch[WEIGHT].type):
+        return np.full(len(batch), np.nan, dtype=np.float32)
+    return numbers(batch[WEIGHT]).astype(np.float32)
+
+
+def _provenance(run: _Run, shard: Shard, scores: FileScores, codes: Codes) -> Provenance:
+    """What an output rests on: its shard, its scores, and, as rules may rank, all other tables: hence the decisions."""
+    made_from = scores.provenance or {}
+    inherited = {} if run.options.data else {name: made_from[name] for name in INHERITED if name in made_from}
+    source = {"name": scores.shard.name, "fingerprint": scores.fingerprint}
+    facts = {"decisions": _digest(run, codes), "scores": source, "scored": scores.provenance, **sidecar_facts(shard)}
+    return describe("filter", shard, options=_settings(run.options), **inherited, **facts)
+
+
+def _digest(run: _Run, codes: Codes) -> str:
+    """Of the decisions in words: codes are numbered in the order in which reasons are met."""
+    words = run.chooser.reasons.words
+    order = sorted(range(len(words)), key=words.__getitem__)
+    present = [code for code in order if (codes == code).any()]
+    renumbered = np.zeros(len(words), dtype=np.int16)
+    renumbered[present] = np.arange(len(present))
+    named = "\n".join(words[code] for code in present).encode()
+    return blake2b(named + renumbered[codes].astype("<i2").tobytes(), digest_size=16).hexdigest()
+
+
+def _settings(options: FilterOptions) -> dict[str, Any]:
+    """The options that say which rows are kept."""
+    asked = {name: value for name in SETTINGS if (value := getattr(options, name)) is not None}
+    return {name: list(value) if isinstance(value, (list, tuple)) else value for name, value in asked.items()}
+
+
+def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
+    """All rows to one file or stream, in the order of the tables."""
+    accounts = _Accounts(len(tables))
+    run.progress.stage("filter", sum(getattr(scores, "rows", 0) for scores in tables) or None)
+    schema = common_schema([(scores.path, scores.schema) for scores in tables])
+    made_from = {"shards": [_told(scores) for scores in tables]}
+    provenance = {"ncaudit": __version__, "verb": "filter", "options": _settings(run.options), **made_from}
+    with (
+        _kept_writer(run.options, attach(schema, provenance)) as keep,
+        _dropped_writer(run, schema, provenance) as drop,
+    ):
+        for number, scores in enumerate(tables):
+            for rows in run.decided(scores, number, None):
+                keep(rows.batch.filter(pa.array(rows.codes == KEPT)), scores.path)
+                drop(rows)
+                accounts.counts.update(run.count(rows.codes, rows.labels))
+                run.progress.advance(len(rows.batch))
+    return accounts
+
+
+def _told(scores: Any) -> Provenance:
+    """What one of several tables is: its file and its own provenance, or that it was a stream."""
+    if isinstance(scores, StreamedScores):
+        return {"source": scores.path, "scored": provenance_of(scores.schema)}
+    return {"source": {"name": scores.shard.name, "fingerprint": scores.fingerprint}, "scored": scores.provenance}
+
+
+@contextmanager
+def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch, str], None]]:
+    """Takes the kept rows of a table, in the schema of all."""
+    if options.write_as is FilterForm.rows and options.out == STREAM:
+        stream = StreamWriter(sys.stdout.buffer, schema, options.format, csv_safe=options.csv_safe)
+        yield lambda batch, path: stream.write(_as(batch, schema)) if len(batch) else None
+        stream.close()
+    elif options.write_as is FilterForm.rows:
+        with atomic_table(options.out, schema) as table:
+            yield lambda batch, path: table.write(_as(batch, schema))
+    else:
+        with ExitStack() as stack:
+            streams = options.out == STREAM
+            file = whole_writes(sys.stdout.buffer) if streams else stack.enter_context(atomic_file(options.out))
+            selection = _selection(options, file, schema)
+            yield selection.write
+            selection.close()
+
+
+def _selection(options: FilterOptions, file: Any, schema: pa.Schema) -> Selection:
+    key = key_of(options.write_as, options.key, schema)
+    if options.write_as is FilterForm.ids:
+        return IdList(file, key)
+    if options.write_as is FilterForm.datacomp_uids:
+        return DataCompUids(file, key, options.repeat_by_weight)
+    return WeightTable(file, key, {METADATA_KEY: schema.metadata[METADATA_KEY]})
+
+
+@contextmanager
+def _dropped_writer(run: _Run, schema: pa.Schema, provenance: Provenance) -> Iterator[Callable[[_Decided], None]]:
+    """Takes decided rows and writes those that are dropped, with the reason."""
+    if run.options.dropped is None:
+        yield lambda rows: None
+        return
+    if REASON.name in schema.names:
+        raise BadTable(f"the scores already have a column {REASON.name}", fix="rename or drop that column first")
+    wide = attach(schema.append(REASON), provenance)
+    with atomic_table(run.options.dropped, wide) as table:
+
+        def drop(rows: _Decided) -> None:
+            gone = np.flatnonzero(rows.codes != KEPT)
+            words = pa.array(run.chooser.reasons.words, pa.string()).take(pa.array(rows.codes[gone]))
+            batch = _as(rows.batch.take(pa.array(gone)), schema)
+            table.write(pa.RecordBatch.from_arrays([*batch.columns, words], schema=wide))
+
+        yield drop
+
+
+def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch in the schema of all tables: columns that it lacks are null."""
+    lacks = pa.nulls(len(batch))
+    arrays = [(batch[f.name] if f.name in batch.schema.names else lacks).cast(f.type) for f in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _result(run: _Run, tables: Sequence[Any], accounts: _Accounts, seconds: float) -> FilterResult:
+    reasons = {word: count for word, count in accounts.counts.items() if word != KEPT_WORD}
+    kept, dropped = accounts.counts[KEPT_WORD], sum(reasons.values())
+    notes = [*run.notes, *(note for scores in tables for note in getattr(scores, "notes", ()))]
+    if run.unjoined:
+        notes.append(f"{run.unjoined:,} scored pairs have no row in --data")
+    return FilterResult(
+        out=run.options.out,
+        rows=kept + dropped,
+        kept=kept,
+        dropped=dropped,
+        reasons=reasons,
+        mean_soft_label=run.label_sum / run.labelled if run.labelled else None,
+        shards=accounts.shards,
+        shards_resumed=accounts.resumed,
+        shard_errors=accounts.errors,
+        seconds=seconds,
+        notes=tuple(notes),
+    )

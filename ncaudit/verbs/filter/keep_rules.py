@@ -1,0 +1,267 @@
+"""Which pairs are worth keeping: rules that look at one row, and rules that rank all rows and need a first pass.
+
+Knows score tables' columns; nothing of files or of the user's dataset.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
+
+from ncaudit.errors import BadTable
+from ncaudit.options import FilterOptions
+from ncaudit.schema import OK
+from ncaudit.shards.tables.embeddings import require_column
+from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, ordered, unordered
+from ncaudit.verbs.filter.where import Condition, parse
+
+KEPT, KEPT_WORD = 0, ""  # the code of a row that is kept; every other code is the place of a reason
+LABEL_STEP = 5e-8  # half of float32's step below 1: ten labels of .9 have a mean of .9
+Codes = npt.NDArray[np.int16]
+
+
+class Scores(Protocol):
+    """Score tables, or what came in on standard input."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]: ...
+
+
+class Reasons:
+    """Words for why rows are dropped, and their codes; code 0 is kept."""
+
+    def __init__(self) -> None:
+        self.words = [KEPT_WORD]
+        self._codes: dict[str, int] = {}
+
+    def code(self, word: str) -> int:
+        """The code of a reason, a new one for a new word."""
+        word = word or "no_status"
+        if word not in self._codes:
+            self._codes[word] = len(self.words)
+            self.words.append(word)
+        return self._codes[word]
+
+
+class RowRules:
+    """The rules that look at one row: its status, --min-soft-label, --verdict, --where. All must agree."""
+
+    def __init__(self, options: FilterOptions, reasons: Reasons) -> None:
+        self._low, self._reasons = options.min_soft_label, reasons
+        self._verdicts = list(options.verdict or ())
+        self._where: Condition | None = None if options.where is None else parse(options.where)
+        self._bound: dict[str, Callable[[pa.RecordBatch], Flags]] = {}
+
+    @property
+    def columns(self) -> list[str]:
+        """What must be read to decide."""
+        named = ["soft_label"] * (self._low is not None) + ["verdict"] * bool(self._verdicts)
+        return ["status", *named, *(self._where.columns if self._where else ())]
+
+    def require(self, scores: Scores) -> None:
+        """Raises NcauditError when a table lacks a column, or has one of a type that the rule cannot use."""
+        for name in ("pair_id", *self.columns):
+            if self._where is None or name not in self._where.columns:
+                require_column(scores.path, scores.schema, name)
+        if self._low is not None:
+            require_number(scores, "soft_label")
+        if self._where is not None:
+            self._bound[scores.path] = self._where.bind(scores.schema, scores.path)
+
+    def codes(self, batch: pa.RecordBatch, path: str) -> Codes:
+        """(n,): KEPT, or the code of the first reason to drop the row."""
+        codes = self._status_codes(batch["status"])
+        for reason, failing in self._failing(batch, path):
+            codes[(codes == KEPT) & failing] = self._reasons.code(reason)
+        return codes
+
+    def _failing(self, batch: pa.RecordBatch, path: str) -> Iterator[tuple[str, Flags]]:
+        if self._low is not None:
+            label = numbers(batch["soft_label"])
+            yield "soft_label_missing", np.isnan(label)
+            yield "min_soft_label", label < min(self._low, float(np.float32(self._low)))
+        if self._verdicts:
+            known = pc.is_in(batch["verdict"].cast(pa.string()), value_set=pa.array(self._verdicts, pa.string()))
+            yield "verdict", ~np.asarray(known.to_numpy(zero_copy_only=False), dtype=bool)
+        if self._where is not None:
+            yield "where", ~self._bound[path](batch)
+
+    def _status_codes(self, column: pa.Array) -> Codes:
+        words = column.cast(pa.string()).fill_null("embedding_invalid").dictionary_encode()
+        of_word = [KEPT if word == OK else self._reasons.code(word) for word in words.dictionary.to_pylist()]
+        codes: Codes = np.array([*of_word, KEPT], dtype=np.int16)[words.indices.to_numpy()]
+        return codes
+
+
+class Ranking(Protocol):
+    """A rule that keeps the best rows of all."""
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def columns(self) -> list[str]: ...
+
+    def keys(self, batch: pa.RecordBatch) -> tuple[Keys, Flags]:
+        """(n,): larger is better; and (n,): whether the row can be ranked at all."""
+
+    def count(self, descending: Keys) -> int:
+        """How many of these rows are kept, best first."""
+
+
+@dataclass(frozen=True)
+class KeepShare:
+    """floor(share * rows) rows with the best scores. The share is taken as it is written: .29 of 100 are 29."""
+
+    share: float
+    reason = "keep_share"
+    columns = ["score"]  # noqa: RUF012
+
+    def keys(self, batch: pa.RecordBatch) -> tuple[Keys, Flags]:
+        """The score, in an order that whole numbers have."""
+        score = numbers(batch["score"])
+        return ordered(score), ~np.isnan(score)
+
+    def count(self, descending: Keys) -> int:
+        """floor(share * rows)."""
+        return int(Fraction(repr(self.share)) * len(descending))
+
+
+@dataclass(frozen=True)
+class KeptPrecision:
+    """The largest set of rows whose mean soft label is at least `precision`: best label first, then best score."""
+
+    precision: float
+    reason = "kept_precision"
+    columns = ["soft_label", "score"]  # noqa: RUF012
+
+    def keys(self, batch: pa.RecordBatch) -> tuple[Keys, Flags]:
+        """The label in the upper half, the score (lowest where there is none) in the lower, both as float32."""
+        label, score = (numbers(batch[name]).astype(np.float32) for name in self.columns)
+        known = ~np.isnan(label)
+        score[np.isnan(score)] = -np.inf
+        return (ordered(label).astype(np.uint64) << np.uint64(32)) | ordered(score).astype(np.uint64), known
+
+    def count(self, descending: Keys) -> int:
+        """As many as have the mean; it falls from row to row."""
+        reached, total, step = 0, 0.0, 1 << 20
+        for first in range(0, len(descending), step):  # in pieces: no second array of the size of the first
+            part = descending[first : first + step] >> np.uint64(32)
+            sums = total + np.cumsum(unordered(part.astype(np.uint32)), dtype=np.float64)
+            enough = sums >= (self.precision - LABEL_STEP) * np.arange(first + 1, first + 1 + len(part))
+            if enough.any():
+                reached = first + int(np.flatnonzero(enough)[-1]) + 1
+            total = float(sums[-1])
+        return reached
+
+
+def ranking_of(options: FilterOptions) -> Ranking | None:
+    """The ranking rule among the options, if there is one."""
+    if options.keep_share is not None:
+        return KeepShare(options.keep_share)
+    return None if options.kept_precision is None else KeptPrecision(options.kept_precision)
+
+
+class Chooser:
+    """Every rule together: the code of each row of each table."""
+
+    def __init__(self, options: FilterOptions) -> None:
+        self.reasons = Reasons()
+        self._rules = RowRules(options, self.reasons)
+        self._ranking = ranking_of(options)
+        self._best = BestRows(options.keep_share_by)
+
+    @property
+    def looks_twice(self) -> bool:
+        """Whether all rows must have been seen before the first can be decided."""
+        return self._ranking is not None
+
+    @property
+    def columns(self) -> list[str]:
+        """What must be read to decide."""
+        ranked = self._ranking.columns if self._ranking else []
+        by = [self._best.column] if self._best.column else []
+        return list(dict.fromkeys([*self._rules.columns, *ranked, *by]))
+
+    @property
+    def cuts(self) -> Mapping[Any, Cut]:
+        """Where the kept rows end, by the stratum's value; nothing where no rule ranks."""
+        return self._best.cuts
+
+    def require(self, scores: Scores) -> None:
+        """Raises NcauditError when a table lacks a column that a rule needs."""
+        self._rules.require(scores)
+        for name in self._ranking.columns if self._ranking else ():
+            require_number(scores, name)
+        if self._best.column:
+            _require_plain(scores, self._best.column)
+
+    def prepare(self, tables: Sequence[Scores], advance: Callable[[int], None] = lambda rows: None) -> None:
+        """Find where the kept rows end. Does nothing where no rule ranks."""
+        if self._ranking is None:
+            return
+        for scores in tables:
+            for batch in scores.batches(self.columns):
+                keys, codes = self._ranked(batch, scores.path)
+                self._best.add(keys[codes == KEPT], batch.filter(pa.array(codes == KEPT)))
+                advance(len(batch))
+        self._best.cut(self._ranking.count)
+        if self._best.has_open_ties:
+            self._break_ties(tables)
+
+    def codes(self, batch: pa.RecordBatch, path: str, table: int, first: int) -> Codes:
+        """(n,): KEPT, or the code of the reason to drop the row. `first`: the batch's first row in table `table`."""
+        if self._ranking is None:
+            return self._rules.codes(batch, path)
+        keys, codes = self._ranked(batch, path)
+        worse = ~self._best.kept(keys, batch, table, first)
+        codes[(codes == KEPT) & worse] = self.reasons.code(self._ranking.reason)
+        return codes
+
+    def _ranked(self, batch: pa.RecordBatch, path: str) -> tuple[Keys, Codes]:
+        """The keys of all rows, and their codes before they are ranked: a row without a key is dropped."""
+        assert self._ranking is not None
+        codes = self._rules.codes(batch, path)
+        keys, known = self._ranking.keys(batch)
+        codes[(codes == KEPT) & ~known] = self.reasons.code(f"{self._ranking.columns[0]}_missing")
+        return keys, codes
+
+    def _break_ties(self, tables: Sequence[Scores]) -> None:
+        for number, scores in enumerate(tables):
+            first = 0
+            for batch in scores.batches([*self.columns, "pair_id"]):
+                keys, codes = self._ranked(batch, scores.path)
+                self._best.add_tied(keys, codes == KEPT, batch, number, first)
+                first += len(batch)
+        self._best.break_ties()
+
+
+def numbers(column: pa.Array) -> npt.NDArray[np.float64]:
+    """A column of numbers, (n,) float64; null is nan."""
+    return np.array(pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False))
+
+
+def require_number(scores: Scores, name: str) -> None:
+    """Raises BadTable unless the table has the column and it holds numbers."""
+    require_column(scores.path, scores.schema, name)
+    kind = scores.schema.field(name).type
+    if not (t.is_floating(kind) or t.is_integer(kind) or t.is_decimal(kind) or t.is_null(kind)):
+        raise BadTable(f"{scores.path}: {name} is {kind}, no number", fix="rename or convert the column")
+
+
+def _require_plain(scores: Scores, name: str) -> None:
+    require_column(scores.path, scores.schema, name)
+    kind = scores.schema.field(name).type
+    if t.is_nested(kind):
+        raise BadTable(f"{scores.path}: {name} is {kind}", fix="name a column of text or numbers with --keep-share-by")

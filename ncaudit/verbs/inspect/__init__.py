@@ -1,0 +1,1 @@
+"""`inspect`: what is this, and what to do with it next."""

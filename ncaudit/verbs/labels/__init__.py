@@ -1,0 +1,1 @@
+"""`labels`: embedding tables with a class column to judged classes."""

@@ -1,0 +1,411 @@
+"""`labels`: embedding tables with a class column to a judgement of every given class.
+
+Knows options and shards; nothing of Typer or of how a class is judged. All pairs are judged together, so a table of
+answers rests on every table that was read.
+"""
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from ncaudit.core.classes.posterior import FEWEST_PAIRS
+from ncaudit.core.classes.sparse import SparseClasses
+from ncaudit.core.classes.votes import PARTITIONS
+from ncaudit.core.device import pick_device
+from ncaudit.engines.local import Accounting, ShardRows, run_shards
+from ncaudit.errors import BadTable
+from ncaudit.judging.classes import LabelAudit, audit
+from ncaudit.matchers.heads.projected_tables import projected, training_notes
+from ncaudit.options import LabelsOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.schema import labels_schema
+from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, count_classes, require_class_column
+from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.writer import atomic_file, atomic_table
+from ncaudit.shards.readers import open_shard
+from ncaudit.shards.streams.standard_input import received
+from ncaudit.shards.streams.standard_output import StreamWriter
+from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
+
+AUDIT_FILE = "audit.json"
+STREAM = "-"
+MEANING = (
+    "label_quality = P(the given class is right), from neighbours in both modalities and linear models that do not know"
+    " the pair's own class; null for unlabelled pairs"
+)
+UNJUDGED = f"no label_quality: fewer than {FEWEST_PAIRS} labelled pairs"
+TOLD_MATRIX = 50  # classes up to which the summary holds the whole matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsResult:
+    """What `labels` did: the accounts, and what its numbers rest on."""
+
+    out: str
+    label_column: str
+    label_means: str
+    k: int
+    k_chosen: bool  # from the data, not by the user
+    classes: int
+    noise_rate: float | None  # share of wrong labels, with its 90 % interval; None with too few labelled pairs
+    noise_rate_low: float | None
+    noise_rate_high: float | None
+    noise_rate_told: bool  # False: the embeddings cannot tell it, and noise_rate is only a usual one
+    class_names: tuple[Class, ...]  # of the matrix' rows and columns; empty without one
+    class_noise_matrix: tuple[tuple[float, ...], ...]  # row: true class, column: given class; rows add up to 1
+    confusions: tuple[Mapping[str, Any], ...]  # the most frequent: true, given, share of all labelled pairs
+    partitions: Mapping[str, int]
+    suggestions: int
+    unlabelled: int
+    small_classes: int  # with at most k pairs: their neighbours cannot outvote others
+    small_class_pairs: int
+    accounting: Accounting
+    seconds: float
+    notes: tuple[str, ...] = field(default=())
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        parts = ", ".join(f"{self.partitions.get(word, 0):,} {word}" for word in PARTITIONS)
+        chosen = "chosen from the data" if self.k_chosen else "as given"
+        lines = [self.label_means, f"{self.classes:,} classes; {self.k} neighbours per modality ({chosen}): {parts}"]
+        if self.noise_rate is not None:
+            interval = f"90 % interval {self.noise_rate_low:.1%} to {self.noise_rate_high:.1%}"
+            measured = interval if self.noise_rate_told else "a usual one: these embeddings cannot tell it"
+            lines.append(f"label noise rate {self.noise_rate:.1%} ({measured})")
+        lines += [f"  {one['share']:.1%} of labels: {one['true']} given as {one['given']}" for one in self.confusions]
+        lines.append(f"another class suggested for {self.suggestions:,} pairs; {self.unlabelled:,} had no class")
+        return [*lines, *(f"note: {note}" for note in self.notes)]
+
+
+def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
+    """Judge the given class of every pair; failed rows keep their status, unlabelled ones get a suggestion.
+
+    Raises NcauditError when the tables do not belong together, lack the class column, or hold nothing to compare.
+    """
+    with received(options.embeddings) as given:
+        return _labels(replace(options, embeddings=given.sources), given.notes, progress)
+
+
+def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) -> LabelsResult:
+    begun = monotonic()
+    run = _Run(options, _open_tables(options), progress)
+    _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
+    accounts = _write(run)
+    return _result(run, accounts, notes, monotonic() - begun)
+
+
+def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
+    found = find_shards(options.embeddings, options.features)
+    shards = [shard for shard in found if not _is_own_output(shard, options.out)]
+    for shard in shards:
+        require_class_column(shard.path, open_shard(shard.path).schema, options.label_column)
+    tables = [open_embeddings(shard, [options.label_column]) for shard in shards]
+    check_tables_agree(tables)
+    for table in tables:
+        if not table.carried_from:
+            raise BadTable(
+                f"{options.label_column} is ncaudit's own column of {table.shard.path}",
+                fix="give the --label-column that holds the classes",
+            )
+        if table.carried.field(0).type != tables[0].carried.field(0).type:
+            first, other = tables[0].carried.field(0).type, table.carried.field(0).type
+            raise BadTable(
+                f"{options.label_column} is {first} in {tables[0].shard.path} and {other} in {table.shard.path}",
+                fix="cast one of them",
+            )
+    return projected(tables, options.model, pick_device(options.device))
+
+
+def _is_own_output(shard: Shard, out: str) -> bool:
+    """Label tables written below the embeddings' folder must not be read as embeddings by the next run."""
+    return out != STREAM and shard.path.startswith(os.path.abspath(out) + os.sep)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The audit of all ok rows, in the order of the tables, and what numbers stand for."""
+
+    audit: LabelAudit
+    names: tuple[Class, ...]
+    pair_ids: pa.Array
+    first: Mapping[Shard, int]  # of each table's ok rows
+
+    def columns(self, rows: slice) -> LabelColumns:
+        """What is told of some of the ok rows."""
+        told = self.audit
+        winner, share = ([one[rows].numpy() for one in both] for both in (told.winner, told.share))
+        return LabelColumns(
+            told.partition[rows].numpy(), (winner[0], winner[1]), (share[0], share[1]),
+            told.quality[rows].numpy(), told.suggested[rows].numpy(), told.why[rows].numpy(),
+        )  # fmt: skip
+
+
+class _Run:
+    """All tables, what was found about them (by this run or an earlier one), and the tally that all add to."""
+
+    def __init__(self, options: LabelsOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> None:
+        self.options, self.tables, self.progress = options, tables, progress
+        self.tally = LabelTally()
+        self.schema = labels_schema(tables[0].carried.field(0).type)
+        if not sum(table.rows for table in tables):
+            raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
+
+    @property
+    def folder(self) -> str | None:
+        """Where one table per shard goes; None: all go into one."""
+        out = self.options.out
+        return None if out == STREAM or out.endswith(SUFFIX) else out
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that the answers rest on."""
+        asked = {name: getattr(self.options, name) for name in ("label_column", "k", "seed")}
+        shards = [[table.shard.name, fingerprint(table.shard.path)] for table in self.tables]
+        model = (self.tables[0].provenance or {}).get("model")
+        return blake2b(json.dumps([asked, shards, model], sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Of the whole: those of an earlier run on the same tables, or found now."""
+        earlier = None if self.folder is None or self.options.redo else _earlier(self.folder, self.digest)
+        if earlier is not None:
+            return earlier
+        facts = _facts(self.found, self.options)
+        if self.folder is not None:
+            _keep(self.folder, {"digest": self.digest, "facts": facts})
+        return facts
+
+    @cached_property
+    def found(self) -> _Found:
+        """The audit itself: not made where an earlier run has left nothing to do."""
+        return _judged(self)
+
+    def provenance(self, table: EmbeddingTable) -> Provenance:
+        """What this shard's answers are made from."""
+        made_from, facts = table.provenance or {}, self.facts
+        return describe(
+            "labels",
+            table.shard,
+            options={name: getattr(self.options, name) for name in ("label_column", "k", "seed")},
+            audit=self.digest,
+            model=made_from.get("model"),
+            data=made_from.get("source"),
+            label_means=facts["label_means"],
+            neighbours=facts["k"],
+            noise_rate=facts["noise_rate"],
+        )
+
+    def batches(self, table: EmbeddingTable) -> Iterator[pa.RecordBatch]:
+        """The rows of a label table."""
+        done = self.found.first[table.shard]
+        for batch in table.batches():
+            ok = int(batch.ok.sum())
+            known = {"pair_id": batch.pair_id, "shard": batch.shard, "row": batch.row, "status": batch.status}
+            known["given_label"] = batch.carried.column(0)
+            columns = self.found.columns(slice(done, done + ok))
+            done += ok
+            yield label_batch(known, batch.ok, columns, self.found.names, self.found.pair_ids, self.schema)
+            self.progress.advance(len(batch), len(batch) - ok)
+
+
+def _earlier(folder: str, digest: str) -> dict[str, Any] | None:
+    try:
+        with open(os.path.join(folder, AUDIT_FILE), encoding="utf-8") as file:
+            kept = json.load(file)
+    except (OSError, ValueError):
+        return None
+    same = isinstance(kept, dict) and kept.get("digest") == digest
+    return dict(kept["facts"]) if same else None
+
+
+def _keep(folder: str, kept: Mapping[str, Any]) -> None:
+    with atomic_file(os.path.join(folder, AUDIT_FILE)) as file:
+        file.write(json.dumps(kept, sort_keys=True, ensure_ascii=False, indent=1).encode())
+
+
+def _judged(run: _Run) -> _Found:
+    """Read all tables, once per modality and once for the classes, and judge."""
+    progress, tables = run.progress, run.tables
+    rows = sum(table.rows for table in tables)
+    progress.stage("read classes", rows)
+    columns, photos, ids, first, count = [], [], [], {}, 0
+    for table in tables:
+        first[table.shard] = count
+        for batch in table.batches():
+            columns.append(batch.carried.column(0).filter(pa.array(batch.ok)))
+            photos.append(batch.image_id)
+            ids.append(pa.array(batch.pair_id, pa.string()).filter(pa.array(batch.ok)))
+            count += len(batch.image_id)
+            progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
+    if not count:
+        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
+    counts: Counter[Class] = Counter()
+    for column in columns:
+        counts.update(count_classes(column))
+    classes = Classes(counts)
+    given = _sparse([classes.read(column) for column in columns])
+    found = audit(
+        lambda modality: _rows(tables, modality, count),
+        given,
+        len(classes),
+        torch.from_numpy(np.concatenate(photos)),
+        k=run.options.k,
+        seed=run.options.seed,
+        device=pick_device(run.options.device),
+        stage=lambda name: progress.stage(name, None),
+    )
+    progress.stage("write", rows)
+    return _Found(found, classes.names, pa.chunked_array(ids).combine_chunks(), first)
+
+
+def _sparse(parts: Sequence[ClassLabels]) -> SparseClasses:
+    """All rows' classes, at equal weights."""
+    carried = np.concatenate([np.diff(part.starts) for part in parts])
+    codes = np.concatenate([part.codes for part in parts])
+    width = max(1, int(carried.max(initial=0)))
+    place = np.arange(len(codes)) - np.repeat(np.cumsum(carried) - carried, carried)
+    row = np.repeat(np.arange(len(carried)), carried)
+    code, weight = np.zeros((len(carried), width), np.int16), np.zeros((len(carried), width), np.float16)
+    code[row, place], weight[row, place] = codes, 1 / carried[row]
+    return SparseClasses(torch.from_numpy(code), torch.from_numpy(weight))
+
+
+def _rows(tables: Sequence[EmbeddingTable], modality: int, count: int) -> Tensor:
+    """The unit rows of one modality, (count, d) float16."""
+    dims = max(table.text_dims if modality else table.image_dims for table in tables)
+    rows, done = torch.empty(count, dims, dtype=torch.float16), 0
+    for table in tables:
+        for batch in table.batches():
+            part = batch.text if modality else batch.image
+            if len(part):
+                rows[done : done + len(part)] = torch.from_numpy(part)
+                done += len(part)
+    return rows
+
+
+def _facts(found: _Found, options: LabelsOptions) -> dict[str, Any]:
+    """What is told of the whole, as JSON knows it."""
+    told = found.audit
+    small, pairs = told.small
+    facts: dict[str, Any] = {
+        "label_means": UNJUDGED if told.noise is None else MEANING,
+        "k": told.k,
+        "classes": len(found.names),
+        "noise_rate": None if told.noise is None else asdict(told.noise),
+        "small_classes": small,
+        "small_class_pairs": pairs,
+        "class_names": [],
+        "class_noise_matrix": [],
+        "confusions": [],
+        "notes": list(_notes(found, options)),
+    }
+    if told.matrix is not None and told.prior is not None:
+        facts["confusions"] = _confusions(told.matrix, told.prior, found.names)
+        if len(found.names) <= TOLD_MATRIX:
+            facts["class_names"] = list(found.names)
+            facts["class_noise_matrix"] = [[round(v, 5) for v in row] for row in told.matrix.tolist()]
+    return facts
+
+
+def _confusions(matrix: Tensor, prior: Tensor, names: Sequence[Class]) -> list[dict[str, Any]]:
+    """The five most frequent errors."""
+    share = prior[:, None] * (matrix - torch.diag(matrix.diag()))
+    value, place = share.flatten().topk(min(5, share.numel()))
+    return [
+        {"true": names[p // len(names)], "given": names[p % len(names)], "share": round(v, 5)}
+        for v, p in zip(value.tolist(), place.tolist(), strict=True)
+        if v >= 0.001
+    ]
+
+
+def _notes(found: _Found, options: LabelsOptions) -> Iterator[str]:
+    told = found.audit
+    if options.k is not None and told.k < options.k:
+        yield f"there are {told.k + 1:,} pairs, so {told.k} neighbours vote, not {options.k}"
+    if told.small[0]:
+        yield (
+            f"{told.small[0]:,} classes have at most {told.k} pairs ({told.small[1]:,} in all): others outvote them,"
+            " so look at their labels yourself"
+        )
+    if told.noise is not None and not told.noise.told:
+        yield (
+            "the neighbours in the two modalities hardly agree with each other: these embeddings do not show these"
+            " classes, or the labels are noise throughout; the rate is a usual one, not a measured one"
+        )
+    if told.recall < 1:
+        yield f"neighbours were searched approximately: {told.recall:.1%} of the true ones were found"
+
+
+def _write(run: _Run) -> Accounting:
+    if run.folder is not None:
+        by_shard = {table.shard: table for table in run.tables}
+        return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
+    schema = attach(run.schema, {"shards": [run.provenance(table) for table in run.tables]})
+    if run.options.out == STREAM:
+        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format, csv_safe=run.options.csv_safe)
+        _write_rows(run, writer)
+        writer.close()
+    else:
+        with atomic_table(run.options.out, schema) as table_writer:
+            _write_rows(run, table_writer)
+    return Accounting(len(run.tables), 0, (), dict(run.tally.statuses))
+
+
+def _write_rows(run: _Run, writer: Any) -> None:
+    for table in run.tables:
+        for batch in run.batches(table):
+            writer.write(run.tally.counted(batch))
+
+
+def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
+    path, provenance = table.shard.output(run.options.out), run.provenance(table)
+    tally = LabelTally()
+    if finished := is_finished(path, provenance) and not run.options.redo:
+        tally = label_tally_of(path)
+    else:
+        with atomic_table(path, attach(run.schema, provenance)) as writer:
+            for batch in run.batches(table):
+                writer.write(tally.counted(batch))
+    run.tally.add(tally)
+    return ShardRows(tally.statuses, resumed=finished)
+
+
+def _result(run: _Run, accounts: Accounting, notes: Sequence[str], seconds: float) -> LabelsResult:
+    facts, rate = run.facts, run.facts["noise_rate"] or {}
+    return LabelsResult(
+        out=run.options.out,
+        label_column=run.options.label_column,
+        label_means=facts["label_means"],
+        k=facts["k"],
+        k_chosen=run.options.k is None,
+        classes=facts["classes"],
+        noise_rate=rate.get("rate"),
+        noise_rate_low=rate.get("low"),
+        noise_rate_high=rate.get("high"),
+        noise_rate_told=bool(rate.get("told")),
+        class_names=tuple(facts["class_names"]),
+        class_noise_matrix=tuple(tuple(row) for row in facts["class_noise_matrix"]),
+        confusions=tuple(facts["confusions"]),
+        partitions=dict(run.tally.partitions),
+        suggestions=run.tally.suggested,
+        unlabelled=run.tally.unlabelled,
+        small_classes=facts["small_classes"],
+        small_class_pairs=facts["small_class_pairs"],
+        accounting=accounts,
+        seconds=seconds,
+        notes=(*notes, *facts["notes"], *training_notes(run.tables)),
+    )

@@ -1,0 +1,1 @@
+"""`score`: one fit for all tables, then rows."""

@@ -1,0 +1,1 @@
+"""What a training run learns from: pairs, their labels or classes, and how they are split. Knows no lessons."""

@@ -1,0 +1,288 @@
+"""The user's shards joined to their labels or classes, row by row: which pairs may be learnt from, and why others not.
+
+Knows shards and score tables; nothing of pixels or of training. The dataset is read, never copied.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncaudit.errors import BadTable
+from ncaudit.hashing import hash_values
+from ncaudit.options import DataOptions, TrainOptions
+from ncaudit.schema import OK
+from ncaudit.shards.columns import Columns, find_columns, key_candidates
+from ncaudit.shards.dataset.class_labels import require_class_column
+from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
+from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.readers import open_shard
+from ncaudit.shards.tables.embeddings import ScoreTable, open_scores
+from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
+from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
+
+NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
+OTHER_DATA = (
+    "embed and score the dataset as it is now, or give the one that was scored, or with --key the column that holds the"
+    " pair_ids"
+)
+WINDOW_ROWS = 512
+Floats = npt.NDArray[np.float32]
+Hashes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs that may be learnt from, not decoded yet."""
+
+    pair_id: list[str]
+    images: list[bytes]
+    captions: list[str]
+    label: Floats  # (n,)
+    photo: Hashes  # (n,) of the image's bytes
+    classes: Packed  # (n, bytes) one bit per class; (n, 0) where nobody asks for classes
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def select(self, wanted: npt.NDArray[np.bool_]) -> "Pairs":
+        """The pairs where `wanted` is true."""
+        if wanted.all():
+            return self
+        at = np.flatnonzero(wanted).tolist()
+        return Pairs(
+            [self.pair_id[i] for i in at], [self.images[i] for i in at], [self.captions[i] for i in at],
+            self.label[wanted], self.photo[wanted], self.classes[wanted],
+        )  # fmt: skip
+
+    def part(self, at: slice) -> "Pairs":
+        """The pairs of a slice."""
+        return Pairs(
+            self.pair_id[at], self.images[at], self.captions[at], self.label[at], self.photo[at], self.classes[at]
+        )
+
+
+@dataclass(frozen=True)
+class ClassColumn:
+    """The classes of a dataset's pairs, and who tells them: the shards themselves, or their score tables."""
+
+    known: TrainingClasses
+    in_scores: bool
+
+
+@dataclass(frozen=True)
+class LabelledShard:
+    """One shard of the dataset, and the score table that belongs to it (none for validation data)."""
+
+    shard: Shard
+    columns: Columns
+    scores: ScoreTable | None
+    label_column: str | None  # of the score table; None: every label is 1
+    image_root: str | None
+    classes: ClassColumn | None = None  # where the objective asks for them
+
+    @property
+    def rows(self) -> int:
+        """Rows on disk; a row with several captions holds more pairs."""
+        return open_shard(self.shard.path).rows
+
+    def windows(self) -> Iterator[tuple[Pairs, Counter[str]]]:
+        """Usable pairs in the shard's order, and how many rows of each status were left out beside them."""
+        known = None if self.scores is None else Labels(self.scores, self.label_column)
+        scored = self._classes_of_scores()
+        for rows in read_rows(self.shard, self.columns, rows=WINDOW_ROWS, image_root=self.image_root):
+            places = None if known is None else known.find(rows.pair_id)
+            classes = self._own_classes(rows) if scored is None or places is None else scored[places]
+            yield _usable(rows, known, places, classes)
+
+    def _classes_of_scores(self) -> Packed | None:
+        """The classes of every row of the score table, where it is the one that tells them."""
+        if self.scores is None or self.classes is None or not self.classes.in_scores:
+            return None
+        name = self.classes.known.name
+        return self.classes.known.packed(self.scores.read([name])[name].combine_chunks())
+
+    def _own_classes(self, rows: Rows) -> Packed:
+        if self.classes is None:
+            return np.empty((len(rows), 0), dtype=np.uint8)
+        if self.columns.carried:
+            return self.classes.known.packed(rows.carried.column(0))
+        return self.classes.known.packed(pa.array(rows.captions, pa.string()))  # the class is the caption
+
+
+class Labels:
+    """The labels of one score table by pair_id. Raises BadTable when they are no labels."""
+
+    def __init__(self, scores: ScoreTable, column: str | None) -> None:
+        """column: of the labels; None: every label is 1."""
+        if column is not None and column not in scores.schema.names:
+            raise BadTable(
+                f"{scores.shard.path} has no column {column} (found: {', '.join(scores.schema.names)})",
+                fix="name a column in [0, 1], or a boolean one, with --label-column",
+            )
+        table = scores.read([] if column is None else [column])
+        self._ids = table["pair_id"].combine_chunks()
+        self.status = np.array(table["status"].fill_null("embedding_invalid").to_pylist(), dtype=object)
+        self.label = np.ones(len(table), dtype=np.float32)
+        if column is not None:
+            self.label = _numbers(table[column], scores.shard.path, column)
+            _check_labels(self, self._ids, scores.shard.path, column)
+        self.total = float(self.label[self.status == OK].sum(dtype=np.float64))
+
+    def find(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Each pair's place in the table; -1 where it is not there."""
+        found = pc.index_in(pa.array(pair_ids, pa.string()), value_set=self._ids)
+        places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
+        return places
+
+    def name_of(self, place: int) -> str:
+        """The pair_id at a place of the table."""
+        return str(self._ids[place].as_py())
+
+
+def open_labelled(options: TrainOptions) -> list[LabelledShard]:
+    """Every shard of the dataset with its score table, checked: names, content, labels or classes, rows.
+
+    A shard may be another file than the one that was scored only where --key names the column that joins them.
+    Raises NcauditError naming the shard when a score table is missing, was made from another file, has labels that are
+    missing or outside [0, 1], or has no pair of the shard; and where there are no classes, or none that could be learnt
+    from, for an objective that asks for them. Without --scores every label is 1.
+    """
+    if not options.scores:
+        return open_unlabelled(options.data or (), options)
+    matched = match_scores(find_shards(options.data or ()), options.scores)
+    for shard, scores in () if options.key else matched:
+        refuse_another(shard.path, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
+    if not options.by_class:
+        require_labels([scores for _, scores in matched], options.weight_column)
+    classes = _classes_of_either(matched, options.weight_column) if options.by_class else None
+    return [_open(shard, scores, options, classes) for shard, scores in matched]
+
+
+def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[LabelledShard]:
+    """The shards of a dataset without score tables: of one to validate on, its classes are its own."""
+    shards = find_shards(sources)
+    classes = None
+    if options.by_class:
+        for shard in shards:
+            require_class_column(shard.path, open_shard(shard.path).schema, options.weight_column)
+        classes = ClassColumn(training_classes([shard.path for shard in shards], options.weight_column), False)
+    return [_open(shard, None, options, classes) for shard in shards]
+
+
+def _classes_of_either(matched: Sequence[tuple[Shard, ScoreTable]], name: str) -> ClassColumn:
+    """The classes that the shards tell, which are the user's own; where no shard does, those of the score tables."""
+    own = {shard.path: open_shard(shard.path).schema for shard, _ in matched}
+    of_scores = {scores.shard.path: scores.schema for _, scores in matched}
+    in_scores = not any(name in schema.names for schema in own.values())
+    if in_scores and not any(name in schema.names for schema in of_scores.values()):
+        shard, scores = matched[0]
+        raise BadTable(
+            f"neither {shard.path} nor {scores.shard.path} has a column {name!r}",
+            fix=f"give --label-column; the dataset has: {', '.join(own[shard.path].names)};"
+            f" its scores: {', '.join(scores.schema.names)}",
+        )
+    for path, schema in (of_scores if in_scores else own).items():
+        if in_scores:
+            refuse_own(path, name)
+        require_class_column(path, schema, name)
+    return ClassColumn(training_classes(list(of_scores if in_scores else own), name), in_scores)
+
+
+def expected_pairs(shards: Sequence[LabelledShard]) -> int:
+    """An upper bound of the usable pairs: ok rows of the score tables, or the rows of the shards."""
+    return sum(_ok_rows(shard) for shard in shards)
+
+
+def _ok_rows(labelled: LabelledShard) -> int:
+    if labelled.scores is None:
+        return labelled.rows
+    return sum(int(pc.sum(pc.equal(batch["status"], OK)).as_py() or 0) for batch in labelled.scores.batches([]))
+
+
+def _usable(
+    rows: Rows, known: Labels | None, places: npt.NDArray[np.int64] | None, classes: Packed
+) -> tuple[Pairs, Counter[str]]:
+    status = [problem or OK for problem in rows.status]
+    label = np.ones(len(rows), dtype=np.float32)
+    if known is not None and places is not None and len(rows):
+        scored = [NOT_SCORED if place < 0 else str(known.status[place]) for place in places]
+        status = [own if own != OK else told for own, told in zip(status, scored, strict=True)]
+        label = known.label[places]
+    at = [i for i, word in enumerate(status) if word == OK]
+    images = [image for i in at if (image := rows.images[i]) is not None]
+    captions = [str(rows.captions[i]) for i in at]
+    photo = hash_values(pa.array(images, pa.large_binary()))
+    pair_id = [rows.pair_id[i] for i in at]
+    pairs = Pairs(pair_id, images, captions, label[at].astype(np.float32), photo, classes[at])
+    return pairs, Counter(word for word in status if word != OK)
+
+
+def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[Shard, ScoreTable]]:
+    """Each shard with the score table of its name. Raises BadTable naming the first shard that has none."""
+    tables = [open_scores(table) for table in find_shards(sources)]
+    return list(match_by_name(shards, tables, "score table", whole=False).items())  # one may train on a part
+
+
+def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
+    """Raises BadTable when labels are missing or outside [0, 1] in ok rows, or all of them are 0."""
+    if not sum([Labels(table, column).total for table in tables]):  # a list: every table is to be looked at
+        raise BadTable(f"every {column} is 0", fix="name another column of labels with --label-column")
+
+
+def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:
+    schema = open_shard(shard.path).schema
+    key = _key(shard, scores, schema, options) if scores is not None else None
+    carry = [] if classes is None or classes.in_scores else [classes.known.name]
+    columns = find_columns(schema, shard.name, options, key=key, carry=carry)
+    if carry == [columns.image]:
+        raise BadTable(f"{shard.path}: column {columns.image} holds the images", fix="give another --label-column")
+    label_column = options.weight_column if classes is None else None
+    return LabelledShard(shard, columns, scores, label_column, options.image_root, classes)
+
+
+def _key(shard: Shard, scores: ScoreTable, schema: pa.Schema, options: DataOptions) -> str | None:
+    """The column that the score table names its pairs by: the first under which it knows a row of the shard."""
+    ids = scores.read([])["pair_id"].to_pylist()
+    known = {*ids, *(name.rpartition("/")[0] for name in ids)}  # without the caption's number
+    wanted = key_candidates(schema, one_folder=True) if options.key is None else [options.key] if options.key else []
+    for column in wanted:
+        if any(value in known for batch in read_column(shard, column) for value in text(batch.cast(pa.string()))):
+            return column
+    if not options.key and any(name.startswith(f"{shard.stem}/") for name in known):
+        return None
+    raise BadTable(
+        f"{scores.shard.path} has no pair of {shard.path} (its first is {ids[0] if ids else 'missing'!r})",
+        fix="give the score tables of this dataset, under the names they were embedded with, and the same --key",
+    )
+
+
+def _numbers(column: pa.ChunkedArray, path: str, name: str) -> Floats:
+    kind = column.type
+    if not (pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise BadTable(f"{path}: {name} is {kind}, no label", fix="name a column in [0, 1], or boolean: --label-column")
+    nan_for_null = pc.fill_null(column.cast(pa.float64()), float("nan"))
+    return np.asarray(nan_for_null.to_numpy(), dtype=np.float32)
+
+
+def _check_labels(labels: Labels, ids: pa.Array, path: str, column: str) -> None:
+    used = labels.status == OK
+    missing = used & np.isnan(labels.label)
+    if missing.any():
+        raise BadTable(
+            f"{path}: {column} is null or nan in {missing.sum():,} of {used.sum():,} ok rows"
+            f" (first: {ids[int(missing.argmax())].as_py()})",
+            fix="score with a scorer that gives soft labels (bicro), or name another column with --label-column",
+        )
+    outside = used & ((labels.label < 0) | (labels.label > 1))
+    if outside.any():
+        first = int(outside.argmax())
+        raise BadTable(
+            f"{path}: {column} is outside [0, 1] in {outside.sum():,} ok rows"
+            f" (first: {ids[first].as_py()}, {labels.label[first]:g})",
+            fix="name a column of labels in [0, 1] with --label-column",
+        )

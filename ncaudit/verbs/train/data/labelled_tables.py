@@ -1,0 +1,294 @@
+"""The embeddings that `train --tune heads` learns from: tables joined to their labels, split by photo.
+
+Knows embedding tables and score tables; nothing of heads or of the training loop.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ncaudit.errors import BadTable, NcauditError
+from ncaudit.objectives import TrainsOn
+from ncaudit.options import TrainOptions
+from ncaudit.progress import Progress
+from ncaudit.schema import OK
+from ncaudit.shards.dataset.class_labels import require_class_column
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.readers import open_shard
+from ncaudit.shards.tables.embeddings import (
+    EmbeddingBatch,
+    EmbeddingTable,
+    ScoreTable,
+    check_tables_agree,
+    open_embeddings,
+)
+from ncaudit.shards.tables.made_from import refuse_another, source_of
+from ncaudit.verbs.train.data.classes import TrainingClasses, refuse_own, training_classes, validation_classes
+from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
+from ncaudit.verbs.train.data.labelled_shards import NOT_SCORED, Labels, match_scores, require_labels
+from ncaudit.verbs.train.data.split import held_out, require_batch, require_photos, split_notes, val_share
+from ncaudit.verbs.train.data.training_set import TrainingSet
+
+NOT_EMBEDDED = "not_embedded"  # a row of the score table that the embedding table does not have
+OTHER_EMBEDDINGS = "score the embeddings as they are now, or give those that were scored"
+SCAN_PAIRS = 8_192  # looked at together when photos are compared
+Mask = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Usable pairs, how many rows beside them were left out and why, and the first that is on one side only."""
+
+    records: Records
+    left_out: Counter[str]
+    missing: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return len(self.records) + self.left_out.total()
+
+
+@dataclass(frozen=True)
+class LabelledTable:
+    """One embedding table, and the score table that belongs to it; without one every label is 1."""
+
+    table: EmbeddingTable
+    scores: ScoreTable | None
+    label_column: str  # of the score table
+    record: np.dtype[Any]  # that all tables share
+    classes: TrainingClasses | None = None  # that its rows carry, where the objective asks for them
+
+    def windows(self) -> Iterator[Window]:
+        """All rows in the table's order, then those of the score table that it does not have.
+
+        Raises BadTable when the two have no pair in common.
+        """
+        if self.scores is None:
+            for batch in self.table.batches():
+                yield self._window(batch, np.ones(len(batch), dtype=np.float32), np.array(batch.status, dtype=object))
+            return
+        labels = Labels(self.scores, self.label_column)
+        found = np.zeros(len(labels.label), dtype=bool)
+        for batch in self.table.batches():
+            places = labels.find(batch.pair_id)
+            found[places[places >= 0]] = True
+            yield self._joined(batch, labels, places, self.scores.shard.path)
+        if not found.any():
+            raise self._strangers(labels, self.scores.shard.path)
+        if not found.all():
+            first = labels.name_of(int(found.argmin()))
+            missing = f"{self.table.shard.path} has no pair {first}"
+            yield Window(np.empty(0, self.record), Counter({NOT_EMBEDDED: int((~found).sum())}), missing)
+
+    def _joined(self, batch: EmbeddingBatch, labels: Labels, places: Places, scores: str) -> Window:
+        unknown = places < 0
+        told = np.where(unknown, NOT_SCORED, labels.status[places] if len(labels.label) else NOT_SCORED)
+        status = np.where(batch.ok, told, np.array(batch.status, dtype=object))
+        label = labels.label[places] if len(labels.label) else np.zeros(len(batch), dtype=np.float32)
+        first = f"{scores} has no pair {batch.pair_id[int(unknown.argmax())]}" if unknown.any() else None
+        return self._window(batch, label, status, first)
+
+    def _window(
+        self,
+        batch: EmbeddingBatch,
+        label: npt.NDArray[np.float32],
+        status: npt.NDArray[Any],
+        missing: str | None = None,
+    ) -> Window:
+        used: Mask = status == OK
+        inner = used[batch.ok]  # of the ok rows, which are the only ones with embeddings
+        records = np.empty(int(used.sum()), dtype=self.record)
+        records["image"], records["text"] = batch.image[inner], batch.text[inner]
+        records["photo"], records["caption"] = batch.image_id[inner], batch.caption_id[inner]
+        records["label"] = label[used]
+        if self.classes is not None:
+            records["classes"] = self.classes.packed(batch.carried.column(0))[used]
+        return Window(records, Counter(status[~used].tolist()), missing)
+
+    def _strangers(self, labels: Labels, scores: str) -> BadTable:
+        first = repr(labels.name_of(0)) if len(labels.label) else "missing"
+        return BadTable(
+            f"{scores} has no pair of {self.table.shard.path} (its first is {first})",
+            fix="give the score tables of these embedding tables",
+        )
+
+
+def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
+    """Every embedding table with its score table, checked: names, content, labels, widths, models.
+
+    Raises BadTable naming the table when its score table is missing, was made from another file, or has labels that
+    are missing or outside [0, 1], or when the tables do not belong together.
+    """
+    tables = _open(options.embeddings or (), options)
+    if options.by_class:
+        return _with_classes(tables, options)
+    record, column = record_type(*_dims(tables)), options.weight_column
+    if not options.scores:
+        return [LabelledTable(table, None, column, record) for table in tables]
+    scores = dict(match_scores([table.shard for table in tables], options.scores))
+    for table in tables:
+        _check_same_table(table, scores[table.shard])
+    require_labels(list(scores.values()), column)
+    return [LabelledTable(table, scores[table.shard], column, record) for table in tables]
+
+
+def _with_classes(tables: Sequence[EmbeddingTable], options: TrainOptions) -> list[LabelledTable]:
+    """The tables with the classes of their rows; every label is 1."""
+    classes = training_classes([table.shard.path for table in tables], options.weight_column)
+    record = record_type(*_dims(tables), len(classes))
+    return [LabelledTable(table, None, options.weight_column, record, classes) for table in tables]
+
+
+@dataclass(frozen=True)
+class EmbeddedSet:
+    """A training set of embeddings, with what heads need to begin."""
+
+    pairs: TrainingSet
+    train: EmbeddedPairs
+    model: Any  # the `model` provenance that the tables agree on, or None
+    tables: Sequence[EmbeddingTable]
+    classes: int = 0  # that the pairs carry, where the objective asks for them
+
+
+@contextmanager
+def open_training_embeddings(options: TrainOptions, trains_on: TrainsOn, progress: Progress) -> Iterator[EmbeddedSet]:
+    """Read every row once: join, count, split by photo, and keep in memory or in a spool file inside `options.out`.
+
+    trains_on: of the labels; what it refuses can validate, but is not learnt from.
+    Raises NcauditError as `open_labelled_tables` does, and when there are fewer training pairs than a batch holds or
+    fewer than two validation photos.
+    """
+    labelled = open_labelled_tables(options)
+    tables = [each.table for each in labelled]
+    val, val_carried = _read_val_data(options, tables, progress) if options.val_data else (None, None)
+    expected = sum(table.rows for table in tables)
+    known = labelled[0].classes if labelled else None
+    classes = 0 if known is None else len(known)
+    with EmbeddedPairs(*_dims(tables), at_most=expected, folder=options.out, classes=classes) as train:
+        split = _Split(options, train, val_share(options.held_share, expected), trains_on)
+        statuses = _read_all(labelled, split, progress)
+        require_batch(len(train), options)
+        if options.held_share:
+            val = split.val()
+        photos = set() if val is None else set(val["photo"].tolist())
+        if val is not None:
+            require_photos(photos, options)
+        shared = _shared_photos(train, photos) if options.val_data else 0
+        for note in split_notes(options, split.share, shared, len(photos)):
+            progress.note(note)
+        pairs = TrainingSet(
+            train, None if val is None else as_batch(val), val_photos=len(photos), dropped=split.dropped,
+            mean_label=split.label_sum / len(train), statuses=statuses, shards=len(tables),
+            unlabelled=split.unlabelled, val_carried=val_carried,
+        )  # fmt: skip
+        yield EmbeddedSet(pairs, train, _model(tables), tables, classes)
+
+
+class _Split:
+    """Puts each pair on its side."""
+
+    def __init__(self, options: TrainOptions, train: EmbeddedPairs, share: float, trains_on: TrainsOn) -> None:
+        self.share, self.dropped, self.label_sum, self.unlabelled = share, 0, 0.0, 0
+        self._train, self._seed, self._trains_on = train, options.seed, trains_on
+        self._val: list[Records] = []
+
+    def take(self, records: Records) -> None:
+        """One window, in order."""
+        to_val = held_out(records["photo"], share=self.share, seed=self._seed)
+        learnt = ~to_val & self._trains_on(records["label"])
+        self._val.append(records[to_val])
+        self._train.add(records[learnt])
+        self.dropped += int((~to_val & ~learnt).sum())
+        self.label_sum += float(records["label"][learnt].sum(dtype=np.float64))
+        if "classes" in (records.dtype.names or ()):
+            self.unlabelled += int((~records["classes"][learnt].any(axis=1)).sum())
+
+    def val(self) -> Records:
+        """All that was held out."""
+        return np.concatenate(self._val)
+
+
+def _read_all(labelled: Sequence[LabelledTable], split: _Split, progress: Progress) -> Counter[str]:
+    progress.stage("read the training embeddings", sum(each.table.rows for each in labelled))
+    statuses: Counter[str] = Counter()
+    missing: list[str] = []
+    for window in (window for each in labelled for window in each.windows()):
+        split.take(window.records)
+        statuses.update(window.left_out + Counter({OK: len(window.records)}))
+        missing += [window.missing] if window.missing else []
+        progress.advance(window.rows, window.left_out.total())
+    if missing:
+        count = statuses[NOT_SCORED] + statuses[NOT_EMBEDDED]
+        progress.note(f"{count:,} pairs are in only one of embeddings and scores; the first: {missing[0]}")
+    return statuses
+
+
+def _read_val_data(
+    options: TrainOptions, tables: Sequence[EmbeddingTable], progress: Progress
+) -> tuple[Records, Tensor | None]:
+    """The user's own validation tables: all pairs, or a seeded choice of photos where they are too many.
+
+    Beside them, where the objective asks for classes, the (n, C) bool table of those that they carry.
+    """
+    own = _open(options.val_data or (), options)
+    check_tables_agree([*tables, *own])
+    paths = [table.shard.path for table in own]
+    classes = training_classes(paths, options.weight_column) if options.by_class else None  # theirs: they may be others
+    record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
+    share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
+    progress.stage("read the validation embeddings", rows)
+    labelled = [LabelledTable(table, None, options.weight_column, record, classes) for table in own]
+    for window in (window for each in labelled for window in each.windows()):
+        chosen.append(window.records[held_out(window.records["photo"], share=share, seed=options.seed)])
+        failed += window.left_out.total()
+        progress.advance(window.rows, window.left_out.total())
+    if failed:
+        progress.note(f"{failed:,} of {rows:,} validation rows cannot be used")
+    val = np.concatenate(chosen)
+    if classes is None:
+        return val, None
+    return val, validation_classes(val["classes"], classes)
+
+
+def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
+    wanted, found = np.array(sorted(photos), dtype=np.int64), set[int]()
+    for first in range(0, len(train), SCAN_PAIRS):
+        part = train.take(np.arange(first, min(first + SCAN_PAIRS, len(train))))["photo"]
+        found.update(part[np.isin(part, wanted)].tolist())
+    return len(found)
+
+
+def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]:
+    shards, columns = find_shards(sources, options.features), []
+    if options.by_class:
+        columns = [options.weight_column]
+        for shard in shards:
+            refuse_own(shard.path, options.weight_column)
+            require_class_column(shard.path, open_shard(shard.path).schema, options.weight_column)
+    tables = [open_embeddings(shard, columns=columns) for shard in shards]
+    check_tables_agree(tables)
+    if not all(_dims(tables)):
+        raise NcauditError(f"{tables[0].shard.path} has no embeddings", fix="give tables with embeddings")
+    return [table for table in tables if table.rows]
+
+
+def _dims(tables: Sequence[EmbeddingTable]) -> tuple[int, int]:
+    """Of a table without any usable row they are not known, and 0."""
+    return max(table.image_dims for table in tables), max(table.text_dims for table in tables)
+
+
+def _model(tables: Sequence[EmbeddingTable]) -> Any:
+    told = ((table.provenance or {}).get("model") for table in tables)
+    return next((model for model in told if model), None)
+
+
+def _check_same_table(table: EmbeddingTable, scores: ScoreTable) -> None:
+    refuse_another(table.shard.path, scores.shard.path, source_of(scores.provenance), OTHER_EMBEDDINGS)

@@ -1,0 +1,44 @@
+"""What every kind of matcher offers `train`: towers on images, heads on embeddings.
+
+Knows what training asks for; nothing of how any kind gives it.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ncaudit.matchers.steps.optimisation import Learner, Recipe
+from ncaudit.objectives import AnyObjective
+from ncaudit.progress import Progress
+from ncaudit.verbs.train.data.training_set import TrainingSet
+from ncaudit.verbs.train.lessons.lessons import Lessons
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is trained and on what: read and checked, but not begun."""
+
+    pairs: TrainingSet
+    start: Json  # what it starts from, for the record
+    learner: Callable[[Recipe, torch.dtype], Learner]  # computing in that type where it can
+    describe: Callable[[str], None]  # everything but the weights, into a folder
+    lessons: Lessons  # what each step teaches
+
+
+class Trained(Protocol):
+    """One kind of matcher."""
+
+    def identity(self) -> Json | None:
+        """Which weights training starts from; None where they are computed from the pairs."""
+
+    def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
+        """Into the folder `out`, whole or not at all."""
+
+    def opened(self, objective: AnyObjective, progress: Progress) -> AbstractContextManager[Opened]:
+        """Read and check everything; what was opened is closed at the end."""

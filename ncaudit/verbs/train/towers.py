@@ -1,0 +1,99 @@
+"""`train` for towers: an open_clip model, the user's images and captions, and the folder that open_clip loads.
+
+Knows encoders, decoding and their options; nothing of epochs.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ncaudit import objectives
+from ncaudit.encoders.decode_pool import DecodePool
+from ncaudit.encoders.open_clip import Encoder, load_encoder, model_source
+from ncaudit.errors import NcauditError
+from ncaudit.matchers.steps.optimisation import Learner, Recipe
+from ncaudit.matchers.towers.fine_tuning import FineTuner
+from ncaudit.matchers.towers.folder import save_description, save_weights
+from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
+from ncaudit.options import Precision, TrainOptions
+from ncaudit.progress import Progress
+from ncaudit.verbs.train.data.classes import unlabelled_notes
+from ncaudit.verbs.train.data.decoded_pairs import DecodedSet, open_training_set
+from ncaudit.verbs.train.lessons.by_class import ClassLessons
+from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
+from ncaudit.verbs.train.lessons.view_of_towers import SeenByTowers
+from ncaudit.verbs.train.matcher_kind import Opened
+
+
+class Towers:
+    """What `--tune towers` and `--tune last:N` train."""
+
+    def __init__(self, options: TrainOptions) -> None:
+        """Raises NcauditError when the start model is not there, or is the output folder itself."""
+        self._options, self._source = options, model_source(options)
+        folder = self._source.folder
+        if folder is not None and os.path.realpath(folder) == os.path.realpath(options.out):
+            raise NcauditError(
+                f"{options.out} is both --model and --out",
+                fix="give another folder with --out: the start model is not overwritten",
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """Which weights training starts from."""
+        return {"name": self._source.name, "fingerprint": self._source.fingerprint()}
+
+    def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
+        """Whole or not at all."""
+        save_weights(tensors, out)
+
+    @contextmanager
+    def opened(self, objective: AnyObjective, progress: Progress) -> Iterator[Opened]:
+        """The model and its pairs, read and checked."""
+        options = self._options
+        with DecodePool(options.workers) as pool:
+            encoder = self._start_model()
+            pairs = open_training_set(options, encoder, pool, _trains_on(objective), progress)
+            for note in unlabelled_notes(pairs.unlabelled, len(pairs.train)):
+                progress.note(note)
+            seen = self._seen(encoder, pairs, objective, progress)
+
+            def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
+                if seen is not None:
+                    seen.precision = precision
+                loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
+                return FineTuner(
+                    encoder, loss, recipe, precision, train_batchnorm=options.train_batchnorm,
+                    last_blocks=options.last_blocks, chunk_pairs=options.chunk_pairs,
+                )  # fmt: skip
+
+            def describe(out: str) -> None:
+                save_description(encoder.model, self._source, out)
+
+            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, self._lessons(pairs, seen, objective))
+
+    def _start_model(self) -> Encoder:
+        return load_encoder(replace(self._options, precision=Precision.float32))
+
+    def _seen(
+        self, encoder: Encoder, pairs: DecodedSet, objective: AnyObjective, progress: Progress
+    ) -> SeenByTowers | None:
+        """What class lessons ask, for an objective that needs them."""
+        if not isinstance(objective, ClassObjective) or pairs.roll is None:
+            return None
+        start = self._start_model if objective.partitions else None
+        return SeenByTowers(encoder, pairs.train, pairs.roll, start, progress)
+
+    def _lessons(self, pairs: DecodedSet, seen: SeenByTowers | None, objective: AnyObjective) -> Lessons:
+        if seen is None or not isinstance(objective, ClassObjective):
+            return AsGiven(pairs.train)
+        neighbours, seed = self._options.neighbours, self._options.seed
+        return ClassLessons(seen, partitions=objective.partitions, neighbours=neighbours, seed=seed)
+
+
+def _trains_on(objective: AnyObjective) -> TrainsOn:
+    return objectives.every_pair if isinstance(objective, ClassObjective) else objective.trains_on

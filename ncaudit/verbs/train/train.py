@@ -1,0 +1,279 @@
+"""`train`: a matcher from pairs weighted by their soft labels, as towers on images or as heads on embeddings.
+
+Knows options and what makes a run the one it is; nothing of Typer, of how a step learns or of how pairs are read.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields
+from time import monotonic
+from typing import Any
+
+import torch
+
+from ncaudit import objectives
+from ncaudit.core.classes.votes import PARTITIONS
+from ncaudit.core.device import pick_device, pick_precision
+from ncaudit.core.metrics.retrieval import RetrievalMetrics
+from ncaudit.engines.local import Accounting
+from ncaudit.engines.ranks import Ranks, joined, launched
+from ncaudit.errors import UsageError
+from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
+from ncaudit.matchers.steps.optimisation import Recipe
+from ncaudit.matchers.training_folder import TrainingFolder
+from ncaudit.objectives import AnyObjective
+from ncaudit.options import HEADS, TrainingRecipe, TrainOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.verbs.train.heads import HeadsOnEmbeddings
+from ncaudit.verbs.train.matcher_kind import Opened, Trained
+from ncaudit.verbs.train.ranks import for_rank
+from ncaudit.verbs.train.session import Course, Session
+from ncaudit.verbs.train.towers import Towers
+
+# Not part of what a run is: they change no byte of the result, or are in it by content instead of by place.
+NOT_RECORDED = {
+    *("out", "restart", "workers", "device", "tensorboard"),
+    *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
+}
+NO_BETTER = " (no epoch is better than the start model)"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What `train` did. Rows in = training pairs + validation pairs held out of them + dropped pairs + rows left out.
+
+    `accounting` says why rows were left out; the dropped pairs count as ok there.
+    """
+
+    out: str
+    tune: str
+    objective: str
+    epochs: int  # that were done: fewer than asked for where patience ended them
+    kept_epoch: int  # whose weights are in `out`: the best on the validation pairs, or the last without any
+    steps: int
+    train_pairs: int
+    val_pairs: int
+    val_photos: int
+    dropped_pairs: int  # those that the objective does not train on
+    labelled: bool  # whether there were scores, or training made labels; else every label is 1
+    mean_label: float  # over the pairs trained on; of labels that training made, those of the last epoch
+    loss: float  # mean over the last epoch's steps
+    start: RetrievalMetrics | None  # on the validation pairs, before training; None without validation
+    kept: RetrievalMetrics | None
+    accounting: Accounting
+    recipe: str = TrainingRecipe.simple
+    clean_pairs: Sequence[int] | None = None  # that each network of the recipe bicro trusted in the last epoch
+    unlabelled_pairs: int = 0  # training pairs without a class, for an objective that asks for classes
+    parts: Mapping[str, float] | None = None  # shares of pure, hard and noisy pairs when the last epoch began
+    neighbours: int | None = None  # that voted for a pair's class
+    start_map: float | None = None  # by class, mean of both ways, in [0, 1]; None without validation classes
+    kept_map: float | None = None
+    stopped_early: bool = False
+    finished_earlier: bool = False
+    resumed_after_epoch: int | None = None
+    seconds: float = 0.0
+    pairs_per_s: float = 0.0  # of the training steps alone
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        if self.finished_earlier:
+            return [f"{self.out} already holds this run, finished: nothing to do (--restart does it again)"]
+        label = f"mean label {self.mean_label:.2f}" if self.labelled else "no --scores: every label is 1"
+        if self.objective in objectives.by_class.names():
+            label = f"{self.unlabelled_pairs:,} without a class" if self.unlabelled_pairs else "all with a class"
+        pairs = f"{self.train_pairs:,} pairs ({label}), {self.pairs_per_s:,.0f} pairs/s"
+        epochs = f"{self.epochs} epochs" + " (stopped: no better one came)" * self.stopped_early
+        recipe = "" if self.recipe == TrainingRecipe.simple else f", recipe {self.recipe}"
+        head = f"{self.tune} by {self.objective}{recipe}: {epochs}, {self.steps:,} steps on {pairs}"
+        dropped = [f"{self.dropped_pairs:,} pairs dropped by the objective"] if self.dropped_pairs else []
+        kept = f"matcher of epoch {self.kept_epoch} in {self.out}; use it with --model {self.out}"
+        return [head, *dropped, *self._split(), *self._parts(), self._validation(), *self._maps(), kept]
+
+    def _split(self) -> list[str]:
+        if self.clean_pairs is None:
+            return []
+        first, second = self.clean_pairs
+        return [f"the two networks trust {first:,} and {second:,} of {self.train_pairs:,} pairs"]
+
+    def _parts(self) -> list[str]:
+        if self.parts is None:
+            return []
+        told = ", ".join(f"{share:.1%} {part}" for part, share in self.parts.items())
+        return [f"classes by {self.neighbours} neighbours in each modality: {told} of the labelled pairs"]
+
+    def _maps(self) -> list[str]:
+        if self.start_map is None or self.kept_map is None:
+            return []
+        worse = "" if self.kept_map > self.start_map else NO_BETTER
+        return [f"MAP by class, mean of both directions: {self.start_map:.3f} -> {self.kept_map:.3f}{worse}"]
+
+    def _validation(self) -> str:
+        if self.start is None or self.kept is None:
+            return "no validation: the last epoch is kept"
+        before, after = self.start, self.kept
+        i2t = f"image to caption {before.i2t_r1:.1f} -> {after.i2t_r1:.1f}"
+        t2i = f"caption to image {before.t2i_r1:.1f} -> {after.t2i_r1:.1f}"
+        rsum = f"rSum {before.rsum:.1f} -> {after.rsum:.1f}"
+        worse = "" if after.rsum > before.rsum or self.kept_map is not None else NO_BETTER  # MAP decides where it is
+        return f"R@1 on {self.val_pairs:,} validation pairs: {i2t}, {t2i}; {rsum}{worse}"
+
+
+def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
+    """Train; `options.out` becomes a folder that every command loads as a model (stock open_clip, too, for towers).
+
+    Rerunning goes on after the last finished epoch; a finished run is not done again. Processes that torchrun started
+    make one run together: the first writes, each returns what the run has come to.
+    Raises NcauditError when scores and data do not belong together, labels are missing or outside [0, 1], there are
+    too few pairs, the folder holds another run, or the loss stops being a number.
+    """
+    ranks = launched()
+    options = for_rank(options, ranks)
+    device = pick_device(options.device)
+    if ranks.count > 1 and device.type == "cuda":
+        torch.cuda.set_device(device)
+    with joined(ranks, cuda=device.type == "cuda"):
+        return _train(options, progress if ranks.is_first else SILENT, ranks)
+
+
+def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
+    begun = monotonic()
+    # an unknown name, or a setting that it has not, is told before anything is read
+    objective = ranks.together(lambda: _objective(options))
+    trained = ranks.together(lambda: _kind(options))
+    folder = TrainingFolder(options.out, trained.save_weights)
+    run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
+    if summary is not None:
+        ranks.on_first(folder.drop_state)
+        return _result(options, summary, folder.metrics(), finished_earlier=True)
+    with ExitStack() as stack:
+        opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
+        course = _course(options)
+        recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
+        learner = ranks.together(lambda: opened.learner(recipe, getattr(torch, run["precision"])))
+        curves = ranks.together(lambda: _curves(options, ranks))
+        ranks.on_first(lambda: _claim(options, folder, run, opened))
+        session = Session(
+            course, learner, opened.pairs, folder, progress, lessons=opened.lessons, ranks=ranks, curves=curves
+        )
+        session.run()
+    summary = _summary(session, opened)
+    ranks.on_first(lambda: folder.finish(run, summary))
+    return _result(
+        options, summary, session.metrics, seconds=monotonic() - begun, pairs_per_s=session.pairs_per_s,
+        resumed_after_epoch=session.resumed_after,
+    )  # fmt: skip
+
+
+def _objective(options: TrainOptions) -> AnyObjective:
+    found = objectives.get_any(options.chosen_objective, **options.objective_settings)
+    if options.neighbours is not None and not getattr(found, "partitions", False):
+        raise UsageError(f"objective {found.name!r} asks no neighbours", fix="leave out --neighbours")
+    return found
+
+
+def _kind(options: TrainOptions) -> Trained:
+    return HeadsOnEmbeddings(options) if options.tune == HEADS else Towers(options)
+
+
+def _recorded(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> tuple[Json, Json | None]:
+    """What this run is, and the summary that it left when it is finished already."""
+    run = _describe(options, trained, None if options.restart else folder.recorded_run())
+    return run, None if options.restart else folder.summary_of(run)
+
+
+def _claim(options: TrainOptions, folder: TrainingFolder, run: Json, opened: Opened) -> None:
+    folder.claim(run, restart=options.restart)
+    opened.describe(options.out)
+
+
+def _curves(options: TrainOptions, ranks: Ranks) -> Curves:
+    return TensorBoard(options.out) if options.tensorboard and ranks.is_first else NO_CURVES
+
+
+def _course(options: TrainOptions) -> Course:
+    pace = options.pace
+    return Course(
+        epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=pace.learning_rate,
+        patience=options.patience,
+    )  # fmt: skip
+
+
+def _recipe(options: TrainOptions, total_steps: int) -> Recipe:
+    return Recipe(
+        learning_rate=options.pace.learning_rate, weight_decay=options.weight_decay, total_steps=total_steps,
+        warmup_share=options.warmup_share, clip_norm=options.clip_norm,
+    )  # fmt: skip
+
+
+def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
+    """What makes this run the one it is; paths, workers and timings are not in it."""
+    chosen = {
+        "objective": options.chosen_objective, "label_column": options.weight_column, "head": options.head_kind,
+    }  # fmt: skip
+    given = {**asdict(options), **vars(options.pace), **chosen}
+    named = {name: value for name, value in given.items() if name not in NOT_RECORDED}
+    asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
+    return {
+        **asked,
+        "precision": _precision(options, asked, recorded),
+        "model": trained.identity(),
+        **{name: _contents(getattr(options, name)) for name in ("data", "embeddings", "scores", "val_data")},
+    }
+
+
+def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str:
+    """What the towers compute in: what was picked when the run began, for a busy machine may pick otherwise later."""
+    if recorded is not None and all(recorded.get(name) == value for name, value in asked.items()):
+        return str(recorded["precision"])
+    return str(pick_precision(pick_device(options.device), str(options.precision))).removeprefix("torch.")
+
+
+def _contents(sources: Sequence[str] | None) -> list[Json] | None:
+    if not sources:
+        return None
+    return [{"name": shard.name, "fingerprint": fingerprint(shard.path)} for shard in find_shards(sources)]
+
+
+def _summary(session: Session, opened: Opened) -> Json:
+    """What a rerun of the finished run tells again, and which model it started from."""
+    pairs = opened.pairs
+    return {
+        "start_model": opened.start, "kept_epoch": session.kept_epoch, "train_pairs": len(pairs.train),
+        "val_pairs": len(pairs.val) if pairs.val is not None else 0, "val_photos": pairs.val_photos,
+        "mean_label": pairs.mean_label, "statuses": dict(sorted(pairs.statuses.items())), "shards": pairs.shards,
+        "dropped_pairs": pairs.dropped, "unlabelled_pairs": pairs.unlabelled,
+    }  # fmt: skip
+
+
+def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **more: Any) -> TrainResult:
+    kept = metrics[summary["kept_epoch"]]
+    told = {
+        name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs", "unlabelled_pairs")
+    }
+    told["mean_label"] = metrics[-1].get("mean_label", summary["mean_label"])
+    return TrainResult(
+        out=options.out, tune=options.tune, objective=options.chosen_objective, recipe=options.recipe,
+        epochs=metrics[-1]["epoch"], clean_pairs=metrics[-1].get("clean_pairs"),
+        stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
+        steps=metrics[-1]["step"], labelled=bool(options.scores) or "mean_label" in metrics[-1],
+        loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
+        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **_of_classes(metrics, kept), **told,
+        **more,
+    )  # fmt: skip
+
+
+def _of_classes(metrics: Sequence[Json], kept: Json) -> dict[str, Any]:
+    last, start = metrics[-1], metrics[0]["val"] or {}
+    parts = {name: last[name] for name in PARTITIONS if name in last}
+    maps = {"start_map": start.get("map"), "kept_map": (kept["val"] or {}).get("map")}
+    return {"parts": parts or None, "neighbours": last.get("neighbours"), **maps}
+
+
+def _retrieval(values: Mapping[str, Any] | None) -> RetrievalMetrics | None:
+    if values is None:
+        return None
+    return RetrievalMetrics(**{field.name: values[field.name] for field in fields(RetrievalMetrics)})

@@ -1,0 +1,61 @@
+"""A finished output is recognised by what it was made from, and by nothing else."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.files.provenance import attach, describe, fingerprint, is_finished, provenance_of, read_schema
+from ncaudit.shards.files.sources import Shard
+
+
+def write(path, values, **metadata):
+    pq.write_table(pa.table({"x": values}).replace_schema_metadata(metadata), path)
+
+
+def test_equal_content_has_equal_fingerprints_wherever_it_lies(tmp_path):
+    (tmp_path / "a").mkdir()
+    write(tmp_path / "a/x.parquet", [1, 2, 3])
+    write(tmp_path / "y.parquet", [1, 2, 3])
+    write(tmp_path / "z.parquet", [1, 2, 4])
+    of = [fingerprint(str(tmp_path / name)) for name in ("a/x.parquet", "y.parquet", "z.parquet")]
+    assert of[0] == of[1] != of[2]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all", b"PAR1\xff\xff\xff\x7fPAR1"])
+def test_anything_has_a_fingerprint(content, tmp_path):
+    (tmp_path / "x").write_bytes(content)
+    assert fingerprint(str(tmp_path / "x")).startswith(f"{len(content)}-")
+
+
+def test_provenance_is_read_back_beside_other_metadata(tmp_path):
+    write(tmp_path / "in.parquet", [1])
+    told = describe("score", Shard(str(tmp_path / "in.parquet"), "in.parquet"), options={"k": 1}, fit="f")
+    schema = attach(pa.schema([("x", pa.int64())], metadata={"huggingface": "é"}), told)
+    pq.write_table(schema.empty_table(), tmp_path / "out.parquet")
+    found = read_schema(str(tmp_path / "out.parquet"))
+    assert provenance_of(found) == told
+    assert found.metadata[b"huggingface"].decode() == "é"
+    assert str(tmp_path) not in str(told)
+
+
+def test_a_table_of_another_tool_has_none(tmp_path):
+    write(tmp_path / "in.parquet", [1])
+    assert provenance_of(read_schema(str(tmp_path / "in.parquet"))) is None
+
+
+def test_finished_means_whole_and_made_from_the_same(tmp_path):
+    path = str(tmp_path / "out.parquet")
+    pq.write_table(attach(pa.schema([("x", pa.int64())]), {"verb": "score"}).empty_table(), path)
+    assert is_finished(path, {"verb": "score"})
+    assert not is_finished(path, {"verb": "embed"})
+    assert not is_finished(str(tmp_path / "nowhere.parquet"), {"verb": "score"})
+    whole = (tmp_path / "out.parquet").read_bytes()
+    (tmp_path / "out.parquet").write_bytes(whole[: len(whole) // 2])
+    assert not is_finished(path, {"verb": "score"})
+
+
+def test_a_truncated_parquet_is_told_with_its_name(tmp_path):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(BadTable, match=r"cut\.parquet cannot be read as parquet"):
+        read_schema(str(tmp_path / "cut.parquet"))
