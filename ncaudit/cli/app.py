@@ -15,13 +15,12 @@ from typer.core import TyperGroup
 
 from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, sample, score, scorers, train
 from ncaudit.cli.filter import filter_pairs
-from ncaudit.cli.shared import output
+from ncaudit.cli.shared import live, output
+from ncaudit.cli.shared.exit_codes import CLOSED_PIPE, INTERRUPTED, REFUSED, USAGE
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.version import __version__
 
-INTERRUPTED = 130
-CLOSED_PIPE = 141
 # what the machine refuses and the user can mend; any other OSError is a bug and keeps its traceback
 _THE_SYSTEMS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
 
@@ -35,7 +34,7 @@ class _Commands(TyperGroup):
         except NcauditError as error:
             if launched().is_first or not isinstance(error, (UsageError, ToldByFirst)):  # each is told once
                 output.error(error)
-            raise SystemExit(2 if isinstance(error, UsageError) else 1) from None
+            raise SystemExit(USAGE if isinstance(error, UsageError) else REFUSED) from None
         except BrokenPipeError:
             # Python would complain once more when it flushes standard output at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,7 +43,7 @@ class _Commands(TyperGroup):
             if error.errno not in _THE_SYSTEMS:
                 raise
             output.error(_system_error(error))
-            raise SystemExit(1) from None
+            raise SystemExit(REFUSED) from None
         except KeyboardInterrupt:
             output.interrupted(_resume_command())
             raise SystemExit(INTERRUPTED) from None
@@ -83,7 +82,7 @@ def root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors are still told.")] = False,
 ) -> None:
     """Audit and clean noisy correspondence in image-text datasets."""
-    output.set_quiet(quiet or not launched().is_first)
+    live.set_quiet(quiet or not launched().is_first)
 
 
 app.command()(inspect.inspect)

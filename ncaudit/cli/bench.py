@@ -1,27 +1,11 @@
 """`ncaudit bench`: which scorer finds which mismatches on these data."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
 from ncaudit.options import Align, BenchOptions, Correlation, Loss, Mixture, Siblings, Variant
-
-if TYPE_CHECKING:
-    from ncaudit.verbs.bench import BenchResult, Setting, Spread
-
-COLUMNS = {
-    "auroc": "AUROC",
-    "auroc_corrected": "AUROC*",
-    "average_precision": "av. precision",
-    "precision_at_injected_count": "prec. at count",
-    "calibration_error": "calib. error",
-    "calibration_error_corrected": "calib. error*",
-    "noise_rate": "noise rate",
-    "noise_rate_expected": "expected",
-    "injected_called_noisy": "caught",
-    "untouched_called_noisy": "others caught",
-}
 
 
 def _default(values: object) -> str:
@@ -92,26 +76,9 @@ def bench(
         siblings=siblings, loss=loss, mixture=mixture, csls_k=csls_k, temperature=temperature, correlation=correlation,
         noisy_precision=noisy_precision, seed=seed, device=device,
     )  # fmt: skip
-    from ncaudit.verbs.bench import bench as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.cli.words.bench import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.bench import bench as run
 
-    with output.progress() as progress:
+    with live.progress() as progress:
         result = run(options, progress)
-    if not as_json:
-        _draw(result, seeds)
-    output.result(result, result.lines(), as_json=as_json)
-
-
-def _draw(result: "BenchResult", seeds: int) -> None:
-    title = f"Finding injected mismatches among {result.pairs:,} pairs"
-    title += f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
-    output.table(title, ["scorer", "kind", "rate", *COLUMNS.values()], [_row(each) for each in result.settings])
-
-
-def _row(setting: "Setting") -> list[str]:
-    return [setting.scorer, setting.kind, f"{setting.rate:g}", *(_cell(setting.measures[name]) for name in COLUMNS)]
-
-
-def _cell(spread: "Spread") -> str:
-    if spread.mean is None:
-        return "-"
-    return f"{spread.mean:.3f}" if spread.sd is None else f"{spread.mean:.3f} ± {spread.sd:.3f}"
+    output.result(result, lines(result, seeds), as_json=as_json)

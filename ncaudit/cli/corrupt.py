@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.options import CorruptKind, CorruptOptions
 
 if TYPE_CHECKING:
@@ -59,10 +60,12 @@ def corrupt(
         clusters=clusters, nearest=nearest, seed=seed, image_column=image_column, caption_column=caption_column,
         image_root=image_root,
     )  # fmt: skip
-    with output.progress() as progress:
+    from ncaudit.cli.words.corrupt import lines  # torch takes seconds to import; --help must not pay for it
+
+    with live.progress() as progress:
         result = _run(options, progress)
-    output.result(result, result.lines() + output.accounting(result.accounting), as_json=as_json)
-    raise typer.Exit(output.exit_code(result.accounting, max_failed=1.0))
+    output.result(result, lines(result), as_json=as_json)
+    raise typer.Exit(exit_code(result.accounting, max_failed=1.0))
 
 
 def _run(options: CorruptOptions, progress: "Progress") -> "CorruptResult | CorruptLabelsResult":
@@ -70,6 +73,6 @@ def _run(options: CorruptOptions, progress: "Progress") -> "CorruptResult | Corr
         from ncaudit.verbs.corrupt.classes import corrupt_labels
 
         return corrupt_labels(options, progress)
-    from ncaudit.verbs.corrupt.captions import corrupt  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.corrupt.captions import corrupt
 
     return corrupt(options, progress)

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.errors import UsageError
 from ncaudit.options import EmbedOptions, Layout, StreamFormat
 
@@ -66,10 +67,10 @@ def embed(
         devices=devices, precision=precision, layout=layout, format=stream_format, csv_safe=csv_safe,
         max_failed=max_failed,
     )  # fmt: skip
-    from ncaudit.verbs.embed.embed import embed as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.cli.words.embed import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.embed.embed import embed as run
 
-    with output.progress() as progress:
+    with live.progress() as progress:
         embedded = run(options, progress)
-    lines = embedded.lines() + output.accounting(embedded.accounting)
-    output.result(embedded, lines, as_json=as_json, to_stderr=out == "-")
-    raise typer.Exit(output.exit_code(embedded.accounting, max_failed))
+    output.result(embedded, lines(embedded), as_json=as_json, to_stderr=out == "-")
+    raise typer.Exit(exit_code(embedded.accounting, max_failed))

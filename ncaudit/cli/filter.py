@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.exit_codes import TOO_MANY_FAILED
 from ncaudit.errors import UsageError
 from ncaudit.options import FilterForm, FilterOptions, StreamFormat, Verdict
 
@@ -103,9 +104,10 @@ def filter_pairs(
         format=stream_format,
         csv_safe=csv_safe,
     )
+    from ncaudit.cli.words.filter import lines
     from ncaudit.verbs.filter.filter import filter_pairs as run  # --help must not pay for arrow
 
-    with output.progress() as progress:
+    with live.progress() as progress:
         result = run(options, progress)
-    output.result(result, result.lines(), as_json=as_json, to_stderr=out == "-")
-    raise typer.Exit(output.TOO_MANY_FAILED if result.shard_errors else 0)
+    output.result(result, lines(result), as_json=as_json, to_stderr=out == "-")
+    raise typer.Exit(TOO_MANY_FAILED if result.shard_errors else 0)

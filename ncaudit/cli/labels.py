@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.errors import UsageError
 from ncaudit.options import LabelsOptions, StreamFormat
 
@@ -50,9 +51,10 @@ def labels(
         embeddings=embeddings, out=out, label_column=label_column, features=features, k=k, model=model,
         seed=seed, device=device, redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
     )  # fmt: skip
-    from ncaudit.verbs.labels.labels import labels as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.cli.words.labels import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.labels.labels import labels as run
 
-    with output.progress() as progress:
+    with live.progress() as progress:
         found = run(options, progress)
-    output.result(found, found.lines() + output.accounting(found.accounting), as_json=as_json, to_stderr=out == "-")
-    raise typer.Exit(output.exit_code(found.accounting, max_failed))
+    output.result(found, lines(found), as_json=as_json, to_stderr=out == "-")
+    raise typer.Exit(exit_code(found.accounting, max_failed))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
 from ncaudit.errors import UsageError
 from ncaudit.options import SampleOptions
 
@@ -30,9 +30,9 @@ def sample(
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = SampleOptions(scores=scores, out=out, n=n, strata=strata, seed=seed)
-    from ncaudit.verbs.sample import sample as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.cli.words.sample import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.sample import sample as run
 
-    with output.progress() as progress:
+    with live.progress() as progress:
         drawn = run(options, progress)
-    lines = [*drawn.lines(), *output.accounting(drawn.accounting)]
-    output.result(drawn, lines, as_json=as_json, to_stderr=out == "-")
+    output.result(drawn, lines(drawn), as_json=as_json, to_stderr=out == "-")

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.errors import UsageError
 from ncaudit.options import Align, Correlation, Loss, Mixture, ScoreOptions, Siblings, StreamFormat, Variant
 
@@ -165,9 +166,10 @@ def score(
         device=device,
         max_failed=max_failed,
     )
-    from ncaudit.verbs.score.score import score as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.cli.words.score import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.score.score import score as run
 
-    with output.progress() as progress:
+    with live.progress() as progress:
         scored = run(options, progress)
-    output.result(scored, scored.lines() + output.accounting(scored.accounting), as_json=as_json, to_stderr=out == "-")
-    raise typer.Exit(output.exit_code(scored.accounting, max_failed))
+    output.result(scored, lines(scored), as_json=as_json, to_stderr=out == "-")
+    raise typer.Exit(exit_code(scored.accounting, max_failed))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ncaudit import objectives
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.shared import flags, live, output
 from ncaudit.engines.ranks import launched
 from ncaudit.options import HeadKind, HeadStart, Loss, TrainingRecipe, TrainOptions
 
@@ -247,9 +247,10 @@ def train(
         anchor_k=anchor_k, split_loss=split_loss, cmp_weight=cmp_weight, class_temperature=class_temperature,
         pseudo_label=pseudo_label, neighbours=neighbours,
     )  # fmt: skip
-    from ncaudit.verbs.train.train import train as run  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.cli.words.train import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.verbs.train.train import train as run
 
-    with output.progress() as progress:
+    with live.progress() as progress:
         trained = run(options, progress)
     if launched().is_first:
-        output.result(trained, trained.lines() + output.accounting(trained.accounting), as_json=as_json)
+        output.result(trained, lines(trained), as_json=as_json)

@@ -4,7 +4,7 @@ Knows scorers, calibration and random pairs; nothing of files. Everything is mea
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -30,7 +30,6 @@ PAIRS = 4_096  # that the other scorers are fitted and judged on
 INJECTED = 1_024  # mismatches of each kind
 CLUSTERS, NEAREST = 20, 10  # as in `corrupt --kind topic` and `near`
 KINDS = ("random", "topic", "near")
-BLIND = 0.65  # AUROC below which a kind of noise is said to be missed
 NOISY = VERDICTS.index("noisy")
 
 
@@ -62,24 +61,6 @@ def check(fit: Fit, pairs: Pairs, options: ScorerOptions) -> list[dict[str, Any]
         if other is not None:
             found.append(_power(other, few, wrong, rate, options.seed))
     return [asdict(power) for power in found]
-
-
-def sentence(power: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Whether the scorer beats the cosine here, and what it would miss: for people."""
-    if not power:
-        return []
-    own = power[0]
-    lines = []
-    if own["estimated_auroc_random"] is not None:
-        lines.append(_beside_cosine(own, next((one for one in power if one["scorer"] == "clip-score"), None)))
-    seen = {kind: own["auroc"].get(kind) for kind in KINDS}
-    blind = [kind for kind, value in seen.items() if value is not None and value < BLIND]
-    words = {"random": "random mismatches", "topic": "captions of the same topic", "near": "nearly right captions"}
-    if blind:
-        lines.append(
-            f"it would miss most {' and '.join(words[kind] for kind in blind)}: the noise rate leaves them out"
-        )
-    return lines
 
 
 def injected(pairs: Pairs, seed: int, made: int = INJECTED) -> dict[str, tuple[Tensor, Tensor]]:
@@ -184,15 +165,3 @@ def _above(observed: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) ->
 
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _beside_cosine(own: Mapping[str, Any], cosine: Mapping[str, Any] | None) -> str:
-    told = (
-        f"estimated AUROC against random mismatches {own['estimated_auroc_random']:.3f} ± {own['standard_error']:.3f}"
-    )
-    if cosine is None or cosine is own or cosine["estimated_auroc_random"] is None:
-        return told
-    gain = own["estimated_auroc_random"] - cosine["estimated_auroc_random"]
-    error = max(own["standard_error"], cosine["standard_error"])
-    verdict = "beats" if gain > error else "is no better than" if gain < -error else "is about as good as"
-    return f"{told}: {own['scorer']} {verdict} the plain cosine here ({cosine['estimated_auroc_random']:.3f})"

@@ -111,16 +111,6 @@ class BenchResult:
     out: str | None
     notes: tuple[str, ...]
 
-    def lines(self) -> list[str]:
-        """What to know when reading the numbers, for people."""
-        written = [f"{len(self.runs):,} runs in {self.out}"] if self.out else []
-        return [
-            "injected mismatches against all other pairs; mismatches that the data hold already count as errors",
-            "*corrected for those, for random mismatches; expected: noise rate were all mismatches like random ones",
-            *(f"note: {note}" for note in self.notes),
-            *written,
-        ]
-
 
 def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     """Swap captions of a bounded sample, fit every scorer anew on it, and measure how well it finds the swapped ones.

@@ -63,19 +63,6 @@ class SampleResult:
     accounting: Accounting
     notes: tuple[str, ...]
 
-    def lines(self) -> list[str]:
-        """The summary for people, with what to do next."""
-        each = sorted({stratum.drawn for stratum in self.strata})
-        spread = f"{each[0]:,}" if len(each) == 1 else f"{each[0]:,} to {each[-1]:,}"
-        ranges = f"{len(self.strata)} {'strata' if len(self.strata) > 1 else 'stratum'} by score ({spread} of each)"
-        name = "review.csv" if self.out == "-" else self.out
-        return [
-            f"{self.drawn:,} of {self.rows:,} pairs drawn, from {ranges}: {self.out}",
-            *(f"note: {note}" for note in self.notes),
-            f"next: fill in {IS_MATCH} (yes or no, empty where you cannot tell), then run",
-            f"  ncaudit score … --verdicts {name}",
-        ]
-
 
 def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     """Draw `options.n` ok rows of the score tables, from every stratum of the score, and write them for review.

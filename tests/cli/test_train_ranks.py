@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from ncaudit.cli.app import main
-from ncaudit.cli.shared import output
+from ncaudit.cli.shared.as_json import plain
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.verbs.train.train import TrainResult, train
 
@@ -79,7 +79,7 @@ def lines(root: Path, out: str) -> list[dict]:
 
 @pytest.mark.slow
 def test_two_processes_that_were_stopped_and_run_again_end_with_the_weights_and_accounts_of_one(root):
-    one = output.plain(one_process(root, "one"))
+    one = plain(one_process(root, "one"))
     stop_after_epoch(root, "two", 1)
     done = subprocess.run(two_processes(root, "two"), env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,1 +1,1 @@
-"""What commands share: flags, printing and progress."""
+"""What commands share: flags, exit codes, what several of them say, printing and the live display."""

@@ -58,15 +58,6 @@ class CorruptResult:
     not_swappable: int  # chosen, but no other photo's caption could be had
     accounting: Accounting
 
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        kept = f"; {self.not_swappable:,} chosen pairs had no caption to swap with" if self.not_swappable else ""
-        return [
-            f"{self.mismatched:,} pairs mismatched ({self.kind}), {self.rate:.2%} of those with a caption{kept}",
-            f"dataset in {self.out}: is_match, caption_of and noise_type tell the truth",
-            f"moved captions in {self.index}",
-        ]
-
 
 @dataclass(frozen=True)
 class _Plan:

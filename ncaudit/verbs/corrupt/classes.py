@@ -41,7 +41,6 @@ from ncaudit.verbs.corrupt.dataset_rows import (
 )
 
 TRUTH = ("true_label", "label_is_right", "noise_type")
-SHOWN = 8  # entries of the confusion map in the words for people; all of them in --json
 Means = npt.NDArray[np.float64]
 
 
@@ -61,19 +60,6 @@ class CorruptLabelsResult:
     unchanged: int  # chosen, but the drawn class was the old one, or each class to change into was there already
     confused_with: Mapping[str, str] | None  # label-asymmetric: which class each one is turned into
     accounting: Accounting
-
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        kept = f"; {self.unchanged:,} chosen ones kept their label" if self.unchanged else ""
-        null = f"{self.unlabelled:,} rows have no label and are as they were"
-        turned = [f"{old} -> {new}" for old, new in (self.confused_with or {}).items()]
-        more = f", … ({len(turned)} in all: see --json)" if len(turned) > SHOWN else ""
-        return [
-            f"{self.wrong:,} labels wrong ({self.kind}), {self.rate:.2%} of {self.labelled:,} labelled rows{kept}",
-            *([f"classes turned into: {', '.join(turned[:SHOWN])}{more}"] if turned else []),
-            *([null] if self.unlabelled else []),
-            f"dataset in {self.out}: true_label, label_is_right and noise_type tell the truth on {self.label_column}",
-        ]
 
 
 @dataclass(frozen=True)

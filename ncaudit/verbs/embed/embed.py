@@ -55,25 +55,6 @@ class EmbedResult:
     seconds: float
     notes: tuple[str, ...] = ()
 
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        model = self.model
-        dims = f"{model.image_dims}" if model.image_dims == model.text_dims else f"{model.image_dims}/{model.text_dims}"
-        named = f"column {self.key}" if self.key else "shard and row"
-        weights = f"weights {model.weight_hash[:12]}" + (f", heads {model.heads[:12]}" if model.heads else "")
-        where = "on standard output" if self.out == STREAM else f"in {self.out}"
-        return [
-            f"embeddings {where}, {dims} dimensions; pairs are named by {named}",
-            *self._counted(),
-            f"{model.name}, {model.activation}, {model.precision}, {weights}, batches of {self.batch_pairs}",
-            *(f"note: {note}" for note in self.notes),
-        ]
-
-    def _counted(self) -> list[str]:
-        pairs = self.accounting.rows
-        told = f"{self.input_rows:,} input rows with several captions are {pairs:,} pairs, a row of the tables each"
-        return [told] if pairs != self.input_rows else []
-
 
 def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
     """Write one embedding table per shard below `options.out`; finished ones stay as they are. Or one stream of rows.

@@ -74,18 +74,6 @@ class FilterResult:
     seconds: float
     notes: tuple[str, ...] = ()
 
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        resumed = f", {self.shards_resumed:,} finished earlier" if self.shards_resumed else ""
-        shards = f"{self.shards:,} shard{'s' * (self.shards != 1)}{resumed}"
-        lines = [f"{self.rows:,} rows = {self.kept:,} kept + {self.dropped:,} dropped ({shards})"]
-        lines += [f"  {reason}: {count:,}" for reason, count in sorted(self.reasons.items())]
-        if self.mean_soft_label is not None:
-            lines.append(f"mean soft label of the rows kept: {self.mean_soft_label:.3f}")
-        for failure in self.shard_errors:
-            lines += [f"failed shard: {failure.message}", f"  fix: {failure.fix}"]
-        return [*lines, *(f"note: {note}" for note in self.notes)]
-
 
 def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterResult:
     """Keep the pairs that every rule agrees on; a row whose status is not ok is dropped, with its status as the reason.

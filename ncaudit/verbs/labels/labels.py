@@ -22,7 +22,6 @@ from torch import Tensor
 
 from ncaudit.core.classes.posterior import FEWEST_PAIRS
 from ncaudit.core.classes.sparse import SparseClasses
-from ncaudit.core.classes.votes import PARTITIONS
 from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
@@ -76,19 +75,6 @@ class LabelsResult:
     accounting: Accounting
     seconds: float
     notes: tuple[str, ...] = field(default=())
-
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        parts = ", ".join(f"{self.partitions.get(word, 0):,} {word}" for word in PARTITIONS)
-        chosen = "chosen from the data" if self.k_chosen else "as given"
-        lines = [self.label_means, f"{self.classes:,} classes; {self.k} neighbours per modality ({chosen}): {parts}"]
-        if self.noise_rate is not None:
-            interval = f"90 % interval {self.noise_rate_low:.1%} to {self.noise_rate_high:.1%}"
-            measured = interval if self.noise_rate_told else "a usual one: these embeddings cannot tell it"
-            lines.append(f"label noise rate {self.noise_rate:.1%} ({measured})")
-        lines += [f"  {one['share']:.1%} of labels: {one['true']} given as {one['given']}" for one in self.confusions]
-        lines.append(f"another class suggested for {self.suggestions:,} pairs; {self.unlabelled:,} had no class")
-        return [*lines, *(f"note: {note}" for note in self.notes)]
 
 
 def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:

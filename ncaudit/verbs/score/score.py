@@ -18,12 +18,10 @@ from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, choice, fit_sample, power
 from ncaudit.judging.fit_sample import Sample
-from ncaudit.judging.power import KINDS, sentence
 from ncaudit.judging.saved_fits import SavedFit, has_fit, load_fit, save_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import AUTO_SCORER, ScoreOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import VERDICTS
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
@@ -76,77 +74,6 @@ class ScoreResult:
     accounting: Accounting
     seconds: float
     notes: tuple[str, ...] = field(default=())
-
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        head = f"{self.scorer} (fit {self.fit_id}): {self.label_means}"
-        if self.noise_rate is None or self.mean_soft_label is None:
-            return [head, f"mean similarity {self.mean_similarity or 0:.3f}", *_noted(self.notes)]
-        rate = (
-            f"noise rate {self.noise_rate:.1%} (90 % interval {self.noise_rate_low:.1%} to {self.noise_rate_high:.1%})"
-        )
-        cuts = self.fit_facts["cuts"]
-        called = [f"{self.verdicts.get(word, 0):,} {word}" for word in VERDICTS]
-        verdicts = f"{', '.join(called)} (noisy below {cuts['noisy_below']:.2f}, clean from {cuts['clean_from']:.2f})"
-        return [head, rate, f"mean soft label {self.mean_soft_label:.3f}: {verdicts}", *self._details()]
-
-    def _details(self) -> list[str]:
-        facts = self.fit_facts
-        lines = _chosen(facts.get("compared", {}))
-        lines += [f"space: {facts['space']}; {facts['regime']}"] if "space" in facts else []
-        if facts.get("strata"):
-            lines += [
-                f"calibrated by {facts['stratified_by']}, as they differ beyond chance:",
-                *_strata(facts["strata"], facts["noise_rate"]["rate"]),
-            ]
-        reasons = [f"{count:,} {reason}" for reason, count in sorted(self.reasons.items())]
-        lines += [f"reasons: {', '.join(reasons)}"] if reasons else []
-        if self.suggestions is not None:
-            noisy = self.verdicts.get("noisy", 0)
-            lines.append(f"captions suggested for {self.suggestions:,} of {noisy:,} noisy pairs")
-        return [*lines, *power_lines(self.power), *_noted(self.notes)]
-
-
-def _chosen(compared: Mapping[str, float]) -> list[str]:
-    """Which scorer `auto` took, and how the others did."""
-    if not compared:
-        return []
-    told = ", ".join(f"{name} {value:.3f}" for name, value in compared.items())
-    return [f"chosen on these data (AUROC of the pairs against random and same-topic ones): {told}"]
-
-
-def _strata(strata: Sequence[Mapping[str, Any]], pool: float) -> list[str]:
-    """The sources whose rate or whose random pairs differ; how many are like the pool is told in one line."""
-    apart = [one for one in strata if one["noise_rate"] != pool or one["null_shift"]]
-    lines = [
-        f"  {one['name']}: noise rate {one['noise_rate']:.1%} of {one['rows']:,} pairs, "
-        f"its random pairs score {one['null_shift']:+.2f}"
-        for one in apart
-    ]
-    return [*lines, f"  {len(strata) - len(apart)} more like the pool"] if len(apart) < len(strata) else lines
-
-
-def power_lines(power: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The power table and what follows from it."""
-    if not power:
-        return []
-    head = "power on these data      AUROC, random*   topic   near   caught: random  topic   near"
-    rows = [
-        f"  {one['scorer']:22} {_told(one['estimated_auroc_random'])} ± {_told(one['standard_error'])}"
-        f"  {_told(one['auroc'].get('topic'))}  {_told(one['auroc'].get('near'))}"
-        f"          {'   '.join(_told(one['caught'].get(kind)) for kind in KINDS)}"
-        for one in power
-    ]
-    return [
-        head,
-        *rows,
-        "  * estimated without labels; the rest on mismatches made for the purpose",
-        *sentence(power),
-    ]
-
-
-def _told(value: float | None) -> str:
-    return "    -" if value is None else f"{value:.3f}"
 
 
 def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
@@ -531,10 +458,6 @@ def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:
         f"joined by {join.other.key}: {rows - alone:,} of {rows:,} rows have a match, the other {alone:,} get nulls"
         f" ({', '.join(brought) or 'no column'})"
     )
-
-
-def _noted(notes: Sequence[str]) -> list[str]:
-    return [f"note: {note}" for note in notes]
 
 
 def _listed(columns: Sequence[str] | None) -> list[str] | None:

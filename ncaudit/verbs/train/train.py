@@ -38,7 +38,6 @@ NOT_RECORDED = {
     *("out", "restart", "workers", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
-NO_BETTER = " (no epoch is better than the start model)"
 Json = dict[str, Any]
 
 
@@ -77,49 +76,6 @@ class TrainResult:
     resumed_after_epoch: int | None = None
     seconds: float = 0.0
     pairs_per_s: float = 0.0  # of the training steps alone
-
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        if self.finished_earlier:
-            return [f"{self.out} already holds this run, finished: nothing to do (--restart does it again)"]
-        label = f"mean label {self.mean_label:.2f}" if self.labelled else "no --scores: every label is 1"
-        if self.objective in objectives.by_class.names():
-            label = f"{self.unlabelled_pairs:,} without a class" if self.unlabelled_pairs else "all with a class"
-        pairs = f"{self.train_pairs:,} pairs ({label}), {self.pairs_per_s:,.0f} pairs/s"
-        epochs = f"{self.epochs} epochs" + " (stopped: no better one came)" * self.stopped_early
-        recipe = "" if self.recipe == TrainingRecipe.simple else f", recipe {self.recipe}"
-        head = f"{self.tune} by {self.objective}{recipe}: {epochs}, {self.steps:,} steps on {pairs}"
-        dropped = [f"{self.dropped_pairs:,} pairs dropped by the objective"] if self.dropped_pairs else []
-        kept = f"matcher of epoch {self.kept_epoch} in {self.out}; use it with --model {self.out}"
-        return [head, *dropped, *self._split(), *self._parts(), self._validation(), *self._maps(), kept]
-
-    def _split(self) -> list[str]:
-        if self.clean_pairs is None:
-            return []
-        first, second = self.clean_pairs
-        return [f"the two networks trust {first:,} and {second:,} of {self.train_pairs:,} pairs"]
-
-    def _parts(self) -> list[str]:
-        if self.parts is None:
-            return []
-        told = ", ".join(f"{share:.1%} {part}" for part, share in self.parts.items())
-        return [f"classes by {self.neighbours} neighbours in each modality: {told} of the labelled pairs"]
-
-    def _maps(self) -> list[str]:
-        if self.start_map is None or self.kept_map is None:
-            return []
-        worse = "" if self.kept_map > self.start_map else NO_BETTER
-        return [f"MAP by class, mean of both directions: {self.start_map:.3f} -> {self.kept_map:.3f}{worse}"]
-
-    def _validation(self) -> str:
-        if self.start is None or self.kept is None:
-            return "no validation: the last epoch is kept"
-        before, after = self.start, self.kept
-        i2t = f"image to caption {before.i2t_r1:.1f} -> {after.i2t_r1:.1f}"
-        t2i = f"caption to image {before.t2i_r1:.1f} -> {after.t2i_r1:.1f}"
-        rsum = f"rSum {before.rsum:.1f} -> {after.rsum:.1f}"
-        worse = "" if after.rsum > before.rsum or self.kept_map is not None else NO_BETTER  # MAP decides where it is
-        return f"R@1 on {self.val_pairs:,} validation pairs: {i2t}, {t2i}; {rsum}{worse}"
 
 
 def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:

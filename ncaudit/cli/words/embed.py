@@ -1,0 +1,35 @@
+"""What `embed` tells at its end: where embeddings are, of which model. Knows its result only."""
+
+from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.encoders.open_clip import ModelIdentity
+from ncaudit.options import STREAM
+from ncaudit.verbs.embed.embed import EmbedResult
+
+
+def lines(result: EmbedResult) -> list[str]:
+    """The summary for people."""
+    named = f"column {result.key}" if result.key else "shard and row"
+    where = "on standard output" if result.out == STREAM else f"in {result.out}"
+    return [
+        f"embeddings {where}, {_dims(result.model)} dimensions; pairs are named by {named}",
+        *_captions(result),
+        _model(result.model, result.batch_pairs),
+        *noted(result.notes),
+        *accounting(result.accounting),
+    ]
+
+
+def _dims(model: ModelIdentity) -> str:
+    return f"{model.image_dims}" if model.image_dims == model.text_dims else f"{model.image_dims}/{model.text_dims}"
+
+
+def _captions(result: EmbedResult) -> list[str]:
+    """Rows with several captions are counted twice over: once here, once in the accounts."""
+    pairs = result.accounting.rows
+    told = f"{result.input_rows:,} input rows with several captions are {pairs:,} pairs, a row of the tables each"
+    return [told] if pairs != result.input_rows else []
+
+
+def _model(model: ModelIdentity, batch_pairs: int) -> str:
+    weights = f"weights {model.weight_hash[:12]}" + (f", heads {model.heads[:12]}" if model.heads else "")
+    return f"{model.name}, {model.activation}, {model.precision}, {weights}, batches of {batch_pairs}"

@@ -1,0 +1,127 @@
+"""What `eval retrieval` and `eval scores` tell at their end. Knows their results; nothing of how they are measured."""
+
+from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.cli.shared.tables import Table, Words
+from ncaudit.cli.shared.user_text import shown
+from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals
+from ncaudit.verbs.evaluate.prior_scores import Disagreement, PriorScore
+from ncaudit.verbs.evaluate.scores import DetectionResult, LabelledRetrievalResult, RetrievalResult, ScoresResult
+
+
+def retrieval_lines(result: RetrievalResult) -> Words:
+    """Recalls, with classes their precision too, and which rows they are about."""
+    by_class = result.by_class if isinstance(result, LabelledRetrievalResult) else None
+    return [
+        _recalls(result),
+        *([_precision(by_class)] if by_class else []),
+        f"{result.metrics.images:,} images, {result.metrics.captions:,} captions",
+        *(_unlabelled(by_class) if by_class else []),
+        *noted(result.notes),
+        *accounting(result.accounting),
+    ]
+
+
+def scores_lines(result: ScoresResult) -> Words:
+    """What the scores know of the truth, and how they stand to the scores that were asked about."""
+    judged = result if isinstance(result, DetectionResult) else None
+    return [
+        *(_detection(judged) if judged else []),
+        *(line for prior in result.against for line in _against(prior)),
+        *accounting(result.accounting),
+    ]
+
+
+def _recalls(result: RetrievalResult) -> Table:
+    m = result.metrics
+    rows = [
+        ["image to caption", *(f"{r:.1f}" for r in (m.i2t_r1, m.i2t_r5, m.i2t_r10)), f"{m.i2t_median_rank:g}"],
+        ["caption to image", *(f"{r:.1f}" for r in (m.t2i_r1, m.t2i_r5, m.t2i_r10)), f"{m.t2i_median_rank:g}"],
+    ]
+    return Table(f"Recall in %, rSum {m.rsum:.1f} of 600", ["", "R@1", "R@5", "R@10", "median rank"], rows)
+
+
+def _precision(found: ClassRetrievals) -> Table:
+    ways = {"image to caption": found.image_to_text, "caption to image": found.text_to_image}
+    rows = [[name, f"{way.map_all:.3f}", f"{way.map_at_k:.3f}"] for name, way in ways.items()]
+    title = f"Mean average precision (1 = perfect), {found.classes:,} classes of {found.label_column}"
+    return Table(title, ["", "all", f"@{found.image_to_text.k}"], rows)
+
+
+def _unlabelled(found: ClassRetrievals) -> list[str]:
+    left_out = f"{found.unlabelled:,} ok rows have no class and are left out of the precision"
+    return [left_out] if found.unlabelled else []
+
+
+def _detection(result: DetectionResult) -> Words:
+    return [_found(result), *_calibration(result), *_truth(result)]
+
+
+def _found(result: DetectionResult) -> Table:
+    columns = {"soft_label": result.soft_label, "similarity": result.similarity, "score": result.score}
+    rows = [
+        [name, _share(d.auroc), _share(d.average_precision), _share(d.precision_at_true_count), f"{d.pairs:,}"]
+        for name, d in columns.items()
+        if d is not None
+    ]
+    title = f"Finding {result.mismatched:,} mismatches among {result.judged:,} pairs (1 = perfect)"
+    return Table(title, ["", "AUROC", "average precision", "precision at true count", "pairs"], rows)
+
+
+def _calibration(result: DetectionResult) -> list[Table]:
+    if result.reliability is None:
+        return []
+    rows = [
+        [f"{b.low:.3f} to {b.high:.3f}", f"{b.mean_probability:.3f}", f"{b.observed:.3f}", f"{b.count:,}"]
+        for b in result.reliability
+    ]
+    title = f"Calibration error {result.calibration_error:.3f}"
+    return [Table(title, ["soft label", "mean", "truly match", "pairs"], rows)]
+
+
+def _truth(result: DetectionResult) -> list[str]:
+    columns = (result.soft_label, result.similarity, result.score)
+    notes = noted(dict.fromkeys(d.note for d in columns if d is not None and d.note))
+    missing = [f"{result.truth_missing:,} ok rows have no truth and are left out"] if result.truth_missing else []
+    unused = [f"{result.truth_unused:,} pairs of the truth table have no score"] if result.truth_unused else []
+    return [*notes, *missing, *unused]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _against(prior: PriorScore) -> list[str]:
+    """One prior score beside ours."""
+    found = [
+        ("score", prior.spearman_score, prior.pairs),
+        ("soft_label", prior.spearman_soft_label, prior.pairs_soft_label),
+    ]
+    both = [f"{ours} {_correlation(rho)} over {pairs:,} pairs" for ours, rho, pairs in found if pairs]
+    column = shown(prior.column)
+    ways = [(f"{prior.ranked_by} high, {column} low", prior.ours_higher)]
+    ways.append((f"{column} high, {prior.ranked_by} low", prior.prior_higher))
+    told = [f"{column} against ours, rank correlation: {', '.join(both) or 'no pair has both'}"]
+    told += _better(prior, column)
+    for title, pairs in ways:
+        told += [f"  {title}:", *(_disagreement(pair, prior.ranked_by, column) for pair in pairs)] if pairs else []
+    return told
+
+
+def _better(prior: PriorScore, column: str) -> list[str]:
+    if prior.auroc is None:
+        return []
+    both = f"{column} {prior.auroc.second:.3f}, {prior.ranked_by} {prior.auroc.first:.3f}"
+    told = f"  AUROC on the same pairs: {both}, difference ± {1.96 * prior.auroc.standard_error:.3f}"
+    if prior.better is None:
+        return [f"{told}: no clear difference"]
+    return [f"{told}: {shown(prior.better)} is better at finding these mismatches"]
+
+
+def _disagreement(pair: Disagreement, ours: str, column: str) -> str:
+    caption = f": {shown(pair.caption)}" if pair.caption is not None else ""
+    higher = f"{ours} above {pair.score_share:.0%} of the pairs, {column} above {pair.prior_share:.0%}"
+    return f"    {shown(pair.pair_id)} ({higher}){caption}"
+
+
+def _correlation(rho: float | None) -> str:
+    return "undefined (one of them is constant)" if rho is None else f"{rho:.3f}"

@@ -1,0 +1,200 @@
+"""What `inspect` tells at its end: what it is, what it holds, what is wrong, what next. Knows findings; reads nothing.
+
+Whatever comes from the user's files is shown so that no terminal is steered by it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ncaudit.cli.shared.accounts import counted_shards
+from ncaudit.cli.shared.user_text import shown
+from ncaudit.engines.local import ShardError
+from ncaudit.verbs.inspect.findings import (
+    Captions,
+    FolderInspection,
+    Images,
+    Inspection,
+    KeyColumn,
+    ShardsInspection,
+    Told,
+)
+
+COLUMNS_SHOWN = 30
+DAMAGED_SHOWN = 10
+
+
+def lines(found: Inspection) -> list[str]:
+    """The summary for people, the next command last."""
+    return [*(_shards(found) if isinstance(found, ShardsInspection) else _folder(found)), *_next(found)]
+
+
+def _folder(found: Inspection) -> list[str]:
+    facts = found.facts if isinstance(found, FolderInspection) else {}
+    return [found.what, *(f"  {name}: {_value(value)}" for name, value in facts.items())]
+
+
+def _shards(found: ShardsInspection) -> list[str]:
+    pairs = f" = {found.pairs:,} pairs" if found.pairs != found.rows else ""
+    size = f"{counted_shards(found.shards)}, {_bytes(found.bytes)}"
+    return [
+        f"{found.what}: {found.rows:,} rows{pairs} in {size}",
+        *(line for told in found.provenance for line in _told(told, found.shards)),
+        _columns(found),
+        *_embeddings(found),
+        *_words(found),
+        *(_images(found.images) if found.images else []),
+        *(_captions(found.captions) if found.captions else []),
+        *map(_key, found.keys),
+        *_noticed(found),
+        *(f"schemas differ: {shown(line, 200)}" for line in found.schema_differences),
+        *_damaged(found.damaged),
+    ]
+
+
+def _embeddings(found: ShardsInspection) -> list[str]:
+    told = []
+    if found.dims:
+        image, text = found.dims
+        told.append(f"embeddings: {image} dimensions" + (f", captions {text}" if text != image else ""))
+    if len(found.features) > 1:
+        told.append(f"features: {', '.join(map(shown, found.features))} (choose with --features)")
+    return told
+
+
+def _words(found: ShardsInspection) -> list[str]:
+    """Statuses, verdicts and the like, and how high the soft labels are."""
+    told = []
+    for name, counts in found.words.items():
+        rows = found.rows if name in found.columns else None  # what lies beside has other rows
+        told.append(f"{name}: {_counts(counts, rows)}")
+    if found.mean_soft_label is not None:
+        low = f"{found.soft_labels_below_half:,} below .5"
+        told.append(f"soft labels: mean {found.mean_soft_label:.3f}, {low}")
+    return told
+
+
+def _damaged(damaged: Sequence[ShardError]) -> list[str]:
+    told = []
+    for failure in damaged[:DAMAGED_SHOWN]:
+        told += [f"damaged shard: {shown(failure.message, 300)}", f"  fix: {shown(failure.fix, 300)}"]
+    more = len(damaged) - DAMAGED_SHOWN
+    return told + ([f"and {more:,} more damaged shards: see --json"] if more > 0 else [])
+
+
+def _told(told: Told, shards: int) -> list[str]:
+    """What the tables say of themselves; what has a line of its own first, then every plain value that is left."""
+    said = dict(told.provenance)
+    of = "" if told.shards == shards else f" ({told.shards:,} of {shards:,} shards)"
+    return [
+        f"made by ncaudit {said.pop('ncaudit', '?')} {said.pop('verb', '')}{of}",
+        *_made_from(told),
+        *_model(said.pop("model", None) or {}),
+        *_options(said.pop("options", None) or {}),
+        *_noise_rate(said.pop("noise_rate", None) or {}),
+        *(f"  {name}: {_value(value)}" for name, value in said.items() if isinstance(value, str | int | float)),
+    ]
+
+
+def _made_from(told: Told) -> list[str]:
+    made_from = [_source(source) for source in (told.source, told.data) if source]
+    first = "" if told.shards == 1 else ", the first of them"
+    return [f"  from: {', made from '.join(made_from)}{first}"] if made_from else []
+
+
+def _model(model: Mapping[str, Any]) -> list[str]:
+    if not model:
+        return []
+    heads = f", heads {str(model['heads'])[:12]}" if model.get("heads") else ""
+    name = shown(str(model.get("name", "heads on embeddings from elsewhere")))
+    return [f"  model: {name}, weights {str(model.get('weight_hash', '?'))[:12]}{heads}"]
+
+
+def _options(options: Mapping[str, Any]) -> list[str]:
+    given = [f"{name} {_value(value)}" for name, value in options.items() if value is not None]
+    return [f"  options: {', '.join(given)}"] if given else []
+
+
+def _noise_rate(rate: Mapping[str, Any]) -> list[str]:
+    if rate.get("rate") is None:
+        return []
+    interval = f" ({rate['low']:.1%} to {rate['high']:.1%})" if rate.get("low") is not None else ""
+    return [f"  noise rate: {rate['rate']:.1%}{interval}"]
+
+
+def _source(source: Any) -> str:
+    return f"{shown(str(source.get('name')))} ({str(source.get('fingerprint'))[:16]})"
+
+
+def _columns(found: ShardsInspection) -> str:
+    told = [f"{shown(name)} ({kind})" for name, kind in list(found.columns.items())[:COLUMNS_SHOWN]]
+    more = len(found.columns) - len(told)
+    return f"columns: {', '.join(told)}" + (f" and {more:,} more" if more > 0 else "")
+
+
+def _images(images: Images) -> list[str]:
+    sample = images.sample
+    missing = f", {images.missing:,} rows without" if images.missing else ""
+    held = {"bytes": "bytes", "struct": "bytes and path", "path": "paths of files"}[images.held]
+    told = [f"images: column {shown(images.column)} ({held}){missing}"]
+    if sample.width and sample.height:
+        kinds = ", ".join(f"{count} {name}" for name, count in sample.formats.items())
+        sizes = f"width {_spread(sample.width)}, height {_spread(sample.height)}"
+        told.append(f"  {sample.read} of {sample.sampled} sampled: {kinds}; smallest/median/largest {sizes}")
+    if sample.problems:
+        first = shown(sample.first_problem or "", 160)
+        told.append(f"  in the sample: {_counts(sample.problems, sample.sampled)} (first: {first})")
+    if sample.bordered:
+        told.append(
+            "  all sampled are 256 x 256, many with white borders: img2dataset's default resize, which shifts CLIP "
+            "scores; its --resize_mode keep_ratio does not"
+        )
+    return told
+
+
+def _captions(captions: Captions) -> list[str]:
+    several = ", several per row" if captions.several else ""
+    lacks = f", {captions.null:,} null" * bool(captions.null) + f", {captions.blank:,} blank" * bool(captions.blank)
+    others = f" (could be too: {', '.join(map(shown, captions.others))})" if captions.others else ""
+    told = [f"captions: column {shown(captions.column)}{several}{lacks}{others}"]
+    return told + [f"  {shown(example)}" for example in captions.examples]
+
+
+def _key(key: KeyColumn) -> str:
+    told = [f"{key.repeated:,} rows repeat one"] * bool(key.repeated) + [f"{key.null:,} null"] * bool(key.null)
+    return f"key: column {shown(key.column)}, {', '.join(told) or 'without repeats'}"
+
+
+def _noticed(found: ShardsInspection) -> list[str]:
+    parts = {
+        "prior scores": found.prior_scores,
+        "addresses": (found.url,) if found.url else (),
+        "classes": found.class_columns,
+        "truth": found.truth_columns,
+    }
+    return [f"{what}: {', '.join(map(shown, names))}" for what, names in parts.items() if names]
+
+
+def _next(found: Inspection) -> list[str]:
+    first = [f"first: {shown(line, 400)}" for line in found.first]
+    return [*first, *(f"{'also' if i else 'next'}: {command}" for i, command in enumerate(found.next))]
+
+
+def _counts(counts: Mapping[str, int], rows: int | None) -> str:
+    """Each word with its count, and its share of the rows where it is not all of them."""
+    share = {word: f" ({count / rows:.1%})" if rows and count < rows else "" for word, count in counts.items()}
+    return ", ".join(f"{count:,} {shown(word)}{share[word]}" for word, count in counts.items())
+
+
+def _spread(values: tuple[int, int, int]) -> str:
+    return "/".join(map(str, values))
+
+
+def _value(value: Any) -> str:
+    return shown(f"{value:g}" if isinstance(value, float) else str(value), 200)
+
+
+def _bytes(count: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"

@@ -1,0 +1,24 @@
+"""What `sample` tells at its end: how many pairs were drawn, and what to do with them. Knows its result only."""
+
+from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.options import STREAM
+from ncaudit.shards.people.verdicts import IS_MATCH
+from ncaudit.verbs.sample import SampleResult
+
+
+def lines(result: SampleResult) -> list[str]:
+    """The summary for people, with what to do next."""
+    name = "review.csv" if result.out == STREAM else result.out
+    return [
+        f"{result.drawn:,} of {result.rows:,} pairs drawn, from {_strata(result)}: {result.out}",
+        *noted(result.notes),
+        f"next: fill in {IS_MATCH} (yes or no, empty where you cannot tell), then run",
+        f"  ncaudit score … --verdicts {name}",
+        *accounting(result.accounting),
+    ]
+
+
+def _strata(result: SampleResult) -> str:
+    each = sorted({stratum.drawn for stratum in result.strata})
+    spread = f"{each[0]:,}" if len(each) == 1 else f"{each[0]:,} to {each[-1]:,}"
+    return f"{len(result.strata)} {'strata' if len(result.strata) > 1 else 'stratum'} by score ({spread} of each)"

@@ -1,0 +1,79 @@
+"""What `score` tells at its end: the noise rate, the verdicts, what they rest on. Knows its result only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.cli.words import power
+from ncaudit.schema import VERDICTS
+from ncaudit.verbs.score.score import ScoreResult
+
+
+def lines(result: ScoreResult) -> list[str]:
+    """The summary for people."""
+    head = f"{result.scorer} (fit {result.fit_id}): {result.label_means}"
+    if result.noise_rate is None or result.mean_soft_label is None:
+        told = [f"mean similarity {result.mean_similarity or 0:.3f}"]
+    else:
+        told = [_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
+    return [head, *told, *noted(result.notes), *accounting(result.accounting)]
+
+
+def _rate(result: ScoreResult) -> str:
+    interval = f"90 % interval {result.noise_rate_low:.1%} to {result.noise_rate_high:.1%}"
+    return f"noise rate {result.noise_rate:.1%} ({interval})"
+
+
+def _verdicts(result: ScoreResult) -> str:
+    cuts = result.fit_facts["cuts"]
+    called = [f"{result.verdicts.get(word, 0):,} {word}" for word in VERDICTS]
+    return f"{', '.join(called)} (noisy below {cuts['noisy_below']:.2f}, clean from {cuts['clean_from']:.2f})"
+
+
+def _details(result: ScoreResult) -> list[str]:
+    facts = result.fit_facts
+    return [
+        *_chosen(facts.get("compared", {})),
+        *([f"space: {facts['space']}; {facts['regime']}"] if "space" in facts else []),
+        *_calibrated_by(facts),
+        *_reasons(result.reasons),
+        *_suggested(result),
+        *power.lines(result.power),
+    ]
+
+
+def _chosen(compared: Mapping[str, float]) -> list[str]:
+    """Which scorer `auto` took, and how the others did."""
+    if not compared:
+        return []
+    told = ", ".join(f"{name} {value:.3f}" for name, value in compared.items())
+    return [f"chosen on these data (AUROC of the pairs against random and same-topic ones): {told}"]
+
+
+def _calibrated_by(facts: Mapping[str, Any]) -> list[str]:
+    if not facts.get("strata"):
+        return []
+    head = f"calibrated by {facts['stratified_by']}, as they differ beyond chance:"
+    return [head, *_strata(facts["strata"], facts["noise_rate"]["rate"])]
+
+
+def _strata(strata: Sequence[Mapping[str, Any]], pool: float) -> list[str]:
+    """The sources whose rate or whose random pairs differ; how many are like the pool is told in one line."""
+    apart = [one for one in strata if one["noise_rate"] != pool or one["null_shift"]]
+    told = [
+        f"  {one['name']}: noise rate {one['noise_rate']:.1%} of {one['rows']:,} pairs, "
+        f"its random pairs score {one['null_shift']:+.2f}"
+        for one in apart
+    ]
+    return [*told, f"  {len(strata) - len(apart)} more like the pool"] if len(apart) < len(strata) else told
+
+
+def _reasons(reasons: Mapping[str, int]) -> list[str]:
+    told = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+    return [f"reasons: {told}"] if told else []
+
+
+def _suggested(result: ScoreResult) -> list[str]:
+    if result.suggestions is None:
+        return []
+    return [f"captions suggested for {result.suggestions:,} of {result.verdicts.get('noisy', 0):,} noisy pairs"]

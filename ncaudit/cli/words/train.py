@@ -1,0 +1,69 @@
+"""What `train` tells at its end: how many pairs, how well it validates, where the matcher is. Knows its result only."""
+
+from ncaudit import objectives
+from ncaudit.cli.shared.accounts import accounting
+from ncaudit.options import TrainingRecipe
+from ncaudit.verbs.train.train import TrainResult
+
+NO_BETTER = " (no epoch is better than the start model)"
+
+
+def lines(result: TrainResult) -> list[str]:
+    """The summary for people."""
+    return [*(_earlier(result) if result.finished_earlier else _run(result)), *accounting(result.accounting)]
+
+
+def _earlier(result: TrainResult) -> list[str]:
+    return [f"{result.out} already holds this run, finished: nothing to do (--restart does it again)"]
+
+
+def _run(result: TrainResult) -> list[str]:
+    kept = f"matcher of epoch {result.kept_epoch} in {result.out}; use it with --model {result.out}"
+    dropped = [f"{result.dropped_pairs:,} pairs dropped by the objective"] if result.dropped_pairs else []
+    return [_head(result), *dropped, *_split(result), *_parts(result), _recalls(result), *_maps(result), kept]
+
+
+def _head(result: TrainResult) -> str:
+    epochs = f"{result.epochs} epochs" + " (stopped: no better one came)" * result.stopped_early
+    recipe = "" if result.recipe == TrainingRecipe.simple else f", recipe {result.recipe}"
+    pairs = f"{result.train_pairs:,} pairs ({_labels(result)}), {result.pairs_per_s:,.0f} pairs/s"
+    return f"{result.tune} by {result.objective}{recipe}: {epochs}, {result.steps:,} steps on {pairs}"
+
+
+def _labels(result: TrainResult) -> str:
+    """What the pairs were weighted by; by class, whether all of them have one."""
+    if result.objective in objectives.by_class.names():
+        return f"{result.unlabelled_pairs:,} without a class" if result.unlabelled_pairs else "all with a class"
+    return f"mean label {result.mean_label:.2f}" if result.labelled else "no --scores: every label is 1"
+
+
+def _split(result: TrainResult) -> list[str]:
+    if result.clean_pairs is None:
+        return []
+    first, second = result.clean_pairs
+    return [f"the two networks trust {first:,} and {second:,} of {result.train_pairs:,} pairs"]
+
+
+def _parts(result: TrainResult) -> list[str]:
+    if result.parts is None:
+        return []
+    told = ", ".join(f"{share:.1%} {part}" for part, share in result.parts.items())
+    return [f"classes by {result.neighbours} neighbours in each modality: {told} of the labelled pairs"]
+
+
+def _recalls(result: TrainResult) -> str:
+    if result.start is None or result.kept is None:
+        return "no validation: the last epoch is kept"
+    before, after = result.start, result.kept
+    i2t = f"image to caption {before.i2t_r1:.1f} -> {after.i2t_r1:.1f}"
+    t2i = f"caption to image {before.t2i_r1:.1f} -> {after.t2i_r1:.1f}"
+    rsum = f"rSum {before.rsum:.1f} -> {after.rsum:.1f}"
+    worse = "" if after.rsum > before.rsum or result.kept_map is not None else NO_BETTER  # MAP decides where it is
+    return f"R@1 on {result.val_pairs:,} validation pairs: {i2t}, {t2i}; {rsum}{worse}"
+
+
+def _maps(result: TrainResult) -> list[str]:
+    if result.start_map is None or result.kept_map is None:
+        return []
+    worse = "" if result.kept_map > result.start_map else NO_BETTER
+    return [f"MAP by class, mean of both directions: {result.start_map:.3f} -> {result.kept_map:.3f}{worse}"]

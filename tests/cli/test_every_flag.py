@@ -1,0 +1,222 @@
+"""Every flag of every command reaches the field of its name, and no other field.
+
+The commands are walked, so that a new flag is tested, and fails, before anybody names it here. The verb is replaced by
+one that only tells which options it was given.
+"""
+
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from enum import Enum
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ncaudit.cli.app import app
+from ncaudit.cli.shared import output
+
+# What runs a command, and what makes its words.
+VERBS = {
+    "inspect": ("ncaudit.verbs.inspect.inspect.inspect",),
+    "embed": ("ncaudit.verbs.embed.embed.embed",),
+    "score": ("ncaudit.verbs.score.score.score",),
+    "filter": ("ncaudit.verbs.filter.filter.filter_pairs",),
+    "train": ("ncaudit.verbs.train.train.train",),
+    "labels": ("ncaudit.verbs.labels.labels.labels",),
+    "sample": ("ncaudit.verbs.sample.sample",),
+    "corrupt": ("ncaudit.verbs.corrupt.captions.corrupt", "ncaudit.verbs.corrupt.classes.corrupt_labels"),
+    "bench": ("ncaudit.verbs.bench.bench",),
+    "demo": ("ncaudit.verbs.demo.demo",),
+    "eval retrieval": ("ncaudit.verbs.evaluate.scores.eval_retrieval",),
+    "eval scores": ("ncaudit.verbs.evaluate.scores.eval_scores",),
+}
+WORDS = {
+    "eval retrieval": "ncaudit.cli.words.evaluate.retrieval_lines",
+    "eval scores": "ncaudit.cli.words.evaluate.scores_lines",
+}
+RENAMED = {"stream_format": "format"}  # a parameter called `format` would hide Python's own
+# Flags of no field, and where they go instead: each has a test of its own below.
+TO_THE_PRINTER = {"as_json"}
+OF_THE_ROOT = {"version", "quiet"}
+
+# What a command cannot do without, beyond what it requires by itself.
+NEEDED: Mapping[str, dict[str, Any]] = {
+    "filter": {"min_soft_label": 0.5},  # a rule
+    "sample": {"out": "pairs.csv"},  # one of three formats
+    "eval scores": {"truth": "is_match"},  # something to compare with
+    "train": {"data": ["images"]},  # towers are tuned unless said otherwise
+}
+# What goes with one flag only, as the options refuse it alone. None takes away what is needed otherwise.
+AS_CSV = {"out": "-", "stream_format": "csv"}
+HEADS = {"tune": "heads", "embeddings": ["tables"], "data": None}
+STAGES = {**HEADS, "recipe": "bicro"}
+COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
+    "embed": {"csv_safe": AS_CSV},
+    "labels": {"csv_safe": AS_CSV},
+    "score": {"csv_safe": AS_CSV, **dict.fromkeys(("join", "join_key"), {"join": ["table"], "join_key": "key"})},
+    "filter": {
+        "csv_safe": AS_CSV,
+        "keep_share_by": {"keep_share": 0.5},
+        "key": {"data": ["images"]},
+        "write_as": {"out": "uids.npy"},
+        "repeat_by_weight": {"write_as": "datacomp-uids", "out": "uids.npy"},
+    },
+    "corrupt": {"label_column": {"kind": "label-symmetric", "label_column": "class"}},
+    "eval retrieval": {"map_at": {"label_column": "kind"}},
+    "train": {
+        **dict.fromkeys(("embeddings", "features", "head", "head_start", "dims", "recipe", "relabel_every"), HEADS),
+        **dict.fromkeys(("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from"), STAGES),
+        "anchor_k": STAGES,
+        "hidden": {**HEADS, "head": "mlp"},
+    },
+}
+# Values that are checked for more than their type.
+VALUES: Mapping[str, dict[str, Any]] = {
+    "train": {"tune": "last:2", "margin_base": 2.5},
+    "bench": {"out": "runs.csv", "kinds": ["near", "topic"]},
+    "sample": {"out": "review.csv"},
+}
+SPLIT_AT_COMMAS = {"devices"}  # one word for several
+
+
+class Told(Exception):
+    """What the verb or the printer was given."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+
+def commands() -> dict[str, Any]:
+    """Every command that can be run, by its words."""
+
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        if not hasattr(command, "commands"):
+            yield name, command
+        for word, below in getattr(command, "commands", {}).items():
+            yield from walk(f"{name} {word}".strip(), below)
+
+    return dict(walk("", typer.main.get_command(app)))
+
+
+COMMANDS = commands()
+CASES = [
+    pytest.param(name, parameter.name, id=f"{name} {parameter.opts[0]}")
+    for name, command in COMMANDS.items()
+    for parameter in command.params
+    if parameter.name not in TO_THE_PRINTER
+]
+
+
+def kind_of(name: str, parameter: str) -> Any:
+    """The type that the command declares, without the None that stands for not given."""
+    kind = get_type_hints(inspect.unwrap(COMMANDS[name].callback))[parameter]
+    return next(one for one in get_args(kind) if one is not type(None)) if isinstance(kind, types.UnionType) else kind
+
+
+def another(kind: Any, default: Any) -> Any:
+    """A value that is not the default: another member, another number, a word, two of them."""
+    if get_origin(kind) is list:
+        first = another(get_args(kind)[0], default)
+        return [first, another(get_args(kind)[0], first)]
+    if kind is bool:
+        return not default
+    if issubclass(kind, Enum):
+        return next(member for member in kind if member != default)
+    if kind is int:
+        return 3 if default is None else default + 1
+    if kind is float:
+        return 0.25 if default != 0.25 else 0.75
+    return "word" if default != "word" else "other"
+
+
+def argv(name: str, given: Mapping[str, Any]) -> list[str]:
+    """The command line that gives these parameters these values."""
+    words = name.split()
+    for parameter in COMMANDS[name].params:
+        value = given.get(parameter.name)
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            flag = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
+            words += [*flag, str(each.value if isinstance(each, Enum) else each)]
+    return words
+
+
+def required(name: str) -> dict[str, Any]:
+    """Values for what the command cannot be called without."""
+    asked = {one.name: another(kind_of(name, one.name), "word") for one in COMMANDS[name].params if one.required}
+    return {**asked, **NEEDED.get(name, {})}
+
+
+def tell(given: Any, *_: Any) -> None:
+    raise Told(given)
+
+
+def told(words: list[str]) -> Any:
+    """What a command told before it was stopped."""
+    ran = CliRunner().invoke(app, ["-q", *words])
+    assert isinstance(ran.exception, Told), f"{words}: {ran.output}"
+    return ran.exception.given
+
+
+@pytest.fixture
+def verb_only_tells(monkeypatch):
+    for place in (place for places in VERBS.values() for place in places):
+        monkeypatch.setattr(place, tell)
+
+
+def changed(one: Any, other: Any) -> dict[str, Any]:
+    """The fields in which two options differ, as the second has them."""
+    assert type(one) is type(other)
+    both = {field.name: (getattr(one, field.name), getattr(other, field.name)) for field in fields(one)}
+    return {name: new for name, (old, new) in both.items() if old != new}
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES)
+def test_a_flag_reaches_its_field_and_no_other(name, parameter, verb_only_tells):
+    with_it = {**required(name), **COMPANIONS.get(name, {}).get(parameter, {})}
+    default = next(one.default for one in COMMANDS[name].params if one.name == parameter)
+    value = VALUES.get(name, {}).get(parameter) or another(kind_of(name, parameter), with_it.get(parameter, default))
+    given = ",".join(value := ["one", "two"]) if parameter in SPLIT_AT_COMMAS else value
+    before, after = told(argv(name, with_it)), told(argv(name, {**with_it, parameter: given}))
+    found = changed(before, after)
+    assert list(found) == [RENAMED.get(parameter, parameter)]
+    (field,) = found.values()
+    assert (list(field) if isinstance(value, list) else field) == value
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_json_reaches_the_printer(name, monkeypatch):
+    words = WORDS.get(name, f"ncaudit.cli.words.{name}.lines")
+    for place in (*VERBS[name], words):
+        monkeypatch.setattr(place, lambda *_: None)
+    monkeypatch.setattr(output, "result", lambda value, words, *, as_json, **_: tell(as_json))
+    assert [told(argv(name, {**required(name), "as_json": asked})) for asked in (None, True)] == [False, True]
+
+
+def test_every_command_is_run_by_a_verb_or_asks_for_nothing():
+    others = {name: {one.name for one in COMMANDS[name].params} for name in COMMANDS.keys() - VERBS.keys()}
+    assert others == {"scorers": TO_THE_PRINTER}
+
+
+def test_the_flags_before_a_command_are_those_of_the_whole_program():
+    assert {one.name for one in typer.main.get_command(app).params} == OF_THE_ROOT
+
+
+@pytest.mark.parametrize("flag", ["--quiet", "-q"])
+def test_quiet_reaches_the_live_display(flag, monkeypatch):
+    monkeypatch.setattr("ncaudit.cli.shared.live.set_quiet", tell)
+    ran = [CliRunner().invoke(app, [*flags, "scorers"]).exception for flags in ([], [flag])]
+    assert [one.given for one in ran] == [False, True]
+
+
+def test_version_is_told_alone():
+    ran = CliRunner().invoke(app, ["--version", "scorers"])
+    assert (ran.exit_code, len(ran.stdout.splitlines())) == (0, 1)
+    assert ran.stdout.startswith("ncaudit ")
