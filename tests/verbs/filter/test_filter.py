@@ -138,10 +138,10 @@ def test_any_word_for_a_failure_is_a_reason(tmp_path):
     assert kept(path, tmp_path / "k.parquet", min_soft_label=0.5) == (["p0"], reasons)
 
 
-def test_words_tell_of_values_that_keep_nothing(tmp_path):
+def test_values_that_keep_nothing_are_noted(tmp_path):
     path = scores_of(tmp_path / "s.parquet", [0.9, 0.8, 0.7], lang=["en", "en", "fo"])
     options = FilterOptions(scores=[str(path)], out=str(tmp_path / "k"), keep_share=0.5, keep_share_by="lang")
-    assert "note: 1 of 2 values of lang keep no row: fo" in ncaudit.filter_pairs(options).lines()
+    assert "1 of 2 values of lang keep no row: fo" in ncaudit.filter_pairs(options).notes
 
 
 # the table itself

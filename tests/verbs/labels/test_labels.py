@@ -213,7 +213,7 @@ def test_k_as_given_and_never_more_than_there_are_pairs(tmp_path):
     columns, _ = world(60)
     result, _ = audited(tmp_path, columns, k=500)
     assert result.k == 59
-    assert any("59 neighbours vote, not 500" in line for line in result.lines())
+    assert any("59 neighbours vote, not 500" in note for note in result.notes)
 
 
 def test_classes_smaller_than_k_are_counted(tmp_path):
@@ -222,13 +222,13 @@ def test_classes_smaller_than_k_are_counted(tmp_path):
     kinds[:3] = ["rare"] * 3
     result, _ = audited(tmp_path, columns | {"kind": pa.array(kinds)}, k=20)
     assert (result.small_classes, result.small_class_pairs) == (1, 3)
-    assert any("at most 20 pairs (3 in all)" in line for line in result.lines())
+    assert any("at most 20 pairs (3 in all)" in note for note in result.notes)
 
 
 def test_too_few_labels_to_judge_are_told_and_neighbours_still_vote(tmp_path):
     result, table = audited(tmp_path, world(40)[0])
     assert result.noise_rate is None
-    assert "fewer than 50 labelled pairs" in result.lines()[0]
+    assert "fewer than 50 labelled pairs" in result.label_means
     assert table["label_quality"].null_count == 40
     assert table["partition"].null_count == 0
 
@@ -239,7 +239,7 @@ def test_embeddings_that_show_no_class_leave_the_rate_open(tmp_path):
     result, _ = audited(tmp_path, columns | {"kind": pa.array(kinds.tolist())})
     assert not result.noise_rate_told
     assert result.noise_rate_low == 0
-    assert any("hardly agree" in line for line in result.lines())
+    assert any("hardly agree" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_too_few_pairs_get_scores_but_no_label_and_that_is_said(scorer, write_em
     assert table["soft_label"].null_count == table["verdict"].null_count == 49
     assert table["score"].null_count == 0
     assert (result.noise_rate, result.mean_soft_label, dict(result.verdicts)) == (None, None, {})
-    assert "no soft label: fewer pairs" in result.lines()[0]
+    assert "no soft label: fewer pairs" in result.label_means
     assert "no soft label" in provenance(tmp_path / "s/00000.parquet")["label_means"]
 
 
@@ -159,7 +159,7 @@ def test_the_scorer_that_auto_chose_is_told_and_kept_by_a_rerun(write_embeddings
     embeddings = write_embeddings()
     found = score(embeddings, tmp_path / "s", scorer="auto", save_fit=str(tmp_path / "fit"), check=False)
     assert found.scorer == "csls"
-    assert any("csls 0.900, bicro 0.800" in line for line in found.lines())
+    assert found.fit_facts["compared"] == {"csls": 0.9, "bicro": 0.8}
     monkeypatch.setattr(choice, "compared", None)  # a rerun does not compare again, nor does a fit that was saved
     assert score(embeddings, tmp_path / "s", scorer="auto", check=False).accounting.shards_resumed == 1
     again = score(embeddings, tmp_path / "t", scorer="auto", fit=str(tmp_path / "fit"), check=False)
@@ -228,7 +228,6 @@ def test_a_cosine_that_tells_nothing_is_noted_beside_the_scores(scorer, write_em
     in_another_basis(embeddings)
     result = score(embeddings, tmp_path / "s", scorer=scorer)
     assert any("no more similar than random ones" in note for note in result.notes)
-    assert any(line.startswith("note: by cosine") for line in result.lines())
     if scorer == "clip-score":  # bicro still finds that neighbours agree
         assert result.noise_rate > 0.8
 

@@ -1,0 +1,30 @@
+"""The words of `filter`: kept + dropped are all rows, and each reason has its count."""
+
+from ncaudit.cli.words.filter import lines
+from ncaudit.engines.local import ShardError
+from ncaudit.verbs.filter.filter import FilterResult
+
+
+def test_rows_reasons_failures_and_notes_are_told_in_this_order():
+    result = FilterResult(
+        out="kept", rows=5_000, kept=3_000, dropped=2_000, reasons={"min_soft_label": 1_990, "image_missing": 10},
+        mean_soft_label=0.9125, shards=3, shards_resumed=1, shard_errors=(ShardError("b", "b is damaged", "fetch it"),),
+        seconds=1.0, notes=("look",),
+    )  # fmt: skip
+    assert lines(result) == [
+        "5,000 rows = 3,000 kept + 2,000 dropped (3 shards, 1 finished earlier)",
+        "  image_missing: 10",
+        "  min_soft_label: 1,990",
+        "mean soft label of the rows kept: 0.912",
+        "failed shard: b is damaged",
+        "  fix: fetch it",
+        "note: look",
+    ]
+
+
+def test_where_no_kept_row_has_a_label_no_mean_is_told():
+    result = FilterResult(
+        out="kept", rows=1, kept=1, dropped=0, reasons={}, mean_soft_label=None, shards=1, shards_resumed=0,
+        shard_errors=(), seconds=1.0,
+    )  # fmt: skip
+    assert lines(result) == ["1 rows = 1 kept + 0 dropped (1 shard)"]

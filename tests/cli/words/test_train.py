@@ -1,0 +1,78 @@
+"""The words of `train`: what was learnt on, whether it got better, and where the matcher is."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ncaudit.cli.words.train import lines
+from ncaudit.core.metrics.retrieval import RetrievalMetrics
+from ncaudit.engines.local import Accounting
+from ncaudit.verbs.train.train import TrainResult
+
+START = RetrievalMetrics(10.0, 20.0, 30.0, 11.0, 21.0, 31.0, rsum=123.0, i2t_median_rank=3, t2i_median_rank=3,
+                         images=50, captions=50)  # fmt: skip
+RESULT = TrainResult(
+    out="out", tune="towers", objective="weighted-infonce", epochs=8, kept_epoch=3, steps=1_200, train_pairs=5_000,
+    val_pairs=50, val_photos=50, dropped_pairs=0, labelled=True, mean_label=0.75, loss=1.0, start=START,
+    kept=replace(START, i2t_r1=12.5, rsum=130.0), accounting=Accounting(2, 0, (), {"ok": 5_050}), pairs_per_s=1_500.4,
+)  # fmt: skip
+
+
+def told(**changes: Any) -> list[str]:
+    return lines(replace(RESULT, **changes))
+
+
+def test_a_run_is_told_from_what_was_tuned_to_where_the_matcher_is():
+    assert told() == [
+        "towers by weighted-infonce: 8 epochs, 1,200 steps on 5,000 pairs (mean label 0.75), 1,500 pairs/s",
+        "R@1 on 50 validation pairs: image to caption 10.0 -> 12.5, caption to image 11.0 -> 11.0; rSum 123.0 -> 130.0",
+        "matcher of epoch 3 in out; use it with --model out",
+        "5,050 rows = 5,050 ok + 0 failed (2 shards)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"labelled": False}, "(no --scores: every label is 1)"),
+        ({"objective": "nirnl"}, "(all with a class)"),
+        ({"objective": "cross-entropy", "unlabelled_pairs": 1_600}, "(1,600 without a class)"),
+        ({"recipe": "bicro", "epochs": 4}, "towers by weighted-infonce, recipe bicro: 4 epochs, "),
+        ({"epochs": 3, "stopped_early": True}, "3 epochs (stopped: no better one came), "),
+    ],
+)
+def test_the_first_line_says_what_the_pairs_were_weighted_by_and_what_was_asked_for(changes, said):
+    assert said in told(**changes)[0]
+
+
+def test_dropped_pairs_and_the_split_come_before_the_recalls():
+    _, dropped, split, recalls, *_ = told(dropped_pairs=2_400, clean_pairs=(3_000, 2_900))
+    assert dropped == "2,400 pairs dropped by the objective"
+    assert split == "the two networks trust 3,000 and 2,900 of 5,000 pairs"
+    assert recalls.startswith("R@1 on 50")
+
+
+def test_without_validation_the_last_epoch_is_kept_and_that_is_said():
+    assert told(start=None, kept=None)[1] == "no validation: the last epoch is kept"
+
+
+def test_where_nothing_is_better_than_the_start_that_is_said():
+    assert told(kept=START)[1].endswith("rSum 123.0 -> 123.0 (no epoch is better than the start model)")
+
+
+@pytest.mark.parametrize(("kept", "end"), [(0.5, "0.400 -> 0.500"), (0.4, "(no epoch is better than the start model)")])
+def test_by_class_the_map_says_whether_it_got_better_and_the_recalls_do_not(kept, end):
+    parts = {"pure": 0.7, "noisy": 0.3}
+    _, classes, recalls, maps, *_ = told(parts=parts, neighbours=10, start_map=0.4, kept_map=kept, kept=START)
+    assert classes == "classes by 10 neighbours in each modality: 70.0% pure, 30.0% noisy of the labelled pairs"
+    assert recalls.endswith("rSum 123.0 -> 123.0")
+    assert maps.startswith("MAP by class, mean of both directions: 0.400 -> ")
+    assert maps.endswith(end)
+
+
+def test_a_finished_run_is_told_in_one_line_and_its_accounts():
+    assert told(finished_earlier=True) == [
+        "out already holds this run, finished: nothing to do (--restart does it again)",
+        "5,050 rows = 5,050 ok + 0 failed (2 shards)",
+    ]
