@@ -15,6 +15,7 @@ def drawn(monkeypatch) -> StringIO:
     paper = StringIO()
     console = Console(file=paper, force_terminal=True, width=200, highlight=False, markup=False, color_system=None)
     monkeypatch.setattr(output, "terminal", lambda: console)
+    monkeypatch.setattr(live, "_quiet", False)  # commands of other tests, in this process, may have set it
     return paper
 
 
@@ -72,11 +73,8 @@ def test_a_note_on_a_bar_is_one_line_and_no_markup(drawn):
 
 def test_quiet_draws_nothing(drawn, capsys):
     live.set_quiet(True)
-    try:
-        with live.progress() as progress:
-            progress.stage("embed", 5)
-            progress.advance(5, 1)
-            progress.note("look")
-    finally:
-        live.set_quiet(False)
+    with live.progress() as progress:
+        progress.stage("embed", 5)
+        progress.advance(5, 1)
+        progress.note("look")
     assert (drawn.getvalue(), capsys.readouterr().err) == ("", "")
