@@ -331,12 +331,12 @@ def test_every_command_it_names_is_one_that_ncaudit_takes(made, place, monkeypat
         raise NcauditError("recorded", fix="")
 
     for verb in (
-        "embed.embed",
-        "score.score",
-        "filter.filter_pairs",
-        "evaluate.eval_scores",
-        "train.train",
-        "labels.labels",
+        "embed.embed.embed",
+        "score.score.score",
+        "filter.filter.filter_pairs",
+        "evaluate.scores.eval_scores",
+        "train.train.train",
+        "labels.labels.labels",
     ):
         monkeypatch.setattr(f"ncaudit.verbs.{verb}", record)
     commands = seen(made / place).next
