@@ -10,7 +10,8 @@ from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 if TYPE_CHECKING:
     from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals
     from ncaudit.verbs.evaluate.prior_scores import Disagreement, PriorScore
-    from ncaudit.verbs.evaluate.scores import DetectionResult, RetrievalResult
+    from ncaudit.verbs.evaluate.retrieval import RetrievalResult
+    from ncaudit.verbs.evaluate.scores import DetectionResult
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth or other scores.")
 
@@ -38,9 +39,7 @@ def retrieval(
     options = EvalRetrievalOptions(
         embeddings=embeddings, features=features, model=model, label_column=label_column, map_at=map_at, device=device
     )
-    from ncaudit.verbs.evaluate.scores import (
-        eval_retrieval,  # torch takes seconds to import; --help must not pay for it
-    )
+    from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 
     with output.progress() as progress:
         result = eval_retrieval(options, progress)

@@ -29,7 +29,8 @@ from ncaudit.shards.people.verdicts import (
     require_free,
     write_review,
 )
-from ncaudit.shards.tables.embeddings import ScoreTable, open_scores, require_column
+from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.scores import ScoreTable, open_scores
 
 Numbers = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]

@@ -24,7 +24,7 @@ from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, WORDS
 from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.streams.standard_output import FORMULA, StreamWriter, without_formulas
-from ncaudit.shards.tables.embeddings import require_column
+from ncaudit.shards.tables.checks import require_column
 
 IS_MATCH: Final = "is_match"
 STRATUM, STRATUM_ROWS = "stratum", "stratum_rows"

@@ -20,7 +20,8 @@ from ncaudit.shards.columns import carried_type, is_key
 from ncaudit.shards.files.provenance import Provenance, fingerprint
 from ncaudit.shards.files.sources import Shard, find_shards
 from ncaudit.shards.readers import open_shard, read_batches
-from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, is_light
+from ncaudit.shards.tables.checks import is_light
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable
 
 BATCH_ROWS = 65_536
 NOWHERE = -1

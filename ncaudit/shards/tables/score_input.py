@@ -14,7 +14,8 @@ from ncaudit.shards.files.provenance import Provenance, fingerprint
 from ncaudit.shards.files.sources import Shard
 from ncaudit.shards.readers import read_batches
 from ncaudit.shards.streams.standard_input import STDIN, StandardInput
-from ncaudit.shards.tables.embeddings import open_scores, require_column
+from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.scores import open_scores
 
 BATCH_ROWS = 65_536
 

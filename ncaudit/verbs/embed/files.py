@@ -21,9 +21,14 @@ from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, r
 from ncaudit.shards.files.sources import Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.rewriting.partition_writer import PartitionWriter, atomic_partition, failed_file, made_from
-from ncaudit.verbs.embed.shard import Sink
 
 KINDS = {"img_emb": ".npy", "text_emb": ".npy", "metadata": ".parquet", "failed": ".parquet"}
+
+
+class Sink(Protocol):
+    """Takes the rows of a shard, in order."""
+
+    def write(self, batch: pa.RecordBatch) -> None: ...
 
 
 class Tables(Protocol):

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -28,16 +27,11 @@ from ncaudit.shards.files.provenance import MIB
 from ncaudit.shards.files.sources import Shard
 from ncaudit.shards.overlap import ahead, behind
 from ncaudit.shards.readers import open_shard
+from ncaudit.verbs.embed.files import Sink
 
 WINDOW_ROWS = 1024
 WINDOW_PIXEL_BYTES = 128 * MIB  # decoded images of one window; two windows are in memory at a time
 REMEMBERED = 16_384  # images, and captions, that are not encoded again when they return: some 20 to 40 MiB
-
-
-class Sink(Protocol):
-    """Takes the rows of a shard, in order."""
-
-    def write(self, batch: pa.RecordBatch) -> None: ...
 
 
 @dataclass

@@ -38,7 +38,7 @@ from ncaudit.shards.rewriting.kept_samples import (
 from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.streams.standard_output import StreamWriter, whole_writes
-from ncaudit.shards.tables.embeddings import common_schema, require_column
+from ncaudit.shards.tables.checks import common_schema, require_column
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.pair_join import NOWHERE, places_of
 from ncaudit.shards.tables.score_input import FileScores, StreamedScores

@@ -20,7 +20,7 @@ from ncaudit.options import EvalRetrievalOptions, ScoreOptions
 from ncaudit.shards.files.provenance import attach, fingerprint, provenance_of
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables.embeddings import open_embeddings
-from ncaudit.verbs.evaluate.scores import RetrievalResult, eval_retrieval
+from ncaudit.verbs.evaluate.retrieval import RetrievalResult, eval_retrieval
 from ncaudit.verbs.score.score import ScoreResult, score
 from tests.conftest import MODEL, halves
 

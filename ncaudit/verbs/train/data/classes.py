@@ -16,7 +16,7 @@ from torch import Tensor
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.shards.dataset.class_labels import Class, Classes, count_classes
 from ncaudit.shards.readers import read_batches
-from ncaudit.shards.tables.embeddings import ALWAYS_THERE
+from ncaudit.shards.tables.checks import ALWAYS_THERE
 
 COUNTED_ROWS = 65_536
 Packed = npt.NDArray[np.uint8]

@@ -21,8 +21,8 @@ from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.sources import Shard, find_shards
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.tables.embeddings import ScoreTable, open_scores
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
+from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
 
 NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have

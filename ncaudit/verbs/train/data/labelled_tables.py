@@ -21,14 +21,9 @@ from ncaudit.schema import OK
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.tables.embeddings import (
-    EmbeddingBatch,
-    EmbeddingTable,
-    ScoreTable,
-    check_tables_agree,
-    open_embeddings,
-)
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.tables.made_from import refuse_another, source_of
+from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.train.data.classes import TrainingClasses, refuse_own, training_classes, validation_classes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
 from ncaudit.verbs.train.data.labelled_shards import NOT_SCORED, Labels, match_scores, require_labels
