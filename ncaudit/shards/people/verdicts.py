@@ -19,7 +19,7 @@ import pyarrow.csv
 
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import REVIEW_SUFFIXES, StreamFormat
-from ncaudit.shards.files.sources import SUFFIX
+from ncaudit.shards.files.shard import SUFFIX
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, WORDS
 from ncaudit.shards.readers.parquet import open_parquet

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import MIB, Provenance, attach
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.overlap import ahead
 from ncaudit.shards.readers.parquet import open_parquet

@@ -13,7 +13,8 @@ from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import Provenance
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import SUFFIX, Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard, read_batches
 from ncaudit.shards.rewriting.rewrite import require_format, rewrite_shard
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -74,8 +75,8 @@ def _check_out(out: str, shards: Sequence[Shard]) -> None:
 
 
 def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
-    refuse_another(shard.path, table.shard.path, source_of(table.provenance), OTHER_DATA)
-    rows = open_shard(shard.path).rows
+    refuse_another(shard, table.shard.path, source_of(table.provenance), OTHER_DATA)
+    rows = open_shard(shard).rows
     if rows != table.rows or not _one_pair_per_row(table):
         raise BadTable(
             f"{shard.path} has {rows:,} rows and {table.shard.path} {table.rows:,} pairs that are not one per row",
@@ -86,7 +87,7 @@ def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
 def _one_pair_per_row(table: EmbeddingTable) -> bool:
     """Whether pair i stands in row i; tables without a row column are taken at their word."""
     first = 0
-    for batch in read_batches(table.shard.path, {"row"}, 65_536):
+    for batch in read_batches(table.shard, {"row"}, 65_536):
         if "row" not in batch.schema.names:
             return True
         if batch["row"].to_pylist() != list(range(first, first + len(batch))):

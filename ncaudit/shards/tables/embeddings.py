@@ -16,8 +16,8 @@ from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_rows, hash_values
 from ncaudit.schema import EMBEDDING_COLUMNS, OK, SCORE, STATUSES, SUGGESTION, carried_name
 from ncaudit.shards.files.provenance import Provenance, provenance_of
-from ncaudit.shards.files.sources import Shard
-from ncaudit.shards.readers import open_shard, read_batches
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.readers import ShardFile, open_shard, read_batches
 from ncaudit.shards.tables.checks import (
     ALWAYS_THERE,
     is_light,
@@ -79,7 +79,7 @@ class EmbeddingTable:
         first = 0
         wanted = {*ALWAYS_THERE, IMAGE, TEXT, "image_hash", "caption", "url", *self.carried_from}
         wanted |= {self.stratify} if self.stratify else set()
-        for batch in read_batches(self.shard.path, wanted, rows):
+        for batch in read_batches(self.shard, wanted, rows):
             yield self._checked(batch, first)
             first += len(batch)
 
@@ -91,19 +91,20 @@ class EmbeddingTable:
         `batches`; one whose embedding is not finite or zero is found only where it had to be decoded, and counted as
         ok elsewhere. Both arrays are (n_ok,) int64.
         """
-        for group in range(open_shard(self.shard.path).pieces):
-            yield from self._group_identities(group, rows)
+        file = open_shard(self.shard)
+        for group in range(file.pieces):
+            yield from self._group_identities(file, group, rows)
 
     def captions(self, rows: int = 65_536) -> Iterator[tuple[Identities, pa.Array]]:
         """(caption_id, text) of the rows with a caption, failed ones too, in order; no embedding is read."""
-        for batch in read_batches(self.shard.path, {"caption"}, rows):
+        for batch in read_batches(self.shard, {"caption"}, rows):
             texts = caption_texts(batch).drop_null()
             yield hash_values(texts), texts
 
-    def _group_identities(self, group: int, rows: int) -> Iterator[tuple[Identities, Identities]]:
+    def _group_identities(self, file: ShardFile, group: int, rows: int) -> Iterator[tuple[Identities, Identities]]:
         done = 0
-        if self.names_contents and self._has_all_embeddings(group):
-            for batch in read_batches(self.shard.path, {"status", *CONTENTS}, rows, [group]):
+        if self.names_contents and self._has_all_embeddings(file, group):
+            for batch in file.batches(rows, {"status", *CONTENTS}, [group]):
                 ok = self._told_ok(batch)
                 if any((ok & ~has_content(batch, content)).any() for content in CONTENTS):
                     break
@@ -111,11 +112,11 @@ class EmbeddingTable:
                 done += len(batch)
             else:
                 return
-        yield from self._decoded_identities(group, done)
+        yield from self._decoded_identities(file, group, done)
 
-    def _decoded_identities(self, group: int, done: int) -> Iterator[tuple[Identities, Identities]]:
+    def _decoded_identities(self, file: ShardFile, group: int, done: int) -> Iterator[tuple[Identities, Identities]]:
         """Those of a row group whose first `done` rows are known already."""
-        for batch in read_batches(self.shard.path, {"status", *CONTENTS, IMAGE, TEXT}, BATCH_ROWS, [group]):
+        for batch in file.batches(BATCH_ROWS, {"status", *CONTENTS, IMAGE, TEXT}, [group]):
             rest = batch.slice(min(done, len(batch)))
             done -= len(batch) - len(rest)
             if len(rest):
@@ -146,16 +147,15 @@ class EmbeddingTable:
     def _told_ok(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         return np.array([status == OK for status in self._told_statuses(batch)], dtype=bool)
 
-    def _has_all_embeddings(self, group: int) -> bool:
+    def _has_all_embeddings(self, file: ShardFile, group: int) -> bool:
         """Whether footer and status prove that every ok row of this row group has both embeddings."""
-        file = open_shard(self.shard.path)
         nulls = [file.nulls(group, name) for name in (IMAGE, TEXT)]
         if nulls == [0, 0]:
             return True
         if self.provenance is None or None in nulls:
             return False
         # `embed` writes embeddings into ok rows only: as many nulls as failures means that they are the same rows
-        batches = read_batches(self.shard.path, {"status"}, 65_536, [group])
+        batches = file.batches(65_536, {"status"}, [group])
         failed = sum(int((~self._told_ok(batch)).sum()) for batch in batches)
         return nulls == [failed, failed]
 
@@ -233,7 +233,7 @@ class EmbeddingTable:
 
     def _width_error(self, name: str, dims: int) -> BadTable:
         first, count, seen = -1, 0, 0
-        for batch in read_batches(self.shard.path, {name}, BATCH_ROWS):
+        for batch in read_batches(self.shard, {name}, BATCH_ROWS):
             lengths = pc.list_value_length(batch[name])
             wrong = np.flatnonzero(pc.fill_null(pc.not_equal(lengths, dims), False).to_numpy(zero_copy_only=False))
             if len(wrong) and first < 0:
@@ -253,7 +253,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     stratify: the column that `EmbeddingBatch.stratum` gives; None: the shard.
     Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
     """
-    file = open_shard(shard.path)
+    file = open_shard(shard)
     schema = file.schema
     for name in (IMAGE, TEXT):
         _require_embedding(shard.path, schema, name)
@@ -266,8 +266,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     return EmbeddingTable(
         shard=shard,
         rows=file.rows,
-        image_dims=_dims(shard.path, schema, IMAGE),
-        text_dims=_dims(shard.path, schema, TEXT),
+        image_dims=_dims(file, IMAGE),
+        text_dims=_dims(file, TEXT),
         provenance=provenance_of(schema),
         carried=pa.schema(fields),
         carried_from=carried_from,
@@ -306,11 +306,11 @@ def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
         )
 
 
-def _dims(path: str, schema: pa.Schema, name: str) -> int:
-    kind = schema.field(name).type
+def _dims(file: ShardFile, name: str) -> int:
+    kind = file.schema.field(name).type
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size)
-    for batch in read_batches(path, {name}, BATCH_ROWS):
+    for batch in file.batches(BATCH_ROWS, {name}):
         lengths = pc.list_value_length(batch[name]).drop_null()
         if len(lengths):
             return int(lengths[0].as_py())

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import Provenance, provenance_of
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import read_batches
 from ncaudit.shards.readers.parquet import ParquetShard, open_parquet
 from ncaudit.shards.tables.checks import (
@@ -35,7 +35,7 @@ class ScoreTable:
         Raises BadTable when a column is missing, or a pair_id is null.
         """
         schema = self._schema(columns)
-        for batch in read_batches(self.shard.path, set(schema.names), rows):
+        for batch in read_batches(self.shard, set(schema.names), rows):
             self._require_ids(batch["pair_id"])
             yield batch.select(schema.names).cast(schema)
 
@@ -53,7 +53,7 @@ class ScoreTable:
         for group in range(metadata.num_row_groups):
             end = first + metadata.row_group(group).num_rows
             if np.searchsorted(places, first) < np.searchsorted(places, end):
-                for batch in read_batches(self.shard.path, set(schema.names), 65_536, [group]):
+                for batch in read_batches(self.shard, set(schema.names), 65_536, [group]):
                     low, high = np.searchsorted(places, [first, first + len(batch)])
                     found.append(batch.select(schema.names).take(pa.array(places[low:high] - first)).cast(schema))
                     first += len(batch)

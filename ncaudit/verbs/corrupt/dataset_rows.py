@@ -20,7 +20,8 @@ from ncaudit.options import CorruptOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import SUFFIX, Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
@@ -63,7 +64,7 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
     require_format(shards, [Format.parquet], "corrupt", "write the dataset as parquet first, beside its images")
     for shard in shards:
         for name in truth:
-            if name in open_shard(shard.path).schema.names:
+            if name in open_shard(shard).schema.names:
                 raise BadTable(
                     f"{shard.path} already has a column {name}: its {fault} already",
                     fix="give the dataset as it was, or rename that column",
@@ -107,7 +108,7 @@ def embedded_rows(embeddings: Sequence[str], rows: DatasetRows) -> Iterator[tupl
 
 def plan_digest(rows: DatasetRows, *plan: npt.NDArray[np.generic]) -> str:
     """What all outputs rest on beside their own shard: the versions of all shards, and what is done to their rows."""
-    names = [f"{shard.name}\0{fingerprint(shard.path)}\0" for shard in rows.shards]
+    names = [f"{shard.name}\0{fingerprint(shard)}\0" for shard in rows.shards]
     told = "".join(names).encode("utf-8", "surrogateescape")
     return blake2b(told + b"".join(part.tobytes() for part in plan), digest_size=16).hexdigest()
 
@@ -153,7 +154,7 @@ class _Places:
 def _require_same_data(rows: DatasetRows, table: EmbeddingTable) -> None:
     source = (table.provenance or {}).get("source")
     for shard in rows.shards if source else ():
-        if source and source["name"] == shard.name and source["fingerprint"] != fingerprint(shard.path):
+        if source and source["name"] == shard.name and source["fingerprint"] != fingerprint(shard):
             raise BadTable(
                 f"{table.shard.path} was embedded from another version of {shard.path}",
                 fix="embed the dataset as it is now",

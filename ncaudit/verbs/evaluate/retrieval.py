@@ -18,7 +18,8 @@ from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import EvalRetrievalOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.dataset.class_labels import require_class_column
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals, class_retrievals
@@ -79,7 +80,7 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
 def _open(shard: Shard, label_column: str | None) -> EmbeddingTable:
     if label_column is None:
         return open_embeddings(shard, columns=[])
-    require_class_column(shard.path, open_shard(shard.path).schema, label_column)
+    require_class_column(shard.path, open_shard(shard).schema, label_column)
     table = open_embeddings(shard, columns=[label_column])
     if not table.carried_from:
         raise BadTable(

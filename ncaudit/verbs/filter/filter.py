@@ -24,7 +24,8 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.rewriting.kept_rows import Target, split_shard
 from ncaudit.shards.rewriting.kept_samples import (

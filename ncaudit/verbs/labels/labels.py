@@ -33,7 +33,8 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, count_classes, require_class_column
 from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import SUFFIX, Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
@@ -112,7 +113,7 @@ def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
     found = find_shards(options.embeddings, options.features)
     shards = [shard for shard in found if not _is_own_output(shard, options.out)]
     for shard in shards:
-        require_class_column(shard.path, open_shard(shard.path).schema, options.label_column)
+        require_class_column(shard.path, open_shard(shard).schema, options.label_column)
     tables = [open_embeddings(shard, [options.label_column]) for shard in shards]
     check_tables_agree(tables)
     for table in tables:
@@ -174,7 +175,7 @@ class _Run:
     def digest(self) -> str:
         """Of all that the answers rest on."""
         asked = {name: getattr(self.options, name) for name in ("label_column", "k", "seed")}
-        shards = [[table.shard.name, fingerprint(table.shard.path)] for table in self.tables]
+        shards = [[table.shard.name, fingerprint(table.shard)] for table in self.tables]
         model = (self.tables[0].provenance or {}).get("model")
         return blake2b(json.dumps([asked, shards, model], sort_keys=True).encode(), digest_size=16).hexdigest()
 

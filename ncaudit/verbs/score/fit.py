@@ -14,7 +14,7 @@ from ncaudit.options import AUTO_SCORER, ScoreOptions
 from ncaudit.progress import Progress
 from ncaudit.scoring.fits import Applier
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.files.sources import SUFFIX
+from ncaudit.shards.files.shard import SUFFIX
 from ncaudit.shards.people.verdicts import read_verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.score.judged_scores import JudgedScores
@@ -72,7 +72,7 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
     """Whether an earlier fit is what this command asks for; shards that came since do not change it."""
     asked = {name: getattr(options, name, None) for name in saved.fit.options}
     known = (table.shard for table in tables if table.shard.name in saved.shards)
-    unchanged = all(saved.shards[shard.name] == fingerprint(shard.path) for shard in known)
+    unchanged = all(saved.shards[shard.name] == fingerprint(shard) for shard in known)
     return asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
 
 
@@ -83,7 +83,7 @@ def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: 
     if options.check and "noise_rate" in fit.facts:
         progress.stage("power check", None)
         fit = replace(fit, facts={**fit.facts, "power": power.check(fit, sample.pairs, options)})
-    return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard.path) for table in tables})
+    return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard) for table in tables})
 
 
 def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Sample:
@@ -96,7 +96,7 @@ def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
 
 def _rerated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
     """An old fit keeps its scores; the share of mismatches is that of the rows at hand."""
-    known = {table.shard.name: fingerprint(table.shard.path) for table in tables}
+    known = {table.shard.name: fingerprint(table.shard) for table in tables}
     if all(saved.shards.get(name) == found for name, found in known.items()):
         return saved
     sample = _sample(options, tables, progress)

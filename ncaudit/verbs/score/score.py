@@ -27,7 +27,8 @@ from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import SUFFIX, Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
 from ncaudit.shards.rewriting.write_back import DatasetShards, match_dataset
 from ncaudit.shards.streams.standard_input import received
@@ -327,7 +328,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
 
 def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> ShardRows:
     table = dataset.table_of(shard)
-    path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard.path))
+    path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard))
     if is_finished(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path, prefixed=True)

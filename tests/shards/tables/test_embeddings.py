@@ -12,7 +12,7 @@ from ncaudit.errors import BadTable
 from ncaudit.hashing import fit_sample_keys, hash_rows, hash_values
 from ncaudit.schema import embedding_schema
 from ncaudit.shards.files.provenance import attach
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
 from ncaudit.shards.tables.scores import open_scores, read_scores
 

@@ -22,7 +22,7 @@ def origins(tables: Sequence[EmbeddingTable]) -> dict[str, Any]:
     sources = {_source(table).get("fingerprint") for table in tables} - {None}
     folders = (_encoder_folder(table) for table in tables)
     return {
-        "tables": {table.shard.name: fingerprint(table.shard.path) for table in tables},
+        "tables": {table.shard.name: fingerprint(table.shard) for table in tables},
         "sources": sorted(sources),
         "encoder_folder": next((folder for folder in folders if folder), None),
     }

@@ -137,7 +137,7 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
 
 def _with_classes(tables: Sequence[EmbeddingTable], options: TrainOptions) -> list[LabelledTable]:
     """The tables with the classes of their rows; every label is 1."""
-    classes = training_classes([table.shard.path for table in tables], options.weight_column)
+    classes = training_classes([table.shard for table in tables], options.weight_column)
     record = record_type(*_dims(tables), len(classes))
     return [LabelledTable(table, None, options.weight_column, record, classes) for table in tables]
 
@@ -235,8 +235,8 @@ def _read_val_data(
     """
     own = _open(options.val_data or (), options)
     check_tables_agree([*tables, *own])
-    paths = [table.shard.path for table in own]
-    classes = training_classes(paths, options.weight_column) if options.by_class else None  # theirs: they may be others
+    shards = [table.shard for table in own]
+    classes = training_classes(shards, options.weight_column) if options.by_class else None  # theirs: may be others
     record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
     share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
     progress.stage("read the validation embeddings", rows)
@@ -267,7 +267,7 @@ def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]
         columns = [options.weight_column]
         for shard in shards:
             refuse_own(shard.path, options.weight_column)
-            require_class_column(shard.path, open_shard(shard.path).schema, options.weight_column)
+            require_class_column(shard.path, open_shard(shard).schema, options.weight_column)
     tables = [open_embeddings(shard, columns=columns) for shard in shards]
     check_tables_agree(tables)
     if not all(_dims(tables)):
@@ -286,4 +286,4 @@ def _model(tables: Sequence[EmbeddingTable]) -> Any:
 
 
 def _check_same_table(table: EmbeddingTable, scores: ScoreTable) -> None:
-    refuse_another(table.shard.path, scores.shard.path, source_of(scores.provenance), OTHER_EMBEDDINGS)
+    refuse_another(table.shard, scores.shard.path, source_of(scores.provenance), OTHER_EMBEDDINGS)
