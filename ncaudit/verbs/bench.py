@@ -5,7 +5,6 @@ unknown share of mismatches already, so every number says what it takes for the 
 """
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
@@ -31,6 +30,7 @@ from ncaudit.scoring.pairs import Pairs
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import write_review
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
+from ncaudit.verbs.outputs import require_free
 
 SETTING = ("scorer", "kind", "rate")
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     """
     for name in options.scorers:
         scorers.get(name)  # an unknown name is told before anything is read
-    _require_free(options.out)
+    require_free(options.out)
     pairs = _sample(options, progress)
     work = _Bench(pairs, options, progress, {})
     runs = sorted(work.runs(), key=lambda run: _place(run, options))
@@ -162,11 +162,6 @@ def corrected_auroc(auroc_injected: float, before: float) -> float | None:
     if before >= 1:
         return None
     return min(1.0, max(0.0, round((auroc_injected - before / 2) / (1 - before), 12)))
-
-
-def _require_free(out: str | None) -> None:
-    if out and os.path.lexists(out):
-        raise NcauditError(f"{out} is there already", fix="name another file with --out, or delete this one")
 
 
 def _sample(options: BenchOptions, progress: Progress) -> Pairs:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.provenance import MIB
+from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import ShardFile, open_shard
 

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ncaudit.errors import BadTable
+from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.remembered import Remembered
-from ncaudit.shards.files.shard import ARRAY, SUFFIX, ArrayPair, FeaturedTable, Partition, Shard
+from ncaudit.shards.files.shard import ARRAY, ArrayPair, FeaturedTable, Partition, Shard
 
 PAIRED = " + "  # between the two .npy files of one shard in messages
 PARTITION = re.compile(
@@ -103,9 +104,9 @@ def sort_key(name: str) -> str:
 
 def arrays_beside(table: str) -> str | None:
     """The .npz of the same stem, if it holds features or cannot be read: then its reader says what is wrong."""
-    if not table.lower().endswith(SUFFIX):
+    if not table.lower().endswith(TABLE_SUFFIX):
         return None
-    arrays = table[: -len(SUFFIX)] + ".npz"
+    arrays = table[: -len(TABLE_SUFFIX)] + ".npz"
     if not locations.is_file(arrays):
         return None
     try:

@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from ncaudit.errors import BadTable
 from ncaudit.schema import METADATA_KEY
 from ncaudit.shards.files import locations
+from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import Shard
 from ncaudit.version import __version__
 
-MIB = 1 << 20
+EMBED_RECORD = "_run.json"  # beside tables; readers of a folder of parquet pass over names with an underscore
 Provenance = dict[str, Any]
 
 

@@ -8,10 +8,10 @@ Most shards are one file. Embeddings of other tools lie in several beside each o
 import os
 from dataclasses import dataclass
 
+from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
 
-SUFFIX = ".parquet"  # of every output
 ARRAY = ".npy"
 
 
@@ -48,7 +48,7 @@ class Partition:
     @property
     def metadata(self) -> str:
         """Of the captions and whatever else is known of the pairs."""
-        return locations.join(self.folder, "metadata", f"metadata_{self.number}{SUFFIX}")
+        return locations.join(self.folder, "metadata", f"metadata_{self.number}{TABLE_SUFFIX}")
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -110,4 +110,4 @@ class Shard:
 
     def output(self, out: str) -> str:
         """Where this shard's output goes below the folder `out`: the input's relative path."""
-        return os.path.join(out, *f"{self.stem}{SUFFIX}".split("/"))
+        return os.path.join(out, *f"{self.stem}{TABLE_SUFFIX}".split("/"))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from ncaudit.errors import BadTable, NcauditError
+from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import SUFFIXES, suffix_of
 from ncaudit.shards.files.layouts import (
@@ -17,12 +18,12 @@ from ncaudit.shards.files.layouts import (
     sort_key,
     with_features,
 )
-from ncaudit.shards.files.shard import SUFFIX, Shard
+from ncaudit.shards.files.shard import Shard
 
 TARS = (".tar", ".tar.gz", ".tgz")
 # What a folder is taken for: the first kind of which it holds a file.
 KINDS = (
-    (SUFFIX,), TARS, (".arrow",), (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+    (TABLE_SUFFIX,), TARS, (".arrow",), (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
     (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
 )  # fmt: skip
 

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncaudit.shards.files.locations import is_remote, open_file, open_native
-from ncaudit.shards.files.provenance import MIB, fingerprint_in, unreadable
+from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
+from ncaudit.shards.files.provenance import fingerprint_in, unreadable
 from ncaudit.shards.files.remembered import Remembered
 
 

@@ -19,16 +19,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
+from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.dataset.rows import COLUMN_ROWS, read_column
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
+from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.provenance import Provenance, attach, fingerprint_of_file, is_finished
-from ncaudit.shards.files.shard import SUFFIX, Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import TARS
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.tars.tar import IMAGE, KEY
-from ncaudit.shards.readers.tars.tar_samples import MIB, Sample, is_gzip, open_tar, read_samples
+from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
 from ncaudit.shards.rewriting.kept_rows import KEPT, NEITHER, Target, split_shard
 
 Codes = npt.NDArray[np.int16]
@@ -76,7 +78,7 @@ def is_finished_tar(shard: Shard, target: Target) -> bool:
 def tar_beside(sidecar: str, shard: Shard) -> str:
     """What the tar of a shard's output is called, whose sidecar is this."""
     suffix = suffix_of(shard.name)
-    return sidecar.removesuffix(SUFFIX) + (suffix if suffix.lower() in TARS else TARS[0])
+    return sidecar.removesuffix(TABLE_SUFFIX) + (suffix if suffix.lower() in TARS else TARS[0])
 
 
 def told_by(path: str) -> str:
@@ -86,7 +88,7 @@ def told_by(path: str) -> str:
     ('A/00000.parquet', 'A/00000.parquet')
     """
     suffix = suffix_of(path)
-    return path.removesuffix(suffix) + SUFFIX if suffix.lower() in TARS else path
+    return path.removesuffix(suffix) + TABLE_SUFFIX if suffix.lower() in TARS else path
 
 
 def sidecar_facts(shard: Shard) -> Provenance:
@@ -210,7 +212,7 @@ def _write_stats(sidecar: str, samples: int) -> None:
 
 
 def _stats_beside(sidecar: str) -> str:
-    return sidecar.removesuffix(SUFFIX) + STATS
+    return sidecar.removesuffix(TABLE_SUFFIX) + STATS
 
 
 def _successes(stats: str) -> int | None:

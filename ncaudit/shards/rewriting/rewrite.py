@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import Format, format_of
-from ncaudit.shards.files.provenance import MIB, Provenance, attach, unreadable
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.provenance import Provenance, attach, unreadable
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.readers.parquet import open_parquet

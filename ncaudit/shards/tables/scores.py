@@ -12,7 +12,7 @@ from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import Provenance, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import read_batches
-from ncaudit.shards.readers.parquet import ParquetShard, open_parquet
+from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.shards.tables.checks import (
     is_light,
     require_column,
@@ -49,11 +49,11 @@ class ScoreTable:
         Columns and errors as in `batches`.
         """
         schema, found, first = self._schema(columns), [], 0
-        metadata = open_parquet(self.shard.path).metadata
-        for group in range(metadata.num_row_groups):
-            end = first + metadata.row_group(group).num_rows
+        file = ParquetShard(self.shard.path)
+        for group, rows in enumerate(file.piece_rows):
+            end = first + rows
             if np.searchsorted(places, first) < np.searchsorted(places, end):
-                for batch in read_batches(self.shard, set(schema.names), 65_536, [group]):
+                for batch in file.batches(65_536, set(schema.names), [group]):
                     low, high = np.searchsorted(places, [first, first + len(batch)])
                     found.append(batch.select(schema.names).take(pa.array(places[low:high] - first)).cast(schema))
                     first += len(batch)

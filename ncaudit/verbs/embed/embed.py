@@ -30,7 +30,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.files.locations import is_remote, real
-from ncaudit.shards.files.provenance import Provenance, fingerprint
+from ncaudit.shards.files.provenance import EMBED_RECORD, Provenance, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file
@@ -40,9 +40,8 @@ from ncaudit.verbs.embed.files import Files, files_of
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
+from ncaudit.verbs.outputs import is_at_or_below
 from ncaudit.version import __version__
-
-RUN_FILE = "_run.json"  # readers of a folder of parquet pass over names with an underscore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +212,7 @@ def _is_finished(files: Files, shard: Shard, made_from: Callable[[Shard, int], P
 def _read_record(out: str) -> dict[str, Any]:
     """What an earlier run into this folder settled, empty when there is none to be trusted."""
     try:
-        with open(os.path.join(out, RUN_FILE), encoding="utf-8") as file:
+        with open(os.path.join(out, EMBED_RECORD), encoding="utf-8") as file:
             record = json.load(file)
     except (OSError, ValueError):
         return {}
@@ -231,7 +230,7 @@ def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_
         "batch_pairs": batch_pairs,
     }
     if _read_record(out) != record:
-        with atomic_file(os.path.join(out, RUN_FILE)) as file:
+        with atomic_file(os.path.join(out, EMBED_RECORD)) as file:
             file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
 
 
@@ -296,7 +295,7 @@ def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
     if options.out == STREAM:
         return
     out = os.path.realpath(options.out)
-    inside = [s for s in shards if not is_remote(s.path) and _holds(out, os.path.realpath(s.path))]
+    inside = [s for s in shards if not is_remote(s.path) and is_at_or_below(os.path.realpath(s.path), out)]
     if inside:
         raise NcauditError(f"{inside[0].path} is an input and lies in --out {options.out}", fix="give another --out")
     for source in options.sources:
@@ -316,15 +315,13 @@ def _would_find(source: str, out: str) -> bool:
         return False
     path = real(source)
     if os.path.isdir(path):
-        return _holds(path, out)
+        return is_at_or_below(out, path)
     if not glob.has_magic(source) or os.path.exists(path):
         return False
     wanted, parts = path.split(os.sep), out.split(os.sep)
     if "**" in wanted:
         fixed = os.sep.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
-        return _holds(fixed, out)
+        return is_at_or_below(out, fixed)
     return len(parts) >= len(wanted) and all(fnmatch.fnmatch(p, w) for p, w in zip(parts, wanted, strict=False))
 
 
-def _holds(folder: str, path: str) -> bool:
-    return os.path.commonpath([folder, path]) == folder

@@ -23,7 +23,7 @@ from ncaudit.encoders.open_clip import Encoder
 from ncaudit.schema import IMAGE_HASH_BYTES, OK, embedding_schema
 from ncaudit.shards.columns import Columns
 from ncaudit.shards.dataset.rows import Rows, carried_fields, read_rows
-from ncaudit.shards.files.provenance import MIB
+from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.overlap import ahead, behind
 from ncaudit.shards.readers import ShardFile

@@ -14,13 +14,12 @@ from ncaudit.options import AUTO_SCORER, ScoreOptions
 from ncaudit.progress import Progress
 from ncaudit.scoring.fits import Applier
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.files.shard import SUFFIX
 from ncaudit.shards.people.verdicts import read_verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
+from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score.judged_scores import JudgedScores
 
 FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
-STREAM = "-"
 
 
 def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
@@ -28,7 +27,7 @@ def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
     if options.fit:
         return _rerated(options, tables, _asked_for(options, tables), progress)
     folder = os.path.join(options.out, FIT_FOLDER)
-    if not writes_folder(options):
+    if not is_folder(options.out):
         return _new_fit(options, tables, progress)
     if not options.refit and has_fit(folder):
         saved = load_fit(folder)
@@ -132,7 +131,3 @@ def _model(tables: Sequence[EmbeddingTable]) -> dict[str, Any] | None:
     """The one that all tables which name theirs agree on; behind heads, tables from elsewhere name the heads alone."""
     told = ((table.provenance or {}).get("model") or {} for table in tables)
     return max(told, key=len, default=None) or None
-
-
-def writes_folder(options: ScoreOptions) -> bool:
-    return options.out != STREAM and not options.out.endswith(SUFFIX)

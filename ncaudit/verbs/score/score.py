@@ -4,7 +4,6 @@ Knows options, shards and scorers; nothing of Typer or of how a score is compute
 """
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ import pyarrow as pa
 
 from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.power import KINDS, sentence
 from ncaudit.judging.saved_fits import SavedFit, save_fit
@@ -27,17 +26,17 @@ from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
-from ncaudit.shards.files.shard import SUFFIX, Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
 from ncaudit.shards.rewriting.write_back import DatasetShards, match_dataset
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.shards.streams.standard_output import StreamWriter
 from ncaudit.shards.tables.checks import common_schema
 from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
 from ncaudit.shards.tables.repeats import Repeats, count_repeats
-from ncaudit.verbs.score.fit import STREAM, applier_of, judged, the_fit, writes_folder
+from ncaudit.verbs.outputs import is_folder, one_table, require_folder, without_outputs
+from ncaudit.verbs.score.fit import applier_of, judged, the_fit
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
@@ -156,7 +155,7 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     other = open_join(options.join, str(options.join_key)) if options.join else None
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
-    dataset = match_dataset(options.data, tables, options.out) if options.data else None
+    dataset = _dataset(options, tables) if options.data else None
     saved = judged(options, tables, the_fit(options, tables, progress), progress)
     if options.suggest:
         require_calibration(saved.fit)
@@ -278,33 +277,36 @@ def label_means(saved: SavedFit) -> str:
 
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
     found = find_shards(options.embeddings, options.features)
-    shards = [shard for shard in found if not _is_own_output(shard, options.out)]
+    shards = without_outputs(found, options.out)
     column = None if options.stratify in ("auto", "none") else options.stratify
     columns = other.own(options.columns, shards) if other else options.columns
     tables = [open_embeddings(shard, columns, column) for shard in shards]
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
-    if not (options.data or writes_folder(options)):
+    if not (options.data or is_folder(options.out)):
         _common_carried(tables)  # told before any work
     return projected(tables, options.model, pick_device(options.device))
+
+
+def _dataset(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> DatasetShards:
+    """The user's shards that the tables were made from."""
+    require_folder(options.out, "--data")
+    dataset = match_dataset(options.data or (), tables)
+    for shard in dataset.shards:
+        if os.path.realpath(shard.output(options.out)) == os.path.realpath(shard.path):
+            raise NcauditError(f"{shard.path} would be written over itself", fix="give another folder with --out")
+    return dataset
 
 
 def _common_carried(tables: Sequence[EmbeddingTable]) -> pa.Schema:
     return common_schema([(table.shard.path, table.carried) for table in tables])
 
 
-def _is_own_output(shard: Shard, out: str) -> bool:
-    """Scores written below the embeddings' folder must not be read as embeddings by the next run."""
-    return out != STREAM and shard.path.startswith(os.path.abspath(out) + os.sep)
-
-
 def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards | None) -> Accounting:
     if dataset is not None:
         return run_shards(list(dataset.shards), lambda shard: _write_dataset_shard(run, dataset, shard))
-    if run.options.out == STREAM:
-        return _write_one(run, tables)
-    if run.options.out.endswith(SUFFIX):
+    if not is_folder(run.options.out):
         return _write_one(run, tables)
     by_shard = {table.shard: table for table in tables}
     return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
@@ -347,20 +349,12 @@ def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
     carried = _common_carried(tables)
     provenance = {"shards": [run.provenance(table) for table in tables]}
     schema = attach(run.schema(carried), provenance)
-    if run.options.out == STREAM:
-        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format, csv_safe=run.options.csv_safe)
-        _write_rows(run, tables, schema, writer)
-        writer.close()
-    else:
-        with atomic_table(run.options.out, schema) as table_writer:
-            _write_rows(run, tables, schema, table_writer)
+    options = run.options
+    with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as writer:
+        for table in tables:
+            for rows in run.rows(table):
+                writer.write(run.tally.counted(scored_batch(rows, schema)))
     return Accounting(len(tables), 0, (), dict(run.tally.statuses))
-
-
-def _write_rows(run: _Run, tables: Sequence[EmbeddingTable], schema: pa.Schema, writer: Any) -> None:
-    for table in tables:
-        for rows in run.rows(table):
-            writer.write(run.tally.counted(scored_batch(rows, schema)))
 
 
 def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import ENCODINGS, is_key_name
+from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
-from ncaudit.shards.readers.tars.tar_samples import MIB, Sample, printable, read_samples
+from ncaudit.shards.readers.tars.tar_samples import Sample, printable, read_samples
 from ncaudit.shards.readers.text.json_fields import JsonFields, json_column, text_column
 
 KEY, IMAGE, CAPTION = "__key__", "image", "caption"

@@ -8,10 +8,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.files.provenance import EMBED_RECORD, fingerprint
 from ncaudit.shards.tables.embeddings import EmbeddingTable
-
-EMBED_RECORD = "_run.json"
 
 
 def origins(tables: Sequence[EmbeddingTable]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions, TrainOptions
-from ncaudit.schema import OK
+from ncaudit.schema import NOT_SCORED, OK
 from ncaudit.shards.columns import Columns, find_columns, key_candidates
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
@@ -26,7 +26,6 @@ from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_anoth
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
 
-NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
 OTHER_DATA = (
     "embed and score the dataset as it is now, or give the one that was scored, or with --key the column that holds the"
     " pair_ids"

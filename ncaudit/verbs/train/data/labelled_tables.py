@@ -17,7 +17,7 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.objectives import TrainsOn
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
-from ncaudit.schema import OK
+from ncaudit.schema import NOT_EMBEDDED, NOT_SCORED, OK
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
@@ -26,11 +26,10 @@ from ncaudit.shards.tables.made_from import refuse_another, source_of
 from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.train.data.classes import TrainingClasses, refuse_own, training_classes, validation_classes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
-from ncaudit.verbs.train.data.labelled_shards import NOT_SCORED, Labels, match_scores, require_labels
+from ncaudit.verbs.train.data.labelled_shards import Labels, match_scores, require_labels
 from ncaudit.verbs.train.data.split import held_out, require_batch, require_photos, split_notes, val_share
 from ncaudit.verbs.train.data.training_set import TrainingSet
 
-NOT_EMBEDDED = "not_embedded"  # a row of the score table that the embedding table does not have
 OTHER_EMBEDDINGS = "score the embeddings as they are now, or give those that were scored"
 SCAN_PAIRS = 8_192  # looked at together when photos are compared
 Mask = npt.NDArray[np.bool_]
