@@ -20,6 +20,8 @@ FAILED_STATUSES: Final = (
     "upstream_failed",
 )
 STATUSES: Final = (OK, *FAILED_STATUSES)
+NOT_SCORED: Final = "not_scored"  # a row of the dataset that no score table has
+NOT_EMBEDDED: Final = "not_embedded"  # a row of a score table that no embedding table has
 VERDICTS: Final = ("clean", "unsure", "noisy")
 REASONS: Final = ("mismatch", "generic_caption", "placeholder_image", "duplicate")
 

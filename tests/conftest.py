@@ -8,6 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ncaudit.encoders.open_clip import load_encoder
+from ncaudit.options import ModelOptions, Precision
+from ncaudit.verbs.embed import model_here
+from tests.commands import SAMPLE
+
 MODEL = {"name": "test", "weight_hash": "abc", "activation": "gelu", "preprocessing": "p", "precision": "float32"}
 
 Write = Callable[..., Path]
@@ -58,3 +63,12 @@ def write_embeddings(tmp_path: Path) -> Write:
         return tmp_path / folder
 
     return write
+
+
+@pytest.fixture(scope="module")
+def tiny_model():
+    """Every embedding of the module's commands in this process is by the same encoder."""
+    encoder = load_encoder(ModelOptions(model=str(SAMPLE / "tiny-clip"), device="cpu", precision=Precision.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_here, "load_encoder", lambda options: encoder)
+        yield

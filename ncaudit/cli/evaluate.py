@@ -34,7 +34,7 @@ def retrieval(
         embeddings=embeddings, features=features, model=model, label_column=label_column, map_at=map_at, device=device
     )
     from ncaudit.cli.words.evaluate import retrieval_lines  # torch takes seconds to import; --help must not pay for it
-    from ncaudit.verbs.evaluate.scores import eval_retrieval
+    from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 
     with live.progress() as progress:
         result = eval_retrieval(options, progress)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ncaudit.errors import NcauditError
 from ncaudit.schema import OK
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import IO, Any
 from ncaudit.engines.local import ShardRows
 from ncaudit.errors import NcauditError
 from ncaudit.progress import Progress
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 
 Facts = Mapping[str, Any]  # what JSON can say
 Work = Callable[[Shard], ShardRows]

@@ -23,7 +23,7 @@ from ncaudit.engines.local import Outcome, ShardRows
 from ncaudit.engines.worker_process import Facts
 from ncaudit.errors import NcauditError
 from ncaudit.progress import Progress
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 
 STOP_S = 5.0  # to remove a half-written file; then it is killed
 KILLED = -9

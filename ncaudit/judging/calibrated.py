@@ -18,7 +18,8 @@ from ncaudit import scorers
 from ncaudit.core.neighbours.clusters import kmeans
 from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.judging import calibration
-from ncaudit.judging.calibration import Calibration, Cuts, Strata
+from ncaudit.judging.calibration import Calibration, Cuts
+from ncaudit.judging.strata import Strata, fit_strata
 from ncaudit.options import ScorerOptions
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import same_photo, shared_space
@@ -197,7 +198,7 @@ class _Sources:
         known = [names[i] for i in self.ids.tolist()] if self.ids is not None else [str(i) for i in range(clusters)]
         observed, null, photo, null_photo = scored.arrays
         places = place.cpu().numpy(), place[scored.null_row].cpu().numpy()
-        strata = calibration.fit_strata(told, observed, null, *places, photo, null_photo, names=known, seed=seed)
+        strata = fit_strata(told, observed, null, *places, photo, null_photo, names=known, seed=seed)
         return replace(self, strata=strata)
 
     def of(self, pairs: Pairs) -> Tensor:

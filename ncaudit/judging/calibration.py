@@ -6,13 +6,14 @@ like a random pair (a caption of a similar photo) is not found, unless people's 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ncaudit.core.statistics.null_rate import NoiseRate, checked_scores, noise_rate
+from ncaudit.core.statistics.wilson import wilson_interval
 from ncaudit.errors import NcauditError
 
 __all__ = [
@@ -20,13 +21,11 @@ __all__ = [
     "Cuts",
     "Departure",
     "NoiseRate",
-    "Strata",
     "auroc_standard_error",
     "cuts_for_precision",
     "departs",
     "estimated_auroc",
     "fit",
-    "fit_strata",
     "noise_rate",
     "recalibrate",
     "verdicts",
@@ -36,10 +35,6 @@ Numbers = npt.NDArray[np.float64]
 
 NULL_KEPT = 4096  # quantiles of the null that a calibration keeps
 LEAST_ODDS = 1e-4  # how little likelier a clean pair may be held to score so low, against a random one
-STRATUM_ROWS = 100  # below, a stratum's own rate would say little
-STRATUM_REPLICATES = 60
-SHIFT_ERRORS = 2.0  # standard errors by which a stratum's null median must differ to be shifted
-Z = 1.6448536269514722  # 90 % of a normal distribution lie within this many standard deviations
 DEPARTS_AT = 1.95  # critical KS value at .001, times sqrt(1/n + 1/m)
 LEAST_DEPARTURE = 0.05  # a KS distance below this moves no label that matters, however sure it is
 SLOPE_PRECISION = 4.0  # of the prior that the old labels' slope is right: one verdict's weight per quarter
@@ -131,29 +126,6 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Strata:
-    """What sets sources apart; field i of each is stratum i's. `used` is False where none differs from the pool.
-
-    rates: (H,) noise rate, in [0, 1]. shifts: (H,) how much higher the stratum's random pairs score than the pool's.
-    rows: (H,) observed pairs.
-    """
-
-    names: tuple[str, ...]
-    rates: Numbers
-    shifts: Numbers
-    rows: npt.NDArray[np.int64]
-    used: bool
-
-    def soft_label(self, calibration: Calibration, score: npt.ArrayLike, stratum: npt.ArrayLike) -> Numbers:
-        """Soft labels with each row's own rate and shift, (n,). stratum: (n,) int in [-1, H), -1: the pool's."""
-        if not self.used:
-            return calibration.soft_label(score)
-        place = np.asarray(stratum, dtype=np.int64)
-        rates, shifts = np.append(self.rates, calibration.rate.rate), np.append(self.shifts, 0.0)
-        return calibration.soft_label(score, rate=rates[place], shift=shifts[place])
-
-
-@dataclass(frozen=True)
 class Departure:
     """How far two samples of random pairs lie apart: largest difference of their distribution functions, in [0, 1]."""
 
@@ -224,47 +196,6 @@ def cuts_for_precision(soft_label_observed: npt.ArrayLike, noisy_precision: floa
     return Cuts(float(kept[-1]) if len(kept) else 0.0, clean_from)
 
 
-def fit_strata(
-    calibration: Calibration,
-    observed: npt.ArrayLike,
-    null: npt.ArrayLike,
-    stratum: npt.ArrayLike,
-    null_stratum: npt.ArrayLike,
-    photo: npt.ArrayLike | None = None,
-    null_photo: npt.ArrayLike | None = None,
-    *,
-    names: Sequence[str],
-    seed: int = 0,
-) -> Strata:
-    """The noise rate and the shift of each source, where they differ from the pool's beyond chance.
-
-    observed, null, photo, null_photo: the pool that `calibration` was fitted to. stratum: (n,), null_stratum: (m,) int
-    in [-1, H), -1: of no stratum. names: (H,). A shift is the difference of the null's median from the pool's, drawn
-    to 0 by its variance, and 0 within 2 standard errors. A rate is the stratum's own, against its own random pairs
-    where there are 100, drawn to the pool's by empirical Bayes (DerSimonian & Laird 1986). Strata of fewer than 100
-    observed pairs, or of one score only, take the pool's. Rates that differ by no more than chance (Cochran's Q at
-    .05) are all the pool's.
-    """
-    seen, random = checked_scores(observed, null)
-    place, null_place = np.asarray(stratum, dtype=np.int64), np.asarray(null_stratum, dtype=np.int64)
-    _require_strata(place, len(names), len(seen))
-    _require_strata(null_place, len(names), len(random))
-    rows = np.bincount(place[place >= 0], minlength=len(names)).astype(np.int64)
-    large = np.array([h for h, r in enumerate(rows) if r >= STRATUM_ROWS and np.ptp(seen[place == h]) > 0], dtype=int)
-    shifts, own = np.zeros(len(names)), []
-    for number in large:
-        inside, null_inside = place == number, null_place == number
-        if null_inside.sum() < STRATUM_ROWS or np.ptp(random[null_inside]) == 0:
-            null_inside = np.ones(len(random), dtype=bool)
-        shifts[number] = _shift(random, null_inside, null_photo)
-        ids = _taken(photo, inside), _taken(null_photo, null_inside)
-        own.append(noise_rate(seen[inside], random[null_inside], *ids, seed=seed, replicates=STRATUM_REPLICATES))
-    rates = np.full(len(names), calibration.rate.rate)
-    rates[large] = _drawn_together(own, rows[large], calibration.rate.rate)
-    used = bool((rates != calibration.rate.rate).any() or shifts.any())
-    return Strata(tuple(names), rates, shifts, rows, used)
-
-
 def departs(old_null: npt.ArrayLike, new_null: npt.ArrayLike) -> Departure:
     """Do random pairs of new data score otherwise than those of the fit? Then its labels do not fit the new data.
 
@@ -301,7 +232,8 @@ def recalibrate(
     score = np.asarray(judged_score, dtype=np.float64)
     _require_verdicts(score, mismatched, weights)
     verdicts_worth = float(weights.sum() ** 2 / (weights**2).sum())
-    rate = _wilson(float(weights @ mismatched / weights.sum()), verdicts_worth)
+    share = float(weights @ mismatched / weights.sum())
+    rate = NoiseRate(share, *wilson_interval(share, verdicts_worth))
     old = calibration._logit(score)
     slope, intercept = _platt(old, ~mismatched, weights * verdicts_worth / weights.sum())
     return replace(calibration, rate=rate, slope=slope, intercept=intercept, judged=len(score))
@@ -391,41 +323,6 @@ def _chosen_cuts(label: Numbers, noisy_precision: float | None) -> Cuts:
     return Cuts() if noisy_precision is None else cuts_for_precision(label, noisy_precision)
 
 
-def _shift(random: Numbers, inside: npt.NDArray[np.bool_], null_photo: npt.ArrayLike | None) -> float:
-    """The stratum's null median less the pool's, drawn to 0 by its variance; 0 where chance may explain it."""
-    witnesses = None if null_photo is None else np.asarray(null_photo)
-    parts = (random[inside], None if witnesses is None else witnesses[inside]), (random, witnesses)
-    (mine, my_error), (pool, pool_error) = (_median(*part) for part in parts)
-    difference, variance = mine - pool, my_error**2 + pool_error**2
-    if difference**2 <= SHIFT_ERRORS**2 * variance:
-        return 0.0
-    return difference * (1 - variance / difference**2)
-
-
-def _median(score: Numbers, photo: npt.ArrayLike | None) -> tuple[float, float]:
-    """The median and its standard error, from the order statistics one standard error to both sides of it."""
-    witnesses = len(score) if photo is None else len(np.unique(photo))
-    low, middle, high = np.quantile(score, 0.5 + np.array([-0.5, 0, 0.5]) / math.sqrt(max(witnesses, 1)))
-    return float(middle), float(high - low) / 2
-
-
-def _drawn_together(own: Sequence[NoiseRate], rows: npt.NDArray[np.int64], pool: float) -> Numbers:
-    """Each stratum's rate, drawn to the pool's as far as it varies by chance."""
-    if len(own) < 2:
-        return np.full(len(own), pool)
-    rate = np.array([one.rate for one in own])
-    spread = np.array([(one.high - one.low) / (2 * Z) for one in own])
-    variance = np.maximum(spread**2, (rate * (1 - rate) + 1 / rows) / rows)  # an interval of no width is no certainty
-    weight = 1 / variance
-    excess = float((weight * (rate - weight @ rate / weight.sum()) ** 2).sum())
-    freedom = len(own) - 1
-    if excess <= freedom * (1 - 2 / (9 * freedom) + Z * math.sqrt(2 / (9 * freedom))) ** 3:  # Wilson & Hilferty 1931
-        return np.full(len(own), pool)
-    between = (excess - freedom) / float(weight.sum() - (weight**2).sum() / weight.sum())
-    drawn: Numbers = pool + between / (between + variance) * (rate - pool)
-    return drawn
-
-
 def _platt(logit: Numbers, clean: npt.NDArray[np.bool_], weight: Numbers) -> tuple[float, float]:
     """Slope (at least 0.01: the order of the pairs stays) and intercept of a weighted logistic regression."""
     slope = 1.0
@@ -454,13 +351,6 @@ def _matched(slope: float, logit: Numbers, clean: npt.NDArray[np.bool_], weight:
     return (low + high) / 2
 
 
-def _wilson(rate: float, rows: float) -> NoiseRate:
-    pull = Z * Z / rows
-    middle = (rate + pull / 2) / (1 + pull)
-    half = Z * math.sqrt(rate * (1 - rate) / rows + pull / (4 * rows)) / (1 + pull)
-    return NoiseRate(rate, min(rate, max(0.0, middle - half)), max(rate, min(1.0, middle + half)))
-
-
 def _placement(score: Numbers, among: Numbers) -> Numbers:
     """Share of `among` that each score lies above; a tie counts one half."""
     ascending = np.sort(among)
@@ -474,10 +364,6 @@ def _photo_ids(given: npt.ArrayLike | None, rows: int, first: int) -> npt.NDArra
     return np.asarray(given, dtype=np.int64)
 
 
-def _taken(given: npt.ArrayLike | None, inside: npt.NDArray[np.bool_]) -> npt.ArrayLike | None:
-    return None if given is None else np.asarray(given)[inside]
-
-
 def _logit(chance: npt.ArrayLike) -> Numbers:
     value = np.asarray(chance, dtype=np.float64)
     with np.errstate(divide="ignore"):
@@ -486,14 +372,6 @@ def _logit(chance: npt.ArrayLike) -> Numbers:
 
 def _expit(logit: npt.ArrayLike) -> Numbers:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(logit, dtype=np.float64))))
-
-
-def _require_strata(place: npt.NDArray[np.int64], strata: int, rows: int) -> None:
-    if len(place) != rows:
-        raise NcauditError(f"{rows:,} scores, but {len(place):,} stratum numbers", fix="give one stratum per score")
-    if rows and (place.min() < -1 or place.max() >= strata):
-        strange = place.min() if place.min() < -1 else place.max()
-        raise NcauditError(f"a row is in stratum {strange}, but there are {strata} strata", fix="use -1 for unknown")
 
 
 def _require_verdicts(score: Numbers, mismatched: npt.NDArray[np.bool_], weight: Numbers) -> None:

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from ncaudit import scorers
 from ncaudit.core.metrics.detection import auroc
-from ncaudit.core.neighbours.clusters import kmeans
-from ncaudit.core.neighbours.search import nearest
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibrated, calibration
 from ncaudit.judging.calibrated import Scored
+from ncaudit.judging.mismatches import injected
 from ncaudit.options import ScorerOptions
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import shared_space
@@ -27,8 +26,6 @@ from ncaudit.scoring.fits import Fit
 from ncaudit.scoring.pairs import Pairs, joined
 
 PAIRS = 4_096  # that the other scorers are fitted and judged on
-INJECTED = 1_024  # mismatches of each kind
-CLUSTERS, NEAREST = 20, 10  # as in `corrupt --kind topic` and `near`
 KINDS = ("random", "topic", "near")
 NOISY = VERDICTS.index("noisy")
 
@@ -61,31 +58,6 @@ def check(fit: Fit, pairs: Pairs, options: ScorerOptions) -> list[dict[str, Any]
         if other is not None:
             found.append(_power(other, few, wrong, rate, options.seed))
     return [asdict(power) for power in found]
-
-
-def injected(pairs: Pairs, seed: int, made: int = INJECTED) -> dict[str, tuple[Tensor, Tensor]]:
-    """Rows of images and of captions of at most `made` mismatches per kind; photo and caption always differ."""
-    draw = np.random.default_rng(seed + 3)
-    rows = draw.permutation(len(pairs))[:made]
-    near = (
-        nearest(pairs.text, pairs.text, NEAREST, query_groups=pairs.groups, key_groups=pairs.groups)
-        .index.cpu()
-        .numpy()[rows]
-    )
-    topic = kmeans(pairs.image, CLUSTERS, seed).cpu().numpy()
-    partners = {
-        "random": draw.integers(len(pairs), size=len(rows)),
-        "topic": np.array([draw.choice(np.flatnonzero(topic == topic[row])) for row in rows], dtype=np.int64),
-        "near": near[np.arange(len(rows)), draw.integers(near.shape[1], size=len(rows))],
-    }
-    return {kind: _apart(pairs, rows, partner) for kind, partner in partners.items()}
-
-
-def _apart(pairs: Pairs, rows: npt.NDArray[np.int64], partner: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    images, captions = (torch.from_numpy(part).to(pairs.image.device) for part in (rows, partner))
-    good = (captions >= 0) & (pairs.image_id[images] != pairs.image_id[captions])
-    good &= pairs.caption_id[images] != pairs.caption_id[captions]
-    return images[good], captions[good]
 
 
 def fitted(name: str, pairs: Pairs, options: ScorerOptions) -> Fit | None:

@@ -14,7 +14,7 @@ from ncaudit.core.neighbours.search import nearest, prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, bank_of
 
 ABOUT = "cosine, weighted by agreement with the modality gap of similar images (MGCS)"
 NEEDS_SHARED_SPACE = True
@@ -28,7 +28,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
         raise NcauditError(
             f"drift compares pairs with their neighbours, and there is {len(pairs)} pair", fix="use --scorer clip-score"
         )
-    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct()
+    bank = bank_of(pairs)
     recorded = {name: getattr(options, name) for name in RECORDED}
     return Fit("drift", recorded, bank.tensors(torch.float16), {"bank_pairs": len(bank)})
 

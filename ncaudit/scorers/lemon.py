@@ -13,7 +13,7 @@ from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, bank_of
 
 ABOUT = "distance to the caption and to the neighbours' captions and images (LEMoN)"
 NEEDS_SHARED_SPACE = True
@@ -31,7 +31,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
         raise NcauditError(
             f"lemon compares pairs with their neighbours, and there is {len(pairs)} pair", fix="use --scorer clip-score"
         )
-    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct()
+    bank = bank_of(pairs)
     recorded = {name: getattr(options, name) for name in RECORDED}
     return Fit("lemon", recorded, bank.tensors(torch.float16), {"bank_pairs": len(bank)})
 

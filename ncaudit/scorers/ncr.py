@@ -15,7 +15,7 @@ from ncaudit.core.statistics.mixture import Mixture, clean_probability, fit_mixt
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, bank_of
 
 ABOUT = "softmax probability of the pair, with its mixture posterior (NCR)"
 NEEDS_SHARED_SPACE = True
@@ -30,7 +30,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
             f"ncr fits a mixture to the pairs' losses and needs at least {FEWEST_PAIRS} pairs, not {len(pairs)}",
             fix="use --scorer clip-score for so few pairs, or --fit with a fit made on more",
         )
-    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct().head(options.bank_pairs)
+    bank = bank_of(pairs, options.bank_pairs)
     scale = 1 / options.temperature if options.temperature else likeliest_scale(bank)
     loss = self_label_loss(*log_odds(pairs.image, pairs.text, pairs.groups, bank, scale=scale))
     facts = {

@@ -11,7 +11,7 @@ from ncaudit.core.neighbours.bank import Bank
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, bank_of
 
 ABOUT = "cosine corrected for likely rivals on both sides (negCLIPLoss)"
 NEEDS_SHARED_SPACE = True
@@ -26,7 +26,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
             f"neg-clip-loss measures pairs against a bank of at least {FEWEST_PAIRS}, and there are {len(pairs)}",
             fix="use --scorer clip-score for so few pairs, or --fit with a fit made on more",
         )
-    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct().head(options.bank_pairs)
+    bank = bank_of(pairs, options.bank_pairs)
     temperature = options.temperature or 1 / likeliest_scale(bank)
     recorded = {name: getattr(options, name) for name in RECORDED}
     return Fit("neg-clip-loss", recorded, bank.tensors(), {"temperature": temperature, "bank_pairs": len(bank)})

@@ -12,7 +12,7 @@ from ncaudit.core.statistics.correlation import row_correlation, row_ranks
 from ncaudit.errors import NcauditError
 from ncaudit.options import Correlation, ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, bank_of
 
 ABOUT = "same neighbourhood among images as among captions, for any two encoders (GSC)"
 NEEDS_SHARED_SPACE = False
@@ -27,7 +27,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
             f"structure correlates similarities to a bank of at least {FEWEST_PAIRS} pairs, and there are {len(pairs)}",
             fix="give more pairs, or --fit with a fit made on more; --scorer clip-score needs a shared space only",
         )
-    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct().head(options.bank_pairs)
+    bank = bank_of(pairs, options.bank_pairs)
     recorded = {name: getattr(options, name) for name in RECORDED}
     return Fit("structure", recorded, bank.tensors(), {"bank_pairs": len(bank)})
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ncaudit.core.neighbours.bank import Bank
+
 PER_ROW = ("image", "text", "image_id", "caption_id", "host_id", "stratum_id", "replaced_caption_id")
 
 
@@ -68,6 +70,12 @@ class Pairs:
 
     def _per_row(self) -> dict[str, Any]:
         return {name: value for name in PER_ROW if (value := getattr(self, name)) is not None}
+
+
+def bank_of(pairs: "Pairs", most: int | None = None) -> Bank:
+    """The pairs as rivals of others: each photo and each caption once, at most `most` of them, the first that come."""
+    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct()
+    return bank if most is None else bank.head(most)
 
 
 def random_partners(pairs: Pairs, cell: Tensor, *, draws: int, seed: int) -> tuple[Tensor, Tensor]:

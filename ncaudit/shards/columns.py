@@ -104,6 +104,11 @@ def key_candidates(schema: pa.Schema, *, one_folder: bool) -> list[str]:
     return [name for name in _by_name(schema, known) if is_key(schema.field(name).type)]
 
 
+def is_key_name(name: str) -> bool:
+    """Whether a column is called like one that names pairs."""
+    return name.lower() in KEYS
+
+
 def is_key(kind: pa.DataType) -> bool:
     """Whether values of this type can name a pair: text and whole numbers."""
     return is_text(kind) or t.is_integer(kind)

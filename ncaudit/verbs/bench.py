@@ -5,13 +5,11 @@ unknown share of mismatches already, so every number says what it takes for the 
 """
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -19,13 +17,11 @@ from torch import Tensor
 from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.core.metrics.detection import auroc, average_precision, calibration_error, precision_at_true_count
-from ncaudit.core.neighbours.clusters import kmeans
-from ncaudit.core.neighbours.search import nearest
-from ncaudit.core.statistics.derangement import derange, is_own
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, fit_sample
 from ncaudit.judging.calibrated import FEWEST_PAIRS
-from ncaudit.judging.power import CLUSTERS, NEAREST, NOISY, replace_scorer
+from ncaudit.judging.mismatches import Flags, Neighbours, swapped
+from ncaudit.judging.power import NOISY, replace_scorer
 from ncaudit.options import BenchOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring import same_photo, shared_space
@@ -34,13 +30,9 @@ from ncaudit.scoring.pairs import Pairs
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import write_review
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
+from ncaudit.verbs.outputs import require_free
 
-SALT = 1_009  # keeps the draw of what is swapped apart from the draws that a scorer makes with the same seed
 SETTING = ("scorer", "kind", "rate")
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One scorer, fitted anew on pairs of which a share was swapped. All but counts in [0, 1]; None: undefined.
@@ -121,7 +113,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     """
     for name in options.scorers:
         scorers.get(name)  # an unknown name is told before anything is read
-    _require_free(options.out)
+    require_free(options.out)
     pairs = _sample(options, progress)
     work = _Bench(pairs, options, progress, {})
     runs = sorted(work.runs(), key=lambda run: _place(run, options))
@@ -160,72 +152,6 @@ def corrected_auroc(auroc_injected: float, before: float) -> float | None:
     if before >= 1:
         return None
     return min(1.0, max(0.0, round((auroc_injected - before / 2) / (1 - before), 12)))
-
-
-def swapped(pairs: Pairs, kind: str, rate: float, seed: int, near: "Neighbours") -> tuple[Pairs, Flags]:
-    """The pairs after a share of them got another's caption, and which: (n,) bool, true for photo and caption differ.
-
-    random: the chosen rows exchange captions. topic: a caption of the same image cluster. near: one of the nearest
-    captions (which may fit, too). A chosen row for which there is no such caption keeps its own.
-    """
-    draw = np.random.default_rng([SALT, seed])
-    chosen = draw.permutation(len(pairs))[: int(rate * len(pairs) + 0.5)]
-    groups = [group.cpu().numpy() for group in pairs.groups]
-    rows = np.arange(len(pairs))
-    source = rows.copy()
-    source[chosen] = _DONORS[kind](chosen, groups, near, draw)
-    source = np.where(is_own(groups, rows, source), rows, source)
-    index = torch.from_numpy(source).to(pairs.text.device)
-    return replace(pairs, text=pairs.text[index], caption_id=pairs.caption_id[index]), source != rows
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """What is near each pair of the sample as it was; cluster: (n,), caption: (n, k) rows, -1 for none."""
-
-    cluster: Ints
-    caption: Ints
-
-    @classmethod
-    def of(cls, pairs: Pairs, kinds: Sequence[str], seed: int) -> "Neighbours":
-        """Computes what these kinds need."""
-        cluster, caption = np.zeros(len(pairs), np.int64), np.full((len(pairs), 1), -1)
-        if "topic" in kinds:
-            cluster = kmeans(pairs.image, CLUSTERS, seed).cpu().numpy()
-        if "near" in kinds:
-            k = min(NEAREST, len(pairs))
-            found = nearest(pairs.text, pairs.text, k, query_groups=pairs.groups, key_groups=pairs.groups)
-            caption = found.index.cpu().numpy()
-        return cls(cluster, caption)
-
-
-def _random(chosen: Ints, groups: Sequence[Ints], near: Neighbours, draw: np.random.Generator) -> Ints:
-    return chosen[derange([group[chosen] for group in groups], draw)] if len(chosen) else chosen
-
-
-def _topic(chosen: Ints, groups: Sequence[Ints], near: Neighbours, draw: np.random.Generator) -> Ints:
-    members = {number: np.flatnonzero(near.cluster == number) for number in np.unique(near.cluster)}
-    given = chosen.copy()
-    for place, row in enumerate(chosen):
-        others = members[near.cluster[row]]
-        others = others[~is_own(groups, np.full(len(others), row), others)]
-        given[place] = draw.choice(others) if len(others) else row
-    return given
-
-
-def _near(chosen: Ints, groups: Sequence[Ints], near: Neighbours, draw: np.random.Generator) -> Ints:
-    found = near.caption[chosen]
-    count = (found >= 0).sum(axis=1)
-    pick = (draw.random(len(chosen)) * count).astype(np.int64)
-    return np.where(count > 0, found[np.arange(len(chosen)), pick], chosen)
-
-
-_DONORS = {"random": _random, "topic": _topic, "near": _near}
-
-
-def _require_free(out: str | None) -> None:
-    if out and os.path.lexists(out):
-        raise NcauditError(f"{out} is there already", fix="name another file with --out, or delete this one")
 
 
 def _sample(options: BenchOptions, progress: Progress) -> Pairs:

@@ -23,7 +23,8 @@ from ncaudit.options import (
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.embed.embed import embed
-from ncaudit.verbs.evaluate.scores import DetectionResult, eval_retrieval, eval_scores
+from ncaudit.verbs.evaluate.retrieval import eval_retrieval
+from ncaudit.verbs.evaluate.scores import DetectionResult, eval_scores
 from ncaudit.verbs.score.score import score
 from ncaudit.verbs.train.train import train
 

@@ -26,10 +26,11 @@ from ncaudit.shards.people.verdicts import (
     STRATUM,
     STRATUM_ROWS,
     looks_like_formula,
-    require_free,
     write_review,
 )
-from ncaudit.shards.tables.embeddings import ScoreTable, open_scores, require_column
+from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.verbs.outputs import require_free
 
 Numbers = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -71,7 +72,7 @@ def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     row, whatever else the tables hold. Raises NcauditError when OUT exists, a table has no score, or a pair_id is drawn
     twice.
     """
-    require_free(options.out)
+    require_free(options.out, "verdicts")
     tables = [open_scores(shard) for shard in find_shards(options.scores)]
     for table in tables:
         require_column(table.shard.path, table.schema, "score")

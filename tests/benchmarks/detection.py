@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from ncaudit.core.metrics.detection import auroc, calibration_error
-from ncaudit.judging import calibrated, fit_sample, power
+from ncaudit.judging import calibrated, fit_sample, mismatches, power
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.shards.files.sources import find_shards
@@ -121,7 +121,7 @@ def _table(scenario: str, noise: float, seed: int) -> tuple[Pairs, torch.Tensor]
 
 def _swapped(pairs: Pairs, kind: str, noise: float, seed: int) -> tuple[Pairs, torch.Tensor]:
     """A share of the captions replaced by one of the same image cluster, or by one of the 10 nearest."""
-    images, captions = power.injected(pairs, seed, made=len(pairs))[kind]
+    images, captions = mismatches.injected(pairs, seed, made=len(pairs))[kind]
     chosen = torch.from_numpy(np.random.default_rng(seed).random(len(images)) < noise)
     images, captions = images[chosen], captions[chosen]
     text, caption_id, match = pairs.text.clone(), pairs.caption_id.clone(), torch.ones(len(pairs), dtype=torch.bool)

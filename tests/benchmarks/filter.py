@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.schema import SCORE
-from ncaudit.shards.files.provenance import attach, fingerprint
+from ncaudit.shards.files.provenance import attach, fingerprint_of_file
 
 CHILD = """
 import json, sys, time
@@ -56,7 +56,7 @@ def write_scores(path: Path, rows: int, data: Path) -> None:
         "score": label,
     }
     arrays = [pa.array(known[f.name], f.type) if f.name in known else pa.nulls(rows, f.type) for f in SCORE]
-    made = {"verb": "score", "data": {"name": data.name, "fingerprint": fingerprint(str(data))}}
+    made = {"verb": "score", "data": {"name": data.name, "fingerprint": fingerprint_of_file(str(data))}}
     pq.write_table(pa.Table.from_arrays(arrays, schema=attach(SCORE, made)), path)
 
 

@@ -35,7 +35,7 @@ import training_speed
 
 import ncaudit
 from ncaudit.core.metrics.detection import auroc
-from ncaudit.judging import fit_sample, power
+from ncaudit.judging import fit_sample, mismatches
 from ncaudit.matchers.heads.projection import Heads, save_heads
 from ncaudit.matchers.heads.starts import cca_start
 from ncaudit.shards.files.sources import find_shards
@@ -181,7 +181,7 @@ def _swapped(table: pa.Table, folder: str, kind: str, noise: float, seed: int) -
     pairs = fit_sample.draw([open_embeddings(shard) for shard in find_shards([folder])], pairs=len(table), seed=0).pairs
     place = {pair_id: row for row, pair_id in enumerate(table["pair_id"].to_pylist())}
     row = np.array([place[pair_id] for pair_id in pairs.pair_id])
-    images, captions = (rows.numpy() for rows in power.injected(pairs, seed, made=len(pairs))[kind])
+    images, captions = (rows.numpy() for rows in mismatches.injected(pairs, seed, made=len(pairs))[kind])
     chosen = np.random.default_rng(seed).permutation(len(images))[: round(noise * len(table))]
     source, match = np.arange(len(table)), np.ones(len(table), dtype=bool)
     source[row[images[chosen]]], match[row[images[chosen]]] = row[captions[chosen]], False

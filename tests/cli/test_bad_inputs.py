@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from tests.commands import MODEL, SAMPLE, embedded, run, told
 
@@ -101,7 +102,7 @@ def test_captions_of_a_million_characters(tmp_path, photos):
     written = table(tmp_path / "out")
     assert written["status"].to_pylist() == ["ok", "ok"]
     assert written["caption"].to_pylist() == [long, "a red circle"]
-    cells = pa.Table.from_batches(open_shard(str(tmp_path / "x.csv")).batches(64))
+    cells = pa.Table.from_batches(open_shard(Shard.of_file(str(tmp_path / "x.csv"))).batches(64))
     assert cells["caption"].to_pylist() == [long, "a red circle"]
 
 

@@ -30,7 +30,7 @@ VERBS = {
     "corrupt": ("ncaudit.verbs.corrupt.captions.corrupt", "ncaudit.verbs.corrupt.classes.corrupt_labels"),
     "bench": ("ncaudit.verbs.bench.bench",),
     "demo": ("ncaudit.verbs.demo.demo",),
-    "eval retrieval": ("ncaudit.verbs.evaluate.scores.eval_retrieval",),
+    "eval retrieval": ("ncaudit.verbs.evaluate.retrieval.eval_retrieval",),
     "eval scores": ("ncaudit.verbs.evaluate.scores.eval_scores",),
 }
 WORDS = {

@@ -4,7 +4,7 @@ import pytest
 
 from ncaudit.engines.local import ShardRows, run_shards
 from ncaudit.errors import NcauditError
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 
 SHARDS = [Shard(f"/data/{i}.parquet", f"{i}.parquet") for i in range(3)]
 

@@ -13,7 +13,7 @@ import pytest
 from ncaudit.engines.local import ShardRows, account, run_shards
 from ncaudit.engines.workers import Workers
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sends signals and reads /proc")
 
@@ -203,7 +203,7 @@ PARENT = """
     from contextlib import closing
     from ncaudit.engines.workers import Workers
     from ncaudit.progress import SILENT
-    from ncaudit.shards.files.sources import Shard
+    from ncaudit.shards.files.shard import Shard
 
     with closing(Workers("some_work", ["a", "b"])) as workers:
         workers.set_up_first({"name": "a"}, SILENT)

@@ -15,10 +15,10 @@ from ncaudit.judging.calibration import (
     departs,
     estimated_auroc,
     fit,
-    fit_strata,
     recalibrate,
     verdicts,
 )
+from ncaudit.judging.strata import fit_strata
 
 
 def world(rate, seed=0, *, n=2000, m=4000, distance=2.4):

@@ -10,7 +10,7 @@ import torch
 import ncaudit
 from ncaudit import ScoreOptions
 from ncaudit.core.metrics.detection import auroc
-from ncaudit.judging import calibrated, power
+from ncaudit.judging import calibrated, mismatches, power
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.pairs import Pairs
 
@@ -67,7 +67,7 @@ def test_nearer_mismatches_are_harder(monkeypatch):
 def test_injected_pairs_join_neither_a_photo_nor_a_caption_to_itself():
     pairs, _ = world(300, clusters=5)
     pairs = replace(pairs, image_id=pairs.image_id // 3, caption_id=pairs.caption_id // 2)
-    made = power.injected(pairs, seed=0)
+    made = mismatches.injected(pairs, seed=0)
     assert list(made) == list(power.KINDS)
     for images, captions in made.values():
         assert len(images) > 200

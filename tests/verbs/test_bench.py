@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from ncaudit.cli.app import app
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibration
+from ncaudit.judging.mismatches import Neighbours, swapped
 from ncaudit.options import BenchOptions
 from ncaudit.scoring import shared_space
 from ncaudit.scoring.pairs import Pairs
-from ncaudit.verbs.bench import MEASURED, Neighbours, bench, corrected_auroc, expected_rate, swapped
+from ncaudit.verbs.bench import MEASURED, bench, corrected_auroc, expected_rate
 
 FAST = {"scorers": ["csls", "clip-score"], "seeds": 2, "rates": [0.3]}
 

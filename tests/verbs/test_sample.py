@@ -15,7 +15,7 @@ from ncaudit.core.statistics.stratified_sample import stratified_rate
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import SampleOptions
 from ncaudit.shards.people.verdicts import read_verdicts
-from ncaudit.shards.tables import embeddings
+from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.verbs.sample import sample
 
 HARMFUL = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx"]
@@ -253,14 +253,14 @@ def test_options_are_checked_before_anything_is_read(options, said):
 def test_only_row_groups_with_drawn_rows_are_read_whole(tmp_path, monkeypatch):
     table = scored(tmp_path / "s.parquet", 1_000)
     pq.write_table(pq.read_table(table), table, row_group_size=10)
-    read_groups, true_read = [], embeddings.read_batches
+    read_groups, read = [], ParquetShard.batches
 
-    def watched(path, columns, rows, groups=None):
+    def watched(self, rows, columns=None, pieces=None):
         if "caption" in columns:
-            read_groups.extend(groups)
-        return true_read(path, columns, rows, groups)
+            read_groups.extend(pieces)
+        return read(self, rows, columns, pieces)
 
-    monkeypatch.setattr(embeddings, "read_batches", watched)
+    monkeypatch.setattr(ParquetShard, "batches", watched)
     _, rows = drawn(tmp_path, table, n=10)
     assert sorted(read_groups) == sorted({int(row["row"]) // 10 for row in rows})
 

@@ -5,7 +5,8 @@ from ncaudit.cli.shared.tables import Table, Words
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals
 from ncaudit.verbs.evaluate.prior_scores import Disagreement, PriorScore
-from ncaudit.verbs.evaluate.scores import DetectionResult, LabelledRetrievalResult, RetrievalResult, ScoresResult
+from ncaudit.verbs.evaluate.retrieval import LabelledRetrievalResult, RetrievalResult
+from ncaudit.verbs.evaluate.scores import DetectionResult, ScoresResult
 
 
 def retrieval_lines(result: RetrievalResult) -> Words:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ncaudit.core.statistics.wilson import wilson_interval
 from ncaudit.errors import NcauditError
 
 Counts = npt.NDArray[np.int64]
@@ -17,7 +18,6 @@ Numbers = npt.NDArray[np.floating]
 
 LEAST = 2  # of each stratum: one verdict says nothing of how much verdicts differ
 RARE = 0.1  # a soft label may be blind: no stratum is taken to be purer than that
-Z = 1.6448536269514722  # 90 % of a normal distribution lie within this many standard deviations
 PRIOR_VERDICTS = 2.0  # that each stratum's rate is drawn towards the overall one by, where its variance is estimated
 
 
@@ -91,7 +91,7 @@ def stratified_rate(mismatched: npt.ArrayLike, stratum: npt.ArrayLike, stratum_r
     verdicts = np.bincount(place, minlength=len(rows)).astype(np.float64)
     found = np.bincount(place[judged], minlength=len(rows)).astype(np.float64)
     rate = float((rows * found / verdicts).sum() / rows.sum())
-    low, high = _wilson(rate, _effective_verdicts(rate, found, verdicts, rows / rows.sum(), rows))
+    low, high = wilson_interval(rate, _effective_verdicts(rate, found, verdicts, rows / rows.sum(), rows))
     return RateEstimate(rate, min(rate, low), max(rate, high), len(judged))
 
 
@@ -153,15 +153,6 @@ def _effective_verdicts(rate: float, found: Numbers, verdicts: Numbers, weight: 
     variance = float((weight**2 * (1 - verdicts / rows) * drawn * (1 - drawn) / verdicts).sum())
     centre = float((weight * drawn).sum())  # of the same rates as the variance, or few mismatches would look certain
     return centre * (1 - centre) / variance if variance else math.inf
-
-
-def _wilson(rate: float, verdicts: float) -> tuple[float, float]:
-    if math.isinf(verdicts):
-        return rate, rate
-    pull = Z * Z / verdicts
-    middle = (rate + pull / 2) / (1 + pull)
-    half = math.sqrt(pull * (rate * (1 - rate) + pull / 4)) / (1 + pull)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _require_fit(stratum: Counts, rows: Counts) -> None:

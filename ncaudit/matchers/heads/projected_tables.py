@@ -78,7 +78,7 @@ def projected(tables: Sequence[EmbeddingTable], folder: str | None, device: torc
     for table in tables:
         _check_fits(saved, folder, table)
     learnt_from = set(saved.description.get("tables", {}).values())
-    return [_behind(saved, table, device, fingerprint(table.shard.path) in learnt_from) for table in tables]
+    return [_behind(saved, table, device, fingerprint(table.shard) in learnt_from) for table in tables]
 
 
 def training_notes(tables: Sequence[EmbeddingTable]) -> list[str]:

@@ -19,7 +19,7 @@ from ncaudit.options import DataOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import Columns, find_columns
 from ncaudit.shards.dataset.rows import read_column, read_rows, text
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 
 WINDOW_ROWS = 1_024
@@ -60,7 +60,7 @@ def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progr
 
     Raises BadTable when a shard has no caption or image column, is damaged, or has captions of another kind.
     """
-    columns = [find_columns(open_shard(s.path).schema, s.name, options, carry=[]) for s in shards]
+    columns = [find_columns(open_shard(s).schema, s.name, options, carry=[]) for s in shards]
     _require_one_kind(shards, columns)
     parts = [_captions(shard, own) for shard, own in zip(shards, columns, strict=True)]
     captions = pa.concat_arrays(parts)

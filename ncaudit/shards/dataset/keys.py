@@ -5,6 +5,7 @@ Knows key columns; nothing of images, captions or tables of ours.
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -15,41 +16,59 @@ from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_values
 from ncaudit.shards.columns import is_key, key_candidates
 from ncaudit.shards.dataset.rows import read_column, text
-from ncaudit.shards.files.sources import Shard
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.readers import ShardFile, open_shard
 
 BY_ROW = ""  # `--key ''`: pairs are named by shard and row
 REMEDY = "name a unique column with --key, or give --key '' to name pairs by shard and row"
 
 
-def choose_key(shards: Sequence[Shard], named: str | None) -> str | None:
-    """The column that pair ids come from, None for shard and row.
+class PairNames:
+    """Which column names the pairs, settled while every shard is looked at once, and whether a name occurs twice.
 
     Unless named, it is a key column without gap or repeat in the first shard that has rows. img2dataset's `key` counts
-    anew in every output folder, so it is only taken where all shards lie in one.
+    anew in every output folder, so it is only taken where all shards lie in one. Takes 8 bytes of memory per row: the
+    one thing in `embed` that grows with the dataset (1 million rows: 8 MB, twice that for a moment).
     """
-    if named is not None:
-        return None if named == BY_ROW else named
-    one_folder = len({os.path.dirname(shard.path) for shard in shards}) == 1
-    first = _first_with_rows(shards)
-    if first is None:
-        return None
-    candidates = key_candidates(open_shard(first.path).schema, one_folder=one_folder)
-    return next((column for column in candidates if _is_unique(first, column)), None)
+
+    def __init__(self, shards: Sequence[Shard], named: str | None) -> None:
+        """named: what the user said; None: nothing, BY_ROW: shard and row."""
+        self._shards = shards
+        self._one_folder = len({os.path.dirname(shard.path) for shard in shards}) == 1
+        self._settled = named is not None
+        self.column = None if named == BY_ROW else named  # None: shard and row
+        self._hashes = [np.zeros(0, np.int64)]
+
+    def see(self, shard: Shard, file: ShardFile) -> None:
+        """Take the next shard into account, which is open. Raises BadTable when it turns out damaged."""
+        if not self._settled and file.rows:
+            candidates = key_candidates(file.schema, one_folder=self._one_folder)
+            self.column = next((column for column in candidates if _is_unique(shard, column, file)), None)
+            self._settled = True
+        if self.column is not None and self.column in file.schema.names:
+            self._hashes.append(_hashes(shard, self.column, file))
+
+    def refuse_repeats(self) -> None:
+        """Raises BadTable naming both places when a name occurs twice among the shards that were seen."""
+        if self.column is None:
+            return
+        hashes = np.concatenate(self._hashes)
+        hashes.sort()
+        repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+        if len(repeated):
+            _refuse_repeat(self._shards, self.column, repeated)
 
 
-def check_keys(shards: Sequence[Shard], column: str) -> None:
-    """Raises BadTable naming both places when a key occurs twice in the dataset.
-
-    Reads the key column of every shard, before any work is done on it, and finished shards like the others. Takes 8
-    bytes of memory per row: the one thing here that grows with the dataset (1 million rows: 8 MB, twice that for a
-    moment). Shards that cannot be read are left to those who need more of them.
-    """
-    hashes = np.concatenate([np.zeros(0, np.int64), *(_hashes(shard, column) for shard in shards)])
-    hashes.sort()
-    repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
-    if len(repeated):
-        _refuse_repeat(shards, column, repeated)
+def choose_key(shards: Sequence[Shard], named: str | None = None) -> str | None:
+    """The column that `PairNames` settles on, None for shard and row. Shards that cannot be read are passed over."""
+    names = PairNames(shards, named)
+    for shard in shards:
+        with suppress(BadTable):
+            file = open_shard(shard)
+            if file.rows:
+                names.see(shard, file)
+                break
+    return names.column
 
 
 def _refuse_repeat(shards: Sequence[Shard], column: str, repeated: NDArray[np.int64]) -> None:
@@ -74,9 +93,9 @@ def _keys_among(shard: Shard, column: str, wanted: NDArray[np.int64]) -> Iterato
         first += len(array)
 
 
-def _hashes(shard: Shard, column: str) -> NDArray[np.int64]:
-    parts = [hash_values(_as_text(array).drop_null()) for array in _readable(shard, column)]
-    return np.concatenate([np.zeros(0, np.int64), *parts])
+def _hashes(shard: Shard, column: str, file: ShardFile) -> NDArray[np.int64]:
+    arrays = (array for array in read_column(shard, column, file) if is_key(array.type))
+    return np.concatenate([np.zeros(0, np.int64), *(hash_values(_as_text(array).drop_null()) for array in arrays)])
 
 
 def _readable(shard: Shard, column: str) -> Iterator[pa.Array]:
@@ -86,21 +105,11 @@ def _readable(shard: Shard, column: str) -> Iterator[pa.Array]:
         return
 
 
-def _is_unique(shard: Shard, column: str) -> bool:
-    arrays = list(read_column(shard, column))
+def _is_unique(shard: Shard, column: str, file: ShardFile) -> bool:
+    arrays = list(read_column(shard, column, file))
     hashes = np.concatenate([hash_values(_as_text(array).drop_null()) for array in arrays])
     gaps = sum(array.null_count for array in arrays)
     return not gaps and len(np.unique(hashes)) == len(hashes)
-
-
-def _first_with_rows(shards: Sequence[Shard]) -> Shard | None:
-    for shard in shards:
-        try:
-            if open_shard(shard.path).rows:
-                return shard
-        except BadTable:
-            continue
-    return None
 
 
 def _as_text(array: pa.Array) -> pa.Array:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.provenance import MIB
-from ncaudit.shards.files.sources import Shard
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.readers import ShardFile, open_shard
 
 COLUMN_ROWS = 65_536  # of one light column at a time
 READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
@@ -54,18 +54,26 @@ class Rows:
 
 
 def read_rows(
-    shard: Shard, columns: Columns, *, rows: int, image_root: str | None = None, window_bytes: int = WINDOW_BYTES
+    shard: Shard,
+    columns: Columns,
+    *,
+    rows: int,
+    image_root: str | None = None,
+    window_bytes: int = WINDOW_BYTES,
+    file: ShardFile | None = None,
 ) -> Iterator[Rows]:
     """All pairs of a shard, in windows of `rows` rows, fewer where their images exceed `window_bytes`.
 
     The windows are a pure function of the shard and the arguments; one with several captions per row holds more pairs.
     image_root: the folder that image paths start from and must stay in; None: the shard's own folder.
+    file: the shard, where somebody has it open.
     Raises BadTable when the file turns out damaged, also in the middle.
     """
     root = image_root if image_root is not None else locations.dirname(shard.path)
     files = _RemoteFiles(root) if locations.is_remote(root) else _Files(root)
     first = 0
-    for table in _windows(shard, columns, files, rows, window_bytes):
+    batches = _batches(open_shard(shard) if file is None else file, columns, min(rows, READ_ROWS))
+    for table in _windows(batches, columns, files, rows, window_bytes):
         try:
             pairs = _pairs(table, first, shard, columns, files)
         except UnicodeDecodeError as error:
@@ -76,9 +84,12 @@ def read_rows(
         first += len(table)
 
 
-def read_column(shard: Shard, name: str) -> Iterator[pa.Array]:
-    """One light column of a shard, batch by batch. Raises BadTable when it is not there or the file is damaged."""
-    file = open_shard(shard.path)
+def read_column(shard: Shard, name: str, file: ShardFile | None = None) -> Iterator[pa.Array]:
+    """One light column of a shard, batch by batch. Raises BadTable when it is not there or the file is damaged.
+
+    file: the shard, where somebody has it open.
+    """
+    file = open_shard(shard) if file is None else file
     if name not in file.schema.names:
         found = ", ".join(file.schema.names)
         raise BadTable(
@@ -106,12 +117,12 @@ def text(array: pa.Array) -> list[str | None]:
 
 
 def _windows(
-    shard: Shard, columns: Columns, files: "_Files | _RemoteFiles", rows: int, window_bytes: int
+    batches: Iterator[pa.RecordBatch], columns: Columns, files: "_Files | _RemoteFiles", rows: int, window_bytes: int
 ) -> Iterator[pa.Table]:
-    """The shard cut into tables of `rows` rows, or of fewer once their images weigh more than `window_bytes`."""
+    """A shard cut into tables of `rows` rows, or of fewer once their images weigh more than `window_bytes`."""
     pending: list[pa.RecordBatch] = []
     held = weight = 0
-    for batch in _batches(shard, columns, min(rows, READ_ROWS)):
+    for batch in batches:
         while len(batch):
             part = batch.slice(0, rows - held)
             batch = batch.slice(len(part))
@@ -125,8 +136,7 @@ def _windows(
         yield pa.Table.from_batches(pending)
 
 
-def _batches(shard: Shard, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
-    file = open_shard(shard.path)
+def _batches(file: ShardFile, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
     wanted = {columns.image, columns.caption, *columns.carried, *(c for c in (columns.key, columns.status) if c)}
     if columns.status:
         wanted.add("error_message")

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.locations import open_file, remembered
+from ncaudit.shards.files.locations import open_file
+from ncaudit.shards.files.remembered import Remembered
 
 HEAD = 4096  # bytes that are looked at
 PARQUET, ARROW, ARROW_STREAM, NUMPY, GZIP = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff", b"\x93NUMPY", b"\x1f\x8b"
@@ -57,22 +58,41 @@ class Format(StrEnum):
     numpy = "NumPy array"
 
 
-@remembered
 def format_of(path: str) -> Format:
     """The format of a file. A wrong name does no harm, unless it promises a binary format and the file is text.
 
     Raises BadTable saying what the file is instead when it is none that we read, is empty, or was cut short.
     """
+    return _formats(path)
+
+
+def format_in(path: str, file: BinaryIO) -> Format:
+    """`format_of`, by somebody who has the file open and needs more of it."""
+    try:
+        head = file.read(HEAD)
+        found = _by_head(path, head) or _by_text(path, head)
+        if found is Format.parquet:
+            _refuse_cut(path, file)
+    except OSError as error:
+        raise cannot_be_read(path, error) from error
+    return _formats.learn(path, found)
+
+
+def cannot_be_read(path: str, error: OSError) -> BadTable:
+    """The error of a file that the system does not let us read."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return BadTable(f"{path} cannot be read: {reason}", fix="check the path and its permissions")
+
+
+def _look(path: str) -> Format:
     try:
         with open_file(path, jumps=True) as file:
-            head = file.read(HEAD)
-            found = _by_head(path, head) or _by_text(path, head)
-            if found is Format.parquet:
-                _refuse_cut(path, file)
+            return format_in(path, file)
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise BadTable(f"{path} cannot be read: {reason}", fix="check the path and its permissions") from error
-    return found
+        raise cannot_be_read(path, error) from error
+
+
+_formats = Remembered(_look)
 
 
 def suffix_of(name: str) -> str:

@@ -12,14 +12,13 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, wraps
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
+
+import pyarrow as pa
 
 from ncaudit.errors import NcauditError
 
-T = TypeVar("T")
 MIB = 1 << 20
-REMEMBERED = 1024  # remote files, of each kind of look at them
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 LOCAL = "file://"
 ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
@@ -129,26 +128,6 @@ def version(path: str) -> str:
     return f"{told.st_dev}-{told.st_ino}-{told.st_size}-{told.st_mtime_ns}"
 
 
-def remembered(look: Callable[[str], T]) -> Callable[[str], T]:
-    """`look` at a file by its path, but at a remote one only once for every version of it: each look takes a journey.
-
-    Local files are looked at anew each time.
-    """
-    known = lru_cache(maxsize=REMEMBERED)(lambda path, version: look(path))
-
-    @wraps(look)
-    def remembering(path: str) -> T:
-        if not is_remote(path):
-            return look(path)
-        try:
-            found = version(path)
-        except OSError:
-            return look(path)  # which tells in its own words what is wrong
-        return known(path, found)
-
-    return remembering
-
-
 def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
     """A file for reading, seekable. Raises OSError when it cannot be opened.
 
@@ -163,6 +142,16 @@ def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
     with _reaching(path):
         raw = _RemoteFile(path, system.open(inner, "rb", **cache))
     return raw if jumps else io.BufferedReader(raw, MIB)  # type: ignore[return-value]
+
+
+def open_native(path: str) -> Any:
+    """A file for arrow, which reads local ones by itself; else as `open_file`, of which nothing is fetched ahead."""
+    if is_remote(path):
+        return open_file(path, jumps=True)
+    try:
+        return pa.OSFile(path.removeprefix(LOCAL))
+    except OSError:
+        return open_file(path)  # which says in the system's words what is wrong
 
 
 def read_many(paths: Sequence[str], at_most: int) -> list[bytes | OSError]:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,45 +15,58 @@ import pyarrow.parquet as pq
 from ncaudit.errors import BadTable
 from ncaudit.schema import METADATA_KEY
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.layouts import features_of, files_of
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.files.shard import Shard
 from ncaudit.version import __version__
 
-MIB = 1 << 20
+EMBED_RECORD = "_run.json"  # beside tables; readers of a folder of parquet pass over names with an underscore
 Provenance = dict[str, Any]
 
 
-def fingerprint(path: str) -> str:
+def fingerprint(shard: Shard) -> str:
     """Size and a hash of the parquet footer (of the first and last MiB of anything else): no full read on resume.
 
     Of a shard of several files: their size together, and a hash of their fingerprints and of which features are meant.
     """
-    files = files_of(path)
-    if files == (path,):
-        return _fingerprint_of_file(path)
-    each = [_fingerprint_of_file(file) for file in files]
+    files = shard.files
+    if files == (shard.path,):
+        return fingerprint_of_file(shard.path)
+    each = [fingerprint_of_file(file) for file in files]
     size = sum(int(one.partition("-")[0]) for one in each)
-    return f"{size}-{hashlib.sha256('/'.join([*each, features_of(path) or '']).encode()).hexdigest()[:32]}"
+    return f"{size}-{hashlib.sha256('/'.join([*each, shard.features or '']).encode()).hexdigest()[:32]}"
 
 
-@locations.remembered
-def _fingerprint_of_file(path: str) -> str:
-    size = locations.size(path)
+def fingerprint_of_file(path: str) -> str:
+    """That of a file that stands alone."""
+    return _fingerprints(path)
+
+
+def fingerprint_in(path: str, file: BinaryIO) -> str:
+    """`fingerprint_of_file`, by somebody who has the file open and needs more of it."""
+    size = file.seek(0, os.SEEK_END)
+    if _is_parquet(file, size):
+        file.seek(size - 8)
+        footer = min(int.from_bytes(file.read(4), "little"), size - 8)
+        file.seek(size - 8 - footer)
+        digest = hashlib.sha256(file.read(footer))
+    else:
+        file.seek(0)
+        digest = hashlib.sha256(file.read(MIB))
+        file.seek(max(0, size - MIB))
+        digest.update(file.read(MIB))
+    return _fingerprints.learn(path, f"{size}-{digest.hexdigest()[:32]}")
+
+
+def _look(path: str) -> str:
     with locations.open_file(path, jumps=True) as file:
-        if _is_parquet(file, size):
-            file.seek(size - 8)
-            footer = min(int.from_bytes(file.read(4), "little"), size - 8)
-            file.seek(size - 8 - footer)
-            digest = hashlib.sha256(file.read(footer))
-        else:
-            file.seek(0)
-            digest = hashlib.sha256(file.read(MIB))
-            file.seek(max(0, size - MIB))
-            digest.update(file.read(MIB))
-    return f"{size}-{digest.hexdigest()[:32]}"
+        return fingerprint_in(path, file)
 
 
-def _is_parquet(file: Any, size: int) -> bool:
+_fingerprints = Remembered(_look)
+
+
+def _is_parquet(file: BinaryIO, size: int) -> bool:
     if size < 12:
         return False
     file.seek(size - 4)
@@ -62,9 +75,9 @@ def _is_parquet(file: Any, size: int) -> bool:
 
 def describe(verb: str, shard: Shard, *, options: Mapping[str, Any], **more: Any) -> Provenance:
     """The provenance of one shard's output. Workers, timings and absolute paths stay out: they change no byte."""
-    source = {"name": shard.name, "fingerprint": fingerprint(shard.path)}
-    if features := features_of(shard.path):
-        source["features"] = features
+    source = {"name": shard.name, "fingerprint": fingerprint(shard)}
+    if shard.features:
+        source["features"] = shard.features
     return {"ncaudit": __version__, "verb": verb, "options": dict(options), "source": source, **more}
 
 

@@ -5,41 +5,27 @@ Knows paths and what suffixes promise, not what is inside.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from ncaudit.errors import BadTable, NcauditError
+from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import SUFFIXES, suffix_of
-from ncaudit.shards.files.layouts import PAIRED, partitions_among, shard_name, sort_key, with_features
+from ncaudit.shards.files.layouts import (
+    pair_of_arrays,
+    partitions_among,
+    shard_at,
+    shard_name,
+    sort_key,
+    with_features,
+)
+from ncaudit.shards.files.shard import Shard
 
-SUFFIX = ".parquet"  # of every output
 TARS = (".tar", ".tar.gz", ".tgz")
 # What a folder is taken for: the first kind of which it holds a file.
 KINDS = (
-    (SUFFIX,), TARS, (".arrow",), (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
+    (TABLE_SUFFIX,), TARS, (".arrow",), (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"),
     (".csv", ".tsv", ".csv.gz", ".tsv.gz"),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One input file: where it is, and its name relative to the input root, with `/` on every system."""
-
-    path: str
-    name: str
-
-    @property
-    def stem(self) -> str:
-        """The name without its suffix: what outputs and made pair ids are named by.
-
-        >>> Shard("/data/A/00000.parquet", "A/00000.parquet").stem, Shard("/data/1.tar.gz", "1.tar.gz").stem
-        ('A/00000', '1')
-        """
-        return self.name.removesuffix(suffix_of(self.name))
-
-    def output(self, out: str) -> str:
-        """Where this shard's output goes below the folder `out`: the input's relative path."""
-        return os.path.join(out, *f"{self.stem}{SUFFIX}".split("/"))
 
 
 def find_shards(sources: Sequence[str], features: str | None = None) -> list[Shard]:
@@ -57,7 +43,7 @@ def find_shards(sources: Sequence[str], features: str | None = None) -> list[Sha
     if not sources:
         raise NcauditError("no input was named", fix="give files, folders or globs")
     shards = _found(sources)
-    return [replace(s, path=with_features(s.path, features)) for s in shards] if features is not None else shards
+    return [with_features(shard, features) for shard in shards] if features is not None else shards
 
 
 def _found(sources: Sequence[str]) -> list[Shard]:
@@ -66,7 +52,7 @@ def _found(sources: Sequence[str]) -> list[Shard]:
     found = {path: base for source in sources for base, path in _expand(source)}
     root = locations.common_folder(list(found.values()))
     names = {path: shard_name(locations.relative(path, root)) for path in found}
-    return [Shard(path, names[path]) for path in sorted(found, key=lambda path: sort_key(names[path]))]
+    return [shard_at(path, names[path]) for path in sorted(found, key=lambda path: sort_key(names[path]))]
 
 
 def _array_pair(sources: Sequence[str]) -> Shard:
@@ -78,7 +64,7 @@ def _array_pair(sources: Sequence[str]) -> Shard:
     for source, path in zip(sources, arrays, strict=True):
         if not locations.is_file(path):
             raise BadTable(f"{source} does not exist", fix="give two .npy files, images first")
-    return Shard(PAIRED.join(arrays), locations.relative(arrays[0], locations.dirname(arrays[0])))
+    return pair_of_arrays(arrays[0], arrays[1], locations.relative(arrays[0], locations.dirname(arrays[0])))
 
 
 def _expand(source: str) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ import pyarrow.csv
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import unreadable
 from ncaudit.shards.readers.parquet import open_parquet
-from ncaudit.shards.tables.embeddings import require_column
+from ncaudit.shards.tables.checks import require_column
 
 MATCH, MISMATCH, MISSING = 1, 0, -1
 WORDS = {"true": MATCH, "1": MATCH, "1.0": MATCH, "false": MISMATCH, "0": MISMATCH, "0.0": MISMATCH, "": MISSING}

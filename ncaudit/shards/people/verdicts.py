@@ -4,7 +4,6 @@ Knows CSV, parquet, JSON lines and the words that people write; nothing of how t
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,19 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from ncaudit.errors import BadTable, NcauditError
-from ncaudit.options import REVIEW_SUFFIXES, StreamFormat
-from ncaudit.shards.files.sources import SUFFIX
+from ncaudit.errors import BadTable
+from ncaudit.options import REVIEW_SUFFIXES, STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, WORDS
 from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.streams.standard_output import FORMULA, StreamWriter, without_formulas
-from ncaudit.shards.tables.embeddings import require_column
+from ncaudit.shards.tables.checks import require_column
 
 IS_MATCH: Final = "is_match"
 STRATUM, STRATUM_ROWS = "stratum", "stratum_rows"
 VERDICT_WORDS: Final = {**WORDS, "yes": MATCH, "match": MATCH, "no": MISMATCH, "mismatch": MISMATCH}
-STREAM = "-"
 
 
 @dataclass(frozen=True)
@@ -53,9 +50,9 @@ def write_review(path: str, pairs: pa.Table) -> None:
     """Write pairs for review, CSV, parquet or JSON lines by suffix; `-` is CSV on standard output.
 
     In CSV, text that a spreadsheet program would run as a formula gets an apostrophe in front, in every column but
-    pair_id. A file appears whole or not at all; see `require_free` for one that is there already.
+    pair_id. A file appears whole or not at all; one that is there already is for its caller to refuse.
     """
-    if path.endswith(SUFFIX):
+    if path.endswith(TABLE_SUFFIX):
         with atomic_table(path, pairs.schema) as table:
             for batch in pairs.to_batches():
                 table.write(batch)
@@ -67,14 +64,6 @@ def write_review(path: str, pairs: pa.Table) -> None:
     else:
         with atomic_file(path) as file:
             _write_stream(file, plain, kind)
-
-
-def require_free(path: str) -> None:
-    """Raises NcauditError when there is a file already: it may hold verdicts, and hours of somebody's work."""
-    if path != STREAM and os.path.lexists(path):
-        raise NcauditError(
-            f"{path} is there already and may hold verdicts", fix="name another file with --out, or delete this one"
-        )
 
 
 def looks_like_formula(text: pa.ChunkedArray) -> int:
@@ -120,7 +109,7 @@ def _read(path: str) -> pa.Table:
     if kind is None:
         raise BadTable(f"{path} is no {', '.join(REVIEW_SUFFIXES)} file", fix="save it as CSV, in UTF-8")
     try:
-        if kind == SUFFIX:
+        if kind == TABLE_SUFFIX:
             return open_parquet(path).read()
         return _read_jsonl(path) if kind == ".jsonl" else _read_csv(path)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -5,7 +5,6 @@ Knows arrow; nothing of what columns mean.
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow as pa
 from ncaudit.errors import BadTable
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import ARROW
+from ncaudit.shards.files.remembered import Remembered
 
 END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of a stream that its writer closed
 
@@ -42,7 +42,7 @@ class ArrowShard:
     def rows(self) -> int:
         """From the heads of the batches; of a stream, counted once per version of the file."""
         if self._file is None:
-            return _rows_of_stream(self._path, locations.version(self._path))
+            return _rows_of_streams(self._path)
         with _telling(self._path):
             return int(self._file.count_rows())
 
@@ -84,10 +84,12 @@ class ArrowShard:
                 )
 
 
-@lru_cache(maxsize=4096)
-def _rows_of_stream(path: str, version: str) -> int:
+def _count(path: str) -> int:
     with _telling(path):
         return sum(len(batch) for batch in pa.ipc.open_stream(_source(path)))
+
+
+_rows_of_streams = Remembered(_count)
 
 
 def _source(path: str) -> Any:

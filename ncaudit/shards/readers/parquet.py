@@ -1,58 +1,102 @@
 """Parquet: of img2dataset, of Hugging Face, ours, anybody's."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncaudit.shards.files.locations import is_remote, open_file, remembered
-from ncaudit.shards.files.provenance import MIB, unreadable
+from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
+from ncaudit.shards.files.provenance import fingerprint_in, unreadable
+from ncaudit.shards.files.remembered import Remembered
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
-    """A parquet file read in small pieces. Raises BadTable when it is none.
+    """A parquet file read in small pieces. Raises BadTable when it is none."""
+    try:
+        return _read_by(path, open_native(path))
+    except OSError as error:
+        raise unreadable(path, error) from error
 
-    The default reader took 1.2 GiB for a file of images; these settings 0.2 to 0.3 GiB, and they are faster. From afar
-    each request costs more than memory does: what is asked for of a row group is fetched at once, and nothing else.
+
+def _read_by(path: str, file: Any) -> pq.ParquetFile:
+    """The default reader took 1.2 GiB for a file of images; these settings 0.2 to 0.3 GiB, and they are faster.
+
+    From afar each request costs more than memory does: what is asked for of a row group is fetched at once, and
+    nothing else.
     """
     try:
         if is_remote(path):
-            return pq.ParquetFile(open_file(path, jumps=True), pre_buffer=True, metadata=_footer(path))
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=MIB)
+            return pq.ParquetFile(file, pre_buffer=True, metadata=_footers(path))
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=MIB)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 
 
-@remembered
-def _footer(path: str) -> pq.FileMetaData:
-    return pq.read_metadata(open_file(path, jumps=True))
+_footers = Remembered(lambda path: pq.read_metadata(open_file(path, jumps=True)), at_most=1024)  # of remote files
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the footer tells that is asked for again and again."""
+
+    schema: pa.Schema
+    piece_rows: tuple[int, ...]
+
+
+def _facts_in(parquet: pq.ParquetFile) -> _Facts:
+    groups = range(parquet.num_row_groups)
+    return _Facts(parquet.schema_arrow, tuple(int(parquet.metadata.row_group(g).num_rows) for g in groups))
+
+
+_facts = Remembered(lambda path: _facts_in(open_parquet(path)))
+
+
+def knows_parquet(path: str) -> bool:
+    """Whether the file was found to be parquet, and is as it was then."""
+    return _facts.known(path) is not None
 
 
 class ParquetShard:
-    """A `ShardFile` whose pieces are row groups. Raises BadTable when the file is no parquet."""
+    """A `ShardFile` whose pieces are row groups. Raises BadTable when the file is no parquet.
 
-    def __init__(self, path: str) -> None:
-        self._path, self._file = path, open_parquet(path)
+    A file that was met before is opened only when rows are read, or what the footer alone knows is asked for.
+    """
+
+    def __init__(self, path: str, file: Any = None) -> None:
+        """file: where somebody has it open; it is read on from there."""
+        self._path = path
+        told = _facts.known(path) if file is None else None
+        if told is None:
+            self._file = _first_look(path, file)
+            told = _facts.learn(path, _facts_in(self._file))
+        self._told = told
+
+    @cached_property
+    def _file(self) -> pq.ParquetFile:
+        return open_parquet(self._path)
 
     @property
     def schema(self) -> pa.Schema:
         """Of the footer, its metadata included."""
-        return self._file.schema_arrow
+        return self._told.schema
 
     @property
     def rows(self) -> int:
         """By the footer."""
-        return int(self._file.metadata.num_rows)
+        return sum(self._told.piece_rows)
 
     @property
     def pieces(self) -> int:
         """Row groups."""
-        return int(self._file.num_row_groups)
+        return len(self._told.piece_rows)
 
     @property
     def piece_rows(self) -> list[int]:
         """Rows of each row group."""
-        return [int(self._file.metadata.row_group(piece).num_rows) for piece in range(self.pieces)]
+        return list(self._told.piece_rows)
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
@@ -74,3 +118,14 @@ class ParquetShard:
         chunks = (group.column(index) for index in range(group.num_columns))
         told = next((c.statistics for c in chunks if c.path_in_schema.split(".")[0] == column), None)
         return int(told.null_count) if told is not None and told.has_null_count else None
+
+
+def _first_look(path: str, file: Any) -> pq.ParquetFile:
+    """Opened, with what its fingerprint takes read on the way; from afar that would be a journey more."""
+    try:
+        file = open_native(path) if file is None else file
+        if not is_remote(path):
+            fingerprint_in(path, file)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return _read_by(path, file)

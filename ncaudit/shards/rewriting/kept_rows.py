@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.provenance import MIB, Provenance, attach
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.provenance import Provenance, attach
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.overlap import ahead
 from ncaudit.shards.readers.parquet import open_parquet

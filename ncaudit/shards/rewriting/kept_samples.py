@@ -19,15 +19,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
+from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.dataset.rows import COLUMN_ROWS, read_column
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
-from ncaudit.shards.files.provenance import Provenance, attach, fingerprint, is_finished
-from ncaudit.shards.files.sources import SUFFIX, TARS, Shard
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.provenance import Provenance, attach, fingerprint_of_file, is_finished
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import TARS
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.tars.tar import IMAGE, KEY
-from ncaudit.shards.readers.tars.tar_samples import MIB, Sample, is_gzip, open_tar, read_samples
+from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
 from ncaudit.shards.rewriting.kept_rows import KEPT, NEITHER, Target, split_shard
 
 Codes = npt.NDArray[np.int16]
@@ -51,7 +54,7 @@ def split_samples(
     """
     targets = [kept, *([dropped] if dropped is not None else [])]
     sidecar = _sidecar(shard, codes)
-    schema = open_shard(shard.path if sidecar is None else sidecar[0].path).schema
+    schema = open_shard(shard if sidecar is None else sidecar[0]).schema
     if dropped is not None and reason.name in schema.names:
         raise BadTable(f"{shard.path} already has a column {reason.name}", fix="rename or drop that column first")
     for target in targets:
@@ -75,7 +78,7 @@ def is_finished_tar(shard: Shard, target: Target) -> bool:
 def tar_beside(sidecar: str, shard: Shard) -> str:
     """What the tar of a shard's output is called, whose sidecar is this."""
     suffix = suffix_of(shard.name)
-    return sidecar.removesuffix(SUFFIX) + (suffix if suffix.lower() in TARS else TARS[0])
+    return sidecar.removesuffix(TABLE_SUFFIX) + (suffix if suffix.lower() in TARS else TARS[0])
 
 
 def told_by(path: str) -> str:
@@ -85,13 +88,13 @@ def told_by(path: str) -> str:
     ('A/00000.parquet', 'A/00000.parquet')
     """
     suffix = suffix_of(path)
-    return path.removesuffix(suffix) + SUFFIX if suffix.lower() in TARS else path
+    return path.removesuffix(suffix) + TABLE_SUFFIX if suffix.lower() in TARS else path
 
 
 def sidecar_facts(shard: Shard) -> Provenance:
     """What an output must say of the sidecar of a tar, as it is made from it too."""
     path = told_by(shard.path)
-    return {"sidecar": fingerprint(path)} if path != shard.path and locations.is_file(path) else {}
+    return {"sidecar": fingerprint_of_file(path)} if path != shard.path and locations.is_file(path) else {}
 
 
 def write_sizes(tars: Sequence[str]) -> None:
@@ -115,7 +118,7 @@ def _sidecar(shard: Shard, codes: Codes) -> tuple[Shard, Codes] | None:
     for key, code in zip(_texts(shard, KEY), codes.tolist(), strict=True):
         left[key].append(code)
     beside = Shard(path, told_by(shard.name))
-    names = [name for name in SIDECAR_KEYS if name in open_shard(path).schema.names]
+    names = [name for name in SIDECAR_KEYS if name in open_shard(beside).schema.names]
     keys = _texts(beside, names[0]) if names else iter(())
     found = np.array([left[key].popleft() if left.get(key) else NEITHER for key in keys], dtype=np.int16)
     if missing := next((key for key, those in left.items() if those), None):
@@ -187,7 +190,7 @@ def _write_texts(
     shard: Shard, codes: Codes, targets: Sequence[Target], reason: pa.Field, reasons: Sequence[str]
 ) -> None:
     """Sidecars of what the tar itself says."""
-    file, words = open_shard(shard.path), pa.array(list(reasons), pa.string())
+    file, words = open_shard(shard), pa.array(list(reasons), pa.string())
     light = pa.schema([field for field in file.schema if field.name != IMAGE])
     schemas = [attach(s, t.provenance) for s, t in zip((light, light.append(reason)), targets, strict=False)]
     with ExitStack() as stack:
@@ -209,7 +212,7 @@ def _write_stats(sidecar: str, samples: int) -> None:
 
 
 def _stats_beside(sidecar: str) -> str:
-    return sidecar.removesuffix(SUFFIX) + STATS
+    return sidecar.removesuffix(TABLE_SUFFIX) + STATS
 
 
 def _successes(stats: str) -> int | None:

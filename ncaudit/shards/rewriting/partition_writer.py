@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncaudit.schema import OK
-from ncaudit.shards.files.layouts import Partition
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
+from ncaudit.shards.files.shard import Partition
 from ncaudit.shards.files.writer import TableWriter, atomic_file, atomic_table
 
 IMAGE, TEXT = "image_embedding", "text_embedding"

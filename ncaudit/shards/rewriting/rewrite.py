@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import Format, format_of
-from ncaudit.shards.files.layouts import files_of
-from ncaudit.shards.files.provenance import MIB, Provenance, attach, unreadable
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.provenance import Provenance, attach, unreadable
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.readers.parquet import open_parquet
 
@@ -62,7 +62,7 @@ def require_format(shards: Sequence[Shard], known: Sequence[Format], writer: str
     """Raises BadTable when a shard is of another format than `writer`, a command or flag, gives back."""
     for shard in shards:
         try:
-            kind = format_of(files_of(shard.path)[0])
+            kind = format_of(shard.files[0])
         except BadTable:  # what cannot be read is told when it is that shard's turn
             continue
         if kind not in known:

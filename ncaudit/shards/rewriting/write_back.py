@@ -3,17 +3,17 @@
 Knows shards, tables and rows; nothing of what a score means.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ncaudit.errors import BadTable, NcauditError, UsageError
+from ncaudit.errors import BadTable
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import Provenance
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard, read_batches
 from ncaudit.shards.rewriting.rewrite import require_format, rewrite_shard
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -50,14 +50,13 @@ class DatasetShards:
         rewrite_shard(shard, path, columns_for=added, add=named, provenance=provenance)
 
 
-def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable], out: str) -> DatasetShards:
+def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable]) -> DatasetShards:
     """Pair the user's shards with the tables embedded from them, by name, and check that they are the same data.
 
-    Raises NcauditError when `out` is no folder or holds the dataset itself, a shard lacks its table or a table its
-    shard, the dataset has changed since it was embedded, or rows do not correspond one to one.
+    Raises NcauditError when a shard lacks its table or a table its shard, the dataset has changed since it was
+    embedded, or rows do not correspond one to one.
     """
     shards = find_shards(data)
-    _check_out(out, shards)
     require_format(shards, [Format.parquet], "--data", NO_PARQUET)
     matched = match_by_name(shards, tables, "embedding table")
     for shard, table in matched.items():
@@ -65,17 +64,9 @@ def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable], out: st
     return DatasetShards(matched)
 
 
-def _check_out(out: str, shards: Sequence[Shard]) -> None:
-    if out == "-" or out.endswith(SUFFIX):
-        raise UsageError("--data writes one file per shard of the dataset", fix="give a folder with --out")
-    for shard in shards:
-        if os.path.abspath(shard.output(out)) == os.path.abspath(shard.path):
-            raise NcauditError(f"{shard.path} would be written over itself", fix="give another folder with --out")
-
-
 def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
-    refuse_another(shard.path, table.shard.path, source_of(table.provenance), OTHER_DATA)
-    rows = open_shard(shard.path).rows
+    refuse_another(shard, table.shard.path, source_of(table.provenance), OTHER_DATA)
+    rows = open_shard(shard).rows
     if rows != table.rows or not _one_pair_per_row(table):
         raise BadTable(
             f"{shard.path} has {rows:,} rows and {table.shard.path} {table.rows:,} pairs that are not one per row",
@@ -86,7 +77,7 @@ def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
 def _one_pair_per_row(table: EmbeddingTable) -> bool:
     """Whether pair i stands in row i; tables without a row column are taken at their word."""
     first = 0
-    for batch in read_batches(table.shard.path, {"row"}, 65_536):
+    for batch in read_batches(table.shard, {"row"}, 65_536):
         if "row" not in batch.schema.names:
             return True
         if batch["row"].to_pylist() != list(range(first, first + len(batch))):

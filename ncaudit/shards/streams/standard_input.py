@@ -22,7 +22,7 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import STREAM
 from ncaudit.shards.columns import is_text
-from ncaudit.shards.files.provenance import MIB
+from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard, json_object
 
 STDIN = "standard input"

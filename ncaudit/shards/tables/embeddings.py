@@ -1,4 +1,4 @@
-"""Reads embedding and score tables, ours or another tool's, and checks them once: what comes out can be trusted.
+"""Reads embedding tables, ours or another tool's, and checks them once: what comes out can be trusted.
 
 Knows arrow tables and unit rows; nothing of encoders or scorers.
 """
@@ -6,7 +6,6 @@ Knows arrow tables and unit rows; nothing of encoders or scorers.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -14,31 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
-from ncaudit.hashing import fit_sample_keys, hash_rows, hash_values
-from ncaudit.schema import EMBEDDING_COLUMNS, IDENTITY, OK, SCORE, STATUSES, SUGGESTION, carried_name
-from ncaudit.shards.files.formats import Format, format_of
+from ncaudit.hashing import hash_rows, hash_values
+from ncaudit.schema import EMBEDDING_COLUMNS, OK, SCORE, STATUSES, SUGGESTION, carried_name
 from ncaudit.shards.files.provenance import Provenance, provenance_of
-from ncaudit.shards.files.sources import Shard
-from ncaudit.shards.readers import open_shard, read_batches
-from ncaudit.shards.readers.parquet import ParquetShard, open_parquet
-
-__all__ = [
-    "EmbeddingBatch",
-    "EmbeddingTable",
-    "ScoreTable",
-    "check_tables_agree",
-    "fit_sample_keys",
-    "open_embeddings",
-    "open_scores",
-    "read_scores",
-]
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.readers import ShardFile, open_shard, read_batches
+from ncaudit.shards.tables.checks import (
+    ALWAYS_THERE,
+    is_light,
+    is_present,
+    require_column,
+    require_word,
+    strings,
+)
+from ncaudit.shards.tables.contents import Matrix, caption_texts, content_column, content_ids, has_content, host_ids
 
 IMAGE, TEXT = "image_embedding", "text_embedding"
-ALWAYS_THERE = frozenset([*IDENTITY.names, "status"])
 BATCH_ROWS = 4_096
 SUCCESS = "success"  # what img2dataset calls ok
 CONTENTS = ("image_hash", "caption")
-Matrix = npt.NDArray[np.float32]
 Identities = npt.NDArray[np.int64]
 
 
@@ -86,7 +79,7 @@ class EmbeddingTable:
         first = 0
         wanted = {*ALWAYS_THERE, IMAGE, TEXT, "image_hash", "caption", "url", *self.carried_from}
         wanted |= {self.stratify} if self.stratify else set()
-        for batch in read_batches(self.shard.path, wanted, rows):
+        for batch in read_batches(self.shard, wanted, rows):
             yield self._checked(batch, first)
             first += len(batch)
 
@@ -98,35 +91,36 @@ class EmbeddingTable:
         `batches`; one whose embedding is not finite or zero is found only where it had to be decoded, and counted as
         ok elsewhere. Both arrays are (n_ok,) int64.
         """
-        for group in range(open_shard(self.shard.path).pieces):
-            yield from self._group_identities(group, rows)
+        file = open_shard(self.shard)
+        for group in range(file.pieces):
+            yield from self._group_identities(file, group, rows)
 
     def captions(self, rows: int = 65_536) -> Iterator[tuple[Identities, pa.Array]]:
         """(caption_id, text) of the rows with a caption, failed ones too, in order; no embedding is read."""
-        for batch in read_batches(self.shard.path, {"caption"}, rows):
-            texts = _caption_texts(batch).drop_null()
+        for batch in read_batches(self.shard, {"caption"}, rows):
+            texts = caption_texts(batch).drop_null()
             yield hash_values(texts), texts
 
-    def _group_identities(self, group: int, rows: int) -> Iterator[tuple[Identities, Identities]]:
+    def _group_identities(self, file: ShardFile, group: int, rows: int) -> Iterator[tuple[Identities, Identities]]:
         done = 0
-        if self.names_contents and self._has_all_embeddings(group):
-            for batch in read_batches(self.shard.path, {"status", *CONTENTS}, rows, [group]):
+        if self.names_contents and self._has_all_embeddings(file, group):
+            for batch in file.batches(rows, {"status", *CONTENTS}, [group]):
                 ok = self._told_ok(batch)
-                if any((ok & ~_named(batch, content)).any() for content in CONTENTS):
+                if any((ok & ~has_content(batch, content)).any() for content in CONTENTS):
                     break
                 yield self._identities(batch, ok)
                 done += len(batch)
             else:
                 return
-        yield from self._decoded_identities(group, done)
+        yield from self._decoded_identities(file, group, done)
 
-    def _decoded_identities(self, group: int, done: int) -> Iterator[tuple[Identities, Identities]]:
+    def _decoded_identities(self, file: ShardFile, group: int, done: int) -> Iterator[tuple[Identities, Identities]]:
         """Those of a row group whose first `done` rows are known already."""
-        for batch in read_batches(self.shard.path, {"status", *CONTENTS, IMAGE, TEXT}, BATCH_ROWS, [group]):
+        for batch in file.batches(BATCH_ROWS, {"status", *CONTENTS, IMAGE, TEXT}, [group]):
             rest = batch.slice(min(done, len(batch)))
             done -= len(batch) - len(rest)
             if len(rest):
-                yield self._identities(rest, self._told_ok(rest) & _present(rest[IMAGE]) & _present(rest[TEXT]))
+                yield self._identities(rest, self._told_ok(rest) & is_present(rest[IMAGE]) & is_present(rest[TEXT]))
 
     def _identities(self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_]) -> tuple[Identities, Identities]:
         image_id, image_usable = self._ids(batch, ok, "image_hash", IMAGE, self.image_dims)
@@ -139,8 +133,8 @@ class EmbeddingTable:
     ) -> tuple[Identities, npt.NDArray[np.bool_]]:
         """For every row: its number, 0 unless ok; and whether its embedding is usable, true where nobody looked."""
         ids, usable = np.zeros(len(batch), dtype=np.int64), np.ones(len(batch), dtype=bool)
-        named = ok & _named(batch, content)
-        column = _content(batch, content)
+        named = ok & has_content(batch, content)
+        column = content_column(batch, content)
         if column is not None:
             ids[named] = hash_values(column.filter(pa.array(named)))
         unnamed = ok & ~named
@@ -153,53 +147,54 @@ class EmbeddingTable:
     def _told_ok(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         return np.array([status == OK for status in self._told_statuses(batch)], dtype=bool)
 
-    def _has_all_embeddings(self, group: int) -> bool:
+    def _has_all_embeddings(self, file: ShardFile, group: int) -> bool:
         """Whether footer and status prove that every ok row of this row group has both embeddings."""
-        file = open_shard(self.shard.path)
         nulls = [file.nulls(group, name) for name in (IMAGE, TEXT)]
         if nulls == [0, 0]:
             return True
         if self.provenance is None or None in nulls:
             return False
         # `embed` writes embeddings into ok rows only: as many nulls as failures means that they are the same rows
-        batches = read_batches(self.shard.path, {"status"}, 65_536, [group])
+        batches = file.batches(65_536, {"status"}, [group])
         failed = sum(int((~self._told_ok(batch)).sum()) for batch in batches)
         return nulls == [failed, failed]
 
     def _checked(self, batch: pa.RecordBatch, first: int) -> EmbeddingBatch:
         told = self._told_statuses(batch)
         image_column, text_column = batch[IMAGE], batch[TEXT]
-        ok = np.array([status == OK for status in told], dtype=bool) & _present(image_column) & _present(text_column)
+        ok = (
+            np.array([status == OK for status in told], dtype=bool) & is_present(image_column) & is_present(text_column)
+        )
         image, image_usable = self._unit_rows(image_column, ok, IMAGE, self.image_dims)
         text, text_usable = self._unit_rows(text_column, ok, TEXT, self.text_dims)
         usable = image_usable & text_usable
         if not usable.all():
             image, text = image[usable], text[usable]
             ok[ok] = usable
-        image_id = _content_ids(batch, "image_hash", ok, image)
+        image_id = content_ids(batch, "image_hash", ok, image)
         return EmbeddingBatch(
             pair_id=self._pair_ids(batch, first),
-            shard=[name or self.shard.name for name in _strings(batch, "shard") or [None] * len(batch)],
+            shard=[name or self.shard.name for name in strings(batch, "shard") or [None] * len(batch)],
             row=self._row_numbers(batch, first),
             status=[_final_status(status, fine) for status, fine in zip(told, ok.tolist(), strict=True)],
             ok=ok,
             carried=pa.RecordBatch.from_arrays([batch[name] for name in self.carried_from], schema=self.carried),
-            caption=_caption_texts(batch),
+            caption=caption_texts(batch),
             image=image,
             text=text,
             image_id=image_id,
-            caption_id=_content_ids(batch, "caption", ok, text),
-            host_id=_host_ids(batch, ok, image_id),
+            caption_id=content_ids(batch, "caption", ok, text),
+            host_id=host_ids(batch, ok, image_id),
             stratum=self._strata(batch, ok),
         )
 
     def _strata(self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_]) -> list[str]:
         name = self.stratify or "shard"
-        words = _strings(batch.filter(pa.array(ok)), name)
+        words = strings(batch.filter(pa.array(ok)), name)
         return [word or self.shard.name for word in words or [None] * int(ok.sum())]
 
     def _told_statuses(self, batch: pa.RecordBatch) -> list[str]:
-        told = _strings(batch, "status")
+        told = strings(batch, "status")
         if told is None:
             return [OK] * len(batch)
         if self.provenance is None:  # another tool's column of that name: its words for failures are not ours
@@ -207,7 +202,7 @@ class EmbeddingTable:
         return ["embedding_invalid" if status is None else status for status in told]
 
     def _pair_ids(self, batch: pa.RecordBatch, first: int) -> list[str]:
-        ids = _strings(batch, "pair_id")
+        ids = strings(batch, "pair_id")
         if ids is None:
             return [f"{self.shard.stem}/{row}" for row in range(first, first + len(batch))]
         if None in ids:
@@ -238,7 +233,7 @@ class EmbeddingTable:
 
     def _width_error(self, name: str, dims: int) -> BadTable:
         first, count, seen = -1, 0, 0
-        for batch in read_batches(self.shard.path, {name}, BATCH_ROWS):
+        for batch in read_batches(self.shard, {name}, BATCH_ROWS):
             lengths = pc.list_value_length(batch[name])
             wrong = np.flatnonzero(pc.fill_null(pc.not_equal(lengths, dims), False).to_numpy(zero_copy_only=False))
             if len(wrong) and first < 0:
@@ -258,12 +253,12 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     stratify: the column that `EmbeddingBatch.stratum` gives; None: the shard.
     Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
     """
-    file = open_shard(shard.path)
+    file = open_shard(shard)
     schema = file.schema
     for name in (IMAGE, TEXT):
         _require_embedding(shard.path, schema, name)
     for name in ("pair_id", "shard", "status"):
-        _require_word(shard.path, schema, name)
+        require_word(shard.path, schema, name)
     if stratify is not None:
         require_column(shard.path, schema, stratify)
     carried_from = _carried_names(shard.path, schema, columns)
@@ -271,8 +266,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     return EmbeddingTable(
         shard=shard,
         rows=file.rows,
-        image_dims=_dims(shard.path, schema, IMAGE),
-        text_dims=_dims(shard.path, schema, TEXT),
+        image_dims=_dims(file, IMAGE),
+        text_dims=_dims(file, TEXT),
         provenance=provenance_of(schema),
         carried=pa.schema(fields),
         carried_from=carried_from,
@@ -296,108 +291,6 @@ def check_tables_agree(tables: Sequence[EmbeddingTable]) -> None:
                 raise _disagreement(first, table, f"model {key}", expected.get(key), model.get(key))
 
 
-@dataclass(frozen=True)
-class ScoreTable:
-    """One score table that has pair_id and status; its rows are read when asked for."""
-
-    shard: Shard
-    rows: int
-    schema: pa.Schema
-    provenance: Provenance | None
-
-    def batches(self, columns: Sequence[str] | None = None, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """All rows in order: pair_id and status as strings, then `columns` (None: all others).
-
-        Raises BadTable when a column is missing, or a pair_id is null.
-        """
-        schema = self._schema(columns)
-        for batch in read_batches(self.shard.path, set(schema.names), rows):
-            self._require_ids(batch["pair_id"])
-            yield batch.select(schema.names).cast(schema)
-
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """`batches` as one table: the whole of it in memory."""
-        return pa.Table.from_batches(list(self.batches(columns)), schema=self._schema(columns))
-
-    def rows_at(self, places: npt.NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
-        """The rows at these places, (n,) ascending, counted from 0; only the row groups that hold them are read.
-
-        Columns and errors as in `batches`.
-        """
-        schema, found, first = self._schema(columns), [], 0
-        metadata = open_parquet(self.shard.path).metadata
-        for group in range(metadata.num_row_groups):
-            end = first + metadata.row_group(group).num_rows
-            if np.searchsorted(places, first) < np.searchsorted(places, end):
-                for batch in read_batches(self.shard.path, set(schema.names), 65_536, [group]):
-                    low, high = np.searchsorted(places, [first, first + len(batch)])
-                    found.append(batch.select(schema.names).take(pa.array(places[low:high] - first)).cast(schema))
-                    first += len(batch)
-            first = end
-        return pa.Table.from_batches(found, schema=schema)
-
-    def light_columns(self) -> list[str]:
-        """The names of the columns that are not bytes, lists or structs."""
-        return [field.name for field in self.schema if is_light(field.type)]
-
-    def _schema(self, columns: Sequence[str] | None) -> pa.Schema:
-        for name in columns or ():
-            require_column(self.shard.path, self.schema, name)
-        words = {name: pa.field(name, pa.string()) for name in ("pair_id", "status")}
-        others = self.schema.names if columns is None else columns
-        fields = [self.schema.field(name) for name in dict.fromkeys(others) if name not in words]
-        return pa.schema([*words.values(), *fields])
-
-    def _require_ids(self, ids: pa.Array) -> None:
-        if ids.null_count:
-            raise BadTable(f"{self.shard.path} has rows without a pair_id", fix="give every row its pair_id")
-
-
-def open_scores(shard: Shard) -> ScoreTable:
-    """A score table, ours or another tool's. Raises BadTable without pair_id or status, or when it is no parquet."""
-    if (kind := format_of(shard.path)) is not Format.parquet:
-        raise BadTable(
-            f"{shard.path} is not parquet, as score tables in files are, but {kind}",
-            fix="give it to a command that reads - on standard input (`ncaudit filter - < FILE`), or write parquet",
-        )
-    parquet = ParquetShard(shard.path)
-    for name in ("pair_id", "status"):
-        require_column(shard.path, parquet.schema, name)
-        _require_word(shard.path, parquet.schema, name)
-    return ScoreTable(shard, parquet.rows, parquet.schema, provenance_of(parquet.schema))
-
-
-def read_scores(shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
-    """pair_id, status and `columns` (None: all) of one score table, checked as in `open_scores`."""
-    return open_scores(shard).read(columns)
-
-
-def require_column(path: str, schema: pa.Schema, name: str) -> None:
-    """Raises BadTable, listing what is there, unless the table has the column."""
-    if name not in schema.names:
-        raise BadTable(
-            f"{path} has no column {name} (found: {', '.join(schema.names) or 'none'})",
-            fix="name another table, or give the column this name",
-        )
-
-
-def common_schema(tables: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
-    """The columns of one table that is to hold these, told by path and schema.
-
-    Raises BadTable when a column has two types that fit into no third.
-    """
-    first, common = tables[0]
-    for path, schema in tables[1:]:
-        try:
-            common = pa.unify_schemas([common, schema], promote_options="permissive")
-        except pa.ArrowException as error:
-            raise BadTable(
-                f"{first} and {path} do not fit into one table: {str(error).splitlines()[0]}",
-                fix="give a folder with --out, which writes one file per table",
-            ) from error
-    return common
-
-
 def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
     if name not in schema.names:
         raise BadTable(
@@ -413,23 +306,11 @@ def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
         )
 
 
-def _require_word(path: str, schema: pa.Schema, name: str) -> None:
-    if name in schema.names and not _is_word(schema.field(name).type):
-        raise BadTable(f"{path}: {name} is {schema.field(name).type}, not a string", fix="rename or convert the column")
-
-
-def _is_word(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        return _is_word(kind.value_type)
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return bool(text or pa.types.is_integer(kind))
-
-
-def _dims(path: str, schema: pa.Schema, name: str) -> int:
-    kind = schema.field(name).type
+def _dims(file: ShardFile, name: str) -> int:
+    kind = file.schema.field(name).type
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size)
-    for batch in read_batches(path, {name}, BATCH_ROWS):
+    for batch in file.batches(BATCH_ROWS, {name}):
         lengths = pc.list_value_length(batch[name]).drop_null()
         if len(lengths):
             return int(lengths[0].as_py())
@@ -445,35 +326,8 @@ def _carried_names(path: str, schema: pa.Schema, columns: Sequence[str] | None) 
     return tuple(field.name for field in schema if field.name not in ours and is_light(field.type))
 
 
-def is_light(kind: pa.DataType) -> bool:
-    """Whether a column of this type is carried along unasked: no bytes, lists or structs."""
-    return not _is_binary(kind) and not pa.types.is_nested(kind)
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
-
-
 def _name_beside_scores(name: str) -> str:
     return carried_name(name) if name in {*SCORE.names, *SUGGESTION.names} else name
-
-
-def _present(column: pa.Array) -> npt.NDArray[np.bool_]:
-    present: npt.NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
-    return present
-
-
-def _strings(batch: pa.RecordBatch, name: str) -> list[Any] | None:
-    if name not in batch.schema.names:
-        return None
-    values: list[Any] = batch[name].cast(pa.string()).to_pylist()
-    return values
-
-
-def _caption_texts(batch: pa.RecordBatch) -> pa.Array:
-    if "caption" not in batch.schema.names or not _is_word(batch["caption"].type):
-        return pa.nulls(len(batch), pa.large_string())
-    return batch["caption"].cast(pa.large_string())
 
 
 def _translated(status: str | None) -> str:
@@ -484,51 +338,6 @@ def _translated(status: str | None) -> str:
 
 def _final_status(told: str, ok: bool) -> str:
     return "embedding_invalid" if told == OK and not ok else told
-
-
-def _content_ids(batch: pa.RecordBatch, name: str, ok: npt.NDArray[np.bool_], unit: Matrix) -> npt.NDArray[np.int64]:
-    """What the ok rows have in `name`, hashed; where there is nothing, the embedding speaks for it."""
-    column = _content(batch, name)
-    if column is None:
-        return hash_rows(unit)
-    column = column.filter(pa.array(ok))
-    present = _present(column)
-    ids = np.empty(len(column), dtype=np.int64)
-    ids[present] = hash_values(column.drop_null())
-    ids[~present] = hash_rows(unit[~present])
-    return ids
-
-
-def _content(batch: pa.RecordBatch, name: str) -> pa.Array | None:
-    """The column that tells photos or captions apart, ready for hashing; None where there is none that could."""
-    if name not in batch.schema.names or not (_is_word(batch[name].type) or _is_binary(batch[name].type)):
-        return None
-    return batch[name].cast(pa.large_string()) if _is_word(batch[name].type) else batch[name]
-
-
-def _named(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.bool_]:
-    """(n,): the row has something in this column that tells photos or captions apart."""
-    column = _content(batch, name)
-    return np.zeros(len(batch), dtype=bool) if column is None else _present(column)
-
-
-def _host_ids(
-    batch: pa.RecordBatch, ok: npt.NDArray[np.bool_], image_id: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64] | None:
-    """The host of each ok row's url, hashed; without one the photo speaks for itself."""
-    urls = _strings(batch.filter(pa.array(ok)), "url") if "url" in batch.schema.names else None
-    if urls is None:
-        return None
-    hosts = [_host(url) for url in urls]
-    told = hash_values(pa.array(hosts, pa.string()))
-    return np.where(np.array([bool(host) for host in hosts], dtype=bool), told, image_id)
-
-
-def _host(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").netloc
-    except ValueError:  # web data: an unclosed bracket is enough
-        return ""
 
 
 def _check_dims(tables: Sequence[EmbeddingTable]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import Provenance, fingerprint
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 
 Source = Mapping[str, Any]  # name and fingerprint of a file
 
@@ -64,11 +64,11 @@ def source_of(provenance: Provenance | None) -> list[Source]:
     return [source] if source else []
 
 
-def refuse_another(path: str, table: str, made_from: Sequence[Source], fix: str) -> None:
-    """Raises BadTable when the table at `table` says that it was made from files of other content than `path`.
+def refuse_another(shard: Shard, table: str, made_from: Sequence[Source], fix: str) -> None:
+    """Raises BadTable when the table at `table` says that it was made from files of other content than this shard.
 
     made_from: those files; empty: then there is nothing to go by. Where the user's own key joins the two, this is not
     to be asked.
     """
-    if made_from and fingerprint(path) not in [one["fingerprint"] for one in made_from]:
-        raise BadTable(f"{table} was made from another file than {path} (its content differs)", fix=fix)
+    if made_from and fingerprint(shard) not in [one["fingerprint"] for one in made_from]:
+        raise BadTable(f"{table} was made from another file than {shard.path} (its content differs)", fix=fix)

@@ -18,9 +18,11 @@ from ncaudit.errors import BadTable
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type, is_key
 from ncaudit.shards.files.provenance import Provenance, fingerprint
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard, read_batches
-from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, is_light
+from ncaudit.shards.tables.checks import is_light
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable
 
 BATCH_ROWS = 65_536
 NOWHERE = -1
@@ -40,7 +42,7 @@ class OtherTable:
         """Which of the columns asked for are the shards' own: all but those that this table alone has."""
         if columns is None:
             return None
-        names = {name for shard in shards for name in open_shard(shard.path).schema.names}
+        names = {name for shard in shards for name in open_shard(shard).schema.names}
         return [name for name in columns if name in names or name not in self.schema.names]
 
     def beside(self, tables: Sequence[EmbeddingTable], columns: Sequence[str] | None) -> "Join":
@@ -50,7 +52,7 @@ class OtherTable:
         table lacks the key, or a column holds bytes.
         """
         for table in tables:
-            _require_key(table.shard.path, open_shard(table.shard.path).schema, self.key)
+            _require_key(table.shard.path, open_shard(table.shard).schema, self.key)
         carried = {name for table in tables for name in table.carried.names}
         light = [f.name for f in self.schema if is_light(f.type) and f.name != self.other_key]
         known = {name for table in tables for name in table.carried_from}
@@ -85,7 +87,7 @@ class Join:
 
     def rows(self, table: EmbeddingTable) -> "JoinedRows":
         """The columns for every row of a shard. Raises BadTable when a key of the shard is there more than once."""
-        keys = _keys(table.shard.path, self.other.key)
+        keys = _keys(table.shard, self.other.key)
         found = self._having(keys, self._files(table.shard))
         ids = found[self.other.other_key].combine_chunks() if len(found) else pa.array([], pa.large_string())
         self._refuse_repeats(ids)
@@ -95,7 +97,7 @@ class Join:
 
     @cached_property
     def _fingerprints(self) -> dict[Shard, str]:
-        return {file: fingerprint(file.path) for file in self.other.files}
+        return {file: fingerprint(file) for file in self.other.files}
 
     def _files(self, shard: Shard) -> Sequence[Shard]:
         """The file of the shard's own name, where there is one; else all."""
@@ -116,7 +118,7 @@ class Join:
 
     def _candidates(self, file: Shard, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
         """The columns of all pieces of a file in which a wanted key occurs: the others' are never decoded."""
-        shard, key = open_shard(file.path), self.other.other_key
+        shard, key = open_shard(file), self.other.other_key
         _require_key(file.path, shard.schema, key)
         for piece in range(shard.pieces):
             keys = (batch[key] for batch in shard.batches(BATCH_ROWS, [key], [piece]))
@@ -163,7 +165,7 @@ def open_join(sources: Sequence[str], keys: str) -> OtherTable:
     files = find_shards(sources)
     schema = pa.schema([])
     for file in files:
-        own = open_shard(file.path).schema
+        own = open_shard(file).schema
         _require_key(file.path, own, other or key)
         try:
             schema = pa.unify_schemas([schema, own.remove_metadata()], promote_options="permissive")
@@ -181,8 +183,8 @@ def _require_key(path: str, schema: pa.Schema, name: str) -> None:
         raise BadTable(f"{path}: {name} is {schema.field(name).type}, which is no key", fix=REMEDY)
 
 
-def _keys(path: str, name: str) -> pa.Array:
-    parts = [_words(batch[name]) for batch in read_batches(path, [name], BATCH_ROWS)]
+def _keys(shard: Shard, name: str) -> pa.Array:
+    parts = [_words(batch[name]) for batch in read_batches(shard, [name], BATCH_ROWS)]
     return pa.concat_arrays(parts or [pa.array([], pa.large_string())])
 
 

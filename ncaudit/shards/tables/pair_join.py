@@ -14,7 +14,7 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_key, key_candidates
 from ncaudit.shards.dataset.rows import read_column
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.tables.made_from import data_of, refuse_another
 from ncaudit.shards.tables.score_input import FileScores
@@ -36,12 +36,12 @@ def places_of(shard: Shard, scores: FileScores, key: str | None) -> Places:
     made_from = data_of(scores.provenance)
     if key:
         return _by_key(shard, scores, key)
-    refuse_another(shard.path, scores.path, made_from, OTHER_DATA)
+    refuse_another(shard, scores.path, made_from, OTHER_DATA)
     return _by_row(shard, scores) if len(made_from) == 1 else _by_names(shard, scores)
 
 
 def _by_row(shard: Shard, scores: FileScores) -> Places:
-    rows = open_shard(shard.path).rows
+    rows = open_shard(shard).rows
     places = np.full(rows, NOWHERE, dtype=np.int64)
     first = 0
     for batch in scores.batches(["row"]):
@@ -62,7 +62,7 @@ def _place(places: Places, rows: Places, first: int, shard: Shard) -> None:
 
 
 def _by_names(shard: Shard, scores: FileScores) -> Places:
-    candidates = key_candidates(open_shard(shard.path).schema, one_folder=True)
+    candidates = key_candidates(open_shard(shard).schema, one_folder=True)
     for names in [*(_keys(shard, column) for column in candidates), _row_names(shard)]:
         places = _found(names, scores, shard)
         if (places != NOWHERE).any() or not scores.rows:
@@ -71,7 +71,7 @@ def _by_names(shard: Shard, scores: FileScores) -> Places:
 
 
 def _by_key(shard: Shard, scores: FileScores, key: str) -> Places:
-    schema = open_shard(shard.path).schema
+    schema = open_shard(shard).schema
     if key in schema.names and not is_key(schema.field(key).type):
         raise BadTable(f"{shard.path}: {key} is {schema.field(key).type}, which names no pairs", fix="name another")
     places = _found(_keys(shard, key), scores, shard)
@@ -108,7 +108,7 @@ def _keys(shard: Shard, column: str) -> Iterator[pa.Array]:
 
 
 def _row_names(shard: Shard) -> Iterator[pa.Array]:
-    rows = open_shard(shard.path).rows
+    rows = open_shard(shard).rows
     for first in range(0, rows, 65_536):
         numbers = range(first, min(rows, first + 65_536))
         yield pa.array([f"{shard.stem}/{number}" for number in numbers], pa.large_string())

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.files.provenance import Provenance, fingerprint
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import read_batches
 from ncaudit.shards.streams.standard_input import STDIN, StandardInput
-from ncaudit.shards.tables.embeddings import open_scores, require_column
+from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.scores import open_scores
 
 BATCH_ROWS = 65_536
 
@@ -31,11 +32,11 @@ class FileScores:
     @property
     def fingerprint(self) -> str:
         """Of the file."""
-        return fingerprint(self.path)
+        return fingerprint(self.shard)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows in order, with the columns in the file's order; None for all of them."""
-        yield from read_batches(self.path, set(self.schema.names if columns is None else columns), BATCH_ROWS)
+        yield from read_batches(self.shard, set(self.schema.names if columns is None else columns), BATCH_ROWS)
 
 
 class StreamedScores:

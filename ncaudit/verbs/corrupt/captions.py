@@ -82,7 +82,7 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     """
     _require_captions(options)
     shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
-    progress.stage("read captions", sum(open_shard(shard.path).rows for shard in shards))
+    progress.stage("read captions", sum(open_shard(shard).rows for shard in shards))
     rows = read_captions(shards, options, progress)
     progress.stage("choose captions", None)
     plan = _plan(options, rows)

@@ -24,7 +24,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.dataset.class_labels import Classes, count_classes, require_class_column
 from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.provenance import Provenance, describe, is_finished, provenance_of
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
 from ncaudit.shards.tables.embeddings import IMAGE, TEXT, check_tables_agree, open_embeddings
@@ -145,7 +145,7 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
 
 def _read(shards: list[Shard], column: str) -> _LabelRows:
     for shard in shards:
-        require_class_column(shard.path, open_shard(shard.path).schema, column)
+        require_class_column(shard.path, open_shard(shard).schema, column)
     found = {
         name: shard.path for shard in shards for part in read_column(shard, column) for name in count_classes(part)
     }
@@ -160,7 +160,7 @@ def _read(shards: list[Shard], column: str) -> _LabelRows:
         )
     classes, counts, row, code, first = Classes(names), [0], [], [], 0
     for shard in shards:
-        counts.append(open_shard(shard.path).rows)
+        counts.append(open_shard(shard).rows)
         for part in read_column(shard, column):
             labels = classes.read(part)
             row.append(first + np.repeat(np.arange(len(part)), np.diff(labels.starts)))
@@ -211,7 +211,7 @@ def _confusions(options: CorruptOptions, rows: _LabelRows) -> Ints:
 
 def _embedded(options: CorruptOptions, rows: _LabelRows) -> Iterator[tuple[Ints, Matrix, Matrix]] | None:
     """(row numbers, image, text) of embedded rows; None where there are no embeddings."""
-    own = [{IMAGE, TEXT} <= set(open_shard(shard.path).schema.names) for shard in rows.shards]
+    own = [{IMAGE, TEXT} <= set(open_shard(shard).schema.names) for shard in rows.shards]
     if options.embeddings and any(own):
         raise UsageError(
             f"{rows.shards[own.index(True)].path} holds embeddings itself, and there is --embeddings",
@@ -257,7 +257,7 @@ def _write(
     def write(number: int) -> bool:
         shard = rows.shards[number]
         # what embedding tables know of their model stays: they are as good as before
-        model = (provenance_of(open_shard(shard.path).schema) or {}).get("model")
+        model = (provenance_of(open_shard(shard).schema) or {}).get("model")
         provenance = describe("corrupt", shard, options=facts, **({"model": model} if model else {}))
         path = shard.output(options.out)
         if finished := is_finished(path, provenance):
@@ -270,7 +270,7 @@ def _write(
 
 def _write_shard(rows: _LabelRows, changes: _Changes, number: int, path: str, provenance: Provenance) -> None:
     shard, start = rows.shards[number], int(rows.starts[number])
-    kind = open_shard(shard.path).schema.field(rows.column).type
+    kind = open_shard(shard).schema.field(rows.column).type
     names = _values(rows.classes, kind)
 
     def columns_for(first: int, batch: pa.RecordBatch) -> list[pa.Array]:

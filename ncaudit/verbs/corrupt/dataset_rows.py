@@ -4,7 +4,6 @@ dataset's rows, and shards written so that a rerun does nothing twice.
 Knows rows counted over all shards; nothing of what is wrong with them afterwards.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol
@@ -14,16 +13,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
-from ncaudit.errors import BadTable, NcauditError, UsageError
+from ncaudit.errors import BadTable, NcauditError
 from ncaudit.hashing import fit_sample_keys
-from ncaudit.options import CorruptOptions
+from ncaudit.options import TABLE_SUFFIX, CorruptOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.verbs.outputs import require_folder, without_outputs
 
 UNTOUCHED = "none"  # the noise_type of a row that is as it was
 Ints = npt.NDArray[np.int64]
@@ -53,17 +54,15 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
     truth: the columns that will be added. fault: what may have happened to a shard that has one of them already.
     Raises NcauditError when --out is no folder, would overwrite the input, or such a column is there.
     """
-    if options.out == "-" or options.out.endswith(SUFFIX):
-        raise UsageError("corrupt writes one file per shard of the dataset", fix="give a folder with --out")
-    inside = os.path.abspath(options.out) + os.sep
+    require_folder(options.out, "corrupt")
     found = find_shards(options.sources)
-    shards = [shard for shard in found if not shard.path.startswith(inside)]
+    shards = without_outputs(found, options.out)
     if not shards:
         raise NcauditError(f"{found[0].path} would be written over itself", fix="give another folder with --out")
     require_format(shards, [Format.parquet], "corrupt", "write the dataset as parquet first, beside its images")
     for shard in shards:
         for name in truth:
-            if name in open_shard(shard.path).schema.names:
+            if name in open_shard(shard).schema.names:
                 raise BadTable(
                     f"{shard.path} already has a column {name}: its {fault} already",
                     fix="give the dataset as it was, or rename that column",
@@ -107,7 +106,7 @@ def embedded_rows(embeddings: Sequence[str], rows: DatasetRows) -> Iterator[tupl
 
 def plan_digest(rows: DatasetRows, *plan: npt.NDArray[np.generic]) -> str:
     """What all outputs rest on beside their own shard: the versions of all shards, and what is done to their rows."""
-    names = [f"{shard.name}\0{fingerprint(shard.path)}\0" for shard in rows.shards]
+    names = [f"{shard.name}\0{fingerprint(shard)}\0" for shard in rows.shards]
     told = "".join(names).encode("utf-8", "surrogateescape")
     return blake2b(told + b"".join(part.tobytes() for part in plan), digest_size=16).hexdigest()
 
@@ -144,7 +143,8 @@ class _Places:
         self._starts = rows.starts
 
     def of(self, shards: Sequence[str], row: Ints) -> Ints:
-        known = {name: 0 if self._alone else self._number.get(name.removesuffix(SUFFIX), -1) for name in set(shards)}
+        stems = {name: name.removesuffix(TABLE_SUFFIX) for name in shards}
+        known = {name: 0 if self._alone else self._number.get(stem, -1) for name, stem in stems.items()}
         shard = np.array([known[name] for name in shards], dtype=np.int64)
         inside = (shard >= 0) & (row >= 0) & (row < np.diff(self._starts)[shard])
         return np.where(inside, self._starts[shard] + row, -1)
@@ -153,7 +153,7 @@ class _Places:
 def _require_same_data(rows: DatasetRows, table: EmbeddingTable) -> None:
     source = (table.provenance or {}).get("source")
     for shard in rows.shards if source else ():
-        if source and source["name"] == shard.name and source["fingerprint"] != fingerprint(shard.path):
+        if source and source["name"] == shard.name and source["fingerprint"] != fingerprint(shard):
             raise BadTable(
                 f"{table.shard.path} was embedded from another version of {shard.path}",
                 fix="embed the dataset as it is now",

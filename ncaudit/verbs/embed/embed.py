@@ -8,12 +8,14 @@ import fnmatch
 import glob
 import json
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
+
+import pyarrow as pa
 
 from ncaudit.core.device import pick_devices
 from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
@@ -26,10 +28,11 @@ from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
-from ncaudit.shards.dataset.keys import check_keys, choose_key
+from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.files.locations import is_remote, real
-from ncaudit.shards.files.provenance import Provenance, fingerprint
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.provenance import EMBED_RECORD, Provenance, fingerprint
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
@@ -37,9 +40,8 @@ from ncaudit.verbs.embed.files import Files, files_of
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
+from ncaudit.verbs.outputs import is_at_or_below
 from ncaudit.version import __version__
-
-RUN_FILE = "_run.json"  # readers of a folder of parquet pass over names with an underscore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +73,7 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     options = _on_devices(options)
     shards = find_shards(options.sources)
     _refuse_overlap(options, shards)
-    counts = _rows_of_each(shards)
-    key = choose_key(shards, options.key)
-    if key is not None:
-        check_keys(shards, key)
-    _refuse_if_none_can_be_read(options, shards, key)
+    counts, key = _looked_at(options, shards)
     plan = _plan(options, shards, key, progress)
     progress.stage("embed", sum(counts.values()))
     accounting = _run(plan, shards, progress)
@@ -146,7 +144,7 @@ def _load(
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
     learnt_from = plan.heads.description.get("sources", ()) if plan.heads else ()
-    seen = sum(fingerprint(shard.path) in learnt_from for shard in shards) if learnt_from else 0
+    seen = sum(fingerprint(shard) in learnt_from for shard in shards) if learnt_from else 0
     return (learnt_from_note(seen, len(shards), "shards"),) if seen else ()
 
 
@@ -164,7 +162,7 @@ def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting
 def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:
     """The accounts of a finished shard, from its files themselves."""
     counts = files.statuses(shard)
-    progress.advance(open_shard(shard.path).rows, sum(counts.values()) - counts.get(OK, 0))
+    progress.advance(open_shard(shard).rows, sum(counts.values()) - counts.get(OK, 0))
     return ShardRows(counts, resumed=True)
 
 
@@ -195,7 +193,7 @@ def _is_finished(files: Files, shard: Shard, made_from: Callable[[Shard, int], P
 def _read_record(out: str) -> dict[str, Any]:
     """What an earlier run into this folder settled, empty when there is none to be trusted."""
     try:
-        with open(os.path.join(out, RUN_FILE), encoding="utf-8") as file:
+        with open(os.path.join(out, EMBED_RECORD), encoding="utf-8") as file:
             record = json.load(file)
     except (OSError, ValueError):
         return {}
@@ -213,7 +211,7 @@ def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_
         "batch_pairs": batch_pairs,
     }
     if _read_record(out) != record:
-        with atomic_file(os.path.join(out, RUN_FILE)) as file:
+        with atomic_file(os.path.join(out, EMBED_RECORD)) as file:
             file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
 
 
@@ -230,12 +228,36 @@ def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedO
     return identity if same and options.precision in (Precision.auto, identity.precision) else None
 
 
-def _refuse_if_none_can_be_read(options: EmbedOptions, shards: Sequence[Shard], key: str | None) -> None:
-    """A wrong command is told before a model is loaded and anything is written. One good shard is enough to go on."""
-    errors: list[NcauditError] = []
+def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Shard, int], str | None]:
+    """The rows of every shard and the column that names the pairs, from one look at each.
+
+    Shards that cannot be read are left out, and reported when it is their turn. A wrong command is told before a model
+    is loaded and anything is written; one good shard is enough to go on.
+    """
+    names, counts = PairNames(shards, options.key), dict[Shard, int]()
+    found: dict[Shard, pa.Schema | BadTable] = {}
     for shard in shards:
         try:
-            find_columns(open_shard(shard.path).schema, shard.name, options, key=key, carry=options.columns)
+            file = open_shard(shard)
+            counts[shard], found[shard] = file.rows, file.schema
+            names.see(shard, file)
+        except BadTable as error:
+            found[shard] = error
+    _refuse_emptiness(shards, counts)
+    names.refuse_repeats()
+    _refuse_if_none_fits(options, found, names.column)
+    return counts, names.column
+
+
+def _refuse_if_none_fits(
+    options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None
+) -> None:
+    errors: list[NcauditError] = []
+    for shard, schema in found.items():
+        try:
+            if isinstance(schema, BadTable):
+                raise schema
+            find_columns(schema, shard.name, options, key=key, carry=options.columns)
         except NcauditError as error:
             errors.append(error)
         else:
@@ -243,16 +265,10 @@ def _refuse_if_none_can_be_read(options: EmbedOptions, shards: Sequence[Shard], 
     raise errors[0]
 
 
-def _rows_of_each(shards: Sequence[Shard]) -> dict[Shard, int]:
-    """Rows of every shard; those that cannot be read are left out, and reported when it is their turn."""
-    counts: dict[Shard, int] = {}
-    for shard in shards:
-        with suppress(BadTable):
-            counts[shard] = open_shard(shard.path).rows
+def _refuse_emptiness(shards: Sequence[Shard], counts: Mapping[Shard, int]) -> None:
     if not any(counts.values()) and len(counts) == len(shards):
         files = f"{shards[0].path} holds" if len(shards) == 1 else f"all {len(shards)} shards hold"
         raise BadTable(f"{files} no rows", fix="name the files that hold the pairs")
-    return counts
 
 
 def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
@@ -260,7 +276,7 @@ def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
     if options.out == STREAM:
         return
     out = os.path.realpath(options.out)
-    inside = [s for s in shards if not is_remote(s.path) and _holds(out, os.path.realpath(s.path))]
+    inside = [s for s in shards if not is_remote(s.path) and is_at_or_below(os.path.realpath(s.path), out)]
     if inside:
         raise NcauditError(f"{inside[0].path} is an input and lies in --out {options.out}", fix="give another --out")
     for source in options.sources:
@@ -280,15 +296,13 @@ def _would_find(source: str, out: str) -> bool:
         return False
     path = real(source)
     if os.path.isdir(path):
-        return _holds(path, out)
+        return is_at_or_below(out, path)
     if not glob.has_magic(source) or os.path.exists(path):
         return False
     wanted, parts = path.split(os.sep), out.split(os.sep)
     if "**" in wanted:
         fixed = os.sep.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
-        return _holds(fixed, out)
+        return is_at_or_below(out, fixed)
     return len(parts) >= len(wanted) and all(fnmatch.fnmatch(p, w) for p, w in zip(parts, wanted, strict=False))
 
 
-def _holds(folder: str, path: str) -> bool:
-    return os.path.commonpath([folder, path]) == folder

@@ -16,14 +16,18 @@ from ncaudit.errors import NcauditError
 from ncaudit.options import EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
-from ncaudit.shards.files.layouts import Partition
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Partition, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.rewriting.partition_writer import PartitionWriter, atomic_partition, failed_file, made_from
-from ncaudit.verbs.embed.shard import Sink
 
 KINDS = {"img_emb": ".npy", "text_emb": ".npy", "metadata": ".parquet", "failed": ".parquet"}
+
+
+class Sink(Protocol):
+    """Takes the rows of a shard, in order."""
+
+    def write(self, batch: pa.RecordBatch) -> None: ...
 
 
 class Tables(Protocol):

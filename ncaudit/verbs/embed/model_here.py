@@ -21,7 +21,7 @@ from ncaudit.options import EmbedOptions, Layout
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.files.provenance import Provenance, describe
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.verbs.embed.files import Files, Tables, files_of, with_image_path
 from ncaudit.verbs.embed.shard import ShardEmbedder
@@ -76,14 +76,16 @@ class ModelHere:
         tables: None for files below `options.out`.
         """
         options, size, tables = self.options, self.batch_pairs, tables or self.files
-        columns = find_columns(open_shard(shard.path).schema, shard.name, options, key=self.key, carry=options.columns)
+        file = open_shard(shard)
+        columns = find_columns(file.schema, shard.name, options, key=self.key, carry=options.columns)
         columns = columns if options.layout is Layout.parquet else with_image_path(columns)
         embedder = ShardEmbedder(self.encoder, self.pool, options.image_root, options.max_image_pixels)
         while True:
             told = _Told(progress)
             provenance = table_provenance(shard, options, self.key, self.identity, size)
             try:
-                return ShardRows(embedder.run(shard, columns, partial(tables.open, shard, provenance), size, told))
+                opened = partial(tables.open, shard, provenance)
+                return ShardRows(embedder.run(shard, file, columns, opened, size, told))
             except torch.OutOfMemoryError as error:
                 told.take_back()
                 if size == 1:

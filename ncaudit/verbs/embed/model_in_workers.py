@@ -19,7 +19,7 @@ from ncaudit.engines.workers import Workers
 from ncaudit.errors import ModelUnavailable
 from ncaudit.options import EmbedOptions, Layout, Precision
 from ncaudit.progress import Progress
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.verbs.embed.model_here import ModelHere
 
 

@@ -21,7 +21,7 @@ from ncaudit.schema import embedding_schema
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset.rows import carried_fields
 from ncaudit.shards.files.provenance import Provenance, attach
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_output import StreamWriter
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
@@ -68,7 +68,7 @@ class ModelToStream:
         """Of all shards, embeddings in single precision: DuckDB reads no half floats from Arrow."""
         options, carried = self.here.options, pa.schema([])
         for shard in shards:
-            schema = open_shard(shard.path).schema
+            schema = open_shard(shard).schema
             columns = find_columns(schema, shard.name, options, key=self.here.key, carry=options.columns)
             carried = _unified(carried, pa.schema(carried_fields(schema, columns)), shard)
         halves = embedding_schema(self.identity.image_dims, self.identity.text_dims, list(carried))

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,20 +23,15 @@ from ncaudit.encoders.open_clip import Encoder
 from ncaudit.schema import IMAGE_HASH_BYTES, OK, embedding_schema
 from ncaudit.shards.columns import Columns
 from ncaudit.shards.dataset.rows import Rows, carried_fields, read_rows
-from ncaudit.shards.files.provenance import MIB
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.overlap import ahead, behind
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers import ShardFile
+from ncaudit.verbs.embed.files import Sink
 
 WINDOW_ROWS = 1024
 WINDOW_PIXEL_BYTES = 128 * MIB  # decoded images of one window; two windows are in memory at a time
 REMEMBERED = 16_384  # images, and captions, that are not encoded again when they return: some 20 to 40 MiB
-
-
-class Sink(Protocol):
-    """Takes the rows of a shard, in order."""
-
-    def write(self, batch: pa.RecordBatch) -> None: ...
 
 
 @dataclass
@@ -97,6 +91,7 @@ class ShardEmbedder:
     def run(
         self,
         shard: Shard,
+        file: ShardFile,
         columns: Columns,
         table: Callable[[pa.Schema], AbstractContextManager[Sink]],
         batch_pairs: int,
@@ -104,14 +99,14 @@ class ShardEmbedder:
     ) -> Counter[str]:
         """Embed one shard. Returns how many pairs have which status.
 
-        table: where the rows go, opened with their schema. told: called with the rows and the failed pairs of every
-        window.
+        file: the shard, opened. table: where the rows go, opened with their schema. told: called with the rows and the
+        failed pairs of every window.
         """
         identity = self.encoder.identity
-        carried = carried_fields(open_shard(shard.path).schema, columns)
+        carried = carried_fields(file.schema, columns)
         schema = embedding_schema(identity.image_dims, identity.text_dims, carried)
         statuses: Counter[str] = Counter()
-        windows = ahead(self._windows(shard, columns, batch_pairs))
+        windows = ahead(self._windows(shard, file, columns, batch_pairs))
         with closing(windows), table(schema) as sink, behind(sink.write) as write:
             for window in windows:
                 self._encode(window, batch_pairs)
@@ -127,9 +122,10 @@ class ShardEmbedder:
         rows = min(WINDOW_ROWS, WINDOW_PIXEL_BYTES // (height * width * 3))
         return max(1, rows // batch_pairs) * batch_pairs
 
-    def _windows(self, shard: Shard, columns: Columns, batch_pairs: int) -> Iterator[Window]:
+    def _windows(self, shard: Shard, file: ShardFile, columns: Columns, batch_pairs: int) -> Iterator[Window]:
         images, texts = Memory(), Memory()
-        for rows in read_rows(shard, columns, rows=self.window_rows(batch_pairs), image_root=self.image_root):
+        size = self.window_rows(batch_pairs)
+        for rows in read_rows(shard, columns, rows=size, image_root=self.image_root, file=file):
             yield self._prepare(rows, images, texts)
 
     def _prepare(self, rows: Rows, images: Memory, texts: Memory) -> Window:

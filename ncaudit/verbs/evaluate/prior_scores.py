@@ -15,7 +15,7 @@ from ncaudit.core.statistics.rank_correlation import rank_shares, spearman
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.people.truth import MATCH, MISSING, Truths
-from ncaudit.shards.tables.embeddings import ScoreTable
+from ncaudit.shards.tables.scores import ScoreTable
 
 OURS = ("score", "soft_label")  # what a prior score is compared with
 SHOWN = 5  # disagreements per direction

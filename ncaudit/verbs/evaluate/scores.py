@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from ncaudit.core.device import pick_device
 from ncaudit.core.metrics.detection import (
     ReliabilityBin,
     auroc,
@@ -24,45 +23,18 @@ from ncaudit.core.metrics.detection import (
     precision_at_true_count,
     reliability,
 )
-from ncaudit.core.metrics.retrieval import RetrievalMetrics, retrieval_metrics
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
-from ncaudit.matchers.heads.projected_tables import projected, training_notes
-from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
+from ncaudit.options import EvalScoresOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
-from ncaudit.shards.dataset.class_labels import require_class_column
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
-from ncaudit.shards.readers import open_shard
-from ncaudit.shards.tables.embeddings import (
-    EmbeddingTable,
-    ScoreTable,
-    check_tables_agree,
-    open_embeddings,
-    open_scores,
-)
-from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals, class_retrievals
+from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.evaluate.prior_scores import OURS, PriorScore, compare, prior_columns
 
 Numbers = npt.NDArray[np.float64]
 JUDGED = ("soft_label", "similarity", "score")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrievalResult:
-    """Recalls in percent, and which rows they are about. Failed rows are left out and counted."""
-
-    metrics: RetrievalMetrics
-    accounting: Accounting
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledRetrievalResult(RetrievalResult):
-    """The recalls, and how far up the items of a query's own classes stand."""
-
-    by_class: ClassRetrievals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,95 +71,6 @@ class DetectionResult(ScoresResult):
     score: Detection | None
     calibration_error: float | None  # of soft_label, [0, 1], lower is more honest
     reliability: tuple[ReliabilityBin, ...] | None
-
-
-def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -> RetrievalResult:
-    """Recall of captions by images and of images by captions, over all ok rows of the embedding tables.
-
-    Rows with the same image_hash are one image with several captions, each of which is right. With a label column the
-    result is a `LabelledRetrievalResult`: mean average precision too, over the rows that have a class, whatever pair
-    they are of; the query's own pair stays in the gallery, as it is of the other modality (`class_retrievals`).
-    Raises BadTable when the tables do not belong together, do not fit the heads, share no space or hold no ok row, or
-    when the label column is missing, holds no class, or is of a type that holds none.
-    """
-    device = pick_device(options.device)
-    shards = find_shards(options.embeddings, options.features)
-    opened = [_open(shard, options.label_column) for shard in shards]
-    check_tables_agree(opened)
-    tables = projected(opened, options.model, device)
-    _require_shared_space(tables)
-    progress.stage("read embeddings", sum(table.rows for table in tables))
-    photos = _Photos()
-    for table in tables:
-        photos.add(table, progress)
-    if not photos.captions:
-        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
-    progress.stage("rank", None)
-    image, text, photo = (part.to(device) for part in photos.tensors())
-    result = RetrievalResult(
-        metrics=retrieval_metrics(image, text, photo),
-        accounting=Accounting(len(tables), 0, (), dict(photos.statuses)),
-        notes=tuple(training_notes(tables)),
-    )
-    if options.label_column is None:
-        return result
-    found = class_retrievals(
-        image, text, photo, photos.classes, column=options.label_column, where=tables[0].shard.path, k=options.map_at
-    )
-    return LabelledRetrievalResult(**vars(result), by_class=found)
-
-
-def _open(shard: Shard, label_column: str | None) -> EmbeddingTable:
-    if label_column is None:
-        return open_embeddings(shard, columns=[])
-    require_class_column(shard.path, open_shard(shard.path).schema, label_column)
-    table = open_embeddings(shard, columns=[label_column])
-    if not table.carried_from:
-        raise BadTable(
-            f"{shard.path}: column {label_column} names the pairs, and no classes", fix="give another --label-column"
-        )
-    return table
-
-
-class _Photos:
-    """Every caption, and every photo once."""
-
-    def __init__(self) -> None:
-        self.statuses: Counter[str] = Counter()
-        self.captions: list[npt.NDArray[np.float32]] = []
-        self.classes: list[pa.Array] = []  # of the captions, where a label column is carried
-        self._images: list[npt.NDArray[np.float32]] = []
-        self._photo_of_caption: list[npt.NDArray[np.int64]] = []
-        self._number: dict[int, int] = {}  # of each photo, in the order they are met
-
-    def add(self, table: EmbeddingTable, progress: Progress) -> None:
-        for batch in table.batches():
-            self.statuses.update(batch.status)
-            progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
-            if not batch.ok.any():
-                continue
-            known = len(self._number)
-            numbers = np.array([self._number.setdefault(i, len(self._number)) for i in batch.image_id.tolist()])
-            new, first = np.unique(numbers, return_index=True)
-            self._images.append(batch.image[first[new >= known]])
-            self._photo_of_caption.append(numbers)
-            self.captions.append(batch.text)
-            self.classes += [column.filter(pa.array(batch.ok)) for column in batch.carried.columns]
-
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        parts = (self._images, self.captions, self._photo_of_caption)
-        image, text, photo = (torch.from_numpy(np.concatenate(part)) for part in parts)
-        return image, text, photo
-
-
-def _require_shared_space(tables: Sequence[EmbeddingTable]) -> None:
-    for table in tables:
-        if table.image_dims and table.text_dims and table.image_dims != table.text_dims:
-            raise BadTable(
-                f"{table.shard.path} has images of {table.image_dims} and captions of {table.text_dims} dimensions: "
-                "they share no space, so neither can retrieve the other",
-                fix="embed with a model whose two encoders are aligned, such as any open_clip model",
-            )
 
 
 def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> ScoresResult:

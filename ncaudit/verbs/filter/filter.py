@@ -21,10 +21,11 @@ from ncaudit.engines.local import ShardError, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import DATASET_PREFIX, METADATA_KEY
+from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.rewriting.kept_rows import Target, split_shard
 from ncaudit.shards.rewriting.kept_samples import (
@@ -37,16 +38,16 @@ from ncaudit.shards.rewriting.kept_samples import (
 )
 from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
-from ncaudit.shards.streams.standard_output import StreamWriter, whole_writes
-from ncaudit.shards.tables.embeddings import common_schema, require_column
+from ncaudit.shards.streams.standard_output import whole_writes
+from ncaudit.shards.tables.checks import common_schema, require_column
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.pair_join import NOWHERE, places_of
 from ncaudit.shards.tables.score_input import FileScores, StreamedScores
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
+from ncaudit.verbs.outputs import one_table, refuse_overwriting, without_outputs
 from ncaudit.version import __version__
 
 NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
-NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
 # facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
 # `train` asks for it
@@ -156,8 +157,7 @@ def _open(options: FilterOptions) -> list[Any]:
 def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     """The shards of an input, without what an earlier run may have written below it."""
     found = find_shards(sources)
-    outputs = [_real(place) for place in (options.out, options.dropped) if place and place != STREAM]
-    shards = [shard for shard in found if not any(_is_at_or_below(_real(shard.path), place) for place in outputs)]
+    shards = without_outputs(found, options.out, options.dropped)
     for shard in set(found) - set(shards):
         _require_own(shard.path)
     if not shards:
@@ -170,14 +170,6 @@ def _require_own(path: str) -> None:
     says = told_by(path)
     if not os.path.isfile(says) or (provenance_of(read_schema(says)) or {}).get("verb") != "filter":
         raise NcauditError(f"{path} is an input and might be written over", fix="give another place with --out")
-
-
-def _real(path: str) -> str:
-    return os.path.realpath(path)
-
-
-def _is_at_or_below(path: str, place: str) -> bool:
-    return path == place or path.startswith(place + os.sep)
 
 
 def _prepare(run: _Run, tables: Sequence[Any]) -> None:
@@ -217,13 +209,10 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
 
 
 def _refuse_overwriting(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[FileScores]) -> None:
-    inputs = {_real(path): path for path in [*(s.path for s in shards), *(t.path for t in tables)]}
     places = [(flag, shard, shard.output(place)) for shard in shards for flag, place in _folders(options)]
-    outputs = [(flag, _real(path)) for flag, shard, table in places for path in {table, tar_beside(table, shard)}]
-    for flag, path in outputs:
-        if path in inputs:
-            raise NcauditError(f"{inputs[path]} would be written over", fix=f"give another folder with {flag}")
-    if len({path for _, path in outputs}) < len(outputs):
+    outputs = [(flag, path) for flag, shard, table in places for path in {table, tar_beside(table, shard)}]
+    refuse_overwriting([*(s.path for s in shards), *(t.path for t in tables)], outputs)
+    if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
         raise NcauditError("--out and --dropped are the same folder", fix="give two")
 
 
@@ -331,13 +320,9 @@ def _told(scores: Any) -> Provenance:
 @contextmanager
 def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch, str], None]]:
     """Takes the kept rows of a table, in the schema of all."""
-    if options.write_as is FilterForm.rows and options.out == STREAM:
-        stream = StreamWriter(sys.stdout.buffer, schema, options.format, csv_safe=options.csv_safe)
-        yield lambda batch, path: stream.write(_as(batch, schema)) if len(batch) else None
-        stream.close()
-    elif options.write_as is FilterForm.rows:
-        with atomic_table(options.out, schema) as table:
-            yield lambda batch, path: table.write(_as(batch, schema))
+    if options.write_as is FilterForm.rows:
+        with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as rows:
+            yield lambda batch, path: rows.write(_as(batch, schema)) if len(batch) else None
     else:
         with ExitStack() as stack:
             streams = options.out == STREAM

@@ -17,7 +17,7 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable
 from ncaudit.options import FilterOptions
 from ncaudit.schema import OK
-from ncaudit.shards.tables.embeddings import require_column
+from ncaudit.shards.tables.checks import require_column
 from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, ordered, unordered
 from ncaudit.verbs.filter.where import Condition, parse
 

@@ -15,7 +15,7 @@ from ncaudit.encoders.images import FORMATS
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import Columns
 from ncaudit.shards.dataset.rows import read_rows
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 
 SAMPLED = 64  # images per run
 SHARDS = 16  # at most so many shards are opened for them

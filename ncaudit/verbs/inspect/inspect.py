@@ -21,9 +21,10 @@ from ncaudit.shards.columns import (
     key_candidates,
 )
 from ncaudit.shards.files.formats import Format
-from ncaudit.shards.files.layouts import arrays_beside, features_in, features_told, partition_of
+from ncaudit.shards.files.layouts import features_in
 from ncaudit.shards.files.locations import dirname, is_file
 from ncaudit.shards.files.provenance import provenance_of
+from ncaudit.shards.files.shard import FeaturedTable, Partition, Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.partition_writer import failed_file
@@ -236,7 +237,7 @@ def _image_nulls(group: ShardGroup, columns: Mapping[str, Columns]) -> int | Non
     """Rows without an image by the footers; None where they do not say, or where a path may stand in for the bytes."""
     total = 0
     for each in group.shards:
-        file, found = each.file or open_shard(each.shard.path), columns[each.shard.path]
+        file, found = each.file or open_shard(each.shard), columns[each.shard.path]
         for piece in range(file.pieces):
             nulls = file.nulls(piece, found.image)
             if nulls is None or (nulls and found.kind is ImageKind.struct):
@@ -270,15 +271,16 @@ def _provenance(group: ShardGroup) -> Iterator[Told]:
 
 def _features(group: ShardGroup) -> tuple[str, ...]:
     """Of the first shard."""
-    table, _ = features_told(group.shards[0].shard.path)
-    arrays = arrays_beside(table) if group.shards[0].kind.kind is Kind.embeddings else None
-    return () if arrays is None else features_in(arrays)
+    parts = group.shards[0].shard.parts
+    if isinstance(parts, FeaturedTable) and group.shards[0].kind.kind is Kind.embeddings:
+        return features_in(parts.arrays)
+    return ()
 
 
 def _statuses_beside(group: ShardGroup) -> dict[str, Counter[str]]:
     """What lies beside the shards and says what became of rows that are not in them."""
     tars = [each.shard.path for each in group.shards if each.kind.format == Format.tar]
-    partitions = [found for each in group.shards if (found := partition_of(each.shard.path)) is not None]
+    partitions = [each.shard.parts for each in group.shards if isinstance(each.shard.parts, Partition)]
     left_out = [path for path in map(failed_file, partitions) if is_file(path)]
     beside = {DOWNLOADS: _statuses(filter(None, map(sidecar_of, tars))), LEFT_OUT: _statuses(left_out)}
     return {name: counts for name, counts in beside.items() if counts}
@@ -289,7 +291,7 @@ def _statuses(paths: Iterable[str]) -> Counter[str]:
     whole = Census()
     for path in paths:
         try:
-            whole.add(take_census(open_shard(path), Counted(words=("status",)), lambda rows: None))
+            whole.add(take_census(open_shard(Shard.of_file(path)), Counted(words=("status",)), lambda rows: None))
         except BadTable:
             continue
     return whole.words.get("status", Counter())

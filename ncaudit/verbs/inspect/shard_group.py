@@ -14,8 +14,7 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.progress import Progress
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import Format
-from ncaudit.shards.files.layouts import files_of
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.shard_file import ShardFile
 from ncaudit.verbs.inspect.census import Census, Counted, take_census
@@ -53,7 +52,7 @@ class ShardGroup:
         error: BadTable | None = None
         for each in self.shards:
             try:
-                found = take_census(each.file or open_shard(each.shard.path), counted(each), self.progress.advance)
+                found = take_census(each.file or open_shard(each.shard), counted(each), self.progress.advance)
             except BadTable as problem:
                 error = self.damage(each, problem)
                 continue
@@ -72,7 +71,7 @@ class ShardGroup:
 
     def bytes(self) -> int:
         """Of all files that make these shards."""
-        return sum(locations.size(file) for each in self.shards for file in files_of(each.shard.path))
+        return sum(locations.size(file) for each in self.shards for file in each.shard.files)
 
     def types(self) -> dict[str, str]:
         """The columns: those of the first shard, then what others have beyond them."""
@@ -106,8 +105,8 @@ def open_groups(shards: Sequence[Shard], progress: Progress) -> tuple[ShardGroup
     errors: list[tuple[Shard, NcauditError]] = []
     for shard in shards:
         try:
-            file = open_shard(shard.path)
-            kind = kind_of(shard.path, file.schema)
+            file = open_shard(shard)
+            kind = kind_of(shard, file.schema)
             held = file if kind.format == Format.tar else None
             opened.append(Opened(shard, kind, file.schema, file.rows, held))
         except BadTable as error:

@@ -14,8 +14,8 @@ from ncaudit.schema import DATASET_PREFIX
 from ncaudit.shards.columns import IMG2DATASET
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import Format, format_of, suffix_of
-from ncaudit.shards.files.layouts import array_pair, arrays_beside, features_told, partition_of
 from ncaudit.shards.files.provenance import provenance_of
+from ncaudit.shards.files.shard import ArrayPair, Partition, Shard
 
 EMBEDDINGS = {"image_embedding", "text_embedding"}
 DROP_REASON = "drop_reason"
@@ -44,11 +44,11 @@ class ShardKind:
     words: str
 
 
-def kind_of(path: str, schema: pa.Schema) -> ShardKind:
-    """The kind of the shard at a path, whose schema is known. Raises BadTable when the file is of no known format."""
-    form, provenance = _format(path), first_provenance(schema)
+def kind_of(shard: Shard, schema: pa.Schema) -> ShardKind:
+    """The kind of a shard whose schema is known. Raises BadTable when the file is of no known format."""
+    form, provenance = _format(shard), first_provenance(schema)
     kind = _kind(set(schema.names), provenance)
-    words = _words(kind, path, form, schema, provenance)
+    words = _words(kind, shard.path, form, schema, provenance)
     return ShardKind(kind, form, words)
 
 
@@ -60,15 +60,12 @@ def first_provenance(schema: pa.Schema) -> Mapping[str, Any]:
     return provenance or {}
 
 
-def _format(path: str) -> str:
-    if array_pair(path) is not None:
+def _format(shard: Shard) -> str:
+    if shard.parts is None:
+        return str(format_of(shard.path))
+    if isinstance(shard.parts, ArrayPair):
         return "two NumPy arrays"
-    if partition_of(path) is not None:
-        return "clip-retrieval"
-    table, features = features_told(path)
-    if features is not None or arrays_beside(table) is not None:
-        return "parquet with features in .npz"
-    return str(format_of(path))
+    return "clip-retrieval" if isinstance(shard.parts, Partition) else "parquet with features in .npz"
 
 
 def _kind(names: set[str], provenance: Mapping[str, Any]) -> Kind:

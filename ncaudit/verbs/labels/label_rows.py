@@ -16,6 +16,7 @@ import pyarrow.types as t
 
 from ncaudit.core.classes.votes import PARTITIONS
 from ncaudit.shards.dataset.class_labels import Class
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import read_batches
 
 COUNTED = ("status", "partition", "suggested_label", "given_label")
@@ -123,6 +124,6 @@ class LabelTally:
 def label_tally_of(path: str) -> LabelTally:
     """The tally of a finished table."""
     tally = LabelTally()
-    for batch in read_batches(path, set(COUNTED), rows=65_536):
+    for batch in read_batches(Shard.of_file(path), set(COUNTED), rows=65_536):
         tally.counted(batch)
     return tally

@@ -6,7 +6,6 @@ answers rests on every table that was read.
 
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,16 +31,16 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, count_classes, require_class_column
 from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.shards.streams.standard_output import StreamWriter
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
+from ncaudit.verbs.outputs import is_folder, one_table, without_outputs
 
 AUDIT_FILE = "audit.json"
-STREAM = "-"
 MEANING = (
     "label_quality = P(the given class is right), from neighbours in both modalities and linear models that do not know"
     " the pair's own class; null for unlabelled pairs"
@@ -96,9 +95,9 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
 
 def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
     found = find_shards(options.embeddings, options.features)
-    shards = [shard for shard in found if not _is_own_output(shard, options.out)]
+    shards = without_outputs(found, options.out)
     for shard in shards:
-        require_class_column(shard.path, open_shard(shard.path).schema, options.label_column)
+        require_class_column(shard.path, open_shard(shard).schema, options.label_column)
     tables = [open_embeddings(shard, [options.label_column]) for shard in shards]
     check_tables_agree(tables)
     for table in tables:
@@ -114,11 +113,6 @@ def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
                 fix="cast one of them",
             )
     return projected(tables, options.model, pick_device(options.device))
-
-
-def _is_own_output(shard: Shard, out: str) -> bool:
-    """Label tables written below the embeddings' folder must not be read as embeddings by the next run."""
-    return out != STREAM and shard.path.startswith(os.path.abspath(out) + os.sep)
 
 
 @dataclass(frozen=True)
@@ -154,13 +148,13 @@ class _Run:
     def folder(self) -> str | None:
         """Where one table per shard goes; None: all go into one."""
         out = self.options.out
-        return None if out == STREAM or out.endswith(SUFFIX) else out
+        return out if is_folder(out) else None
 
     @cached_property
     def digest(self) -> str:
         """Of all that the answers rest on."""
         asked = {name: getattr(self.options, name) for name in ("label_column", "k", "seed")}
-        shards = [[table.shard.name, fingerprint(table.shard.path)] for table in self.tables]
+        shards = [[table.shard.name, fingerprint(table.shard)] for table in self.tables]
         model = (self.tables[0].provenance or {}).get("model")
         return blake2b(json.dumps([asked, shards, model], sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -341,20 +335,12 @@ def _write(run: _Run) -> Accounting:
         by_shard = {table.shard: table for table in run.tables}
         return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
     schema = attach(run.schema, {"shards": [run.provenance(table) for table in run.tables]})
-    if run.options.out == STREAM:
-        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format, csv_safe=run.options.csv_safe)
-        _write_rows(run, writer)
-        writer.close()
-    else:
-        with atomic_table(run.options.out, schema) as table_writer:
-            _write_rows(run, table_writer)
+    options = run.options
+    with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as writer:
+        for table in run.tables:
+            for batch in run.batches(table):
+                writer.write(run.tally.counted(batch))
     return Accounting(len(run.tables), 0, (), dict(run.tally.statuses))
-
-
-def _write_rows(run: _Run, writer: Any) -> None:
-    for table in run.tables:
-        for batch in run.batches(table):
-            writer.write(run.tally.counted(batch))
 
 
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:

@@ -4,7 +4,6 @@ Knows options, shards and scorers; nothing of Typer or of how a score is compute
 """
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,39 +15,31 @@ import pyarrow as pa
 from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.judging import calibrated, choice, fit_sample, power
-from ncaudit.judging.fit_sample import Sample
-from ncaudit.judging.saved_fits import SavedFit, has_fit, load_fit, save_fit
+from ncaudit.judging import calibrated, choice, fit_sample
+from ncaudit.judging.saved_fits import SavedFit, save_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
-from ncaudit.options import AUTO_SCORER, ScoreOptions
+from ncaudit.options import ScoreOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
-from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
-from ncaudit.shards.people.verdicts import read_verdicts
 from ncaudit.shards.rewriting.write_back import DatasetShards, match_dataset
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.shards.streams.standard_output import StreamWriter
-from ncaudit.shards.tables.embeddings import (
-    EmbeddingBatch,
-    EmbeddingTable,
-    check_tables_agree,
-    common_schema,
-    open_embeddings,
-)
+from ncaudit.shards.tables.checks import common_schema
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
 from ncaudit.shards.tables.repeats import Repeats, count_repeats
-from ncaudit.verbs.score.judged_scores import JudgedScores
+from ncaudit.verbs.outputs import is_folder, one_table, require_folder, without_outputs
+from ncaudit.verbs.score.fit import applier_of, judged, the_fit
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.verbs.score.suggestions import Suggester, require_calibration
 
-FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
-STREAM = "-"
 TOLD = ("noise_rate", "cuts", "power")  # facts of the fit that go into every table's metadata
 
 
@@ -91,15 +82,15 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     other = open_join(options.join, str(options.join_key)) if options.join else None
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
-    dataset = match_dataset(options.data, tables, options.out) if options.data else None
-    saved = _judged(options, tables, _the_fit(options, tables, progress), progress)
+    dataset = _dataset(options, tables) if options.data else None
+    saved = judged(options, tables, the_fit(options, tables, progress), progress)
     if options.suggest:
         require_calibration(saved.fit)
     if options.save_fit:
         save_fit(saved, options.save_fit)
     counts = _Counts.of(options, saved, tables)
     notes = [*notes, *training_notes(tables)]
-    run = _Run(options, tables, saved, _applier(options, saved), counts, progress, join, notes=notes)
+    run = _Run(options, tables, saved, applier_of(options, saved), counts, progress, join, notes=notes)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
     return _result(run, accounts, monotonic() - begun)
@@ -213,148 +204,36 @@ def label_means(saved: SavedFit) -> str:
 
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
     found = find_shards(options.embeddings, options.features)
-    shards = [shard for shard in found if not _is_own_output(shard, options.out)]
+    shards = without_outputs(found, options.out)
     column = None if options.stratify in ("auto", "none") else options.stratify
     columns = other.own(options.columns, shards) if other else options.columns
     tables = [open_embeddings(shard, columns, column) for shard in shards]
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
-    if not (options.data or _writes_folder(options)):
+    if not (options.data or is_folder(options.out)):
         _common_carried(tables)  # told before any work
     return projected(tables, options.model, pick_device(options.device))
+
+
+def _dataset(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> DatasetShards:
+    """The user's shards that the tables were made from."""
+    require_folder(options.out, "--data")
+    dataset = match_dataset(options.data or (), tables)
+    for shard in dataset.shards:
+        if os.path.realpath(shard.output(options.out)) == os.path.realpath(shard.path):
+            raise NcauditError(f"{shard.path} would be written over itself", fix="give another folder with --out")
+    return dataset
 
 
 def _common_carried(tables: Sequence[EmbeddingTable]) -> pa.Schema:
     return common_schema([(table.shard.path, table.carried) for table in tables])
 
 
-def _is_own_output(shard: Shard, out: str) -> bool:
-    """Scores written below the embeddings' folder must not be read as embeddings by the next run."""
-    return out != STREAM and shard.path.startswith(os.path.abspath(out) + os.sep)
-
-
-def _the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
-    """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
-    if options.fit:
-        return _rerated(options, tables, _asked_for(options, tables), progress)
-    folder = os.path.join(options.out, FIT_FOLDER)
-    if not _writes_folder(options):
-        return _new_fit(options, tables, progress)
-    if not options.refit and has_fit(folder):
-        saved = load_fit(folder)
-        if _still_holds(saved, options, tables):
-            return saved
-    saved = _new_fit(options, tables, progress)
-    save_fit(saved, folder)
-    return saved
-
-
-def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
-    saved = load_fit(str(options.fit))
-    if options.scorer not in (saved.fit.scorer, AUTO_SCORER):
-        raise NcauditError(
-            f"the fit in {options.fit} is for --scorer {saved.fit.scorer}, not {options.scorer}",
-            fix=f"add --scorer {saved.fit.scorer}",
-        )
-    model, fitted = _model(tables) or {}, saved.model or {}
-    keys = {*model, *fitted} if "name" in model and "name" in fitted else {"heads"}  # these count on any table
-    if different := sorted(key for key in keys if model.get(key) != fitted.get(key)):
-        behind = "give the heads of the fit with --model" if "heads" in fitted else "leave out --model"
-        raise BadTable(
-            f"the fit in {options.fit} and {tables[0].shard.path} differ in their model's {', '.join(different)}",
-            fix=f"{behind if 'heads' in different else 'embed with the model of the fit'}, or fit anew",
-        )
-    _require_width(saved, tables)
-    return saved
-
-
-def _require_width(saved: SavedFit, tables: Sequence[EmbeddingTable]) -> None:
-    widths = {tensor.shape[1] for name, tensor in saved.fit.tensors.items() if name in ("bank_image", "bank_text")}
-    found = {table.image_dims for table in tables} | {table.text_dims for table in tables}
-    if widths and found - {0} - widths:
-        raise BadTable(
-            f"the fit has {widths.pop()} dimensions and {tables[0].shard.path} has {tables[0].image_dims}",
-            fix="embed with the model of the fit, or fit anew",
-        )
-
-
-def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> bool:
-    """Whether an earlier fit is what this command asks for; shards that came since do not change it."""
-    asked = {name: getattr(options, name, None) for name in saved.fit.options}
-    known = (table.shard for table in tables if table.shard.name in saved.shards)
-    unchanged = all(saved.shards[shard.name] == fingerprint(shard.path) for shard in known)
-    return asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
-
-
-def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
-    sample = _sample(options, tables, progress)
-    progress.stage("fit", None)
-    fit = choice.learn(sample.pairs, options, sample.names)
-    if options.check and "noise_rate" in fit.facts:
-        progress.stage("power check", None)
-        fit = replace(fit, facts={**fit.facts, "power": power.check(fit, sample.pairs, options)})
-    return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard.path) for table in tables})
-
-
-def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Sample:
-    progress.stage("fit: draw sample", sum(table.rows for table in tables))
-    sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
-    if not len(sample.pairs):
-        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
-    return replace(sample, pairs=sample.pairs.to(pick_device(options.device)))
-
-
-def _rerated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
-    """An old fit keeps its scores; the share of mismatches is that of the rows at hand."""
-    known = {table.shard.name: fingerprint(table.shard.path) for table in tables}
-    if all(saved.shards.get(name) == found for name, found in known.items()):
-        return saved
-    sample = _sample(options, tables, progress)
-    progress.stage("noise rate of these rows", None)
-    return replace(saved, fit=calibrated.rerated(saved.fit, sample.pairs, options))
-
-
-def _judged(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
-    """The fit after people's verdicts, if there are any."""
-    if not options.verdicts:
-        return saved
-    verdicts = read_verdicts(options.verdicts)
-    if "noise_rate" not in saved.fit.facts:
-        raise NcauditError("there is no calibration that verdicts could correct", fix="give at least 50 pairs")
-    progress.stage("scores of the judged pairs", sum(table.rows for table in tables))
-    scores = JudgedScores(verdicts)
-    apply, device = _applier(options, saved), pick_device(options.device)
-    for table in tables:
-        for batch in table.batches():
-            pairs = fit_sample.as_pairs(batch).to(device)
-            if len(pairs):
-                scores.add(pairs.pair_id, apply(pairs).score.double().cpu().numpy())
-            progress.advance(len(batch))
-    found = scores.found()
-    return replace(saved, fit=calibrated.judged(saved.fit, found.score, found.mismatched, found.weight, found.rate))
-
-
-def _applier(options: ScoreOptions, saved: SavedFit) -> Applier:
-    return calibrated.applier(saved.fit, pick_device(options.device))
-
-
-def _model(tables: Sequence[EmbeddingTable]) -> dict[str, Any] | None:
-    """The one that all tables which name theirs agree on; behind heads, tables from elsewhere name the heads alone."""
-    told = ((table.provenance or {}).get("model") or {} for table in tables)
-    return max(told, key=len, default=None) or None
-
-
-def _writes_folder(options: ScoreOptions) -> bool:
-    return options.out != STREAM and not options.out.endswith(SUFFIX)
-
-
 def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards | None) -> Accounting:
     if dataset is not None:
         return run_shards(list(dataset.shards), lambda shard: _write_dataset_shard(run, dataset, shard))
-    if run.options.out == STREAM:
-        return _write_one(run, tables)
-    if run.options.out.endswith(SUFFIX):
+    if not is_folder(run.options.out):
         return _write_one(run, tables)
     by_shard = {table.shard: table for table in tables}
     return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
@@ -378,7 +257,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
 
 def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> ShardRows:
     table = dataset.table_of(shard)
-    path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard.path))
+    path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard))
     if is_finished(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path, prefixed=True)
@@ -397,20 +276,12 @@ def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
     carried = _common_carried(tables)
     provenance = {"shards": [run.provenance(table) for table in tables]}
     schema = attach(run.schema(carried), provenance)
-    if run.options.out == STREAM:
-        writer = StreamWriter(sys.stdout.buffer, schema, run.options.format, csv_safe=run.options.csv_safe)
-        _write_rows(run, tables, schema, writer)
-        writer.close()
-    else:
-        with atomic_table(run.options.out, schema) as table_writer:
-            _write_rows(run, tables, schema, table_writer)
+    options = run.options
+    with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as writer:
+        for table in tables:
+            for rows in run.rows(table):
+                writer.write(run.tally.counted(scored_batch(rows, schema)))
     return Accounting(len(tables), 0, (), dict(run.tally.statuses))
-
-
-def _write_rows(run: _Run, tables: Sequence[EmbeddingTable], schema: pa.Schema, writer: Any) -> None:
-    for table in tables:
-        for rows in run.rows(table):
-            writer.write(run.tally.counted(scored_batch(rows, schema)))
 
 
 def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ncaudit.schema import DATASET_PREFIX, OK, SCORE, SUGGESTION, VERDICTS
 from ncaudit.scoring.fits import PairScores
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import read_batches
 from ncaudit.shards.tables.embeddings import EmbeddingBatch
 
@@ -152,7 +153,8 @@ def tally_of(path: str, *, prefixed: bool = False) -> Tally:
     """The tally of a finished table, or of a dataset with our columns added."""
     prefix = DATASET_PREFIX if prefixed else ""
     tally = Tally()
-    for batch in read_batches(path, {prefix + name for name in COUNTED}, rows=65_536):
+    counted = {prefix + name for name in COUNTED}
+    for batch in read_batches(Shard.of_file(path), counted, rows=65_536):
         names = [name.removeprefix(prefix) for name in batch.schema.names]
         tally.counted(pa.RecordBatch.from_arrays(batch.columns, names=names))
     return tally

@@ -191,7 +191,7 @@ def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str
 def _contents(sources: Sequence[str] | None) -> list[Json] | None:
     if not sources:
         return None
-    return [{"name": shard.name, "fingerprint": fingerprint(shard.path)} for shard in find_shards(sources)]
+    return [{"name": shard.name, "fingerprint": fingerprint(shard)} for shard in find_shards(sources)]
 
 
 def _summary(session: Session, opened: Opened) -> Json:

@@ -13,13 +13,8 @@ from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.engines.local import Accounting
 from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals
 from ncaudit.verbs.evaluate.prior_scores import Disagreement, PriorScore
-from ncaudit.verbs.evaluate.scores import (
-    Detection,
-    DetectionResult,
-    LabelledRetrievalResult,
-    RetrievalResult,
-    ScoresResult,
-)
+from ncaudit.verbs.evaluate.retrieval import LabelledRetrievalResult, RetrievalResult
+from ncaudit.verbs.evaluate.scores import Detection, DetectionResult, ScoresResult
 
 ACCOUNTS = Accounting(1, 0, (), {"ok": 1_000})
 ROWS = "1,000 rows = 1,000 ok + 0 failed (1 shard)"

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncaudit.core.statistics.stratified_sample import (
-    Z,
     allocate,
     merge_unjudged,
     post_stratify,
@@ -14,6 +13,7 @@ from ncaudit.core.statistics.stratified_sample import (
     score_strata,
     stratified_rate,
 )
+from ncaudit.core.statistics.wilson import Z
 from ncaudit.errors import NcauditError
 
 MANY = 10**12  # rows, so that no correction for a finite population is left

@@ -17,10 +17,10 @@ from ncaudit.matchers.heads.projected_tables import projected
 from ncaudit.matchers.heads.projection import Heads, Side, load_heads, save_heads
 from ncaudit.matchers.heads.starts import identity_start
 from ncaudit.options import EvalRetrievalOptions, ScoreOptions
-from ncaudit.shards.files.provenance import attach, fingerprint, provenance_of
+from ncaudit.shards.files.provenance import attach, fingerprint_of_file, provenance_of
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables.embeddings import open_embeddings
-from ncaudit.verbs.evaluate.scores import RetrievalResult, eval_retrieval
+from ncaudit.verbs.evaluate.retrieval import RetrievalResult, eval_retrieval
 from ncaudit.verbs.score.score import ScoreResult, score
 from tests.conftest import MODEL, halves
 
@@ -294,7 +294,7 @@ def test_a_model_that_is_no_heads_is_refused_where_embeddings_are_read(write_emb
 def test_tables_that_the_heads_were_trained_on_are_noted(write_embeddings, tmp_path):
     write_embeddings("a", n=60)
     folder = write_embeddings("b", n=60, seed=1)
-    trained_on = {"elsewhere/a.parquet": fingerprint(str(folder / "a.parquet"))}
+    trained_on = {"elsewhere/a.parquet": fingerprint_of_file(str(folder / "a.parquet"))}
     heads = saved(tmp_path / "heads", strange(), tables=trained_on)
     others = saved(tmp_path / "others", strange(), tables={"a.parquet": "of other content"})
     result = scored(folder, tmp_path / "s", heads)

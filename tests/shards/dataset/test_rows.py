@@ -16,7 +16,8 @@ from ncaudit.options import DataOptions
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset.rows import read_rows
 from ncaudit.shards.files.provenance import read_schema
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 
 
 def shard_of(folder, columns, *, name="A/00000.parquet", **write):

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ncaudit.errors import BadTable
 from ncaudit.shards.files import layouts
-from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.provenance import fingerprint, fingerprint_of_file
+from ncaudit.shards.files.sources import find_shards
 
 
 def touch(folder, *names):
@@ -26,6 +27,10 @@ def clip_folder(folder, *numbers, metadata=True):
     return folder
 
 
+def shard_at(path):
+    return layouts.shard_at(str(path), path.name)
+
+
 def names(*sources):
     return [shard.name for shard in find_shards([str(source) for source in sources])]
 
@@ -33,17 +38,17 @@ def names(*sources):
 def test_a_plain_file_is_a_shard_alone(tmp_path):
     touch(tmp_path, "00000.parquet", "00000.tar", "00001.npz", "metadata/metadata_0.parquet")
     for name in ("00000.parquet", "00000.tar", "metadata/metadata_0.parquet"):
-        assert layouts.files_of(str(tmp_path / name)) == (str(tmp_path / name),)
+        assert shard_at(tmp_path / name).files == (str(tmp_path / name),)
 
 
 def test_a_partition_has_three_files_or_those_that_are_there(tmp_path):
     clip_folder(tmp_path, "0")
-    path = str(tmp_path / "metadata/metadata_0.parquet")
-    assert [file.removeprefix(f"{tmp_path}/") for file in layouts.files_of(path)] == [
+    shard = shard_at(tmp_path / "metadata/metadata_0.parquet")
+    assert [file.removeprefix(f"{tmp_path}/") for file in shard.files] == [
         "metadata/metadata_0.parquet", "img_emb/img_emb_0.npy", "text_emb/text_emb_0.npy",
     ]  # fmt: skip
     (tmp_path / "text_emb/text_emb_0.npy").unlink()
-    assert len(layouts.files_of(path)) == 2
+    assert len(shard.files) == 2
 
 
 def test_an_npz_belongs_to_a_table_only_with_features_in_it(tmp_path):
@@ -51,8 +56,9 @@ def test_an_npz_belongs_to_a_table_only_with_features_in_it(tmp_path):
     np.savez(tmp_path / "0.npz", notes=np.zeros(3), b32_img=np.zeros((3, 2)))
     assert layouts.arrays_beside(str(tmp_path / "0.parquet")) is None
     np.savez(tmp_path / "0.npz", b32_img=np.zeros((3, 2)), b32_txt=np.zeros((3, 2)))
-    for path in ("0.parquet", "0.parquet [b32]"):
-        assert layouts.files_of(str(tmp_path / path)) == (str(tmp_path / "0.parquet"), str(tmp_path / "0.npz"))
+    shard = shard_at(tmp_path / "0.parquet")
+    for same in (shard, layouts.with_features(shard, "b32")):
+        assert same.files == (str(tmp_path / "0.parquet"), str(tmp_path / "0.npz"))
 
 
 @pytest.mark.parametrize(
@@ -60,8 +66,15 @@ def test_an_npz_belongs_to_a_table_only_with_features_in_it(tmp_path):
 )
 def test_the_larger_of_datacomps_models_is_read_unless_told(tmp_path, features, chosen):
     np.savez(tmp_path / "0.npz", **{f"{name}_{kind}": np.zeros((1, 2)) for name in features for kind in ("img", "txt")})
-    assert layouts.features_of(str(tmp_path / "0.parquet")) == chosen
-    assert layouts.features_of(str(tmp_path / "0.parquet [b32]")) == "b32"
+    shard = shard_at(tmp_path / "0.parquet")
+    assert shard.features == chosen
+    if features:
+        assert layouts.with_features(shard, "b32").features == "b32"
+
+
+def test_features_of_a_table_that_has_none_are_refused(tmp_path):
+    with pytest.raises(BadTable, match=r"0\.parquet has no features beside it"):
+        layouts.with_features(shard_at(tmp_path / "0.parquet"), "b32")
 
 
 def test_partitions_come_by_number_and_are_called_as_their_metadata(tmp_path):
@@ -89,17 +102,17 @@ def test_the_fingerprint_of_one_file_is_of_its_footer(tmp_path):
     data = (tmp_path / "0.parquet").read_bytes()
     footer = int.from_bytes(data[-8:-4], "little")
     digest = hashlib.sha256(data[-8 - footer : -8]).hexdigest()[:32]
-    assert fingerprint(str(tmp_path / "0.parquet")) == f"{len(data)}-{digest}"
+    assert fingerprint_of_file(str(tmp_path / "0.parquet")) == f"{len(data)}-{digest}"
 
 
 @pytest.mark.parametrize("changed", ["metadata/metadata_0.parquet", "img_emb/img_emb_0.npy", "text_emb/text_emb_0.npy"])
 def test_a_fingerprint_covers_every_file_of_the_shard(tmp_path, changed):
     clip_folder(tmp_path, "0")
-    path = str(tmp_path / "metadata/metadata_0.parquet")
-    before = fingerprint(path)
-    assert before == fingerprint(path)
+    shard = shard_at(tmp_path / "metadata/metadata_0.parquet")
+    before = fingerprint(shard)
+    assert before == fingerprint(shard)
     (tmp_path / changed).write_bytes(b"other")
-    assert fingerprint(path) != before
+    assert fingerprint(shard) != before
 
 
 def test_a_fingerprint_tells_which_features_were_read(tmp_path):
@@ -107,14 +120,15 @@ def test_a_fingerprint_tells_which_features_were_read(tmp_path):
     np.savez(
         tmp_path / "0.npz", **{f"{name}_{kind}": np.zeros((1, 2)) for name in ("b32", "l14") for kind in ("img", "txt")}
     )
-    usual, larger, smaller = (fingerprint(str(tmp_path / f"0.parquet{told}")) for told in ("", " [l14]", " [b32]"))
-    assert usual == larger != smaller
+    shard = shard_at(tmp_path / "0.parquet")
+    larger, smaller = (fingerprint(layouts.with_features(shard, name)) for name in ("l14", "b32"))
+    assert fingerprint(shard) == larger != smaller
 
 
 def test_two_arrays_are_one_shard_called_as_the_images(tmp_path):
     for image, text in (("img.npy", "text.npy"), ("IMG.NPY", "a + b.npy")):
         touch(tmp_path, image, text)
         (shard,) = find_shards([str(tmp_path / image), str(tmp_path / text)])
-        assert shard == Shard(f"{tmp_path}/{image} + {tmp_path}/{text}", image)
+        assert (shard.path, shard.name) == (f"{tmp_path}/{image} + {tmp_path}/{text}", image)
         assert shard.output("out") == f"out/{image[:3]}.parquet"
-        assert layouts.files_of(shard.path) == (f"{tmp_path}/{image}", f"{tmp_path}/{text}")
+        assert shard.files == (f"{tmp_path}/{image}", f"{tmp_path}/{text}")

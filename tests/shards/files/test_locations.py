@@ -126,16 +126,3 @@ def test_an_empty_file_has_no_bytes_also_where_no_range_of_it_can_be_asked_for(m
     with pytest.raises(NcauditError, match="InvalidRange"):
         locations.read_many(["memory://locations.bin"], 3)
     fsspec.filesystem("memory").rm("/locations.bin")
-
-
-def test_a_remote_file_is_looked_at_once_per_version(tmp_path):
-    looks = []
-    look = locations.remembered(lambda path: looks.append(path) or len(looks))
-    (tmp_path / "x").touch()
-    assert [look(str(tmp_path / "x")) for _ in range(2)] == [1, 2]
-    for content in (b"one", b"two"):
-        fsspec.filesystem("memory").pipe("/locations.bin", content)
-        before = len(looks)
-        assert look("memory://locations.bin") == look("memory://locations.bin") == before + 1
-    fsspec.filesystem("memory").rm("/locations.bin")
-    assert look("memory://locations.bin") == len(looks)  # its own words for what is not there

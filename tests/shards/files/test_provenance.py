@@ -5,8 +5,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.provenance import attach, describe, fingerprint, is_finished, provenance_of, read_schema
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.provenance import (
+    attach,
+    describe,
+    fingerprint_of_file,
+    is_finished,
+    provenance_of,
+    read_schema,
+)
+from ncaudit.shards.files.shard import Shard
 
 
 def write(path, values, **metadata):
@@ -18,14 +25,14 @@ def test_equal_content_has_equal_fingerprints_wherever_it_lies(tmp_path):
     write(tmp_path / "a/x.parquet", [1, 2, 3])
     write(tmp_path / "y.parquet", [1, 2, 3])
     write(tmp_path / "z.parquet", [1, 2, 4])
-    of = [fingerprint(str(tmp_path / name)) for name in ("a/x.parquet", "y.parquet", "z.parquet")]
+    of = [fingerprint_of_file(str(tmp_path / name)) for name in ("a/x.parquet", "y.parquet", "z.parquet")]
     assert of[0] == of[1] != of[2]
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"no parquet at all", b"PAR1\xff\xff\xff\x7fPAR1"])
 def test_anything_has_a_fingerprint(content, tmp_path):
     (tmp_path / "x").write_bytes(content)
-    assert fingerprint(str(tmp_path / "x")).startswith(f"{len(content)}-")
+    assert fingerprint_of_file(str(tmp_path / "x")).startswith(f"{len(content)}-")
 
 
 def test_provenance_is_read_back_beside_other_metadata(tmp_path):

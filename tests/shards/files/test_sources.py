@@ -6,7 +6,8 @@ import fsspec
 import pytest
 
 from ncaudit import NcauditError
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.shard import ArrayPair, Shard
+from ncaudit.shards.files.sources import find_shards
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -97,7 +98,7 @@ def test_tars_beside_tables_that_are_no_sidecars_are_not_guessed_between(tmp_pat
 def test_two_files_of_arrays_are_one_shard_images_first(tmp_path):
     touch(tmp_path, "img_emb/0.npy", "text_emb/0.npy")
     image, text = str(tmp_path / "img_emb/0.npy"), str(tmp_path / "text_emb/0.npy")
-    assert find_shards([image, text]) == [Shard(f"{image} + {text}", "0.npy")]
+    assert find_shards([image, text]) == [Shard(f"{image} + {text}", "0.npy", ArrayPair(image, text))]
 
 
 @pytest.fixture

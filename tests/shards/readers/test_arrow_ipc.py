@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 
 TABLE = pa.table(
@@ -27,7 +28,7 @@ def test_what_is_written_is_what_is_read(new, compression, remote, tmp_path):
     if remote:
         fsspec.filesystem("memory").put(path, "/arrow_ipc.arrow")
         path = "memory://arrow_ipc.arrow"
-    shard = open_shard(path)
+    shard = open_shard(Shard.of_file(path))
     assert shard.schema.equals(TABLE.schema, check_metadata=True)
     assert (shard.rows, shard.pieces) == (100, 4 if new is pa.ipc.new_file else 1)
     for _ in range(2):
@@ -42,7 +43,7 @@ def test_no_batch_is_no_row(tmp_path):
     for new in (pa.ipc.new_file, pa.ipc.new_stream):
         with pa.OSFile(str(tmp_path / "x.arrow"), "wb") as file, new(file, TABLE.schema):
             pass
-        shard = open_shard(str(tmp_path / "x.arrow"))
+        shard = open_shard(Shard.of_file(str(tmp_path / "x.arrow")))
         assert (shard.rows, list(shard.batches(8))) == (0, [])
 
 
@@ -52,7 +53,7 @@ def test_a_file_cut_anywhere_is_told(new, tmp_path):
     for end in (12, len(whole) // 2, len(whole) - 8, len(whole) - 1):
         (tmp_path / "x.arrow").write_bytes(whole[:end])
         with pytest.raises(BadTable, match=r"x\.arrow (cannot be read as Arrow IPC|was cut short)"):
-            list(open_shard(str(tmp_path / "x.arrow")).batches(8))
+            list(open_shard(Shard.of_file(str(tmp_path / "x.arrow"))).batches(8))
 
 
 def test_a_stream_cut_between_batches_is_told(tmp_path):
@@ -63,4 +64,4 @@ def test_a_stream_cut_between_batches_is_told(tmp_path):
         (tmp_path / "cut.arrow").write_bytes((tmp_path / "x.arrow").read_bytes())
         writer.close()
     with pytest.raises(BadTable, match="no end mark"):
-        open_shard(str(tmp_path / "cut.arrow"))
+        open_shard(Shard.of_file(str(tmp_path / "cut.arrow")))

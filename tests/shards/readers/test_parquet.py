@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFile
 
-from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.files.provenance import fingerprint_of_file
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 
 ROWS, GROUP = 400, 100
@@ -47,7 +48,7 @@ def fetched(monkeypatch):
 
 
 def test_a_remote_file_is_the_local_one(places):
-    local, remote = map(open_shard, places)
+    local, remote = (open_shard(Shard.of_file(place)) for place in places)
     assert (remote.schema, remote.rows, remote.pieces) == (local.schema, ROWS, 4)
     assert pa.Table.from_batches(remote.batches(64)).equals(TABLE)
     assert pa.Table.from_batches(remote.batches(64, ["n"], [1, 3]))["n"].to_pylist() == [
@@ -55,11 +56,11 @@ def test_a_remote_file_is_the_local_one(places):
         *range(300, 400),
     ]
     assert remote.nulls(0, "caption") == local.nulls(0, "caption") == 0
-    assert fingerprint(places[1]) == fingerprint(places[0])
+    assert fingerprint_of_file(places[1]) == fingerprint_of_file(places[0])
 
 
 def test_only_what_is_asked_for_is_fetched(places, fetched):
-    shard = open_shard(places[1])
+    shard = open_shard(Shard.of_file(places[1]))
     opened = sum(fetched)
     assert sum(len(batch) for batch in shard.batches(64, ["caption"])) == ROWS
     assert sum(fetched) - opened < 20_000  # captions; the images are 800,000

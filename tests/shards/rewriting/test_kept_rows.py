@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.rewriting import kept_rows, rewrite
 from ncaudit.shards.rewriting.kept_rows import Target, split_shard
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncaudit.schema import embedding_schema
-from ncaudit.shards.files.layouts import Partition
+from ncaudit.shards.files.layouts import shard_at
+from ncaudit.shards.files.shard import Partition
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.partition_writer import NpyWriter, atomic_partition, failed_file, made_from
 
@@ -97,7 +98,7 @@ def test_whatever_the_rows_are_they_are_read_back_in_order_from_one_place_or_the
         partition = write(folder, whole, rows=size)
         ok = whole.filter(pa.compute.equal(whole["status"], "ok"))
         if len(ok):
-            shard = open_shard(partition.metadata)
+            shard = open_shard(shard_at(partition.metadata, "metadata"))
             found = pa.Table.from_batches(shard.batches(size, SCHEMA.names))
             kept = [name for name in SCHEMA.names if name not in ("status", "detail", "path")]
             assert found.select(kept).equals(ok.select(kept))

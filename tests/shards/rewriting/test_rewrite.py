@@ -7,7 +7,7 @@ import pytest
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import provenance_of
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.rewriting import rewrite
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
 

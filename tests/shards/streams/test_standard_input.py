@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.errors import BadTable, NcauditError, UsageError
-from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.files.provenance import fingerprint_of_file
 from ncaudit.shards.readers.text import json_lines
 from ncaudit.shards.streams import standard_input
 from ncaudit.shards.streams.standard_input import StandardInput, received
@@ -150,7 +150,7 @@ def test_the_files_fingerprint_speaks_for_every_byte(stdin):
     def found(middle):
         stdin(arrow(pa.record_batch({"x": [[0.0, 9.0], [0.0, middle], [0.0, 9.0]]})))  # statistics are all the same
         with received(["-"]) as given:
-            return fingerprint(given.sources[0])
+            return fingerprint_of_file(given.sources[0])
 
     assert found(2.0) == found(2.0) != found(3.0)
 

@@ -9,17 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncaudit.errors import BadTable
-from ncaudit.hashing import hash_rows, hash_values
+from ncaudit.hashing import fit_sample_keys, hash_rows, hash_values
 from ncaudit.schema import embedding_schema
 from ncaudit.shards.files.provenance import attach
-from ncaudit.shards.files.sources import Shard
-from ncaudit.shards.tables.embeddings import (
-    check_tables_agree,
-    fit_sample_keys,
-    open_embeddings,
-    open_scores,
-    read_scores,
-)
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
+from ncaudit.shards.tables.scores import open_scores, read_scores
 
 E4 = np.eye(4, dtype=np.float32)
 FLOATS = pa.list_(pa.float32())

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.provenance import fingerprint_of_file
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another, source_of
 
 
@@ -45,12 +45,13 @@ def test_what_is_alone_is_told_and_a_table_may_be_where_a_part_is_enough():
 def test_another_file_is_refused_where_the_table_says_what_it_was_made_from(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"one")
-    told = [{"name": "b.parquet", "fingerprint": "1-x"}, {"name": "a.parquet", "fingerprint": fingerprint(str(path))}]
-    refuse_another(str(path), "s.parquet", told, "f")
+    own = {"name": "a.parquet", "fingerprint": fingerprint_of_file(str(path))}
+    told = [{"name": "b.parquet", "fingerprint": "1-x"}, own]
+    refuse_another(Shard.of_file(str(path)), "s.parquet", told, "f")
     path.write_bytes(b"two")
-    refuse_another(str(path), "s.parquet", [], "f")
+    refuse_another(Shard.of_file(str(path)), "s.parquet", [], "f")
     with pytest.raises(BadTable, match=r"s\.parquet was made from another file than .*a\.parquet \(its content"):
-        refuse_another(str(path), "s.parquet", told, "f")
+        refuse_another(Shard.of_file(str(path)), "s.parquet", told, "f")
 
 
 def test_what_a_table_rests_on_is_found_through_one_file_for_all_and_through_filters():

@@ -95,8 +95,8 @@ def test_only_pieces_with_a_wanted_key_are_decoded(shard, tmp_path, monkeypatch)
     open_shard = other_table.open_shard
 
     class Watched:
-        def __init__(self, path):
-            self._file = open_shard(path)
+        def __init__(self, shard):
+            self._file = open_shard(shard)
             self.schema, self.pieces = self._file.schema, self._file.pieces
 
         def batches(self, rows, columns, pieces):

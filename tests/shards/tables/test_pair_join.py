@@ -6,8 +6,8 @@ import pytest
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import METADATA_KEY
-from ncaudit.shards.files.provenance import attach, fingerprint
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.provenance import attach, fingerprint_of_file
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.pair_join import places_of
 from ncaudit.shards.tables.score_input import FileScores
 
@@ -22,7 +22,7 @@ def scores_of(path, ids, *, rows=None, of=None, whole=False):
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table({"pair_id": ids, "status": ["ok"] * len(ids), "row": rows or list(range(len(ids)))})
     if of:
-        made = {"data": {"name": of.name, "fingerprint": fingerprint(of.path)}}
+        made = {"data": {"name": of.name, "fingerprint": fingerprint_of_file(of.path)}}
         made = {"shards": [made]} if whole else made
         table = table.replace_schema_metadata(attach(table.schema, made).metadata)
     pq.write_table(table, path)

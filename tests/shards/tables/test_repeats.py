@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import attach
-from ncaudit.shards.files.sources import Shard
-from ncaudit.shards.tables import embeddings as tables_module
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.shards.tables import repeats as repeats_module
 from ncaudit.shards.tables.embeddings import open_embeddings
 from ncaudit.shards.tables.repeats import count_pairs, count_repeats
@@ -204,34 +204,35 @@ def test_identities_are_the_numbers_that_batches_gives(tmp_path, world, group, r
     assert identities(table, rows=rows) == told_by_batches(table)
 
 
+def watched(monkeypatch):
+    """The row groups of which embeddings will be read."""
+    decoded, read = [], ParquetShard.batches
+
+    def reading(self, rows, columns=None, pieces=None):
+        if "image_embedding" in columns:
+            decoded.append(pieces)
+        return read(self, rows, columns, pieces)
+
+    monkeypatch.setattr(ParquetShard, "batches", reading)
+    return decoded
+
+
 @pytest.mark.parametrize("world", ["as written", "failed rows without content"])
 @pytest.mark.parametrize("ours", [True, False])
 def test_identities_decode_no_embedding_where_every_ok_row_has_hash_and_caption(tmp_path, monkeypatch, world, ours):
     table = saved(tmp_path / "s.parquet", WORLDS[world], group=20, ours=ours)
-    read, true_read = [], tables_module.read_batches
-
-    def watched(path, columns, rows, groups=None):
-        read.append(("image_embedding" in columns, groups))
-        return true_read(path, columns, rows, groups)
-
     expected = told_by_batches(table)
-    monkeypatch.setattr(tables_module, "read_batches", watched)
+    decoded = watched(monkeypatch)
     assert identities(table) == expected
     # another tool's failed rows, all in the last group, might have embeddings: there the footer proves nothing
-    assert [groups for decoded, groups in read if decoded] == ([] if ours else [[2]])
+    assert decoded == ([] if ours else [[2]])
 
 
 def test_only_the_group_with_a_missing_caption_is_decoded(tmp_path, monkeypatch):
     table = saved(tmp_path / "s.parquet", changed(caption=without(25)), group=20, ours=True)
-    read, true_read = [], tables_module.read_batches
-
-    def watched(path, columns, rows, groups=None):
-        read.append(("image_embedding" in columns, groups))
-        return true_read(path, columns, rows, groups)
-
-    monkeypatch.setattr(tables_module, "read_batches", watched)
+    decoded = watched(monkeypatch)
     identities(table)
-    assert [groups for decoded, groups in read if decoded] == [[1]]
+    assert decoded == [[1]]
 
 
 def test_an_embedding_that_is_not_finite_is_found_where_it_is_decoded_and_counted_elsewhere(tmp_path):

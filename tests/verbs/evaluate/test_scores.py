@@ -10,7 +10,8 @@ import pytest
 
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
-from ncaudit.verbs.evaluate.scores import eval_retrieval, eval_scores
+from ncaudit.verbs.evaluate.retrieval import eval_retrieval
+from ncaudit.verbs.evaluate.scores import eval_scores
 
 
 def write(path, **columns):

@@ -15,7 +15,7 @@ import ncaudit
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import FilterOptions, Verdict
 from ncaudit.schema import SCORE, VERDICTS
-from ncaudit.shards.files.provenance import attach, fingerprint, provenance_of
+from ncaudit.shards.files.provenance import attach, fingerprint_of_file, provenance_of
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 HUGGINGFACE = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}}).encode()
@@ -35,7 +35,7 @@ def scores_of(path, labels, scores=None, *, status=None, ids=None, data=None, **
         "verdict": [None if x is None else "clean" if x > 0.7 else "unsure" if x > 0.3 else "noisy" for x in labels],
     }
     made = {"verb": "score", "fit": "f", "noise_rate": {"rate": 0.2}, "source": {"name": "e", "fingerprint": "e"}}
-    made |= {"data": {"name": "s.parquet", "fingerprint": fingerprint(str(data))}} if data else {}
+    made |= {"data": {"name": "s.parquet", "fingerprint": fingerprint_of_file(str(data))}} if data else {}
     arrays = [pa.array(known[f.name], f.type) if f.name in known else pa.nulls(n, f.type) for f in SCORE]
     table = pa.Table.from_arrays(arrays, schema=SCORE)
     for name, values in more.items():

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import ncaudit
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import FilterOptions
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from tests.tars import contents, img2dataset, pair, samples, write_tar
 from tests.verbs.filter.test_filter import files, scores_of
@@ -100,7 +101,7 @@ def test_all_samples_kept_is_the_same_tar(world):
 def test_no_sample_kept_is_an_empty_tar(world):
     assert run(world, min_soft_label=0.99).kept == 0
     assert contents(world / "out/0.tar") == []
-    assert open_shard(str(world / "out/0.tar")).rows == 0
+    assert open_shard(Shard.of_file(str(world / "out/0.tar"))).rows == 0
     assert pq.read_table(world / "out/1.parquet").num_rows == 0
     assert json.loads((world / "out/sizes.json").read_text()) == {"0.tar": 0, "1.tar": 0}
 

@@ -3,6 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.verbs.inspect import census
 from ncaudit.verbs.inspect.census import Census, Counted, chosen_examples, take_census
@@ -10,7 +11,7 @@ from ncaudit.verbs.inspect.census import Census, Counted, chosen_examples, take_
 
 def counted(path, table, **columns):
     pq.write_table(table, path, row_group_size=2)
-    return take_census(open_shard(str(path)), Counted(**columns), lambda rows: None)
+    return take_census(open_shard(Shard.of_file(str(path))), Counted(**columns), lambda rows: None)
 
 
 @pytest.mark.parametrize(
@@ -84,5 +85,6 @@ def test_a_damaged_shard_is_an_error(tmp_path):
     pq.write_table(pa.table({"caption": ["some text"] * 1_000}), tmp_path / "x.parquet", use_dictionary=False)
     whole = (tmp_path / "x.parquet").read_bytes()
     (tmp_path / "x.parquet").write_bytes(whole[:4] + b"\xff" * 200 + whole[204:])
+    shard = open_shard(Shard.of_file(str(tmp_path / "x.parquet")))
     with pytest.raises(BadTable, match=r"x\.parquet"):
-        take_census(open_shard(str(tmp_path / "x.parquet")), Counted(caption="caption"), lambda rows: None)
+        take_census(shard, Counted(caption="caption"), lambda rows: None)

@@ -18,7 +18,7 @@ from ncaudit.errors import NcauditError, UsageError
 from ncaudit.matchers.heads.projection import HEAD_WEIGHTS
 from ncaudit.options import EvalRetrievalOptions, TrainOptions
 from ncaudit.progress import Silent
-from ncaudit.verbs.evaluate.scores import eval_retrieval
+from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.train import train
 

@@ -18,7 +18,7 @@ from ncaudit.matchers.heads.tuning import HeadTuner
 from ncaudit.matchers.training_folder import STATE
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Silent
-from ncaudit.shards.files.provenance import attach, fingerprint
+from ncaudit.shards.files.provenance import attach, fingerprint_of_file
 from ncaudit.verbs.train.data import embedded_pairs
 from ncaudit.verbs.train.train import train
 
@@ -90,7 +90,7 @@ class World:
     def write_scores(self, name: str, **columns: Any) -> None:
         emb = self.table(f"emb/{name}")
         labels = {"soft_label": emb["match"].cast(pa.float32())}
-        made_from = {"source": {"fingerprint": fingerprint(str(self.root / f"emb/{name}.parquet"))}}
+        made_from = {"source": {"fingerprint": fingerprint_of_file(str(self.root / f"emb/{name}.parquet"))}}
         rows = {"pair_id": emb["pair_id"], "status": ["ok"] * len(emb), **labels, **columns}
         self.write(f"scores/{name}", rows, made_from)
 
@@ -145,7 +145,7 @@ def test_the_folder_gives_the_heads_of_the_kept_epoch(world):
     right = (similarity.argmax(dim=1) == torch.arange(len(val))).double().mean()
     assert float(right) * 100 == pytest.approx(result.kept.i2t_r1)
     told = {"model": None, "start": "cca", "image_width": 24, "text_width": 20}
-    tables = {f"{name}.parquet": fingerprint(str(world.root / f"emb/{name}.parquet")) for name in NAMES}
+    tables = {f"{name}.parquet": fingerprint_of_file(str(world.root / f"emb/{name}.parquet")) for name in NAMES}
     assert saved.description == {**told, "tables": tables, "sources": [], "encoder_folder": None}
 
 

@@ -74,7 +74,7 @@ def pairs(tmp_path):
     rows = pq.read_table(SAMPLE / "train.parquet", columns=["key", "jpg", "caption"]).slice(0, PAIRS)
     pq.write_table(rows, tmp_path / "00000.parquet")
     (shard,) = find_shards([str(tmp_path)])
-    columns = find_columns(open_shard(shard.path).schema, shard.name, OPTIONS, key="key", carry=[])
+    columns = find_columns(open_shard(shard).schema, shard.name, OPTIONS, key="key", carry=[])
     shards = [LabelledShard(shard, columns, None, "soft_label", None)]
     preprocess = Preprocess.of({"size": 32, "mean": [0.5] * 3, "std": [0.5] * 3})
     with Counting(0) as pool:

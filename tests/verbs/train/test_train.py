@@ -29,7 +29,7 @@ from ncaudit.matchers.towers.fine_tuning import FineTuner
 from ncaudit.matchers.training_folder import STATE
 from ncaudit.options import ModelOptions, Precision, TrainOptions
 from ncaudit.progress import Silent
-from ncaudit.shards.files.provenance import attach, fingerprint
+from ncaudit.shards.files.provenance import attach, fingerprint_of_file
 from ncaudit.verbs.train import towers
 from ncaudit.verbs.train.data import decoded_pairs
 from ncaudit.verbs.train.train import train
@@ -81,7 +81,7 @@ class World:
         }  # fmt: skip
         source = self.root / "data" / f"{name}.parquet"
         schema = pa.table(table).schema
-        made_from = {"data": {"name": f"{name}.parquet", "fingerprint": fingerprint(str(source))}}
+        made_from = {"data": {"name": f"{name}.parquet", "fingerprint": fingerprint_of_file(str(source))}}
         self.write("scores", name, pa.table(table).cast(attach(schema, made_from)))
 
     def train(self, **changes: Any):

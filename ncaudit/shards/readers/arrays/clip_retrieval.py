@@ -15,7 +15,8 @@ from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_values
 from ncaudit.shards.columns import CAPTIONS, carried_type, key_candidates
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.layouts import Partition, metadata_files, partition_of
+from ncaudit.shards.files.layouts import metadata_files
+from ncaudit.shards.files.shard import Partition
 from ncaudit.shards.readers.arrays.array_shard import ArrayShard, Described, identified
 from ncaudit.shards.readers.arrays.npy_rows import npy_rows
 from ncaudit.shards.readers.parquet import ParquetShard
@@ -24,15 +25,13 @@ KEY_ROWS = 65_536
 ENABLE = {"img_emb": "--enable_image True", "text_emb": "--enable_text True"}
 
 
-def open_clip_retrieval(path: str) -> ArrayShard:
-    """The partition that a path stands for.
+def open_clip_retrieval(partition: Partition, path: str) -> ArrayShard:
+    """A partition, by the path of its metadata or, where there is none, of its images' embeddings.
 
     Columns have the types that they have in the whole folder. pair_id is a key column without gap or repeat in the
     whole folder (img2dataset's key, DataComp's uid); without one it is left out, and pairs are named by their row.
     Raises BadTable when a file of the partition is missing, or their numbers of rows differ.
     """
-    partition = partition_of(path)
-    assert partition is not None, path
     for file in (partition.image, partition.text, *([path] if path == partition.metadata else [])):
         _require(file, partition)
     image, text = npy_rows(partition.image), npy_rows(partition.text)

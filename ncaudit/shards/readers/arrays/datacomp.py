@@ -9,15 +9,8 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import CAPTIONS, carried_type, is_text
-from ncaudit.shards.files.layouts import (
-    IMAGES,
-    TEXTS,
-    arrays_beside,
-    features_in,
-    features_of,
-    features_told,
-    no_features,
-)
+from ncaudit.shards.files.layouts import IMAGES, TEXTS, features_in
+from ncaudit.shards.files.shard import FeaturedTable
 from ncaudit.shards.readers.arrays.array_shard import ArrayShard, Described, identified
 from ncaudit.shards.readers.arrays.npy_rows import damaged, member_rows
 from ncaudit.shards.readers.parquet import ParquetShard
@@ -25,19 +18,15 @@ from ncaudit.shards.readers.parquet import ParquetShard
 KEY = "uid"
 
 
-def open_datacomp(path: str) -> ArrayShard:
-    """The shard at `NAME.parquet`, or at `NAME.parquet [X]` for its features X; by default those of `features_of`.
+def open_datacomp(parts: FeaturedTable) -> ArrayShard:
+    """The table with those of the features beside it that are meant.
 
     Pairs are named by `uid`, or by their row where there is none. Raises BadTable when the .npz is damaged, has no
     such features, several of which none was named, or other numbers of rows than the table.
     """
-    name, _ = features_told(path)
-    arrays = arrays_beside(name)
-    if arrays is None:
-        raise no_features(name)
-    features = _existing(arrays, features_of(path))
-    image, text = (member_rows(arrays, f"{features}{kind}") for kind in (IMAGES, TEXTS))
-    return ArrayShard(image, text, _described(ParquetShard(name), name))
+    features = _existing(parts.arrays, parts.features)
+    image, text = (member_rows(parts.arrays, f"{features}{kind}") for kind in (IMAGES, TEXTS))
+    return ArrayShard(image, text, _described(ParquetShard(parts.table), parts.table))
 
 
 def _existing(arrays: str, wanted: str | None) -> str:

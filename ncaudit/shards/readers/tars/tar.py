@@ -1,18 +1,18 @@
 """Webdataset tars, with or without a sidecar parquet: one row per sample."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.columns import ENCODINGS
-from ncaudit.shards.files.locations import version
+from ncaudit.shards.columns import ENCODINGS, is_key_name
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
-from ncaudit.shards.readers.tars.tar_samples import MIB, Sample, printable, read_samples
+from ncaudit.shards.readers.tars.tar_samples import Sample, printable, read_samples
 from ncaudit.shards.readers.text.json_fields import JsonFields, json_column, text_column
 
 KEY, IMAGE, CAPTION = "__key__", "image", "caption"
@@ -20,7 +20,6 @@ TEXT, JSON = "txt", "json"  # suffixes
 JSON_CAPTIONS = ("caption", "text")  # what stands in where a sample of a shard with .txt files has none
 RENAMED = "json_"
 BATCH_BYTES = 64 * MIB
-SURVEYS = 4  # a shard is opened several times in a row: its columns, its keys, its rows
 
 
 class TarShard(OnePiece):
@@ -32,16 +31,19 @@ class TarShard(OnePiece):
     one called like a column above becomes `json_NAME`, and is left out where it says the same in every row.
     A shard without samples has the first three. Other files of a sample are not shown.
 
-    Opening reads the archive once, without the images: types and the number of rows are known only then.
+    Types and the number of rows are known only when the archive was read once, without the images. What that survey
+    told is remembered, so that it is made once; whoever makes it holds what may name the pairs, too, and reads on.
     Raises BadTable when it is damaged, a .json file is none, or the files of a sample are not together.
     """
 
     def __init__(self, path: str) -> None:
-        try:
-            self._seen = _survey(path, version(path))
-        except OSError as error:
-            raise BadTable(f"{path} cannot be read as tar: {error.strerror or error}", fix="check the path") from error
-        super().__init__(path, self._seen)
+        self._names: dict[str, list[Any]] = {}  # by column; empty where another made the survey
+        seen = _surveys.known(path)
+        if seen is None:
+            seen, self._names = _survey(path)
+            _surveys.learn(path, seen)
+        self._seen = seen
+        super().__init__(path, seen)
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
@@ -49,6 +51,9 @@ class TarShard(OnePiece):
         """Also bounded by 64 MiB of files; one that is larger is a batch alone."""
         schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
         if pieces is not None and 0 not in pieces:
+            return
+        if schema.names and set(schema.names) <= set(self._names):
+            yield from self._named(schema, rows)
             return
         held: list[Sample] = []
         weight = 0
@@ -61,6 +66,12 @@ class TarShard(OnePiece):
             weight += size
         if held:
             yield self._batch(held, schema)
+
+    def _named(self, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+        """Columns that the survey held, without reading the archive again."""
+        arrays = [json_column(self._names[field.name], field.type) for field in schema]
+        whole = pa.RecordBatch.from_arrays(arrays, schema=schema)
+        yield from (whole.slice(first, rows) for first in range(0, self.rows, rows))
 
     def _batch(self, samples: Sequence[Sample], schema: pa.Schema) -> pa.RecordBatch:
         objects = [_object(self._path, sample) for sample in samples]
@@ -106,15 +117,19 @@ class _Wanted:
         )
 
 
-@lru_cache(SURVEYS)
-def _survey(path: str, version: str) -> _Survey:
-    """One reading of the whole shard, without its images. version: of the file; only there to be remembered by."""
+_surveys: Remembered[_Survey] = Remembered(lambda path: _survey(path)[0])
+
+
+def _survey(path: str) -> tuple[_Survey, dict[str, list[Any]]]:
+    """One reading of the whole shard, without its images; and the values of the columns that may name the pairs."""
     fields, together = JsonFields(), _Together(path)
     rows, images, texts = 0, False, False
     differing: set[str] = set()
+    named = _Names()
     for sample in read_samples(path, lambda suffix: suffix in (TEXT, JSON)):
         values = _object(path, sample)
         fields.see(values)
+        named.see(sample, values)
         differing |= _differing(path, sample, values)
         together.check(sample)
         rows += 1
@@ -125,7 +140,29 @@ def _survey(path: str, version: str) -> _Survey:
     kinds = fields.types
     names = _names([field.name for field in ours], kinds, differing)
     theirs = [pa.field(column, kinds[name]) for column, name in names.items()]
-    return _Survey(pa.schema([*ours, *theirs]), names, rows)
+    return _Survey(pa.schema([*ours, *theirs]), names, rows), named.columns(names, rows)
+
+
+class _Names:
+    """What may name the pairs: the samples' keys, and the JSON's fields that are called like a key."""
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._fields: dict[str, list[Any]] = {}
+
+    def see(self, sample: Sample, values: Mapping[str, Any]) -> None:
+        """Take one more sample into account."""
+        for name in values:
+            if is_key_name(name) and name not in self._fields:
+                self._fields[name] = [None] * len(self._keys)
+        self._keys.append(printable(sample.key))
+        for name, column in self._fields.items():
+            column.append(values.get(name))
+
+    def columns(self, names: Mapping[str, str], rows: int) -> dict[str, list[Any]]:
+        """By the names of the shard's columns. names: the JSON's field behind each column that comes from it."""
+        of_json = {column: self._fields[field] for column, field in names.items() if field in self._fields}
+        return {KEY: self._keys, **of_json}
 
 
 def _names(ours: Sequence[str], theirs: Collection[str], differing: Collection[str]) -> dict[str, str]:

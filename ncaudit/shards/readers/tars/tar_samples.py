@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.locations import open_file
+from ncaudit.shards.files.locations import MIB, open_file
 
 BLOCK = tarfile.BLOCKSIZE
 GZIP = b"\x1f\x8b"
-MIB = 1 << 20
 MAX_CONTENT_BYTES = 1024 * MIB  # of one image or text; arrow's arrays hold twice that
 EXTENDING = (b"x", b"X", b"g", b"L", b"K")  # headers that say more of the file that follows
 BLANKS = b" " * 8

@@ -10,13 +10,13 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.locations import MIB, version
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.text.cell_types import FALSE, TRUE, CellType
 from ncaudit.shards.readers.text.plain_text import open_text
@@ -47,7 +47,7 @@ class DelimitedShard(OnePiece):
     """
 
     def __init__(self, path: str) -> None:
-        self._told = _survey(path, version(path))
+        self._told = _surveys(path)
         super().__init__(path, self._told)
 
     def batches(
@@ -64,8 +64,7 @@ class DelimitedShard(OnePiece):
         return self._told.nulls.get(column)
 
 
-@lru_cache(maxsize=4096)
-def _survey(path: str, version: str) -> _Survey:
+def _survey(path: str) -> _Survey:
     separator, names = _header(path)
     types = {name: CellType() for name in names}
     nulls, rows = dict.fromkeys(names, 0), 0
@@ -76,6 +75,9 @@ def _survey(path: str, version: str) -> _Survey:
             nulls[name] += cells.null_count
         rows += len(block)
     return _Survey(separator, pa.schema([(name, types[name].type) for name in names]), rows, nulls)
+
+
+_surveys = Remembered(_survey)
 
 
 def _header(path: str) -> tuple[str, list[str]]:

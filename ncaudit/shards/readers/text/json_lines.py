@@ -8,14 +8,14 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.locations import MIB, version
+from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.text.plain_text import open_text
 
@@ -44,7 +44,7 @@ class JsonLinesShard(OnePiece):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, _survey(path, version(path)))
+        super().__init__(path, _surveys(path))
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
@@ -70,8 +70,7 @@ def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -
     return dict(_whole_text(found)) if ESCAPED_HALF.search(line) else found
 
 
-@lru_cache(maxsize=4096)
-def _survey(path: str, version: str) -> _Survey:
+def _survey(path: str) -> _Survey:
     types: dict[str, pa.DataType] = {}
     rows = 0
     for lines in _lines(path):
@@ -81,6 +80,9 @@ def _survey(path: str, version: str) -> _Survey:
             types[name] = _type_with(path, name, types.get(name, pa.null()), lines, values)
         rows += len(objects)
     return _Survey(pa.schema([(name, _without_nulls(kind)) for name, kind in types.items()]), rows)
+
+
+_surveys = Remembered(_survey)
 
 
 def _lines(path: str) -> Iterator[Lines]:

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.shards.dataset.class_labels import Class, Classes, count_classes
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import read_batches
-from ncaudit.shards.tables.embeddings import ALWAYS_THERE
+from ncaudit.shards.tables.checks import ALWAYS_THERE
 
 COUNTED_ROWS = 65_536
 Packed = npt.NDArray[np.uint8]
@@ -46,19 +47,19 @@ def unpacked(packed: Packed, classes: int) -> npt.NDArray[np.bool_]:
     return np.unpackbits(packed, axis=1, count=classes).view(np.bool_)
 
 
-def training_classes(paths: Sequence[str], name: str) -> TrainingClasses:
-    """The classes that there are in column `name` of the files, a class column in all of them.
+def training_classes(shards: Sequence[Shard], name: str) -> TrainingClasses:
+    """The classes that there are in column `name` of the shards, a class column in all of them.
 
     Raises BadTable where it is text here and numbers there, NcauditError where fewer than two classes occur, or where
     most occur once: they would have no neighbours of their own.
     """
     counts: Counter[Class] = Counter()
     first: dict[type, str] = {}
-    for path in paths:
-        found = _count(path, name)
+    for shard in shards:
+        found = _count(shard, name)
         counts.update(found)
         for kind in {type(value) for value in found}:
-            first.setdefault(kind, path)
+            first.setdefault(kind, shard.path)
     if len(first) > 1:
         raise BadTable(
             f"column {name} holds text in {first[str]} and numbers in {first[int]}",
@@ -90,9 +91,9 @@ def unlabelled_notes(unlabelled: int, pairs: int) -> list[str]:
     )
 
 
-def _count(path: str, name: str) -> Counter[Class]:
+def _count(shard: Shard, name: str) -> Counter[Class]:
     counts: Counter[Class] = Counter()
-    for batch in read_batches(path, {name}, COUNTED_ROWS):
+    for batch in read_batches(shard, {name}, COUNTED_ROWS):
         counts.update(count_classes(batch[name]))
     return counts
 

@@ -27,7 +27,7 @@ from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.dataset.keys import REMEDY
-from ncaudit.shards.files.provenance import MIB
+from ncaudit.shards.files.locations import MIB
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, validation_classes
 from ncaudit.verbs.train.data.labelled_shards import (
     Floats,

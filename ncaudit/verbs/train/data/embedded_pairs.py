@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.batch import Batch
-from ncaudit.shards.files.provenance import MIB
+from ncaudit.shards.files.locations import MIB
 from ncaudit.verbs.train.data.split import epoch_generator
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
 

@@ -8,10 +8,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.files.provenance import EMBED_RECORD, fingerprint
 from ncaudit.shards.tables.embeddings import EmbeddingTable
-
-EMBED_RECORD = "_run.json"
 
 
 def origins(tables: Sequence[EmbeddingTable]) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def origins(tables: Sequence[EmbeddingTable]) -> dict[str, Any]:
     sources = {_source(table).get("fingerprint") for table in tables} - {None}
     folders = (_encoder_folder(table) for table in tables)
     return {
-        "tables": {table.shard.name: fingerprint(table.shard.path) for table in tables},
+        "tables": {table.shard.name: fingerprint(table.shard) for table in tables},
         "sources": sorted(sources),
         "encoder_folder": next((folder for folder in folders if folder), None),
     }

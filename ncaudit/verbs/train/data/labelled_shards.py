@@ -15,17 +15,17 @@ import pyarrow.compute as pc
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions, TrainOptions
-from ncaudit.schema import OK
+from ncaudit.schema import NOT_SCORED, OK
 from ncaudit.shards.columns import Columns, find_columns, key_candidates
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
-from ncaudit.shards.files.sources import Shard, find_shards
+from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.tables.embeddings import ScoreTable, open_scores
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
+from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
 
-NOT_SCORED = "not_scored"  # a row of the dataset that the score table does not have
 OTHER_DATA = (
     "embed and score the dataset as it is now, or give the one that was scored, or with --key the column that holds the"
     " pair_ids"
@@ -88,7 +88,7 @@ class LabelledShard:
     @property
     def rows(self) -> int:
         """Rows on disk; a row with several captions holds more pairs."""
-        return open_shard(self.shard.path).rows
+        return open_shard(self.shard).rows
 
     def windows(self) -> Iterator[tuple[Pairs, Counter[str]]]:
         """Usable pairs in the shard's order, and how many rows of each status were left out beside them."""
@@ -156,7 +156,7 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
         return open_unlabelled(options.data or (), options)
     matched = match_scores(find_shards(options.data or ()), options.scores)
     for shard, scores in () if options.key else matched:
-        refuse_another(shard.path, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
+        refuse_another(shard, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
     if not options.by_class:
         require_labels([scores for _, scores in matched], options.weight_column)
     classes = _classes_of_either(matched, options.weight_column) if options.by_class else None
@@ -169,27 +169,27 @@ def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[Label
     classes = None
     if options.by_class:
         for shard in shards:
-            require_class_column(shard.path, open_shard(shard.path).schema, options.weight_column)
-        classes = ClassColumn(training_classes([shard.path for shard in shards], options.weight_column), False)
+            require_class_column(shard.path, open_shard(shard).schema, options.weight_column)
+        classes = ClassColumn(training_classes(shards, options.weight_column), False)
     return [_open(shard, None, options, classes) for shard in shards]
 
 
 def _classes_of_either(matched: Sequence[tuple[Shard, ScoreTable]], name: str) -> ClassColumn:
     """The classes that the shards tell, which are the user's own; where no shard does, those of the score tables."""
-    own = {shard.path: open_shard(shard.path).schema for shard, _ in matched}
-    of_scores = {scores.shard.path: scores.schema for _, scores in matched}
+    own = {shard: open_shard(shard).schema for shard, _ in matched}
+    of_scores = {scores.shard: scores.schema for _, scores in matched}
     in_scores = not any(name in schema.names for schema in own.values())
     if in_scores and not any(name in schema.names for schema in of_scores.values()):
         shard, scores = matched[0]
         raise BadTable(
             f"neither {shard.path} nor {scores.shard.path} has a column {name!r}",
-            fix=f"give --label-column; the dataset has: {', '.join(own[shard.path].names)};"
+            fix=f"give --label-column; the dataset has: {', '.join(own[shard].names)};"
             f" its scores: {', '.join(scores.schema.names)}",
         )
-    for path, schema in (of_scores if in_scores else own).items():
+    for shard, schema in (of_scores if in_scores else own).items():
         if in_scores:
-            refuse_own(path, name)
-        require_class_column(path, schema, name)
+            refuse_own(shard.path, name)
+        require_class_column(shard.path, schema, name)
     return ClassColumn(training_classes(list(of_scores if in_scores else own), name), in_scores)
 
 
@@ -235,7 +235,7 @@ def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
 
 
 def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:
-    schema = open_shard(shard.path).schema
+    schema = open_shard(shard).schema
     key = _key(shard, scores, schema, options) if scores is not None else None
     carry = [] if classes is None or classes.in_scores else [classes.known.name]
     columns = find_columns(schema, shard.name, options, key=key, carry=carry)

@@ -17,25 +17,19 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.objectives import TrainsOn
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
-from ncaudit.schema import OK
+from ncaudit.schema import NOT_EMBEDDED, NOT_SCORED, OK
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.tables.embeddings import (
-    EmbeddingBatch,
-    EmbeddingTable,
-    ScoreTable,
-    check_tables_agree,
-    open_embeddings,
-)
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.tables.made_from import refuse_another, source_of
+from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.train.data.classes import TrainingClasses, refuse_own, training_classes, validation_classes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
-from ncaudit.verbs.train.data.labelled_shards import NOT_SCORED, Labels, match_scores, require_labels
+from ncaudit.verbs.train.data.labelled_shards import Labels, match_scores, require_labels
 from ncaudit.verbs.train.data.split import held_out, require_batch, require_photos, split_notes, val_share
 from ncaudit.verbs.train.data.training_set import TrainingSet
 
-NOT_EMBEDDED = "not_embedded"  # a row of the score table that the embedding table does not have
 OTHER_EMBEDDINGS = "score the embeddings as they are now, or give those that were scored"
 SCAN_PAIRS = 8_192  # looked at together when photos are compared
 Mask = npt.NDArray[np.bool_]
@@ -142,7 +136,7 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
 
 def _with_classes(tables: Sequence[EmbeddingTable], options: TrainOptions) -> list[LabelledTable]:
     """The tables with the classes of their rows; every label is 1."""
-    classes = training_classes([table.shard.path for table in tables], options.weight_column)
+    classes = training_classes([table.shard for table in tables], options.weight_column)
     record = record_type(*_dims(tables), len(classes))
     return [LabelledTable(table, None, options.weight_column, record, classes) for table in tables]
 
@@ -240,8 +234,8 @@ def _read_val_data(
     """
     own = _open(options.val_data or (), options)
     check_tables_agree([*tables, *own])
-    paths = [table.shard.path for table in own]
-    classes = training_classes(paths, options.weight_column) if options.by_class else None  # theirs: they may be others
+    shards = [table.shard for table in own]
+    classes = training_classes(shards, options.weight_column) if options.by_class else None  # theirs: may be others
     record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
     share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
     progress.stage("read the validation embeddings", rows)
@@ -272,7 +266,7 @@ def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]
         columns = [options.weight_column]
         for shard in shards:
             refuse_own(shard.path, options.weight_column)
-            require_class_column(shard.path, open_shard(shard.path).schema, options.weight_column)
+            require_class_column(shard.path, open_shard(shard).schema, options.weight_column)
     tables = [open_embeddings(shard, columns=columns) for shard in shards]
     check_tables_agree(tables)
     if not all(_dims(tables)):
@@ -291,4 +285,4 @@ def _model(tables: Sequence[EmbeddingTable]) -> Any:
 
 
 def _check_same_table(table: EmbeddingTable, scores: ScoreTable) -> None:
-    refuse_another(table.shard.path, scores.shard.path, source_of(scores.provenance), OTHER_EMBEDDINGS)
+    refuse_another(table.shard, scores.shard.path, source_of(scores.provenance), OTHER_EMBEDDINGS)

@@ -36,7 +36,7 @@ def metadata(first, rows, **more):
 
 
 def opened(*sources, features=None):
-    return [open_shard(shard.path) for shard in find_shards([str(source) for source in sources], features)]
+    return [open_shard(shard) for shard in find_shards([str(source) for source in sources], features)]
 
 
 def read(shard, columns=None, pieces=None, rows=7):
@@ -195,7 +195,7 @@ def test_without_metadata_pairs_are_named_by_their_row(tmp_path):
     shards = find_shards([str(folder)])
     (batch,) = open_embeddings(shards[1]).batches()
     assert batch.pair_id[3] == "img_emb_1/3"
-    np.testing.assert_array_equal(matrix(read(open_shard(shards[1].path))["image_embedding"]), IMAGE[10:20])
+    np.testing.assert_array_equal(matrix(read(open_shard(shards[1]))["image_embedding"]), IMAGE[10:20])
 
 
 @pytest.fixture

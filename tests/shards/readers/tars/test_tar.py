@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ncaudit.errors import BadTable
 from ncaudit.options import DataOptions
 from ncaudit.shards.columns import find_columns
-from ncaudit.shards.dataset.keys import check_keys, choose_key
+from ncaudit.shards.dataset.keys import PairNames, choose_key
 from ncaudit.shards.dataset.rows import read_rows
-from ncaudit.shards.files.sources import Shard
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.tars import tar
 from ncaudit.shards.readers.tars.tar import TarShard
@@ -36,7 +36,7 @@ def shard_of(path, **writing):
 
 def test_what_img2dataset_writes(tmp_path):
     path = write_tar(tmp_path / "00000.tar", img2dataset(5))
-    shard = open_shard(str(path))
+    shard = open_shard(Shard.of_file(str(path)))
     numbers = {"width": pa.int64(), "height": pa.int64(), "similarity": pa.float64(), "image": BINARY}
     names = "__key__ image caption url key status error_message width height similarity exif"
     assert shard.schema == pa.schema([(name, numbers.get(name, STRING)) for name in names.split()])
@@ -138,8 +138,11 @@ def test_keys_name_the_pairs_unless_they_come_back(tmp_path):
     assert choose_key(once, None) == "key"
     plain = [Shard(str(write_tar(tmp_path / f"b/{n}.tar", samples([pair("x"), pair(n)]))), f"{n}.tar") for n in "yz"]
     assert choose_key(plain, None) == "__key__"
+    names = PairNames(plain, "__key__")
+    for shard in plain:
+        names.see(shard, open_shard(shard))
     with pytest.raises(BadTable, match=r"z.tar row 0 has the __key__ 'x' again, after y.tar row 0") as told:
-        check_keys(plain, "__key__")
+        names.refuse_repeats()
     assert "--key ''" in told.value.fix
     again = Shard(str(write_tar(tmp_path / "c.tar", samples([pair("x"), pair("y"), pair("x")]))), "c.tar")
     assert choose_key([again], None) is None
@@ -149,7 +152,7 @@ def test_samples_that_were_torn_apart_are_refused(tmp_path):
     names = ["a.jpg", "b.jpg", "a.txt", "b.txt"]  # tar cf s.tar *.jpg *.txt
     path = write_tar(tmp_path / "s.tar", [(name, b"x") for name in names])
     with pytest.raises(BadTable, match=r"the files of 'a' are not together: \.jpg is in row 0, \.txt in row 2"):
-        open_shard(str(path))
+        open_shard(Shard.of_file(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -176,9 +179,9 @@ def test_names_that_are_not_utf_8_have_replacement_characters(tmp_path):
 
 def test_a_file_that_changed_is_read_anew(tmp_path):
     path = write_tar(tmp_path / "s.tar", img2dataset(2))
-    assert open_shard(str(path)).rows == 2
+    assert open_shard(Shard.of_file(str(path))).rows == 2
     write_tar(path, img2dataset(30))
-    assert open_shard(str(path)).rows == 30
+    assert open_shard(Shard.of_file(str(path))).rows == 30
 
 
 TEXTS = st.one_of(st.text(max_size=8), st.just("long " * 50_000))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.text import delimited
 
@@ -26,7 +27,7 @@ def write(tmp_path):
 
 
 def table(path, rows=3):
-    shard = open_shard(path)
+    shard = open_shard(Shard.of_file(path))
     read = pa.Table.from_batches(shard.batches(rows), shard.schema)
     assert len(read) == shard.rows
     return read
@@ -91,7 +92,7 @@ def test_quotes_line_breaks_blank_lines_and_marks_are_read_as_meant(write):
     assert table(path).to_pydict() == {
         "key": [7, 8, 9, 10], "caption": ['two\nlines, "quoted"', None, "", '5" tall'],
     }  # fmt: skip
-    assert open_shard(path).nulls(0, "caption") == 1
+    assert open_shard(Shard.of_file(path)).nulls(0, "caption") == 1
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_a_header_alone_is_an_empty_table(content, write):
 
 
 def test_some_columns_and_no_column_have_all_rows(write):
-    shard = open_shard(write("key,caption,n\n" + "1,a,2\n" * 5))
+    shard = open_shard(Shard.of_file(write("key,caption,n\n" + "1,a,2\n" * 5)))
     assert [batch.to_pydict() for batch in shard.batches(4, ["n", "other"])] == [{"n": [2] * 4}, {"n": [2]}]
     assert sum(len(batch) for batch in shard.batches(4, [])) == 5
     assert list(shard.batches(4, None, [])) == []

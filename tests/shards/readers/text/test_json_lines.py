@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.text import json_lines
 
@@ -27,7 +28,7 @@ def write(tmp_path, request, monkeypatch):
 
 
 def table(path, rows=3):
-    shard = open_shard(path)
+    shard = open_shard(Shard.of_file(path))
     read = pa.Table.from_batches(shard.batches(rows), shard.schema)
     assert len(read) == shard.rows
     return read
@@ -87,7 +88,7 @@ def test_a_whole_number_that_no_float_holds_is_named(write):
 def test_bytes_that_are_no_text_are_named(tmp_path):
     (tmp_path / "x.jsonl").write_bytes(b'{"x": "a"}\n{"x": "\xe9"}\n')
     with pytest.raises(BadTable, match=r"line 2 is not UTF-8"):
-        open_shard(str(tmp_path / "x.jsonl"))
+        open_shard(Shard.of_file(str(tmp_path / "x.jsonl")))
 
 
 def test_half_a_surrogate_pair_becomes_a_replacement_character(write):
@@ -96,7 +97,7 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character(write):
 
 
 def test_gzip_and_a_choice_of_columns(write):
-    shard = open_shard(write(*({"a": i, "b": "x"} for i in range(5)), name="x.jsonl.gz"))
+    shard = open_shard(Shard.of_file(write(*({"a": i, "b": "x"} for i in range(5)), name="x.jsonl.gz")))
     assert pa.Table.from_batches(shard.batches(4, ["b", "other"])).to_pydict() == {"b": ["x"] * 5}
     assert max(len(batch) for batch in shard.batches(4)) <= 4
     assert sum(len(batch) for batch in shard.batches(4, [])) == 5

@@ -1,0 +1,62 @@
+"""What was learnt of files, kept for as long as they stay as they were. Knows their versions; nothing of contents."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+from typing import Generic, TypeVar
+
+from ncaudit.shards.files.locations import version
+
+T = TypeVar("T")
+REMEMBERED = 4096  # files, of each kind of look at them: what a look tells takes kilobytes
+
+
+class Remembered(Generic[T]):
+    """A look at a file by its path, taken once for every version of it; the files met last are remembered.
+
+    >>> lengths = Remembered(len)
+    >>> lengths.known("no such file") is None, lengths("no such file")
+    (True, 12)
+    """
+
+    def __init__(self, look: Callable[[str], T], at_most: int | None = None) -> None:
+        """look: what tells it in its own words where nothing can be learnt. at_most: files; None: REMEMBERED."""
+        self._look, self._at_most = look, at_most
+        self._found: OrderedDict[tuple[str, str], T] = OrderedDict()
+        self._lock = Lock()  # files are read ahead in threads
+
+    def __call__(self, path: str) -> T:
+        """What the look tells, or has told of this version."""
+        seen = _version(path)
+        found = self._recalled(path, seen)
+        return self.learn(path, self._look(path), seen) if found is None else found
+
+    def known(self, path: str) -> T | None:
+        """What has been learnt of the file as it is now; None where nobody has looked."""
+        return self._recalled(path, _version(path))
+
+    def learn(self, path: str, found: T, seen: str | None = None) -> T:
+        """Remember what somebody found who had the file open. seen: its version before that; None: as it is now."""
+        seen = seen or _version(path)
+        if seen is not None:
+            with self._lock:
+                self._found[path, seen] = found
+                while len(self._found) > (REMEMBERED if self._at_most is None else self._at_most):
+                    self._found.popitem(last=False)
+        return found
+
+    def _recalled(self, path: str, seen: str | None) -> T | None:
+        if seen is None:
+            return None
+        with self._lock:
+            found = self._found.pop((path, seen), None)
+            if found is not None:
+                self._found[path, seen] = found
+            return found
+
+
+def _version(path: str) -> str | None:
+    try:
+        return version(path)
+    except OSError:
+        return None  # the look tells what is wrong

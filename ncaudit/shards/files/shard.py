@@ -1,0 +1,113 @@
+"""A shard: what it is called and which files make it, settled when it is found and handed on from step to step.
+
+Knows the names of files; nothing of what they hold.
+
+Most shards are one file. Embeddings of other tools lie in several beside each other, which `parts` tells.
+"""
+
+import os
+from dataclasses import dataclass
+
+from ncaudit.options import TABLE_SUFFIX
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.formats import suffix_of
+
+ARRAY = ".npy"
+
+
+@dataclass(frozen=True)
+class ArrayPair:
+    """Two files of embeddings, row by row."""
+
+    image: str
+    text: str
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Images first."""
+        return self.image, self.text
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition of a clip-retrieval folder: where its files are, or would be."""
+
+    folder: str
+    number: str  # its digits, as the files are called
+
+    @property
+    def image(self) -> str:
+        """Of the images' embeddings."""
+        return locations.join(self.folder, "img_emb", f"img_emb_{self.number}{ARRAY}")
+
+    @property
+    def text(self) -> str:
+        """Of the captions' embeddings."""
+        return locations.join(self.folder, "text_emb", f"text_emb_{self.number}{ARRAY}")
+
+    @property
+    def metadata(self) -> str:
+        """Of the captions and whatever else is known of the pairs."""
+        return locations.join(self.folder, "metadata", f"metadata_{self.number}{TABLE_SUFFIX}")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Those that are there."""
+        return tuple(file for file in (self.metadata, self.image, self.text) if locations.is_file(file))
+
+
+@dataclass(frozen=True)
+class FeaturedTable:
+    """DataComp's metadata and the .npz beside it. features: which of its arrays are read; None: nothing settles it."""
+
+    table: str
+    arrays: str
+    features: str | None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The table first."""
+        return self.table, self.arrays
+
+
+Parts = ArrayPair | Partition | FeaturedTable
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One input. path: where it is, or what messages call it where it has several files.
+
+    name: relative to the input root, with `/` on every system. parts: its files, where it has several.
+    """
+
+    path: str
+    name: str
+    parts: Parts | None = None
+
+    @classmethod
+    def of_file(cls, path: str) -> "Shard":
+        """A file that stands alone, such as one of our own outputs."""
+        return cls(path, locations.relative(path, locations.dirname(path)))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that make it, those that are there."""
+        return (self.path,) if self.parts is None else self.parts.files
+
+    @property
+    def features(self) -> str | None:
+        """Which of the features beside a table are read; None for a shard of another kind, or where nothing says."""
+        return self.parts.features if isinstance(self.parts, FeaturedTable) else None
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix: what outputs and made pair ids are named by.
+
+        >>> Shard("/data/A/00000.parquet", "A/00000.parquet").stem, Shard("/data/1.tar.gz", "1.tar.gz").stem
+        ('A/00000', '1')
+        """
+        return self.name.removesuffix(suffix_of(self.name))
+
+    def output(self, out: str) -> str:
+        """Where this shard's output goes below the folder `out`: the input's relative path."""
+        return os.path.join(out, *f"{self.stem}{TABLE_SUFFIX}".split("/"))

@@ -1,0 +1,77 @@
+"""Checks that every table of ours passes once, and what its columns are. Knows arrow types; nothing of embeddings."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ncaudit.errors import BadTable
+from ncaudit.schema import IDENTITY
+
+ALWAYS_THERE = frozenset([*IDENTITY.names, "status"])
+
+
+def require_column(path: str, schema: pa.Schema, name: str) -> None:
+    """Raises BadTable, listing what is there, unless the table has the column."""
+    if name not in schema.names:
+        raise BadTable(
+            f"{path} has no column {name} (found: {', '.join(schema.names) or 'none'})",
+            fix="name another table, or give the column this name",
+        )
+
+
+def common_schema(tables: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
+    """The columns of one table that is to hold these, told by path and schema.
+
+    Raises BadTable when a column has two types that fit into no third.
+    """
+    first, common = tables[0]
+    for path, schema in tables[1:]:
+        try:
+            common = pa.unify_schemas([common, schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise BadTable(
+                f"{first} and {path} do not fit into one table: {str(error).splitlines()[0]}",
+                fix="give a folder with --out, which writes one file per table",
+            ) from error
+    return common
+
+
+def require_word(path: str, schema: pa.Schema, name: str) -> None:
+    """Raises BadTable where the column is there but holds neither text nor whole numbers."""
+    if name in schema.names and not is_word(schema.field(name).type):
+        raise BadTable(f"{path}: {name} is {schema.field(name).type}, not a string", fix="rename or convert the column")
+
+
+def is_word(kind: pa.DataType) -> bool:
+    """Text, or whole numbers that may serve as text."""
+    if pa.types.is_dictionary(kind):
+        return is_word(kind.value_type)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(text or pa.types.is_integer(kind))
+
+
+def is_light(kind: pa.DataType) -> bool:
+    """Whether a column of this type is carried along unasked: no bytes, lists or structs."""
+    return not is_binary(kind) and not pa.types.is_nested(kind)
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Bytes of any width."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def is_present(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """(n,): the entry is not null."""
+    present: npt.NDArray[np.bool_] = column.is_valid().to_numpy(zero_copy_only=False)
+    return present
+
+
+def strings(batch: pa.RecordBatch, name: str) -> list[Any] | None:
+    """A column's entries as text, None for null ones; None where there is no such column."""
+    if name not in batch.schema.names:
+        return None
+    values: list[Any] = batch[name].cast(pa.string()).to_pylist()
+    return values

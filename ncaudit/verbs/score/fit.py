@@ -1,0 +1,133 @@
+"""The fit that `score` works with: asked for, left by an earlier run, or new; then corrected by people's verdicts."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ncaudit.core.device import pick_device
+from ncaudit.errors import BadTable, NcauditError
+from ncaudit.judging import calibrated, choice, fit_sample, power
+from ncaudit.judging.fit_sample import Sample
+from ncaudit.judging.saved_fits import SavedFit, has_fit, load_fit, save_fit
+from ncaudit.options import AUTO_SCORER, ScoreOptions
+from ncaudit.progress import Progress
+from ncaudit.scoring.fits import Applier
+from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.people.verdicts import read_verdicts
+from ncaudit.shards.tables.embeddings import EmbeddingTable
+from ncaudit.verbs.outputs import is_folder
+from ncaudit.verbs.score.judged_scores import JudgedScores
+
+FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
+
+
+def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
+    """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
+    if options.fit:
+        return _rerated(options, tables, _asked_for(options, tables), progress)
+    folder = os.path.join(options.out, FIT_FOLDER)
+    if not is_folder(options.out):
+        return _new_fit(options, tables, progress)
+    if not options.refit and has_fit(folder):
+        saved = load_fit(folder)
+        if _still_holds(saved, options, tables):
+            return saved
+    saved = _new_fit(options, tables, progress)
+    save_fit(saved, folder)
+    return saved
+
+
+def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
+    saved = load_fit(str(options.fit))
+    if options.scorer not in (saved.fit.scorer, AUTO_SCORER):
+        raise NcauditError(
+            f"the fit in {options.fit} is for --scorer {saved.fit.scorer}, not {options.scorer}",
+            fix=f"add --scorer {saved.fit.scorer}",
+        )
+    model, fitted = _model(tables) or {}, saved.model or {}
+    keys = {*model, *fitted} if "name" in model and "name" in fitted else {"heads"}  # these count on any table
+    if different := sorted(key for key in keys if model.get(key) != fitted.get(key)):
+        behind = "give the heads of the fit with --model" if "heads" in fitted else "leave out --model"
+        raise BadTable(
+            f"the fit in {options.fit} and {tables[0].shard.path} differ in their model's {', '.join(different)}",
+            fix=f"{behind if 'heads' in different else 'embed with the model of the fit'}, or fit anew",
+        )
+    _require_width(saved, tables)
+    return saved
+
+
+def _require_width(saved: SavedFit, tables: Sequence[EmbeddingTable]) -> None:
+    widths = {tensor.shape[1] for name, tensor in saved.fit.tensors.items() if name in ("bank_image", "bank_text")}
+    found = {table.image_dims for table in tables} | {table.text_dims for table in tables}
+    if widths and found - {0} - widths:
+        raise BadTable(
+            f"the fit has {widths.pop()} dimensions and {tables[0].shard.path} has {tables[0].image_dims}",
+            fix="embed with the model of the fit, or fit anew",
+        )
+
+
+def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> bool:
+    """Whether an earlier fit is what this command asks for; shards that came since do not change it."""
+    asked = {name: getattr(options, name, None) for name in saved.fit.options}
+    known = (table.shard for table in tables if table.shard.name in saved.shards)
+    unchanged = all(saved.shards[shard.name] == fingerprint(shard) for shard in known)
+    return asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
+
+
+def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
+    sample = _sample(options, tables, progress)
+    progress.stage("fit", None)
+    fit = choice.learn(sample.pairs, options, sample.names)
+    if options.check and "noise_rate" in fit.facts:
+        progress.stage("power check", None)
+        fit = replace(fit, facts={**fit.facts, "power": power.check(fit, sample.pairs, options)})
+    return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard) for table in tables})
+
+
+def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Sample:
+    progress.stage("fit: draw sample", sum(table.rows for table in tables))
+    sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
+    if not len(sample.pairs):
+        raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
+    return replace(sample, pairs=sample.pairs.to(pick_device(options.device)))
+
+
+def _rerated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
+    """An old fit keeps its scores; the share of mismatches is that of the rows at hand."""
+    known = {table.shard.name: fingerprint(table.shard) for table in tables}
+    if all(saved.shards.get(name) == found for name, found in known.items()):
+        return saved
+    sample = _sample(options, tables, progress)
+    progress.stage("noise rate of these rows", None)
+    return replace(saved, fit=calibrated.rerated(saved.fit, sample.pairs, options))
+
+
+def judged(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
+    """The fit after people's verdicts, if there are any."""
+    if not options.verdicts:
+        return saved
+    verdicts = read_verdicts(options.verdicts)
+    if "noise_rate" not in saved.fit.facts:
+        raise NcauditError("there is no calibration that verdicts could correct", fix="give at least 50 pairs")
+    progress.stage("scores of the judged pairs", sum(table.rows for table in tables))
+    scores = JudgedScores(verdicts)
+    apply, device = applier_of(options, saved), pick_device(options.device)
+    for table in tables:
+        for batch in table.batches():
+            pairs = fit_sample.as_pairs(batch).to(device)
+            if len(pairs):
+                scores.add(pairs.pair_id, apply(pairs).score.double().cpu().numpy())
+            progress.advance(len(batch))
+    found = scores.found()
+    return replace(saved, fit=calibrated.judged(saved.fit, found.score, found.mismatched, found.weight, found.rate))
+
+
+def applier_of(options: ScoreOptions, saved: SavedFit) -> Applier:
+    return calibrated.applier(saved.fit, pick_device(options.device))
+
+
+def _model(tables: Sequence[EmbeddingTable]) -> dict[str, Any] | None:
+    """The one that all tables which name theirs agree on; behind heads, tables from elsewhere name the heads alone."""
+    told = ((table.provenance or {}).get("model") or {} for table in tables)
+    return max(told, key=len, default=None) or None
