@@ -115,7 +115,7 @@ def every_result():
 
 RESULTS = every_result()
 HELD = {inner for kinds in RESULTS.values() for kind in kinds for inner in held_in(kind)}
-APART = {OF_THEIR_OWN[kind.__name__]: {kind} for kind in HELD if kind.__name__ in OF_THEIR_OWN}
+APART = {title: {kind for kind in HELD if kind.__name__ == name} for name, title in OF_THEIR_OWN.items()}
 
 
 @pytest.mark.parametrize("section", [*RESULTS, *APART])
