@@ -2,10 +2,10 @@
 
 A page has a folder of its own. In it stand `data/` (192 pairs of the sample in two shards, with more columns), `test/`,
 `products/` (with a class), `backwards/` (600 pairs with captions spelled backwards), `metadata.parquet`, `img.npy` and
-`text.npy`; and, but for the README, which makes them itself, `embeddings/` and `scores/` of `data/` and
-`test-embeddings/`. `sample_data/` is the real one. For `ViT-B-32`, which would be fetched, stands the sample's own
-model. `FLAGS`, and for the pages of docs/ `QUICK`, are added where a line does not give them itself: to compute alike
-on every machine, and quickly. After `ncaudit sample` somebody fills in the verdicts: they are the truth.
+`text.npy`; `test-embeddings/` and `product-embeddings/`; and, but for the README, which makes them itself,
+`embeddings/` and `scores/` of `data/`. `sample_data/` is the real one. For `ViT-B-32`, which would be fetched, stands
+the sample's own model. `FLAGS`, and for the pages of docs/ `QUICK`, are added where a line does not give them itself:
+to compute alike on every machine, and quickly. After `ncaudit sample` somebody fills in the verdicts: the truth.
 
 Not run: lines that end in `# needs …` (one of `NEEDS`), and other programs than ncaudit (`OTHERS`).
 """
@@ -37,7 +37,7 @@ QUICK = {
     "bench": {"--seeds": "1", "--pairs": "128"},
 }
 MODEL = {"ViT-B-32": "local-dir:sample_data/tiny-clip"}
-MADE = ("embeddings", "scores", "test-embeddings")
+MADE = ("embeddings", "scores")
 COLOURS = ("red", "green", "blue", "yellow", "black", "white")
 
 
@@ -48,6 +48,7 @@ def make_world(folder, patch):
     patch.chdir(folder)
     run_line("ncaudit embed data/ --model ViT-B-32 --out embeddings/", QUICK, MODEL)
     run_line("ncaudit embed test/ --model ViT-B-32 --out test-embeddings/", QUICK, MODEL)
+    run_line("ncaudit embed products/ --model ViT-B-32 --out product-embeddings/", QUICK, MODEL)
     run_line("ncaudit score embeddings/ --out scores/", QUICK)
     table = pq.read_table(folder / "embeddings")
     for name, column in (("img.npy", "image_embedding"), ("text.npy", "text_embedding")):
