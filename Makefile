@@ -16,7 +16,7 @@ test: .venv/installed-dev
 	$(BIN) -m mypy
 	OMP_NUM_THREADS=1 $(BIN) -m pytest -n auto --maxprocesses 4 --dist loadfile  # a process per core, of one thread each
 
-# Each figure in the README comes from one of these scripts.
+# Each figure in README and docs/ comes from one of these scripts.
 bench: .venv/installed-dev
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN) $$script || exit 1; done
 

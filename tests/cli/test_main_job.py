@@ -29,7 +29,7 @@ def job(tmp_path_factory):
         ("embed", data, "--model", TINY, "--out", folder / "e"),
         ("score", folder / "e", "--out", folder / "s"),
         ("eval", "scores", folder / "s", "--truth", "is_match", "--json"),
-        ("score", folder / "e", "--data", data, "--out", folder / "labelled"),
+        ("score", folder / "e", "--fit", folder / "s/_fit", "--data", data, "--out", folder / "labelled"),
     ]
     return folder, [ncaudit_command(*words) for words in commands]
 

@@ -1,4 +1,6 @@
-"""The README's table of formats: its commands run as they stand there, and what comes out is what it says.
+"""The table in docs/formats.md: its commands run as they stand there, and what comes out is what it says.
+
+The README's short table says nothing that this one does not say of the same format.
 
 A row is tested by the test that is `of` it, in an empty folder where DATA, TARS, FOLDER and the like are made.
 """
@@ -28,11 +30,12 @@ from typer.testing import CliRunner
 
 from ncaudit.cli.app import app
 from tests.commands import MODEL, SAMPLE
+from tests.pages import DOCS, README, in_code, rows, sections
+from tests.shell import peekable
 from tests.tars import contents, pair, samples, write_tar
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
 
-README = Path(__file__).parents[2] / "README.md"
 PAIRS = 64  # fewer have no soft labels of their own
 QUICK = {"embed": [*map(str, MODEL), "--batch-pairs", "16"], "score": ["--scorer", "csls", "--no-check"]}
 SAME = "the same"
@@ -48,20 +51,18 @@ def ncaudit(*words, given=None):
 
 
 def shell(line, *more, **places):
-    """Run a line of the README with the placeholders put where they are; `> FILE` writes that file."""
+    """Run a line of the table with the placeholders put where they are; `> FILE` writes that file."""
     command, _, file = line.partition(" > ")
     told = ncaudit(*[places.get(word, word) for word in shlex.split(command)[1:]], *more)
     if file:
         Path(file).write_bytes(told)
 
 
-def rows_of_the_readme():
+def formats(page=DOCS / "formats.md"):
     """(format, read by, written by) of each; `the same` as above is replaced by what stands there."""
-    section = README.read_text(encoding="utf-8").partition("\n## Formats\n")[2].partition("\n## ")[0]
-    lines = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
     above = ["", ""]
-    for name, *cells in lines[2:]:
-        yield name.strip(), *(cell.replace(SAME, full) for cell, full in zip(cells, above, strict=True))
+    for name, *cells in rows(sections(page)["Formats"]):
+        yield name, *(cell.replace(SAME, full) for cell, full in zip(cells, above, strict=True))
         above = [full if SAME in cell else cell for cell, full in zip(cells, above, strict=True)]
 
 
@@ -74,7 +75,7 @@ class Row:
     def says(self, start):
         """The first code that begins so, and has not been asked for."""
         found = next((code for code in self.code if code.startswith(start)), None)
-        assert found, f"the README's row has no `{start}…` any more, but {self.code}"
+        assert found, f"the page's row has no `{start}…` any more, but {self.code}"
         self.code.remove(found)
         return found
 
@@ -83,13 +84,13 @@ class Row:
 
 
 def of(name):
-    """This is the test of that row of the README."""
+    """This is the test of that row of the page."""
 
     def decorate(test):
         @functools.wraps(test)
         def whole(row, **fixtures):
             test(row, **fixtures)
-            assert row.code == [], "this code in the README's row is not tested"
+            assert row.code == [], "this code in the page's row is not tested"
 
         TESTED.append(name)
         whole.name = name
@@ -101,8 +102,8 @@ def of(name):
 @pytest.fixture
 def row(request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = [cells for name, *cells in rows_of_the_readme() if name == request.function.name]
-    assert found, "the README has no such row"
+    found = [cells for name, *cells in formats() if name == request.function.name]
+    assert found, "the page has no such row"
     return Row(*found[0])
 
 
@@ -162,7 +163,17 @@ def with_paths(folder, pairs):
 
 
 def test_every_row_has_a_test_and_every_test_a_row():
-    assert TESTED == [name for name, *_ in rows_of_the_readme()]
+    assert TESTED == [name for name, *_ in formats()]
+
+
+def test_the_readme_says_the_same_in_short():
+    short = list(formats(README))
+    assert short
+    for name, *cells in short:
+        whole = [row for row in formats() if row[0].startswith(name)]
+        assert len(whole) == 1, name
+        for cell, full in zip(cells, whole[0][1:], strict=True):
+            assert set(in_code(cell)) <= set(in_code(full)), name
 
 
 @pytest.mark.parametrize("place", ["DATA", "DATA/0.parquet", "DATA/*.parquet", "memory://formats"])
@@ -343,11 +354,6 @@ def records(told, form):
         return pa.ipc.open_stream(told).read_all().to_pylist()
     text = told.decode()
     return [*map(json.loads, text.splitlines())] if form == "jsonl" else [*csv.DictReader(io.StringIO(text))]
-
-
-def peekable(given, charset):
-    """As a real process's standard input is, and the runner's own is not."""
-    return io.BufferedReader(io.BytesIO(given or b""))
 
 
 @pytest.mark.parametrize("form", ["arrow", "jsonl"])

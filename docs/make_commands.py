@@ -1,0 +1,109 @@
+"""Writes docs/commands.md, every command with all of its flags: `python docs/make_commands.py`.
+
+Knows Typer's commands and markdown; nothing of what a command does. A test fails when the page is not what it writes.
+"""
+
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import typer
+
+from ncaudit.cli.app import app
+
+PAGE = Path(__file__).parent / "commands.md"
+WIDTH = 120
+WHOLE = {"break_long_words": False, "break_on_hyphens": False}
+HEAD = """# Commands
+Every command and every flag, made by `python docs/make_commands.py` from what `--help` knows. What the outputs hold is
+on [columns](columns.md); [training](training.md) says which of `train`'s flags belong together.
+
+- A flag with a `*` must be given. Several values: give the flag several times.
+- `--out -` writes rows to standard output, as Arrow IPC or as `--format` says, and all words go to standard error.
+  `--json` prints one summary object instead of words.
+- Exit codes: 0 every row accounted for; 1 could not do it (two lines: what, and what to do); 2 usage; 3 some shard
+  failed, or more rows than `--max-failed`; 130 interrupted, with the command that resumes; 141 the reader of a pipe
+  went away.
+- Rerun the same command to resume: what is finished is kept. A file that ncaudit did not write is never replaced.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    group = typer.main.get_command(app)
+    lines = [HEAD, "Before any command:", "", *_table([_row(option) for option in group.params])]
+    for path, command in _commands(group, ()):
+        lines += _section(path, command)
+    return "\n".join(lines) + "\n"
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below this one that does something, with the words that call it."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+    else:
+        for name, each in inner.items():
+            yield from _commands(each, (*path, name))
+
+
+def _section(path: tuple[str, ...], command: Any) -> list[str]:
+    choices = _choices(command.callback)
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    needed = [f"{p.opts[0]} {p.opts[0].strip('-').replace('-', '_').upper()}" for p in options if p.required]
+    usage = " ".join(["ncaudit", *path, *(f"{p.name.upper()}…" for p in arguments), *needed, "[flags]"])
+    told = [f"- `{p.name.upper()}`: {p.help}" for p in arguments]
+    lines = ["", f"## {' '.join(path)}", f"`{usage}`", "", *_paragraphs(command.help)]
+    lines += [line for each in told for line in textwrap.wrap(each, WIDTH, subsequent_indent="  ", **WHOLE)]
+    rows = [_row(option, choices.get(option.name, ())) for option in options]
+    return [*lines, *([""] if told else []), *_table(rows)]
+
+
+def _paragraphs(help_text: str) -> list[str]:
+    parts = [" ".join(part.split()) for part in help_text.strip().split("\n\n")]
+    return [line for part in parts for line in [*textwrap.wrap(part, WIDTH, **WHOLE), ""]]
+
+
+def _table(rows: list[tuple[str, str, str]]) -> list[str]:
+    return ["| flag | default | meaning |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _row(option: Any, choices: tuple[str, ...] = ()) -> tuple[str, str, str]:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    meaning = _cell(option.help)
+    if choices:
+        meaning += f" One of: {', '.join(f'`{choice}`' for choice in choices)}."
+    return names + " *" * option.required, _default(option), meaning
+
+
+def _default(option: Any) -> str:
+    default = option.default.value if isinstance(option.default, Enum) else option.default
+    if option.secondary_opts:  # two names for yes and no
+        return f"`{(option.opts if default else option.secondary_opts)[0]}`"
+    if default is None or isinstance(default, bool) or default == ():
+        return ""
+    return f"`{default}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _choices(callback: Any) -> dict[str, tuple[str, ...]]:
+    """The words that each parameter takes, for those that take no others."""
+    found = {name: _enum(hint) for name, hint in get_type_hints(callback).items()}
+    return {name: tuple(member.value for member in kind) for name, kind in found.items() if kind}
+
+
+def _enum(hint: Any) -> Any:
+    """The enum that a hint is, or holds: `Kind | None`, `list[Kind]`."""
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint
+    return next((found for inner in get_args(hint) if (found := _enum(inner))), None)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
