@@ -75,9 +75,9 @@ def arrows() -> Iterator[tuple[str, str]]:
 
 
 def room(module: str) -> str:
-    """The folder of a module; a registry (`__init__`) and what stands at the root are rooms of their own."""
-    is_registry = MODULES[module].name == "__init__.py"
-    return f"{module}:" if is_registry or "." not in module else module.rpartition(".")[0]
+    """The folder of a module. Registries (`__init__`), what stands at the root and verbs of one file have their own."""
+    folder = module.rpartition(".")[0]
+    return f"{module}:" if MODULES[module].name == "__init__.py" or folder in {"", "verbs"} else folder
 
 
 def in_a_circle(edges: Iterable[tuple[str, str]]) -> set[str]:
