@@ -27,7 +27,7 @@ from ncaudit.schema import VERDICTS
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
-from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.sources import SUFFIX, Shard, find_shards
 from ncaudit.shards.files.writer import atomic_table
 from ncaudit.shards.people.verdicts import read_verdicts
@@ -48,6 +48,7 @@ from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.verbs.score.suggestions import Suggester, require_calibration
+from ncaudit.version import FORMATS
 
 FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
 STREAM = "-"
@@ -194,6 +195,11 @@ class _Run:
     tally: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
 
+    @cached_property
+    def earlier(self) -> EarlierOutputs:
+        """What earlier runs have left in OUT."""
+        return EarlierOutputs(self.progress.note)
+
     def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
         device = pick_device(self.options.device)
@@ -325,6 +331,12 @@ def _the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: 
 
 def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
     saved = load_fit(str(options.fit))
+    if saved.format != FORMATS["score"]:
+        raise BadTable(
+            f"the fit in {options.fit} is in format {saved.format}, and this ncaudit scores in format"
+            f" {FORMATS['score']}, with other results",
+            fix="fit anew, or score with the version of ncaudit that made the fit",
+        )
     if options.scorer not in (saved.fit.scorer, AUTO_SCORER):
         raise NcauditError(
             f"the fit in {options.fit} is for --scorer {saved.fit.scorer}, not {options.scorer}",
@@ -357,7 +369,8 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
     asked = {name: getattr(options, name, None) for name in saved.fit.options}
     known = (table.shard for table in tables if table.shard.name in saved.shards)
     unchanged = all(saved.shards[shard.name] == fingerprint(shard.path) for shard in known)
-    return asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
+    same = asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
+    return same and saved.format == FORMATS["score"]
 
 
 def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
@@ -435,7 +448,7 @@ def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards |
 
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
-    if is_finished(path, provenance) and not run.options.refit:
+    if run.earlier.hold(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path)
         run.tally.add(tally)
@@ -452,7 +465,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
 def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> ShardRows:
     table = dataset.table_of(shard)
     path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard.path))
-    if is_finished(path, provenance) and not run.options.refit:
+    if run.earlier.hold(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path, prefixed=True)
         run.tally.add(tally)
