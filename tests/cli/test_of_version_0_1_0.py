@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ncaudit import version
 from ncaudit.cli.app import app
 from ncaudit.shards.files.provenance import provenance_of, read_schema
+from ncaudit.verbs.embed import model_here
 from tests.commands import SAMPLE
 
 OF_0_1_0 = Path(__file__).parents[1] / "fixtures/0.1.0"
@@ -116,8 +117,16 @@ def test_of_another_format_it_is_told_and_done_again(there, line, monkeypatch):
 
 def test_a_run_record_of_another_format_is_not_gone_by(there, monkeypatch):
     monkeypatch.setitem(version.FORMATS, "embed", 2)
-    ran(LINES[0])
-    assert json.loads((there / "embeddings/_run.json").read_text())["format"] == 2
+    monkeypatch.setattr(model_here, "automatic_batch_pairs", lambda encoder: 7)
+    ran(LINES[0].replace(" --batch-pairs 16", ""))
+    record = json.loads((there / "embeddings/_run.json").read_text("utf-8"))
+    assert (record["format"], record["batch_pairs"]) == (2, 7)
+
+
+def test_an_audit_of_another_format_is_made_anew(there, monkeypatch):
+    monkeypatch.setitem(version.FORMATS, "labels", 2)
+    ran(next(line for line in LINES if line.startswith("ncaudit labels")))
+    assert json.loads((there / "labels/audit.json").read_text("utf-8"))["format"] == 2
 
 
 def test_a_fit_of_another_format_is_made_anew_and_refused_where_it_was_asked_for(there, monkeypatch):
@@ -125,7 +134,7 @@ def test_a_fit_of_another_format_is_made_anew_and_refused_where_it_was_asked_for
     told = ran("score tar-embeddings --out new --fit scores/_fit --device cpu", code=1)
     assert "the fit in scores/_fit is in format 1" in told.stderr
     ran("score embeddings --out scores --no-check --device cpu")
-    assert json.loads((there / "scores/_fit/fit.json").read_text())["format"] == 2
+    assert json.loads((there / "scores/_fit/fit.json").read_text("utf-8"))["format"] == 2
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("ncaudit train")])
