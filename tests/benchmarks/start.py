@@ -51,7 +51,7 @@ def _cases(folder: Path) -> dict[str, list[str]]:
     embeddings, fitted = str(folder / "embeddings"), str(folder / "fitted")
     pairs = pq.read_table(SAMPLE / "train.parquet")
     (folder / "pairs").mkdir()
-    pq.write_table(pairs.take(range(0, len(pairs), len(pairs) // PAIRS)), folder / "pairs/00000.parquet")
+    pq.write_table(pairs.take([*range(0, len(pairs), len(pairs) // PAIRS)]), folder / "pairs/00000.parquet")
     model = ["--model", str(SAMPLE / "tiny-clip"), "--device", "cpu", "--precision", "float32", "--workers", "0"]
     score = [*NCAUDIT, "score", embeddings, "--device", "cpu", "--out"]
     _spent([*NCAUDIT, "embed", str(folder / "pairs"), "--out", embeddings, *model, "--batch-pairs", "32"], folder)
