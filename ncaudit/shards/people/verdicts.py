@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -23,6 +23,7 @@ from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, WORDS
 from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.streams.standard_output import FORMULA, StreamWriter, without_formulas
 from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.key_index import KeyIndex, Places
 
 IS_MATCH: Final = "is_match"
 STRATUM, STRATUM_ROWS = "stratum", "stratum_rows"
@@ -40,10 +41,13 @@ class Verdicts:
     stratum_rows: npt.NDArray[np.int64] | None  # (H,): all rows of each stratum, also of those without a verdict
     unjudged: int  # pairs of the file without a verdict
 
-    def places(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Which entry of the arrays each of these pairs is; -1 for one without a verdict. Returns (m,) int64."""
-        places: npt.NDArray[np.int64] = pd.Index(self.pair_id, dtype=object).get_indexer(list(pair_ids))
-        return places.astype(np.int64)
+    def places(self, pair_ids: Sequence[str]) -> Places:
+        """Which entry of the arrays each of these pairs is; NOWHERE for one without a verdict. Returns (m,) int64."""
+        return self._pairs.places(pair_ids)
+
+    @cached_property
+    def _pairs(self) -> KeyIndex:
+        return KeyIndex(self.pair_id)
 
 
 def write_review(path: str, pairs: pa.Table) -> None:

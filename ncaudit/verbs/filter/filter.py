@@ -40,8 +40,9 @@ from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.streams.standard_output import whole_writes
 from ncaudit.shards.tables.checks import common_schema, require_column
+from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
-from ncaudit.shards.tables.pair_join import NOWHERE, places_of
+from ncaudit.shards.tables.pair_join import places_of
 from ncaudit.shards.tables.score_input import FileScores, StreamedScores
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import one_table, refuse_overwriting, without_outputs

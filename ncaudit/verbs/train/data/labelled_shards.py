@@ -22,6 +22,7 @@ from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
@@ -125,23 +126,21 @@ class Labels:
                 fix="name a column in [0, 1], or a boolean one, with --label-column",
             )
         table = scores.read([] if column is None else [column])
-        self._ids = table["pair_id"].combine_chunks()
+        self._pairs = KeyIndex(table["pair_id"])
         self.status = np.array(table["status"].fill_null("embedding_invalid").to_pylist(), dtype=object)
         self.label = np.ones(len(table), dtype=np.float32)
         if column is not None:
             self.label = _numbers(table[column], scores.shard.path, column)
-            _check_labels(self, self._ids, scores.shard.path, column)
+            _check_labels(self, scores.shard.path, column)
         self.total = float(self.label[self.status == OK].sum(dtype=np.float64))
 
-    def find(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Each pair's place in the table; -1 where it is not there."""
-        found = pc.index_in(pa.array(pair_ids, pa.string()), value_set=self._ids)
-        places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
-        return places
+    def find(self, pair_ids: Sequence[str]) -> Places:
+        """Each pair's place in the table; NOWHERE where it is not there."""
+        return self._pairs.places(pair_ids)
 
     def name_of(self, place: int) -> str:
         """The pair_id at a place of the table."""
-        return str(self._ids[place].as_py())
+        return self._pairs.key(place)
 
 
 def open_labelled(options: TrainOptions) -> list[LabelledShard]:
@@ -204,13 +203,11 @@ def _ok_rows(labelled: LabelledShard) -> int:
     return sum(int(pc.sum(pc.equal(batch["status"], OK)).as_py() or 0) for batch in labelled.scores.batches([]))
 
 
-def _usable(
-    rows: Rows, known: Labels | None, places: npt.NDArray[np.int64] | None, classes: Packed
-) -> tuple[Pairs, Counter[str]]:
+def _usable(rows: Rows, known: Labels | None, places: Places | None, classes: Packed) -> tuple[Pairs, Counter[str]]:
     status = [problem or OK for problem in rows.status]
     label = np.ones(len(rows), dtype=np.float32)
     if known is not None and places is not None and len(rows):
-        scored = [NOT_SCORED if place < 0 else str(known.status[place]) for place in places]
+        scored = [NOT_SCORED if place == NOWHERE else str(known.status[place]) for place in places]
         status = [own if own != OK else told for own, told in zip(status, scored, strict=True)]
         label = known.label[places]
     at = [i for i, word in enumerate(status) if word == OK]
@@ -269,13 +266,13 @@ def _numbers(column: pa.ChunkedArray, path: str, name: str) -> Floats:
     return np.asarray(nan_for_null.to_numpy(), dtype=np.float32)
 
 
-def _check_labels(labels: Labels, ids: pa.Array, path: str, column: str) -> None:
+def _check_labels(labels: Labels, path: str, column: str) -> None:
     used = labels.status == OK
     missing = used & np.isnan(labels.label)
     if missing.any():
         raise BadTable(
             f"{path}: {column} is null or nan in {missing.sum():,} of {used.sum():,} ok rows"
-            f" (first: {ids[int(missing.argmax())].as_py()})",
+            f" (first: {labels.name_of(int(missing.argmax()))})",
             fix="score with a scorer that gives soft labels (bicro), or name another column with --label-column",
         )
     outside = used & ((labels.label < 0) | (labels.label > 1))
@@ -283,6 +280,6 @@ def _check_labels(labels: Labels, ids: pa.Array, path: str, column: str) -> None
         first = int(outside.argmax())
         raise BadTable(
             f"{path}: {column} is outside [0, 1] in {outside.sum():,} ok rows"
-            f" (first: {ids[first].as_py()}, {labels.label[first]:g})",
+            f" (first: {labels.name_of(first)}, {labels.label[first]:g})",
             fix="name a column of labels in [0, 1] with --label-column",
         )
