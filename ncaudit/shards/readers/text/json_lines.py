@@ -17,6 +17,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
+from ncaudit.shards.readers.text.json_fields import TEXT, json_column
 from ncaudit.shards.readers.text.plain_text import open_text
 
 LINES_BYTES = MIB  # of lines that are taken apart at once; a longer line comes alone
@@ -55,6 +56,13 @@ class JsonLinesShard(OnePiece):
             objects = [json_object(self._path, number, line) for number, line in lines]
             block = _columns(self._path, fields, lines, objects)
             yield from (block.slice(first, rows) for first in range(0, len(block), rows))
+
+
+def read_as_text(path: str) -> pa.Table:
+    """All fields of all lines as text, of whatever types their values are: see `json_column`."""
+    objects = [json_object(path, number, line) for lines in _lines(path) for number, line in lines]
+    names = dict.fromkeys(name for found in objects for name in found)
+    return pa.table({name: json_column([found.get(name) for found in objects], TEXT) for name in names})
 
 
 def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -> dict[str, Any]:
