@@ -28,7 +28,7 @@ from ncaudit.shards.files.provenance import Provenance, attach, fingerprint_of_f
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import TARS
 from ncaudit.shards.files.writer import atomic_file, atomic_table
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers import ShardFile, open_shard
 from ncaudit.shards.readers.tars.tar import IMAGE, KEY
 from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
 from ncaudit.shards.rewriting.kept_rows import KEPT, NEITHER, Target, split_shard
@@ -115,9 +115,10 @@ def _sidecar(shard: Shard, codes: Codes) -> tuple[Shard, Codes] | None:
     path = told_by(shard.path)
     if path == shard.path or not locations.is_file(path):
         return None
-    beside, samples = Shard(path, told_by(shard.name)), KeyIndex(_keys(shard, KEY))
-    names = [name for name in SIDECAR_KEYS if name in open_shard(beside).schema.names]
-    places = samples.places_in_turn(_keys(beside, names[0]) if names else [])  # a tar may have a key twice
+    beside, samples = Shard(path, told_by(shard.name)), KeyIndex(_keys(shard, KEY, open_shard(shard)))
+    rows = open_shard(beside)
+    names = [name for name in SIDECAR_KEYS if name in rows.schema.names]
+    places = samples.places_in_turn(_keys(beside, names[0], rows) if names else [])  # a tar may have a key twice
     without = np.setdiff1d(np.arange(len(codes)), places)
     if len(without):
         raise BadTable(
@@ -127,8 +128,8 @@ def _sidecar(shard: Shard, codes: Codes) -> tuple[Shard, Codes] | None:
     return beside, np.where(places == NOWHERE, NEITHER, codes[places]).astype(np.int16)
 
 
-def _keys(shard: Shard, column: str) -> pa.ChunkedArray:
-    return pa.chunked_array([key_text(array) for array in read_column(shard, column)], pa.large_string())
+def _keys(shard: Shard, column: str, file: ShardFile) -> pa.ChunkedArray:
+    return pa.chunked_array([key_text(array) for array in read_column(shard, column, file)], pa.large_string())
 
 
 def _write_tars(shard: Shard, codes: Codes, paths: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ Knows tables and binary files; nothing of what a score means.
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow as pa
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.files.provenance import Provenance, fingerprint, provenance_of
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import read_batches
+from ncaudit.shards.readers import ShardFile, open_shard
 from ncaudit.shards.streams.standard_input import STDIN, StandardInput
 from ncaudit.shards.tables.checks import require_column
 from ncaudit.shards.tables.scores import open_scores
@@ -58,6 +59,13 @@ class FileScores:
         self.shard, self.path, self.rows = shard, shard.path, table.rows
         self.schema: pa.Schema = table.schema
         self.provenance: Provenance | None = table.provenance
+        self._file: ShardFile | None = None
+
+    def opened(self) -> "FileScores":
+        """The same table with its file open, for who reads it several times in a row."""
+        held = copy(self)
+        held._file = open_shard(self.shard)
+        return held
 
     @property
     def fingerprint(self) -> str:
@@ -79,7 +87,7 @@ class FileScores:
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """All rows in order, with the columns in the file's order; None for all of them."""
-        yield from read_batches(self.shard, set(self.schema.names if columns is None else columns), BATCH_ROWS)
+        yield from (self._file or open_shard(self.shard)).batches(BATCH_ROWS, columns)
 
 
 class StreamedScores:

@@ -210,7 +210,7 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
     run.progress.stage("filter", sum(scores.rows for scores in tables))
 
     def work(shard: Shard) -> ShardRows:
-        scores = matched[shard]
+        scores = matched[shard].opened()
         return _write_shard(run, shard, scores, numbered[scores.shard])
 
     done = run_shards(list(matched), work)

@@ -21,7 +21,7 @@ from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers import ShardFile, open_shard
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
@@ -232,23 +232,25 @@ def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
 
 
 def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:
-    schema = open_shard(shard).schema
-    key = _key(shard, scores, schema, options) if scores is not None else None
+    file = open_shard(shard)
+    key = _key(shard, scores, file, options) if scores is not None else None
     carry = [] if classes is None or classes.in_scores else [classes.known.name]
-    columns = find_columns(schema, shard.name, options, key=key, carry=carry)
+    columns = find_columns(file.schema, shard.name, options, key=key, carry=carry)
     if carry == [columns.image]:
         raise BadTable(f"{shard.path}: column {columns.image} holds the images", fix="give another --label-column")
     label_column = options.weight_column if classes is None else None
     return LabelledShard(shard, columns, scores, label_column, options.image_root, classes)
 
 
-def _key(shard: Shard, scores: ScoreTable, schema: pa.Schema, options: DataOptions) -> str | None:
+def _key(shard: Shard, scores: ScoreTable, file: ShardFile, options: DataOptions) -> str | None:
     """The column that the score table names its pairs by: the first under which it knows a row of the shard."""
     ids = scores.read([])["pair_id"].to_pylist()
     known = {*ids, *(name.rpartition("/")[0] for name in ids)}  # without the caption's number
-    wanted = key_candidates(schema, one_folder=True) if options.key is None else [options.key] if options.key else []
+    wanted = [options.key] if options.key else []
+    if options.key is None:
+        wanted = key_candidates(file.schema, one_folder=True)
     for column in wanted:
-        if any(value in known for batch in read_column(shard, column) for value in text(batch.cast(pa.string()))):
+        if any(value in known for batch in read_column(shard, column, file) for value in text(batch.cast(pa.string()))):
             return column
     if not options.key and any(name.startswith(f"{shard.stem}/") for name in known):
         return None
