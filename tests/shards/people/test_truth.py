@@ -37,6 +37,11 @@ def test_a_pair_that_no_score_table_has_is_unused_and_repeats_and_nameless_rows_
     assert [truth.unused(pairs) for pairs in ([], ["a", "z"], ["a", "b", "b"])] == [3, 2, 1]
 
 
+def test_a_pair_behind_a_repeat_keeps_its_own_truth(tmp_path):
+    truth = truth_of(tmp_path / "t.csv", "pair_id,good\na,1\na,1\nb,0\nc,1\n")
+    assert truth.of(["c", "b", "a"]).tolist() == [MATCH, MISMATCH, MATCH]
+
+
 def test_a_few_pairs_asked_for_of_many_are_found(tmp_path):
     rows = "".join(f"{number},{number % 2}\n" for number in range(1_000))
     truth = truth_of(tmp_path / "t.csv", "pair_id,good\n" + rows)

@@ -62,7 +62,7 @@ def test_strata_come_with_the_rows_of_all_of_them_judged_or_not(tmp_path):
         '"pair_id","stratum","stratum_rows","is_match"\n"a","0","5","TRUE"\n',
         "pair_id,stratum,stratum_rows,is_match\na,0.0,5.0,TRUE\n,,,\n",
         "pair_id,stratum,stratum_rows,is_match,,\na,0,5,TRUE,,\n",
-        "pair_id;a,or b,or c,or d;stratum;stratum_rows;is_match\na;x;0;5;TRUE\n",
+        "pair_id;a,or b,or c,or d,or e,or f;stratum;stratum_rows;is_match\na;x;0;5;TRUE\n",
     ],
     ids=[
         *("semicolons", "tabs", "byte order mark", "quotes", "decimals and an empty row", "columns without a name"),
