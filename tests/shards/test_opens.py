@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from ncaudit.options import FilterOptions
 from ncaudit.shards.readers.tars import tar, tar_samples
+from ncaudit.verbs.filter.filter import filter_pairs
 from tests.commands import embedded
 from tests.tars import pair, samples, write_tar
 
@@ -107,3 +109,15 @@ def test_what_the_survey_holds_of_a_tar_is_what_a_pass_reads(tmp_path, passes):
         assert [b.to_pydict() for b in first.batches(2, columns)] == [b.to_pydict() for b in again.batches(2, columns)]
     assert len(passes) == 1 + 3
     assert np.concatenate([b["n"].to_numpy(zero_copy_only=False) for b in first.batches(9)])[2] == 2.5
+
+
+@pytest.mark.parametrize(("rule", "looks"), [({"min_soft_label": 0.5}, 1), ({"keep_share": 0.5}, 2)])
+def test_filtering_a_dataset_opens_a_score_table_once_for_its_shard_and_once_to_rank(tmp_path, opened, rule, looks):
+    scores = {"pair_id": ["a", "b", "c"], "status": ["ok"] * 3, "score": [1.0, 2.0, 3.0], "soft_label": [0.1, 0.6, 0.9]}
+    for folder, columns in (("data", {"uid": ["c", "a", "b"]}), ("scores", scores)):
+        (tmp_path / folder).mkdir()
+        pq.write_table(pa.table(columns), tmp_path / folder / "0.parquet")
+    options = {"data": [str(tmp_path / "data")], "scores": [str(tmp_path / "scores")], "out": str(tmp_path / "out")}
+    filter_pairs(FilterOptions(**options, **rule))
+    assert opened[str(tmp_path / "scores/0.parquet")] == 2 + looks  # two tell what it is, and its columns
+    assert opened[str(tmp_path / "data/0.parquet")] <= 3

@@ -1,10 +1,10 @@
 """The user's class column (product category, topic, diagnosis) as numbered classes: text, whole numbers, or lists.
 
-Knows arrow columns; nothing of tables, of what carries the column, or of what the classes are for.
+Knows arrow columns and where they are read; nothing of tables of ours, or of what the classes are for.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.dataset.rows import read_column
+from ncaudit.shards.files.shard import Shard
 
 Class = str | int
 Codes = npt.NDArray[np.int32]
@@ -77,6 +79,30 @@ def count_classes(column: pa.Array) -> Counter[Class]:
     """
     values = _flat(column)[0].value_counts()
     return Counter(dict(zip(values.field(0).to_pylist(), values.field(1).to_pylist(), strict=True)))
+
+
+def classes_among(parts: Iterable[tuple[str, pa.Array]], name: str) -> Counter[Class]:
+    """How many values of each class column `name` holds, over several files: rows of theirs, each with its file's path.
+
+    Raises BadTable where it is text in one and whole numbers in another.
+    """
+    counts: Counter[Class] = Counter()
+    first: dict[type, str] = {}
+    for path, part in parts:
+        found = count_classes(part)
+        counts.update(found)
+        first = {type(value): path for value in found} | first
+    if len(first) > 1:
+        raise BadTable(
+            f"column {name} holds text in {first[str]} and numbers in {first[int]}",
+            fix="write them alike in all tables",
+        )
+    return counts
+
+
+def classes_of(shards: Sequence[Shard], name: str) -> Counter[Class]:
+    """`classes_among` all rows of shards, which have a column of classes of this name."""
+    return classes_among(((shard.path, part) for shard in shards for part in read_column(shard, name)), name)
 
 
 def require_class_column(path: str, schema: pa.Schema, name: str) -> None:

@@ -6,6 +6,7 @@ Knows key columns; nothing of images, captions or tables of ours.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from ncaudit.shards.dataset.rows import read_column, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import ShardFile, open_shard
 
+Keys: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[str]
 BY_ROW = ""  # `--key ''`: pairs are named by shard and row
 REMEDY = "name a unique column with --key, or give --key '' to name pairs by shard and row"
 
@@ -71,6 +73,15 @@ def choose_key(shards: Sequence[Shard], named: str | None = None) -> str | None:
     return names.column
 
 
+def key_text(keys: Keys) -> pa.Array:
+    """Keys as they are compared: text, whatever the column's type."""
+    if isinstance(keys, pa.ChunkedArray):
+        keys = keys.combine_chunks()
+    array = keys if isinstance(keys, pa.Array) else pa.array(keys, pa.large_string())
+    array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+    return array.cast(pa.large_string())
+
+
 def _refuse_repeat(shards: Sequence[Shard], column: str, repeated: NDArray[np.int64]) -> None:
     """Find the first repeat itself; equal hashes of different keys are none."""
     places: dict[str, str] = {}
@@ -86,7 +97,7 @@ def _refuse_repeat(shards: Sequence[Shard], column: str, repeated: NDArray[np.in
 def _keys_among(shard: Shard, column: str, wanted: NDArray[np.int64]) -> Iterator[tuple[int, str]]:
     first = 0
     for array in _readable(shard, column):
-        keys = _as_text(array)
+        keys = key_text(array)
         present = np.flatnonzero(pc.is_valid(keys).to_numpy(zero_copy_only=False))
         hits = present[np.isin(hash_values(keys.drop_null()), wanted)]
         yield from ((first + int(i), str(text(keys.slice(i, 1))[0])) for i in hits)
@@ -95,7 +106,7 @@ def _keys_among(shard: Shard, column: str, wanted: NDArray[np.int64]) -> Iterato
 
 def _hashes(shard: Shard, column: str, file: ShardFile) -> NDArray[np.int64]:
     arrays = (array for array in read_column(shard, column, file) if is_key(array.type))
-    return np.concatenate([np.zeros(0, np.int64), *(hash_values(_as_text(array).drop_null()) for array in arrays)])
+    return np.concatenate([np.zeros(0, np.int64), *(hash_values(key_text(array).drop_null()) for array in arrays)])
 
 
 def _readable(shard: Shard, column: str) -> Iterator[pa.Array]:
@@ -107,12 +118,6 @@ def _readable(shard: Shard, column: str) -> Iterator[pa.Array]:
 
 def _is_unique(shard: Shard, column: str, file: ShardFile) -> bool:
     arrays = list(read_column(shard, column, file))
-    hashes = np.concatenate([hash_values(_as_text(array).drop_null()) for array in arrays])
+    hashes = np.concatenate([hash_values(key_text(array).drop_null()) for array in arrays])
     gaps = sum(array.null_count for array in arrays)
     return not gaps and len(np.unique(hashes)) == len(hashes)
-
-
-def _as_text(array: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    return array.cast(pa.large_string())

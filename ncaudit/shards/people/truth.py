@@ -1,24 +1,19 @@
 """Known correspondence: which pairs truly belong together, from a column of any sensible type or from a file beside.
 
-Knows arrow columns, parquet and CSV; nothing of scores.
+Knows arrow columns and the words for true and false; nothing of formats or scores.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.provenance import unreadable
-from ncaudit.shards.readers.parquet import open_parquet
-from ncaudit.shards.tables.checks import require_column
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ncaudit.shards.people.filled_in import read_filled_in
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex
 
 MATCH, MISMATCH, MISSING = 1, 0, -1
 WORDS = {"true": MATCH, "1": MATCH, "1.0": MATCH, "false": MISMATCH, "0": MISMATCH, "0.0": MISMATCH, "": MISSING}
@@ -31,17 +26,20 @@ class TruthTable:
     """The truth of some pairs by pair_id: MATCH, MISMATCH or MISSING."""
 
     path: str
-    truth: "pd.Series[int]"  # indexed by pair_id, without repeats
+    pairs: KeyIndex  # n, without repeats
+    truth: Truths  # (n,)
 
-    def of(self, pair_ids: list[str]) -> Truths:
-        """The truth of these pairs; MISSING for one that the table does not have. Returns (n,) int8."""
-        place = self.truth.index.get_indexer(pair_ids)
-        found = self.truth.to_numpy(dtype=np.int8)
-        return np.where(place >= 0, found[place] if len(found) else MISSING, MISSING).astype(np.int8)
+    def of(self, pair_ids: Sequence[str]) -> Truths:
+        """The truth of these pairs; MISSING for one that the table does not have. Returns (m,) int8."""
+        places = self.pairs.places(pair_ids)
+        found, there = np.full(len(places), MISSING, dtype=np.int8), places != NOWHERE
+        found[there] = self.truth[places[there]]
+        return found
 
-    def unused(self, pair_ids: list[str]) -> int:
+    def unused(self, pair_ids: Sequence[str]) -> int:
         """How many of the table's pairs are not among these."""
-        return int((~self.truth.index.isin(pair_ids)).sum())
+        places = self.pairs.places(pair_ids)
+        return len(self.pairs) - len(np.unique(places[places != NOWHERE]))
 
 
 def as_truth(column: pa.Array, where: str) -> Truths:
@@ -65,50 +63,23 @@ def as_truth(column: pa.Array, where: str) -> Truths:
 
 
 def read_truth(path: str, column: str) -> TruthTable:
-    """The truth table in a parquet or CSV file with `pair_id` and `column`.
+    """The truth table in a parquet, CSV or JSON lines file with `pair_id` and `column`.
 
     Raises BadTable when it cannot be read, lacks a column, holds no truth, or contradicts itself on a pair.
     """
-    import pandas as pd  # a third of a second, and most commands read no truth
-
-    table = _read(path, column)
+    table = read_filled_in(path, ["pair_id", column])
     truth = as_truth(table[column].combine_chunks(), f"{path}: {column}")
-    series = pd.Series(truth, index=table["pair_id"].cast(pa.string()).to_pylist())
-    repeated = series.groupby(level=0).nunique() if series.index.has_duplicates else None
-    if repeated is not None and (repeated > 1).any():
+    rows = KeyIndex(table["pair_id"])
+    first = rows.places(rows.keys)
+    nameless = first == NOWHERE
+    if len(twofold := np.unique(first[~nameless & (truth[first] != truth)])):
         raise BadTable(
-            f"{path} says both true and false of pair {repeated.idxmax()} ({int((repeated > 1).sum()):,} such pairs)",
+            f"{path} says both true and false of pair {rows.key(int(twofold[0]))} ({len(twofold):,} such pairs)",
             fix="keep one row per pair_id",
         )
-    return TruthTable(path, series[~series.index.duplicated()])
-
-
-def _read(path: str, column: str) -> pa.Table:
-    wanted = ["pair_id", column]
-    try:
-        if path.lower().endswith((".csv", ".tsv")):
-            return _read_csv(path, column)
-        parquet = open_parquet(path)
-        for name in wanted:
-            require_column(path, parquet.schema_arrow, name)
-        return parquet.read(columns=wanted)
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(path, error) from error
-
-
-def _read_csv(path: str, column: str) -> pa.Table:
-    # all as strings: a pair_id 007 must not become 7
-    names = pyarrow.csv.open_csv(path, parse_options=_parsing(path)).schema.names
-    for name in ("pair_id", column):
-        require_column(path, pa.schema([(each, pa.string()) for each in names]), name)
-    converting = pyarrow.csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), include_columns=["pair_id", column]
-    )
-    return pyarrow.csv.read_csv(path, parse_options=_parsing(path), convert_options=converting)
-
-
-def _parsing(path: str) -> pyarrow.csv.ParseOptions:
-    return pyarrow.csv.ParseOptions(delimiter="\t" if path.lower().endswith(".tsv") else ",", newlines_in_values=True)
+    once = first == np.arange(len(first))
+    once[np.flatnonzero(nameless)[:1]] = True  # rows without a pair_id are one pair that no score table has
+    return TruthTable(path, KeyIndex(rows.keys.filter(pa.array(once))), truth[once])
 
 
 def _no_truth(where: str, found: str) -> BadTable:

@@ -1,27 +1,26 @@
 """The file that people fill in: pairs written for review, and read back with a verdict each.
 
-Knows CSV, parquet, JSON lines and the words that people write; nothing of how the pairs were drawn.
+Knows the words that people write, and what a review looks like; nothing of how the pairs were drawn.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from ncaudit.errors import BadTable
 from ncaudit.options import REVIEW_SUFFIXES, STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.shards.files.writer import atomic_file, atomic_table
+from ncaudit.shards.people.filled_in import DELIMITED, JSON_LINES, read_filled_in
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, WORDS
-from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.streams.standard_output import FORMULA, StreamWriter, without_formulas
-from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.key_index import KeyIndex, Places
 
 IS_MATCH: Final = "is_match"
 STRATUM, STRATUM_ROWS = "stratum", "stratum_rows"
@@ -39,10 +38,13 @@ class Verdicts:
     stratum_rows: npt.NDArray[np.int64] | None  # (H,): all rows of each stratum, also of those without a verdict
     unjudged: int  # pairs of the file without a verdict
 
-    def places(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Which entry of the arrays each of these pairs is; -1 for one without a verdict. Returns (m,) int64."""
-        place = {name: number for number, name in enumerate(self.pair_id)}
-        return np.array([place.get(name, -1) for name in pair_ids], dtype=np.int64)
+    def places(self, pair_ids: Sequence[str]) -> Places:
+        """Which entry of the arrays each of these pairs is; NOWHERE for one without a verdict. Returns (m,) int64."""
+        return self._pairs.places(pair_ids)
+
+    @cached_property
+    def _pairs(self) -> KeyIndex:
+        return KeyIndex(self.pair_id)
 
 
 def write_review(path: str, pairs: pa.Table) -> None:
@@ -79,8 +81,6 @@ def read_verdicts(path: str) -> Verdicts:
     on a pair, or has strata that are not whole.
     """
     table = _read(path)
-    for name in ("pair_id", IS_MATCH):
-        require_column(path, table.schema, name)
     ids, words = (_words(table[name]) for name in ("pair_id", IS_MATCH))
     told = _verdicts(path, words)
     _require_ids(path, ids, told)
@@ -104,41 +104,9 @@ def _write_stream(file: Any, pairs: pa.Table, kind: StreamFormat) -> None:
 
 
 def _read(path: str) -> pa.Table:
-    kind = next((suffix for suffix in (*REVIEW_SUFFIXES, ".tsv") if path.lower().endswith(suffix)), None)
-    if kind is None:
+    if not path.lower().endswith((*REVIEW_SUFFIXES, ".tsv")):
         raise BadTable(f"{path} is no {', '.join(REVIEW_SUFFIXES)} file", fix="save it as CSV, in UTF-8")
-    try:
-        if kind == TABLE_SUFFIX:
-            return open_parquet(path).read()
-        return _read_jsonl(path) if kind == ".jsonl" else _read_csv(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadTable(f"{path} cannot be read: {reason}", fix="save it again, as CSV in UTF-8") from error
-
-
-def _read_csv(path: str) -> pa.Table:
-    parsing = pyarrow.csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
-    names = pyarrow.csv.open_csv(path, parse_options=parsing).schema.names
-    # all as strings: a pair_id 007 must not become 7
-    converting = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-    return pyarrow.csv.read_csv(path, parse_options=parsing, convert_options=converting)
-
-
-def _delimiter(path: str) -> str:
-    """Spreadsheet programs save CSV with what their language separates by: the header tells."""
-    with open(path, encoding="utf-8-sig") as file:
-        header = file.readline()
-    cells = {mark: [cell.strip('" \r\n') for cell in header.split(mark)] for mark in ",;\t"}
-    return next((mark for mark, names in cells.items() if "pair_id" in names), ",")
-
-
-def _read_jsonl(path: str) -> pa.Table:
-    with open(path, encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a line is no JSON object")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: pa.array([_text(row.get(name)) for row in rows], pa.string()) for name in names})
+    return read_filled_in(path, ("pair_id", IS_MATCH), (STRATUM, STRATUM_ROWS))
 
 
 def _text(value: Any) -> str | None:
@@ -165,9 +133,9 @@ def _verdicts(path: str, words: npt.NDArray[np.object_]) -> npt.NDArray[np.int8]
 
 def _row_name(path: str, place: int) -> str:
     """How a person finds the row: spreadsheet programs count from 1, the header among them."""
-    if path.lower().endswith((".csv", ".tsv")):
+    if path.lower().endswith(DELIMITED):
         return f"row {place + 2} (the header is row 1)"
-    return f"line {place + 1}" if path.lower().endswith(".jsonl") else f"row {place}"
+    return f"line {place + 1}" if path.lower().endswith(JSON_LINES) else f"row {place}"
 
 
 def _require_ids(path: str, ids: npt.NDArray[np.object_], told: npt.NDArray[np.int8]) -> None:

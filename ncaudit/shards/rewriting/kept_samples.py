@@ -9,7 +9,6 @@ import gzip
 import json
 import os
 import tarfile
-from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.options import TABLE_SUFFIX
+from ncaudit.shards.dataset.keys import key_text
 from ncaudit.shards.dataset.rows import COLUMN_ROWS, read_column
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
@@ -28,10 +28,11 @@ from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, 
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import TARS
 from ncaudit.shards.files.writer import atomic_file, atomic_table
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers import ShardFile, open_shard
 from ncaudit.shards.readers.tars.tar import IMAGE, KEY
 from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
 from ncaudit.shards.rewriting.kept_rows import KEPT, NEITHER, Target, split_shard
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex
 
 Codes = npt.NDArray[np.int16]
 
@@ -114,24 +115,21 @@ def _sidecar(shard: Shard, codes: Codes) -> tuple[Shard, Codes] | None:
     path = told_by(shard.path)
     if path == shard.path or not locations.is_file(path):
         return None
-    left: dict[str | None, deque[int]] = defaultdict(deque)
-    for key, code in zip(_texts(shard, KEY), codes.tolist(), strict=True):
-        left[key].append(code)
-    beside = Shard(path, told_by(shard.name))
-    names = [name for name in SIDECAR_KEYS if name in open_shard(beside).schema.names]
-    keys = _texts(beside, names[0]) if names else iter(())
-    found = np.array([left[key].popleft() if left.get(key) else NEITHER for key in keys], dtype=np.int16)
-    if missing := next((key for key, those in left.items() if those), None):
+    beside, samples = Shard(path, told_by(shard.name)), KeyIndex(_keys(shard, KEY, open_shard(shard)))
+    rows = open_shard(beside)
+    names = [name for name in SIDECAR_KEYS if name in rows.schema.names]
+    places = samples.places_in_turn(_keys(beside, names[0], rows) if names else [])  # a tar may have a key twice
+    without = np.setdiff1d(np.arange(len(codes)), places)
+    if len(without):
         raise BadTable(
-            f"{path} has no row for {missing!r}, which is in {shard.path}",
+            f"{path} has no row for {samples.key(int(without[0]))!r}, which is in {shard.path}",
             fix="give the tar its own sidecar, or move that file away: the JSON fields are then written instead",
         )
-    return beside, found
+    return beside, np.where(places == NOWHERE, NEITHER, codes[places]).astype(np.int16)
 
 
-def _texts(shard: Shard, column: str) -> Iterator[str | None]:
-    for array in read_column(shard, column):
-        yield from array.cast(pa.string()).to_pylist()
+def _keys(shard: Shard, column: str, file: ShardFile) -> pa.ChunkedArray:
+    return pa.chunked_array([key_text(array) for array in read_column(shard, column, file)], pa.large_string())
 
 
 def _write_tars(shard: Shard, codes: Codes, paths: Sequence[str]) -> None:

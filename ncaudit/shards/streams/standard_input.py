@@ -24,6 +24,7 @@ from ncaudit.options import STREAM
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard, json_object
+from ncaudit.shards.readers.text.json_types import shown_type
 
 STDIN = "standard input"
 SPOOLED = "stdin.parquet"  # so pairs without a key are called stdin/0, stdin/1, …
@@ -234,10 +235,9 @@ def _numbered_rows(file: Any) -> Iterator[tuple[int, list[dict[str, Any]]]]:
 
 
 def _field(name: str, values: list[Any]) -> pa.Field:
-    try:
-        kind = pa.array(values).type
-    except (pa.ArrowException, OverflowError):
-        raise BadTable(f"{STDIN}: {name} has values of several types", fix=ACCEPTED) from None
+    kind = shown_type(values)
+    if kind is None:
+        raise BadTable(f"{STDIN}: {name} has values of several types", fix=ACCEPTED)
     return pa.field(name, pa.string() if t.is_null(kind) else kind)
 
 

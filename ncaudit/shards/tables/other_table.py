@@ -8,24 +8,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type, is_key
+from ncaudit.shards.dataset.keys import key_text
 from ncaudit.shards.files.provenance import Provenance, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard, read_batches
 from ncaudit.shards.tables.checks import is_light
 from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
 
 BATCH_ROWS = 65_536
-NOWHERE = -1
 REMEDY = "--join-key names the column of the embedding tables, and after = the one of the table joined to them"
 
 
@@ -88,12 +86,11 @@ class Join:
     def rows(self, table: EmbeddingTable) -> "JoinedRows":
         """The columns for every row of a shard. Raises BadTable when a key of the shard is there more than once."""
         keys = _keys(table.shard, self.other.key)
-        found = self._having(keys, self._files(table.shard))
-        ids = found[self.other.other_key].combine_chunks() if len(found) else pa.array([], pa.large_string())
-        self._refuse_repeats(ids)
-        places = pc.index_in(keys, value_set=ids, skip_nulls=True).fill_null(NOWHERE).to_numpy()
+        found = self._having(KeyIndex(keys.unique()), self._files(table.shard))
+        index = KeyIndex(found[self.other.other_key] if len(found) else [])
+        self._refuse_repeats(index)
         arrays = [_column(found, name, field) for name, field in zip(self.columns, self.fields, strict=True)]
-        return JoinedRows(pa.table(arrays, schema=pa.schema(self.fields)).combine_chunks(), places.astype(np.int64))
+        return JoinedRows(pa.table(arrays, schema=pa.schema(self.fields)).combine_chunks(), index.places(keys))
 
     @cached_property
     def _fingerprints(self) -> dict[Shard, str]:
@@ -104,31 +101,29 @@ class Join:
         same = [file for file in self.other.files if file.stem == shard.stem]
         return same or self.other.files
 
-    def _having(self, keys: pa.Array, files: Sequence[Shard]) -> pa.Table:
-        """The rows whose key is among `keys`, with the key as text."""
-        wanted, parts = keys.drop_null().unique(), []
+    def _having(self, wanted: KeyIndex, files: Sequence[Shard]) -> pa.Table:
+        """The rows whose key is wanted, with the key as text."""
+        parts = []
         for file in files:
             for batch in self._candidates(file, wanted):
-                ids = _words(batch[self.other.other_key])
+                ids = key_text(batch[self.other.other_key])
                 place = batch.schema.get_field_index(self.other.other_key)
                 batch = batch.set_column(place, self.other.other_key, ids)
-                parts.append(batch.filter(pc.is_in(ids, value_set=wanted)))
+                parts.append(batch.filter(pa.array(wanted.knows(ids))))
         tables = [pa.Table.from_batches([part]) for part in parts if len(part)]
         return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
 
-    def _candidates(self, file: Shard, wanted: pa.Array) -> Iterator[pa.RecordBatch]:
+    def _candidates(self, file: Shard, wanted: KeyIndex) -> Iterator[pa.RecordBatch]:
         """The columns of all pieces of a file in which a wanted key occurs: the others' are never decoded."""
         shard, key = open_shard(file), self.other.other_key
         _require_key(file.path, shard.schema, key)
         for piece in range(shard.pieces):
             keys = (batch[key] for batch in shard.batches(BATCH_ROWS, [key], [piece]))
-            if shard.pieces == 1 or any(pc.any(pc.is_in(_words(part), value_set=wanted)).as_py() for part in keys):
+            if shard.pieces == 1 or any(wanted.knows(part).any() for part in keys):
                 yield from shard.batches(BATCH_ROWS, {key, *self.columns}, [piece])
 
-    def _refuse_repeats(self, ids: pa.Array) -> None:
-        counts = pc.value_counts(ids)
-        if len(counts) < len(ids):
-            twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()["values"]
+    def _refuse_repeats(self, index: KeyIndex) -> None:
+        if (twice := index.repeated) is not None:
             where = ", ".join(file.path for file in self.other.files[:2]) + (", …" if len(self.other.files) > 2 else "")
             raise BadTable(
                 f"{where}: the {self.other.other_key} {twice!r} is there more than once", fix="keep one row per key"
@@ -140,7 +135,7 @@ class JoinedRows:
     """What a shard's rows get: row i the found row `places[i]`, nulls where it is -1."""
 
     found: pa.Table
-    places: npt.NDArray[np.int64]
+    places: Places
 
     def beside(self, batch: EmbeddingBatch, first: int) -> EmbeddingBatch:
         """A batch of the shard whose first row is the shard's row `first`, with the joined columns behind its own."""
@@ -184,13 +179,8 @@ def _require_key(path: str, schema: pa.Schema, name: str) -> None:
 
 
 def _keys(shard: Shard, name: str) -> pa.Array:
-    parts = [_words(batch[name]) for batch in read_batches(shard, [name], BATCH_ROWS)]
+    parts = [key_text(batch[name]) for batch in read_batches(shard, [name], BATCH_ROWS)]
     return pa.concat_arrays(parts or [pa.array([], pa.large_string())])
-
-
-def _words(array: pa.Array) -> pa.Array:
-    array = array.dictionary_decode() if t.is_dictionary(array.type) else array
-    return array.cast(pa.large_string())
 
 
 def _column(found: pa.Table, name: str, field: pa.Field) -> Any:

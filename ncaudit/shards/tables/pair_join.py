@@ -6,23 +6,21 @@ Knows shards, score tables and names of pairs; nothing of what a score means. Jo
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_key, key_candidates
+from ncaudit.shards.dataset.keys import key_text
 from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers import ShardFile, open_shard
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
 from ncaudit.shards.tables.made_from import data_of, refuse_another
 from ncaudit.shards.tables.score_input import FileScores
 
-NOWHERE = -1
 OTHER_DATA = "give the dataset that was scored, or with --key the column that holds the pair_ids"
 SEVERAL = "filter the score tables instead (without --data) and join them by pair_id"
-Places = npt.NDArray[np.int64]
 
 
 def places_of(shard: Shard, scores: FileScores, key: str | None) -> Places:
@@ -62,61 +60,56 @@ def _place(places: Places, rows: Places, first: int, shard: Shard) -> None:
 
 
 def _by_names(shard: Shard, scores: FileScores) -> Places:
-    candidates = key_candidates(open_shard(shard).schema, one_folder=True)
-    for names in [*(_keys(shard, column) for column in candidates), _row_names(shard)]:
-        places = _found(names, scores, shard)
+    file, pairs = open_shard(shard), _pairs(scores)
+    candidates = key_candidates(file.schema, one_folder=True)
+    for names in [*(_keys(shard, column, file) for column in candidates), _row_names(shard, file.rows)]:
+        places = _found(names, pairs, shard)
         if (places != NOWHERE).any() or not scores.rows:
             return places
     raise _stranger(shard, scores)
 
 
 def _by_key(shard: Shard, scores: FileScores, key: str) -> Places:
-    schema = open_shard(shard).schema
-    if key in schema.names and not is_key(schema.field(key).type):
-        raise BadTable(f"{shard.path}: {key} is {schema.field(key).type}, which names no pairs", fix="name another")
-    places = _found(_keys(shard, key), scores, shard)
+    file = open_shard(shard)
+    kind = file.schema.field(key).type if key in file.schema.names else None
+    if kind is not None and not is_key(kind):
+        raise BadTable(f"{shard.path}: {key} is {kind}, which names no pairs", fix="name another")
+    places = _found(_keys(shard, key, file), _pairs(scores), shard)
     if len(places) and scores.rows and (places == NOWHERE).all():
         raise _stranger(shard, scores)
     return places
 
 
-def _found(names: Iterator[pa.Array], scores: FileScores, shard: Shard) -> Places:
-    ids = _ids(scores)
-    found = [pc.index_in(part, value_set=ids).fill_null(NOWHERE).to_numpy() for part in names]
-    places = np.concatenate([np.zeros(0, np.int64), *found]).astype(np.int64)
-    known = places[places != NOWHERE]
-    if len(np.unique(known)) < len(known):
-        numbers, counts = np.unique(known, return_counts=True)
-        twice = ids[int(numbers[counts > 1][0])].as_py()
+def _found(names: Iterator[pa.Array], pairs: KeyIndex, shard: Shard) -> Places:
+    places = pairs.places(_joined(names))
+    repeated = np.flatnonzero(np.bincount(places[places != NOWHERE]) > 1)
+    if len(repeated):
+        twice = pairs.key(int(repeated[0]))
         raise BadTable(f"{shard.path} has {twice!r} more than once", fix="name a column without repeats with --key")
     return places
 
 
-def _ids(scores: FileScores) -> pa.Array:
-    parts = [_words(batch["pair_id"]) for batch in scores.batches(["pair_id"])]
-    ids = pa.concat_arrays(parts or [pa.array([], pa.large_string())])
-    if ids.null_count:
+def _pairs(scores: FileScores) -> KeyIndex:
+    pairs = KeyIndex(_joined(key_text(batch["pair_id"]) for batch in scores.batches(["pair_id"])))
+    if pairs.keys.null_count:
         raise BadTable(f"{scores.path} has rows without a pair_id", fix="give every row its pair_id")
-    if len(counts := pc.value_counts(ids)) < len(ids):
-        twice = counts.filter(pc.greater(counts.field("counts"), 1))[0].as_py()["values"]
+    if (twice := pairs.repeated) is not None:
         raise BadTable(f"{scores.path} has the pair_id {twice!r} more than once", fix="keep one row per pair_id")
-    return ids
+    return pairs
 
 
-def _keys(shard: Shard, column: str) -> Iterator[pa.Array]:
-    return (_words(batch) for batch in read_column(shard, column))
+def _keys(shard: Shard, column: str, file: ShardFile) -> Iterator[pa.Array]:
+    return (key_text(batch) for batch in read_column(shard, column, file))
 
 
-def _row_names(shard: Shard) -> Iterator[pa.Array]:
-    rows = open_shard(shard).rows
+def _row_names(shard: Shard, rows: int) -> Iterator[pa.Array]:
     for first in range(0, rows, 65_536):
         numbers = range(first, min(rows, first + 65_536))
         yield pa.array([f"{shard.stem}/{number}" for number in numbers], pa.large_string())
 
 
-def _words(array: pa.Array) -> pa.Array:
-    array = array.dictionary_decode() if t.is_dictionary(array.type) else array
-    return array.cast(pa.large_string())
+def _joined(parts: Iterator[pa.Array]) -> pa.Array:
+    return pa.concat_arrays([pa.array([], pa.large_string()), *parts])
 
 
 def _stranger(shard: Shard, scores: FileScores) -> BadTable:

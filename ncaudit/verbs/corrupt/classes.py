@@ -17,11 +17,11 @@ import pyarrow.types as t
 from scipy.sparse import csr_matrix
 
 from ncaudit.engines.local import Accounting
-from ncaudit.errors import BadTable, NcauditError, UsageError
+from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
-from ncaudit.shards.dataset.class_labels import Classes, count_classes, require_class_column
+from ncaudit.shards.dataset.class_labels import Classes, classes_of, require_class_column
 from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, describe, provenance_of
 from ncaudit.shards.files.shard import Shard
@@ -146,22 +146,17 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
 def _read(shards: list[Shard], column: str) -> _LabelRows:
     for shard in shards:
         require_class_column(shard.path, open_shard(shard).schema, column)
-    found = {
-        name: shard.path for shard in shards for part in read_column(shard, column) for name in count_classes(part)
-    }
-    names, types = set(found), {type(name): path for name, path in found.items()}
-    if len(types) > 1:
-        text, numbers = types[str], types[int]
-        raise BadTable(f"{text}: column {column} is text, and whole numbers in {numbers}", fix="write it in one type")
-    if len(names) < 2:
+    classes = Classes(classes_of(shards, column))
+    if len(classes) < 2:
         raise NcauditError(
-            f"column {column} holds {len(names)} classes in all {len(shards):,} shards: no label could be wrong",
+            f"column {column} holds {len(classes)} classes in all {len(shards):,} shards: no label could be wrong",
             fix="give another --label-column",
         )
-    classes, counts, row, code, first = Classes(names), [0], [], [], 0
+    counts, row, code, first = [0], [], [], 0
     for shard in shards:
-        counts.append(open_shard(shard).rows)
-        for part in read_column(shard, column):
+        file = open_shard(shard)
+        counts.append(file.rows)
+        for part in read_column(shard, column, file):
             labels = classes.read(part)
             row.append(first + np.repeat(np.arange(len(part)), np.diff(labels.starts)))
             code.append(labels.codes.astype(np.int64))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ncaudit.core.metrics.mean_average_precision import NO_CLASS, ClassRetrieval, mean_average_precision
 from ncaudit.errors import BadTable
-from ncaudit.shards.dataset.class_labels import Classes, ClassLabels, count_classes
+from ncaudit.shards.dataset.class_labels import Classes, ClassLabels, classes_among
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,17 +31,21 @@ class ClassRetrievals:
 
 
 def class_retrievals(
-    image: Tensor, text: Tensor, photo: Tensor, columns: Sequence[pa.Array], *, column: str, where: str, k: int
+    image: Tensor, text: Tensor, photo: Tensor, columns: Sequence[tuple[str, pa.Array]], *, column: str, k: int
 ) -> ClassRetrievals:
     """Every photo with a class ranks all captions with one, and every such caption ranks all such photos.
 
     image: (photos, d), text: (captions, d) float32 unit rows; photo: (captions,) the photo of each caption. columns:
-    the classes of the captions in order, in any number of parts. A photo in several rows is one query and one item,
-    and has the classes of all of them. The query's own pair stays in the gallery: it is of the other modality.
-    Raises BadTable, naming `where`, when no row has a class, or text and numbers are mixed.
+    the classes of the captions in order, in any number of parts, each with the path of the table that it is from. A
+    photo in several rows is one query and one item, and has the classes of all of them. The query's own pair stays in
+    the gallery: it is of the other modality.
+    Raises BadTable when no row has a class, or text and numbers are mixed.
     """
-    classes = _classes(columns, column, where)
-    row, code = _pairs([classes.read(part) for part in columns])
+    classes = Classes(classes_among(columns, column))
+    if not len(classes):
+        where = columns[0][0]
+        raise BadTable(f"{where}: no ok row has a class in column {column}", fix="give another --label-column")
+    row, code = _pairs([classes.read(part) for _, part in columns])
     labelled = np.unique(row)
     owner = photo.cpu().numpy()
     photos = np.unique(owner[labelled])
@@ -57,18 +61,6 @@ def class_retrievals(
         image_to_text=mean_average_precision(shown, told, of_image, of_text, k=k),
         text_to_image=mean_average_precision(told, shown, of_text, of_image, k=k),
     )
-
-
-def _classes(columns: Sequence[pa.Array], column: str, where: str) -> Classes:
-    names = {name for part in columns for name in count_classes(part)}
-    if not names:
-        raise BadTable(f"{where}: no ok row has a class in column {column}", fix="give another --label-column")
-    if len({type(name) for name in names}) > 1:
-        raise BadTable(
-            f"{where}: column {column} is text in one table and whole numbers in another",
-            fix="write it in one type",
-        )
-    return Classes(names)
 
 
 def _pairs(parts: Sequence[ClassLabels]) -> tuple[Ints, Ints]:

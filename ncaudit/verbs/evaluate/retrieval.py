@@ -71,9 +71,7 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
     )
     if options.label_column is None:
         return result
-    found = class_retrievals(
-        image, text, photo, photos.classes, column=options.label_column, where=tables[0].shard.path, k=options.map_at
-    )
+    found = class_retrievals(image, text, photo, photos.classes, column=options.label_column, k=options.map_at)
     return LabelledRetrievalResult(**vars(result), by_class=found)
 
 
@@ -95,7 +93,7 @@ class _Photos:
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
         self.captions: list[npt.NDArray[np.float32]] = []
-        self.classes: list[pa.Array] = []  # of the captions, where a label column is carried
+        self.classes: list[tuple[str, pa.Array]] = []  # of the captions, where a label column is carried
         self._images: list[npt.NDArray[np.float32]] = []
         self._photo_of_caption: list[npt.NDArray[np.int64]] = []
         self._number: dict[int, int] = {}  # of each photo, in the order they are met
@@ -112,7 +110,8 @@ class _Photos:
             self._images.append(batch.image[first[new >= known]])
             self._photo_of_caption.append(numbers)
             self.captions.append(batch.text)
-            self.classes += [column.filter(pa.array(batch.ok)) for column in batch.carried.columns]
+            of_ok = (column.filter(pa.array(batch.ok)) for column in batch.carried.columns)
+            self.classes += [(table.shard.path, column) for column in of_ok]
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         parts = (self._images, self.captions, self._photo_of_caption)

@@ -88,7 +88,7 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     for table in tables:
         rows.add(table, options.truth, truth_table, progress)
     unused = truth_table.unused(rows.pair_ids) if truth_table else 0
-    if truth_table and unused == len(truth_table.truth):
+    if truth_table and unused == len(truth_table.pairs):
         raise _strangers(truth_table, rows)
     if priors:
         progress.stage("compare", None)
@@ -182,7 +182,8 @@ def _require_probability(values: pa.Array, table: ScoreTable) -> None:
 
 
 def _strangers(truth_table: TruthTable, rows: _Rows) -> BadTable:
-    here, there = (next(iter(ids), "none") for ids in (rows.pair_ids, truth_table.truth.index))
+    here = next(iter(rows.pair_ids), "none")
+    there = truth_table.pairs.key(0) if len(truth_table.pairs) else "none"
     return BadTable(
         f"{truth_table.path} knows no pair of the score tables (pair_id there: {there}; in the scores: {here})",
         fix="give a truth table with the pair_id of the score tables",

@@ -41,9 +41,10 @@ from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.streams.standard_output import whole_writes
 from ncaudit.shards.tables.checks import common_schema, require_column
+from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
-from ncaudit.shards.tables.pair_join import NOWHERE, places_of
-from ncaudit.shards.tables.score_input import FileScores, StreamedScores
+from ncaudit.shards.tables.pair_join import places_of
+from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import one_table, refuse_overwriting, without_outputs
 from ncaudit.version import written_by
@@ -90,7 +91,7 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
         run.require(scores)
     if run.chooser.looks_twice:
         _prepare(run, tables)
-    accounts = _write_one(run, tables) if options.one_output else _write_shards(run, tables)
+    accounts = _write_one(run, tables) if options.one_output else _write_shards(run, _files(tables))
     return _result(run, tables, accounts, monotonic() - begun)
 
 
@@ -129,7 +130,7 @@ class _Run:
         """What earlier runs have left where this one writes."""
         return EarlierOutputs(self.progress.note)
 
-    def require(self, scores: FileScores | StreamedScores) -> None:
+    def require(self, scores: ScoreInput) -> None:
         """Raises NcauditError when a table lacks what is asked of it."""
         self.chooser.require(scores)
         form = self.options.write_as
@@ -138,7 +139,7 @@ class _Run:
         for name in [*wanted, *([self.options.repeat_by_weight] if self.options.repeat_by_weight else [])]:
             require_column(scores.path, scores.schema, name)
 
-    def decided(self, scores: Any, number: int, columns: Sequence[str] | None) -> Iterator["_Decided"]:
+    def decided(self, scores: ScoreInput, number: int, columns: Sequence[str] | None) -> Iterator["_Decided"]:
         """A table's rows, in order, with what is decided about each."""
         first = 0
         for batch in scores.batches(columns):
@@ -154,10 +155,20 @@ class _Run:
         return {words[code]: int(count) for code, count in enumerate(np.bincount(codes)) if count}
 
 
-def _open(options: FilterOptions) -> list[Any]:
+def _open(options: FilterOptions) -> Sequence[ScoreInput]:
     if STREAM in options.scores:
         return [StreamedScores(sys.stdin.buffer)]
     return [FileScores(shard) for shard in _inputs(options.scores, options)]
+
+
+def _files(tables: Sequence[ScoreInput]) -> list[FileScores]:
+    """The tables, where none of them is a stream, as what comes in on one goes out as one."""
+    return [scores for scores in tables if isinstance(scores, FileScores)]
+
+
+def _known_rows(tables: Sequence[ScoreInput]) -> int | None:
+    """Of all tables; None where nobody knows them yet."""
+    return sum(scores.rows or 0 for scores in tables) or None
 
 
 def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
@@ -178,12 +189,11 @@ def _require_own(path: str) -> None:
         raise NcauditError(f"{path} is an input and might be written over", fix="give another place with --out")
 
 
-def _prepare(run: _Run, tables: Sequence[Any]) -> None:
+def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
     """The first look at all rows, that a ranking rule needs."""
     for scores in tables:
-        if isinstance(scores, StreamedScores):
-            scores.spool()
-    run.progress.stage("rank", sum(getattr(scores, "rows", 0) for scores in tables) or None)
+        scores.spool()
+    run.progress.stage("rank", _known_rows(tables))
     run.chooser.prepare(tables, run.progress.advance)
     cuts = run.chooser.cuts
     empty = [value for value, cut in cuts.items() if not cut.kept]
@@ -206,7 +216,7 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
     run.progress.stage("filter", sum(scores.rows for scores in tables))
 
     def work(shard: Shard) -> ShardRows:
-        scores = matched[shard]
+        scores = matched[shard].opened()
         return _write_shard(run, shard, scores, numbered[scores.shard])
 
     done = run_shards(list(matched), work)
@@ -297,12 +307,12 @@ def _settings(options: FilterOptions) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, (list, tuple)) else value for name, value in asked.items()}
 
 
-def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
+def _write_one(run: _Run, tables: Sequence[ScoreInput]) -> _Accounts:
     """All rows to one file or stream, in the order of the tables."""
     accounts = _Accounts(len(tables))
-    run.progress.stage("filter", sum(getattr(scores, "rows", 0) for scores in tables) or None)
+    run.progress.stage("filter", _known_rows(tables))
     schema = common_schema([(scores.path, scores.schema) for scores in tables])
-    made_from = {"shards": [_told(scores) for scores in tables]}
+    made_from = {"shards": [scores.source for scores in tables]}
     provenance = {**written_by("filter"), "verb": "filter", "options": _settings(run.options), **made_from}
     with (
         _kept_writer(run.options, attach(schema, provenance)) as keep,
@@ -315,13 +325,6 @@ def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
                 accounts.counts.update(run.count(rows.codes, rows.labels))
                 run.progress.advance(len(rows.batch))
     return accounts
-
-
-def _told(scores: Any) -> Provenance:
-    """What one of several tables is: its file and its own provenance, or that it was a stream."""
-    if isinstance(scores, StreamedScores):
-        return {"source": scores.path, "scored": provenance_of(scores.schema)}
-    return {"source": {"name": scores.shard.name, "fingerprint": scores.fingerprint}, "scored": scores.provenance}
 
 
 @contextmanager
@@ -375,10 +378,10 @@ def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _result(run: _Run, tables: Sequence[Any], accounts: _Accounts, seconds: float) -> FilterResult:
+def _result(run: _Run, tables: Sequence[ScoreInput], accounts: _Accounts, seconds: float) -> FilterResult:
     reasons = {word: count for word, count in accounts.counts.items() if word != KEPT_WORD}
     kept, dropped = accounts.counts[KEPT_WORD], sum(reasons.values())
-    notes = [*run.notes, *(note for scores in tables for note in getattr(scores, "notes", ()))]
+    notes = [*run.notes, *(note for scores in tables for note in scores.notes)]
     if run.unjoined:
         notes.append(f"{run.unjoined:,} scored pairs have no row in --data")
     return FilterResult(

@@ -18,24 +18,13 @@ from ncaudit.errors import BadTable
 from ncaudit.options import FilterOptions
 from ncaudit.schema import OK
 from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.score_input import ScoreInput
 from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, ordered, unordered
 from ncaudit.verbs.filter.where import Condition, parse
 
 KEPT, KEPT_WORD = 0, ""  # the code of a row that is kept; every other code is the place of a reason
 LABEL_STEP = 5e-8  # half of float32's step below 1: ten labels of .9 have a mean of .9
 Codes = npt.NDArray[np.int16]
-
-
-class Scores(Protocol):
-    """Score tables, or what came in on standard input."""
-
-    @property
-    def path(self) -> str: ...
-
-    @property
-    def schema(self) -> pa.Schema: ...
-
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]: ...
 
 
 class Reasons:
@@ -69,7 +58,7 @@ class RowRules:
         named = ["soft_label"] * (self._low is not None) + ["verdict"] * bool(self._verdicts)
         return ["status", *named, *(self._where.columns if self._where else ())]
 
-    def require(self, scores: Scores) -> None:
+    def require(self, scores: ScoreInput) -> None:
         """Raises NcauditError when a table lacks a column, or has one of a type that the rule cannot use."""
         for name in ("pair_id", *self.columns):
             if self._where is None or name not in self._where.columns:
@@ -199,7 +188,7 @@ class Chooser:
         """Where the kept rows end, by the stratum's value; nothing where no rule ranks."""
         return self._best.cuts
 
-    def require(self, scores: Scores) -> None:
+    def require(self, scores: ScoreInput) -> None:
         """Raises NcauditError when a table lacks a column that a rule needs."""
         self._rules.require(scores)
         for name in self._ranking.columns if self._ranking else ():
@@ -207,7 +196,7 @@ class Chooser:
         if self._best.column:
             _require_plain(scores, self._best.column)
 
-    def prepare(self, tables: Sequence[Scores], advance: Callable[[int], None] = lambda rows: None) -> None:
+    def prepare(self, tables: Sequence[ScoreInput], advance: Callable[[int], None] = lambda rows: None) -> None:
         """Find where the kept rows end. Does nothing where no rule ranks."""
         if self._ranking is None:
             return
@@ -237,7 +226,7 @@ class Chooser:
         codes[(codes == KEPT) & ~known] = self.reasons.code(f"{self._ranking.columns[0]}_missing")
         return keys, codes
 
-    def _break_ties(self, tables: Sequence[Scores]) -> None:
+    def _break_ties(self, tables: Sequence[ScoreInput]) -> None:
         for number, scores in enumerate(tables):
             first = 0
             for batch in scores.batches([*self.columns, "pair_id"]):
@@ -252,7 +241,7 @@ def numbers(column: pa.Array) -> npt.NDArray[np.float64]:
     return np.array(pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False))
 
 
-def require_number(scores: Scores, name: str) -> None:
+def require_number(scores: ScoreInput, name: str) -> None:
     """Raises BadTable unless the table has the column and it holds numbers."""
     require_column(scores.path, scores.schema, name)
     kind = scores.schema.field(name).type
@@ -260,7 +249,7 @@ def require_number(scores: Scores, name: str) -> None:
         raise BadTable(f"{scores.path}: {name} is {kind}, no number", fix="rename or convert the column")
 
 
-def _require_plain(scores: Scores, name: str) -> None:
+def _require_plain(scores: ScoreInput, name: str) -> None:
     require_column(scores.path, scores.schema, name)
     kind = scores.schema.field(name).type
     if t.is_nested(kind):

@@ -6,7 +6,6 @@ answers rests on every table that was read.
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -29,7 +28,7 @@ from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
-from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, count_classes, require_class_column
+from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, classes_among, require_class_column
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -228,18 +227,15 @@ def _judged(run: _Run) -> _Found:
     for table in tables:
         first[table.shard] = count
         for batch in table.batches():
-            columns.append(batch.carried.column(0).filter(pa.array(batch.ok)))
+            columns.append((table.shard.path, batch.carried.column(0).filter(pa.array(batch.ok))))
             photos.append(batch.image_id)
             ids.append(pa.array(batch.pair_id, pa.string()).filter(pa.array(batch.ok)))
             count += len(batch.image_id)
             progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
     if not count:
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
-    counts: Counter[Class] = Counter()
-    for column in columns:
-        counts.update(count_classes(column))
-    classes = Classes(counts)
-    given = _sparse([classes.read(column) for column in columns])
+    classes = Classes(classes_among(columns, run.options.label_column))
+    given = _sparse([classes.read(column) for _, column in columns])
     found = audit(
         lambda modality: _rows(tables, modality, count),
         given,

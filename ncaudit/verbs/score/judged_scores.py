@@ -10,6 +10,7 @@ from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.core.statistics.stratified_sample import merge_unjudged, post_stratify, score_edges, stratified_rate
 from ncaudit.errors import BadTable
 from ncaudit.shards.people.verdicts import Verdicts
+from ncaudit.shards.tables.key_index import NOWHERE
 
 Numbers = npt.NDArray[np.float64]
 
@@ -35,7 +36,7 @@ class JudgedScores:
     def add(self, pair_ids: Sequence[str], score: Numbers) -> None:
         """Scores of some rows, (n,)."""
         place = self._verdicts.places(pair_ids)
-        self._score[place[place >= 0]] = score[place >= 0]
+        self._score[place[place != NOWHERE]] = score[place != NOWHERE]
         self._all.append(score.astype(np.float32))
 
     def found(self) -> Judged:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.dataset.class_labels import Classes, count_classes, require_class_column
+from ncaudit.shards.dataset.class_labels import Classes, classes_among, count_classes, require_class_column
 
 NUMBERS = pa.array([10, None, 9, 10], pa.int8())
 TAGS = pa.array([["b", "a", "b"], None, [], ["c", None]])
@@ -51,6 +51,13 @@ def test_a_slice_is_read_from_its_own_first_row() -> None:
 
 def test_unknown_classes_leave_a_row_unlabelled() -> None:
     assert _rows(pa.array(["a", "new"]), Classes(["a"])) == [["a"], []]
+
+
+def test_classes_are_counted_over_files_and_are_of_one_type() -> None:
+    parts = [("a", TAGS), ("b", pa.nulls(2)), ("c", pa.array(["b"]))]
+    assert classes_among(parts, "tag") == {"b": 3, "a": 1, "c": 1}
+    with pytest.raises(BadTable, match="column tag holds text in a and numbers in d"):
+        classes_among([*parts, ("d", NUMBERS), ("e", NUMBERS)], "tag")
 
 
 def test_a_column_of_nulls_has_no_class() -> None:

@@ -61,8 +61,13 @@ def test_strata_come_with_the_rows_of_all_of_them_judged_or_not(tmp_path):
         "\ufeffpair_id,stratum,stratum_rows,is_match\na,0,5,TRUE\n",
         '"pair_id","stratum","stratum_rows","is_match"\n"a","0","5","TRUE"\n',
         "pair_id,stratum,stratum_rows,is_match\na,0.0,5.0,TRUE\n,,,\n",
+        "pair_id,stratum,stratum_rows,is_match,,\na,0,5,TRUE,,\n",
+        "pair_id;a,or b,or c,or d,or e,or f;stratum;stratum_rows;is_match\na;x;0;5;TRUE\n",
     ],
-    ids=["semicolons", "tabs", "byte order mark", "quotes", "decimals and an empty row"],
+    ids=[
+        *("semicolons", "tabs", "byte order mark", "quotes", "decimals and an empty row", "columns without a name"),
+        "a name with commas",
+    ],
 )
 def test_what_spreadsheet_programs_make_of_a_file_is_read(tmp_path, text):
     verdicts = told(tmp_path, text)
@@ -118,9 +123,11 @@ STRATA = "pair_id,stratum,stratum_rows,is_match\n"
         (STRATA + "a,0,10,yes\nb,2,10,yes\n", "has no row of stratum 1"),
         (STRATA + "a,0,10,yes\nb,,,yes\n", "row 3 .* has '' in stratum"),
         (STRATA + "a,-1,10,yes\n", "has '-1' in stratum"),
-        ("pair_id,is_match\na\n", "cannot be read"),
-        (b"pair_id,is_match\n\xff\xfe,yes\n", "cannot be read"),
-        ("", "cannot be read"),
+        ("pair_id,is_match\na\n", "line 2 has 1 cells, and the first line names 2 columns"),
+        (b"pair_id,is_match\n\xff\xfe,yes\n", "line 2 is not UTF-8"),
+        ("", "holds no header"),
+        ('pair_id,is_match\na,yes\nb,"no\nc,yes\n', "ends within a quoted cell"),
+        ("pair_id,is_match,is_match\na,yes,no\n", "its first line names several columns 'is_match'"),
     ],
 )
 def test_a_file_that_cannot_be_trusted_is_refused(tmp_path, text, said):
@@ -132,8 +139,8 @@ def test_a_file_that_cannot_be_trusted_is_refused(tmp_path, text, said):
     ("name", "text", "said"),
     [
         ("v.jsonl", '{"pair_id": "a", "is_match": "yes"}\n{"pair_id": "b", "is_match": 2}\n', "line 2 says '2'"),
-        ("v.jsonl", "[1]\n", "a line is no JSON object"),
-        ("v.jsonl", "{\n", "cannot be read"),
+        ("v.jsonl", "[1]\n", "line 1 is no JSON object"),
+        ("v.jsonl", "{\n", "line 1 is no JSON"),
         ("v.parquet", "no parquet", "cannot be read"),
         ("v.xlsx", "PK", r"v\.xlsx is no \.csv, \.parquet, \.jsonl file"),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import SCORE
+from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.tables.score_input import StreamedScores
 
 ROWS = [
@@ -40,6 +41,15 @@ def test_scores_can_be_read_again_once_spooled():
         assert pa.Table.from_batches(list(scores.batches())).equals(table)
     assert [batch.schema.names for batch in scores.batches(["status"])] == [["status"]]
     assert scores.notes == []
+
+
+def test_a_stream_tells_what_its_schema_says_of_it_but_not_how_many_rows_are_to_come():
+    sink = io.BytesIO()
+    schema = attach(pa.schema([("pair_id", pa.string()), ("status", pa.string())]), {"verb": "score"})
+    pa.ipc.new_stream(sink, schema).close()
+    scores = streamed(sink.getvalue())
+    assert scores.source == {"source": "standard input", "scored": {"verb": "score"}}
+    assert scores.rows is None
 
 
 def test_a_stream_without_names_or_statuses_is_refused():

@@ -228,7 +228,7 @@ def test_labels_are_not_corrupted_twice(tmp_path: Path, name: str) -> None:
 def test_text_in_one_shard_and_numbers_in_another_are_refused(tmp_path: Path) -> None:
     shard(tmp_path / "in" / "a.parquet", ["x", "y"])
     shard(tmp_path / "in" / "b.parquet", [1, 2])
-    with pytest.raises(BadTable, match=r"a\.parquet: column kind is text, and whole numbers in .*b\.parquet"):
+    with pytest.raises(BadTable, match=r"column kind holds text in .*a\.parquet and numbers in .*b\.parquet"):
         run(tmp_path / "in", tmp_path / "out")
 
 

@@ -29,6 +29,30 @@ NO_ROW = "Empty CSV file"
 STRADDLES = "straddling"
 
 
+class WrittenCells:
+    """A file whose cells stay as people wrote them. Raises BadTable as `DelimitedShard` does.
+
+    Spreadsheet programs separate by what their language does: it is the separator under which a column is called
+    `named`, whatever the file is called. Columns that are not read may share a name.
+    """
+
+    def __init__(self, path: str, named: str) -> None:
+        self._path = path
+        self._separator, self._names = _header(path, SEPARATORS, named)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All columns, of text."""
+        return pa.schema([(name, pa.string()) for name in self._names])
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        """Some of the columns: null where a cell is empty."""
+        _refuse_twins(self._path, [name for name in self._names if name in columns])
+        types = dict.fromkeys(self._names, pa.string())
+        blocks = list(_blocks(self._path, self._separator, types, columns))
+        return pa.Table.from_batches(blocks, schema=pa.schema([(name, pa.string()) for name in columns]))
+
+
 @dataclass(frozen=True)
 class _Survey:
     """What one pass over a file told."""
@@ -65,7 +89,8 @@ class DelimitedShard(OnePiece):
 
 
 def _survey(path: str) -> _Survey:
-    separator, names = _header(path)
+    separator, names = _header(path, "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else SEPARATORS)
+    _refuse_twins(path, names)
     types = {name: CellType() for name in names}
     nulls, rows = dict.fromkeys(names, 0), 0
     for block in _blocks(path, separator, dict.fromkeys(names, pa.binary()), names):
@@ -80,25 +105,31 @@ def _survey(path: str) -> _Survey:
 _surveys = Remembered(_survey)
 
 
-def _header(path: str) -> tuple[str, list[str]]:
-    """The separator and the names. Raises BadTable when the names cannot be told apart."""
+def _header(path: str, separators: str, named: str | None = None) -> tuple[str, list[str]]:
+    """The separator and the names: the first separator that cuts out the name `named`, else one that cuts most names.
+
+    Raises BadTable when there are no names.
+    """
     with open_text(path) as file:
         head = file.read(HEADER) or b""
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
     except UnicodeDecodeError as error:
         raise _not_text(path, 1 + head[: error.start].count(b"\n")) from error
-    separators = "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else SEPARATORS
     found = [(separator, _first_row(text, separator)) for separator in separators]
-    separator, names = max(found, key=lambda cut: len(cut[1]))
+    most = max(found, key=lambda cut: len(cut[1]))
+    separator, names = next((cut for cut in found if named in cut[1]), most)
+    if not names:
+        raise BadTable(f"{path} holds no header", fix="name the columns in the first line")
+    return separator, names
+
+
+def _refuse_twins(path: str, names: Sequence[str]) -> None:
     if twins := sorted({name for name in names if names.count(name) > 1}):
         called = ", ".join(map(repr, twins))
         raise BadTable(
             f"{path}: its first line names several columns {called}", fix="give every column a name of its own there"
         )
-    if not names:
-        raise BadTable(f"{path} holds no header", fix="name the columns in the first line")
-    return separator, names
 
 
 def _first_row(text: str, separator: str) -> list[str]:

@@ -4,18 +4,18 @@ Knows JSON values and arrow types; nothing of files.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from ncaudit.shards.readers.text.json_types import whole_text
+
 TEXT = pa.string()
 TYPES = {"null": TEXT, "bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": TEXT,
          "texts": pa.list_(TEXT)}  # fmt: skip
 INT64 = range(-(2**63), 2**63)
-SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class JsonFields:
@@ -66,7 +66,7 @@ def text_column(values: Sequence[str | None]) -> pa.Array:
     try:
         return pa.array(values, TEXT)
     except UnicodeEncodeError:
-        return pa.array([value and SURROGATES.sub("\ufffd", value) for value in values], pa.string())
+        return pa.array([whole_text(value) for value in values], TEXT)
 
 
 def _kind(value: Any) -> str:

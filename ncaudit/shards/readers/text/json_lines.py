@@ -17,12 +17,14 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
+from ncaudit.shards.readers.text.json_fields import TEXT, json_column
+from ncaudit.shards.readers.text.json_types import as_array, common_type, shown_type, text_for_nulls, whole_text
 from ncaudit.shards.readers.text.plain_text import open_text
 
 LINES_BYTES = MIB  # of lines that are taken apart at once; a longer line comes alone
 ONE_PER_LINE = "write one object per line, a field per column"
 SHOWN = 60  # characters of a value in an error
-ESCAPED_HALF, HALVES = re.compile(rb"\\[uU][dD][89a-fA-F]"), re.compile("[\ud800-\udfff]")
+ESCAPED_HALF = re.compile(rb"\\[uU][dD][89a-fA-F]")
 Lines = list[tuple[int, bytes]]  # each with its number, from 1
 Objects = list[dict[str, Any]]
 
@@ -57,6 +59,13 @@ class JsonLinesShard(OnePiece):
             yield from (block.slice(first, rows) for first in range(0, len(block), rows))
 
 
+def read_as_text(path: str) -> pa.Table:
+    """All fields of all lines as text, of whatever types their values are: see `json_column`."""
+    objects = [json_object(path, number, line) for lines in _lines(path) for number, line in lines]
+    names = dict.fromkeys(name for found in objects for name in found)
+    return pa.table({name: json_column([found.get(name) for found in objects], TEXT) for name in names})
+
+
 def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -> dict[str, Any]:
     """The object of one line. Raises BadTable naming the line when it is none."""
     try:
@@ -67,7 +76,7 @@ def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -
         raise BadTable(f"{place}, line {number} is no JSON: {error}", fix=fix) from error
     if not isinstance(found, dict):
         raise BadTable(f"{place}, line {number} is no JSON object", fix=ONE_PER_LINE)
-    return dict(_whole_text(found)) if ESCAPED_HALF.search(line) else found
+    return dict(whole_text(found)) if ESCAPED_HALF.search(line) else found
 
 
 def _survey(path: str) -> _Survey:
@@ -79,7 +88,7 @@ def _survey(path: str) -> _Survey:
             values = [found.get(name) for found in objects]
             types[name] = _type_with(path, name, types.get(name, pa.null()), lines, values)
         rows += len(objects)
-    return _Survey(pa.schema([(name, _without_nulls(kind)) for name, kind in types.items()]), rows)
+    return _Survey(pa.schema([(name, text_for_nulls(kind)) for name, kind in types.items()]), rows)
 
 
 _surveys = Remembered(_survey)
@@ -97,64 +106,17 @@ def _lines(path: str) -> Iterator[Lines]:
 
 def _type_with(path: str, name: str, known: pa.DataType, lines: Lines, values: Sequence[Any]) -> pa.DataType:
     """The type that fits what was known and these values too."""
-    found = _shown(values)
-    both = None if found is None else _common(known, found)
+    found = shown_type(values)
+    both = None if found is None else common_type(known, found)
     if both is not None:
         return both
     for (number, _), value in zip(lines, values, strict=True):
-        shown = _shown([value])
-        both = None if shown is None else _common(known, shown)
+        shown = shown_type([value])
+        both = None if shown is None else common_type(known, shown)
         if both is None:
             raise _misfit(path, number, name, known, value)
         known = both
     return known  # a whole number too long for a float is told where it is read
-
-
-def _shown(values: Sequence[Any]) -> pa.DataType | None:
-    """The type that values show; None where they show several, or a number beyond 64 bits."""
-    array = _array(values, None)
-    return None if array is None else array.type
-
-
-def _array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array | None:
-    try:
-        return pa.array(values, kind)
-    except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return None
-
-
-def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    """The type that holds values of both, None where none does."""
-    if one == other or t.is_null(other):
-        return one
-    if t.is_null(one):
-        return other
-    if t.is_struct(one) and t.is_struct(other):
-        return _common_struct(one, other)
-    if t.is_list(one) and t.is_list(other):
-        inner = _common(one.value_type, other.value_type)
-        return None if inner is None else pa.list_(inner)
-    numbers = all(t.is_integer(kind) or t.is_floating(kind) for kind in (one, other))
-    return pa.float64() if numbers else None
-
-
-def _common_struct(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
-    fields = {field.name: field.type for field in one}
-    for field in other:
-        both = _common(fields.get(field.name, pa.null()), field.type)
-        if both is None:
-            return None
-        fields[field.name] = both
-    return pa.struct(list(fields.items()))
-
-
-def _without_nulls(kind: pa.DataType) -> pa.DataType:
-    """The type with text wherever nothing but null was seen."""
-    if t.is_struct(kind):
-        return pa.struct([(field.name, _without_nulls(field.type)) for field in kind])
-    if t.is_list(kind):
-        return pa.list_(_without_nulls(kind.value_type))
-    return pa.string() if t.is_null(kind) else kind
 
 
 def _columns(path: str, fields: Sequence[pa.Field], lines: Lines, objects: Objects) -> pa.RecordBatch:
@@ -165,9 +127,9 @@ def _columns(path: str, fields: Sequence[pa.Field], lines: Lines, objects: Objec
 
 
 def _column(path: str, field: pa.Field, lines: Lines, values: Sequence[Any]) -> pa.Array:
-    array = _array(values, field.type)
+    array = as_array(values, field.type)
     if array is None:  # a whole number among fractions that no float holds: the types alone did not show it
-        at = next(i for i, value in enumerate(values) if _array([value], field.type) is None)
+        at = next(i for i, value in enumerate(values) if as_array([value], field.type) is None)
         raise _misfit(path, lines[at][0], field.name, field.type, values[at])
     return array
 
@@ -180,12 +142,3 @@ def _misfit(path: str, number: int, name: str, known: pa.DataType, value: Any) -
         f"{path}, line {number}: {name} is {shown}{before}",
         fix="give the field values of one type, or write them as text",
     )
-
-
-def _whole_text(value: Any) -> Any:
-    """Half of a surrogate pair, which JSON can spell and UTF-8 cannot, becomes U+FFFD."""
-    if isinstance(value, str):
-        return HALVES.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_whole_text(entry) for entry in value]
-    return {_whole_text(k): _whole_text(v) for k, v in value.items()} if isinstance(value, dict) else value

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.shards.dataset.class_labels import Class, Classes, count_classes
+from ncaudit.shards.dataset.class_labels import Class, Classes, classes_of
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import read_batches
 from ncaudit.shards.tables.checks import ALWAYS_THERE
 
-COUNTED_ROWS = 65_536
 Packed = npt.NDArray[np.uint8]
 
 
@@ -53,18 +51,7 @@ def training_classes(shards: Sequence[Shard], name: str) -> TrainingClasses:
     Raises BadTable where it is text here and numbers there, NcauditError where fewer than two classes occur, or where
     most occur once: they would have no neighbours of their own.
     """
-    counts: Counter[Class] = Counter()
-    first: dict[type, str] = {}
-    for shard in shards:
-        found = _count(shard, name)
-        counts.update(found)
-        for kind in {type(value) for value in found}:
-            first.setdefault(kind, shard.path)
-    if len(first) > 1:
-        raise BadTable(
-            f"column {name} holds text in {first[str]} and numbers in {first[int]}",
-            fix="write them alike in all tables",
-        )
+    counts = classes_of(shards, name)
     _require_several(counts, name)
     return TrainingClasses(name, Classes(counts))
 
@@ -89,13 +76,6 @@ def unlabelled_notes(unlabelled: int, pairs: int) -> list[str]:
     return [f"{unlabelled:,} of {pairs:,} training pairs have no class: no class loss learns from them"] * bool(
         unlabelled
     )
-
-
-def _count(shard: Shard, name: str) -> Counter[Class]:
-    counts: Counter[Class] = Counter()
-    for batch in read_batches(shard, {name}, COUNTED_ROWS):
-        counts.update(count_classes(batch[name]))
-    return counts
 
 
 def _require_several(counts: Counter[Class], name: str) -> None:

@@ -21,7 +21,8 @@ from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
-from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers import ShardFile, open_shard
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
@@ -125,23 +126,21 @@ class Labels:
                 fix="name a column in [0, 1], or a boolean one, with --label-column",
             )
         table = scores.read([] if column is None else [column])
-        self._ids = table["pair_id"].combine_chunks()
+        self._pairs = KeyIndex(table["pair_id"])
         self.status = np.array(table["status"].fill_null("embedding_invalid").to_pylist(), dtype=object)
         self.label = np.ones(len(table), dtype=np.float32)
         if column is not None:
             self.label = _numbers(table[column], scores.shard.path, column)
-            _check_labels(self, self._ids, scores.shard.path, column)
+            _check_labels(self, scores.shard.path, column)
         self.total = float(self.label[self.status == OK].sum(dtype=np.float64))
 
-    def find(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Each pair's place in the table; -1 where it is not there."""
-        found = pc.index_in(pa.array(pair_ids, pa.string()), value_set=self._ids)
-        places: npt.NDArray[np.int64] = found.fill_null(-1).to_numpy().astype(np.int64)
-        return places
+    def find(self, pair_ids: Sequence[str]) -> Places:
+        """Each pair's place in the table; NOWHERE where it is not there."""
+        return self._pairs.places(pair_ids)
 
     def name_of(self, place: int) -> str:
         """The pair_id at a place of the table."""
-        return str(self._ids[place].as_py())
+        return self._pairs.key(place)
 
 
 def open_labelled(options: TrainOptions) -> list[LabelledShard]:
@@ -204,13 +203,11 @@ def _ok_rows(labelled: LabelledShard) -> int:
     return sum(int(pc.sum(pc.equal(batch["status"], OK)).as_py() or 0) for batch in labelled.scores.batches([]))
 
 
-def _usable(
-    rows: Rows, known: Labels | None, places: npt.NDArray[np.int64] | None, classes: Packed
-) -> tuple[Pairs, Counter[str]]:
+def _usable(rows: Rows, known: Labels | None, places: Places | None, classes: Packed) -> tuple[Pairs, Counter[str]]:
     status = [problem or OK for problem in rows.status]
     label = np.ones(len(rows), dtype=np.float32)
     if known is not None and places is not None and len(rows):
-        scored = [NOT_SCORED if place < 0 else str(known.status[place]) for place in places]
+        scored = [NOT_SCORED if place == NOWHERE else str(known.status[place]) for place in places]
         status = [own if own != OK else told for own, told in zip(status, scored, strict=True)]
         label = known.label[places]
     at = [i for i, word in enumerate(status) if word == OK]
@@ -235,23 +232,25 @@ def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
 
 
 def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:
-    schema = open_shard(shard).schema
-    key = _key(shard, scores, schema, options) if scores is not None else None
+    file = open_shard(shard)
+    key = _key(shard, scores, file, options) if scores is not None else None
     carry = [] if classes is None or classes.in_scores else [classes.known.name]
-    columns = find_columns(schema, shard.name, options, key=key, carry=carry)
+    columns = find_columns(file.schema, shard.name, options, key=key, carry=carry)
     if carry == [columns.image]:
         raise BadTable(f"{shard.path}: column {columns.image} holds the images", fix="give another --label-column")
     label_column = options.weight_column if classes is None else None
     return LabelledShard(shard, columns, scores, label_column, options.image_root, classes)
 
 
-def _key(shard: Shard, scores: ScoreTable, schema: pa.Schema, options: DataOptions) -> str | None:
+def _key(shard: Shard, scores: ScoreTable, file: ShardFile, options: DataOptions) -> str | None:
     """The column that the score table names its pairs by: the first under which it knows a row of the shard."""
     ids = scores.read([])["pair_id"].to_pylist()
     known = {*ids, *(name.rpartition("/")[0] for name in ids)}  # without the caption's number
-    wanted = key_candidates(schema, one_folder=True) if options.key is None else [options.key] if options.key else []
+    wanted = [options.key] if options.key else []
+    if options.key is None:
+        wanted = key_candidates(file.schema, one_folder=True)
     for column in wanted:
-        if any(value in known for batch in read_column(shard, column) for value in text(batch.cast(pa.string()))):
+        if any(value in known for batch in read_column(shard, column, file) for value in text(batch.cast(pa.string()))):
             return column
     if not options.key and any(name.startswith(f"{shard.stem}/") for name in known):
         return None
@@ -269,13 +268,13 @@ def _numbers(column: pa.ChunkedArray, path: str, name: str) -> Floats:
     return np.asarray(nan_for_null.to_numpy(), dtype=np.float32)
 
 
-def _check_labels(labels: Labels, ids: pa.Array, path: str, column: str) -> None:
+def _check_labels(labels: Labels, path: str, column: str) -> None:
     used = labels.status == OK
     missing = used & np.isnan(labels.label)
     if missing.any():
         raise BadTable(
             f"{path}: {column} is null or nan in {missing.sum():,} of {used.sum():,} ok rows"
-            f" (first: {ids[int(missing.argmax())].as_py()})",
+            f" (first: {labels.name_of(int(missing.argmax()))})",
             fix="score with a scorer that gives soft labels (bicro), or name another column with --label-column",
         )
     outside = used & ((labels.label < 0) | (labels.label > 1))
@@ -283,6 +282,6 @@ def _check_labels(labels: Labels, ids: pa.Array, path: str, column: str) -> None
         first = int(outside.argmax())
         raise BadTable(
             f"{path}: {column} is outside [0, 1] in {outside.sum():,} ok rows"
-            f" (first: {ids[first].as_py()}, {labels.label[first]:g})",
+            f" (first: {labels.name_of(first)}, {labels.label[first]:g})",
             fix="name a column of labels in [0, 1] with --label-column",
         )

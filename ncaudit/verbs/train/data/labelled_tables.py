@@ -22,6 +22,7 @@ from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.tables.key_index import NOWHERE, Places
 from ncaudit.shards.tables.made_from import refuse_another, source_of
 from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.train.data.classes import TrainingClasses, refuse_own, training_classes, validation_classes
@@ -33,7 +34,6 @@ from ncaudit.verbs.train.data.training_set import TrainingSet
 OTHER_EMBEDDINGS = "score the embeddings as they are now, or give those that were scored"
 SCAN_PAIRS = 8_192  # looked at together when photos are compared
 Mask = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class LabelledTable:
         found = np.zeros(len(labels.label), dtype=bool)
         for batch in self.table.batches():
             places = labels.find(batch.pair_id)
-            found[places[places >= 0]] = True
+            found[places[places != NOWHERE]] = True
             yield self._joined(batch, labels, places, self.scores.shard.path)
         if not found.any():
             raise self._strangers(labels, self.scores.shard.path)
@@ -83,7 +83,7 @@ class LabelledTable:
             yield Window(np.empty(0, self.record), Counter({NOT_EMBEDDED: int((~found).sum())}), missing)
 
     def _joined(self, batch: EmbeddingBatch, labels: Labels, places: Places, scores: str) -> Window:
-        unknown = places < 0
+        unknown = places == NOWHERE
         told = np.where(unknown, NOT_SCORED, labels.status[places] if len(labels.label) else NOT_SCORED)
         status = np.where(batch.ok, told, np.array(batch.status, dtype=object))
         label = labels.label[places] if len(labels.label) else np.zeros(len(batch), dtype=np.float32)

@@ -161,3 +161,20 @@ def test_a_remote_file_is_read_like_a_local_one(write):
     fsspec.filesystem("memory").pipe("/delimited.csv", b"key,caption\n7,a\n7,b\n")  # seen to be another version
     assert table("memory://delimited.csv")["key"].to_pylist() == [7, 7]
     fsspec.filesystem("memory").rm("/delimited.csv")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_cells_can_be_read_as_written_by_whatever_separates_a_name(write, name, separator):
+    rows = [["note, more; and so on|", "", "id", ""], ["", "x", "007", "y"], ["1.50", "", "", ""]]
+    rows = [[f'"{cell}"' if set(cell) & set(",;|") else cell for cell in row] for row in rows]
+    cells = delimited.WrittenCells(write("\n".join(separator.join(row) for row in rows), name), "id")
+    assert cells.schema.names == ["note, more; and so on|", "", "id", ""]
+    told = cells.read(["id", "note, more; and so on|"])
+    assert told.to_pydict() == {"id": ["007", None], "note, more; and so on|": [None, "1.50"]}
+    with pytest.raises(BadTable, match="its first line names several columns ''"):
+        cells.read([""])
+
+
+def test_cells_of_a_file_without_the_name_are_cut_by_what_makes_most_columns(write):
+    assert delimited.WrittenCells(write("a;b;c,d\n"), "id").schema.names == ["a", "b", "c,d"]

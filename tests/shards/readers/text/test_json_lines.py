@@ -119,3 +119,10 @@ def test_what_is_written_is_what_is_read(rows, tmp_path_factory):
     read = table(str(path)).to_pylist() if any(rows) else [{}] * len(rows)
     names = {name for row in rows for name in row}
     assert read == [{name: row.get(name) for name in names} for row in rows]
+
+
+def test_all_fields_can_be_read_as_text_whatever_the_lines_hold(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('\ufeff{"a": true, "b": "x"}\n\n{"a": "yes", "c": [1]}\n{"a": 7, "b": 1.5}\n', encoding="utf-8")
+    told = {"a": ["true", "yes", "7"], "b": ["x", None, "1.5"], "c": [None, "[1]", None]}
+    assert json_lines.read_as_text(str(path)).to_pydict() == told

@@ -1,0 +1,100 @@
+"""Where each key stands in a column of keys: what every join of rows by pair or by a key of the user's looks up.
+
+Knows arrow's text and places of rows; nothing of files, or of what the rows hold.
+"""
+
+from functools import cached_property
+from itertools import repeat
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncaudit.shards.dataset.keys import Keys, key_text
+
+NOWHERE = -1
+MANY = 4  # lookups of a quarter of the keys or more: see `KeyIndex`
+Places = npt.NDArray[np.int64]
+
+
+class KeyIndex:
+    """The keys of some rows: text, or numbers and categories that are compared as text. A null is no key.
+
+    Many keys are looked up at once in arrow, which hashes all keys of the index anew for every call (1 million keys:
+    0.5 s); a few among many in a dictionary that is made once (1 million keys: 1 s and 170 MB).
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        """keys: (n,), in the order of the rows; a key may be there several times."""
+        self.keys = key_text(keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def key(self, place: int) -> str:
+        """The key of row `place`."""
+        return str(self.keys[place].as_py())
+
+    def places(self, wanted: Keys) -> Places:
+        """The first row with each of these keys, (m,) int64; NOWHERE for one that no row has, and for null.
+
+        >>> KeyIndex(["a", "b", "a"]).places(["b", "c", "a"])
+        array([ 1, -1,  0])
+        """
+        wanted = key_text(wanted)
+        if MANY * len(wanted) >= len(self.keys):
+            found = pc.index_in(wanted, value_set=self.keys, skip_nulls=True).fill_null(NOWHERE)
+            return np.asarray(found.to_numpy(), dtype=np.int64)
+        return np.fromiter(map(self._place_of.get, _listed(wanted), repeat(NOWHERE)), np.int64, len(wanted))
+
+    def places_in_turn(self, wanted: Keys) -> Places:
+        """As `places`, but the second time a key is asked for it is the second row that has it, and so on.
+
+        >>> KeyIndex(["a", "b", "a"]).places_in_turn(["a", "a", "a"])
+        array([ 0,  2, -1])
+        """
+        first, own = self.places(wanted), self.places(self.keys)
+        order = np.argsort(own, kind="stable")  # rows of one key beside each other
+        at = np.searchsorted(own[order], first) + _turns(first)
+        there = (first != NOWHERE) & (at < len(own))
+        there[there] = own[order[at[there]]] == first[there]
+        places = np.full(len(first), NOWHERE, dtype=np.int64)
+        places[there] = order[at[there]]
+        return places
+
+    def knows(self, wanted: Keys) -> npt.NDArray[np.bool_]:
+        """Whether a row has each of these keys, (m,)."""
+        return np.asarray(self.places(wanted) != NOWHERE, dtype=bool)
+
+    @property
+    def repeated(self) -> str | None:
+        """The first of the keys that several rows have; None where each has its own."""
+        if len(self.keys.unique()) == len(self.keys):
+            return None
+        first = self.places(self.keys)
+        again = first[(first != NOWHERE) & (first != np.arange(len(first)))]
+        return self.key(int(again.min())) if len(again) else None
+
+    @cached_property
+    def _place_of(self) -> dict[str | None, int]:
+        backwards = zip(reversed(_listed(self.keys)), range(len(self.keys) - 1, -1, -1), strict=True)
+        return {key: place for key, place in backwards if key is not None}  # of equal keys the first stays
+
+
+def _turns(numbers: Places) -> Places:
+    """How often each number was there before it.
+
+    >>> _turns(np.array([7, 3, 7, 7]))
+    array([0, 0, 1, 2])
+    """
+    order = np.argsort(numbers, kind="stable")
+    inorder = numbers[order]
+    turns = np.empty(len(numbers), dtype=np.int64)
+    turns[order] = np.arange(len(numbers)) - np.searchsorted(inorder, inorder)
+    return turns
+
+
+def _listed(keys: pa.Array) -> list[str | None]:
+    listed: list[str | None] = keys.to_numpy(zero_copy_only=False).tolist()  # `to_pylist` takes twice as long
+    return listed

@@ -1,0 +1,73 @@
+"""The truth of a pair is what the file says of it, once."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ncaudit.errors import BadTable
+from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, read_truth
+
+
+def truth_of(path, text):
+    path.write_text(text, encoding="utf-8")
+    return read_truth(str(path), "good")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "pair_id,good\n007,true\n8,0\nx,\n"),
+        ("t.csv", "\ufeffnote;good;pair_id\n;TRUE;007\n;0.0;8\n;;x\n"),
+        ("t.tsv", "good\tpair_id\n1\t007\n0\t8\nnan\tx\n"),
+        ("t.jsonl", '{"pair_id": "007", "good": true}\n{"pair_id": 8, "good": 0}\n{"pair_id": "x"}\n'),
+    ],
+    ids=["commas", "semicolons and a byte order mark", "tabs", "JSON lines"],
+)
+def test_text_of_any_kind_tells_the_truth_and_pair_ids_stay_text(tmp_path, name, text):
+    truth = truth_of(tmp_path / name, text)
+    assert truth.of(["x", "8", "7", "007"]).tolist() == [MISSING, MISMATCH, MISSING, MATCH]
+
+
+def test_a_pair_that_no_score_table_has_is_unused_and_repeats_and_nameless_rows_count_once(tmp_path):
+    ids = pa.array(["a", None, "b", "a", None])
+    pq.write_table(pa.table({"pair_id": ids, "good": [True, True, False, True, False]}), tmp_path / "t.parquet")
+    truth = read_truth(str(tmp_path / "t.parquet"), "good")
+    assert [truth.unused(pairs) for pairs in ([], ["a", "z"], ["a", "b", "b"])] == [3, 2, 1]
+
+
+def test_a_pair_behind_a_repeat_keeps_its_own_truth(tmp_path):
+    truth = truth_of(tmp_path / "t.csv", "pair_id,good\na,1\na,1\nb,0\nc,1\n")
+    assert truth.of(["c", "b", "a"]).tolist() == [MATCH, MISMATCH, MATCH]
+
+
+def test_a_few_pairs_asked_for_of_many_are_found(tmp_path):
+    rows = "".join(f"{number},{number % 2}\n" for number in range(1_000))
+    truth = truth_of(tmp_path / "t.csv", "pair_id,good\n" + rows)
+    assert truth.of(["999", "none", "0"]).tolist() == [MATCH, MISSING, MISMATCH]
+
+
+def test_the_first_pair_that_contradicts_itself_is_named_with_how_many_do(tmp_path):
+    with pytest.raises(BadTable, match=r"says both true and false of pair z \(2 such pairs\)"):
+        truth_of(tmp_path / "t.csv", "pair_id,good\nz,1\na,1\nb,0\nz,0\na,\nb,0\n")
+
+
+def test_an_empty_truth_table_knows_no_pair(tmp_path):
+    truth = truth_of(tmp_path / "t.csv", "pair_id,good\n")
+    assert (truth.of(["a"]).tolist(), truth.unused(["a"]), len(truth.pairs)) == ([MISSING], 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("t.csv", "pair_id,other\na,1\n", r"t\.csv has no column good \(found: pair_id, other\)"),
+        ("t.csv", "pair_id,good\na,perhaps\n", r"good does not say whether pairs match: 'perhaps' in 1 rows"),
+        ("t.csv", "pair_id,good\na,1\nb\n", "line 3 has 1 cells, and the first line names 2 columns"),
+        ("t.jsonl", json.dumps({"pair_id": "a"}), r"has no column good \(found: pair_id\)"),
+        ("t.parquet", "no parquet", "cannot be read as parquet"),
+    ],
+)
+def test_a_file_that_holds_no_truth_is_refused(tmp_path, name, text, said):
+    with pytest.raises(BadTable, match=said):
+        truth_of(tmp_path / name, text)
