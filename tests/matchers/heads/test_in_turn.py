@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from ncaudit.matchers.heads.in_turn import InTurn
 from ncaudit.matchers.heads.projection import Heads, Side, StackedHeads, load_heads, save_heads
-from ncaudit.matchers.heads.tuning import HeadTuner
+from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.objectives import get
@@ -31,7 +31,7 @@ def batch() -> Batch:
 
 def in_turn() -> tuple[InTurn, list[Heads]]:
     both = [heads(0), heads(1)]
-    tuners = [HeadTuner(each, get("infonce").batch_loss, RECIPE, CPU, torch.float32) for each in both]
+    tuners = [head_tuner(each, get("infonce").batch_loss, RECIPE, CPU, torch.float32) for each in both]
     return InTurn(tuners, StackedHeads(both), CPU), both
 
 

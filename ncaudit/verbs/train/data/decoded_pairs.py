@@ -39,11 +39,11 @@ from ncaudit.verbs.train.data.labelled_shards import (
     open_unlabelled,
 )
 from ncaudit.verbs.train.data.split import (
+    Sides,
+    check_split,
     epoch_generator,
     held_out,
     require_batch,
-    require_photos,
-    split_notes,
     val_share,
 )
 from ncaudit.verbs.train.data.training_set import EVERY_ROW, TrainingSet, vanished
@@ -259,58 +259,42 @@ def open_training_set(
     shards = open_labelled(options)
     decoding = Decoding(pool, encoder.preprocess, options.max_image_pixels)
     val, val_carried = _read_val_data(options, encoder, decoding, progress) if options.val_data else (None, None)
-    split = _Split(options, shards, encoder, decoding, trains_on)
+    sides = Sides(share=val_share(options.held_share, expected_pairs(shards)), seed=options.seed, trains_on=trains_on)
+    taken = _Taken(sides, shards, encoder.tokenize, decoding)
     progress.stage("read the training pairs", sum(shard.rows for shard in shards))
-    found = read_all(shards, decoding, split.take, progress)
-    train = split.training_pairs(found)
+    found = read_all(shards, decoding, taken.take, progress)
+    train = taken.training_pairs(found)
     require_batch(len(train), options)
     if options.held_share:
-        val = split.val
+        val = taken.val
     photos = set(val.all.photo.tolist()) if val is not None and len(val) else set[int]()
-    if val is not None:
-        require_photos(photos, options)
-    shared = len(photos & split.photos) if options.val_data else 0
-    for note in split_notes(options, split.share, shared, len(photos)):
-        progress.note(note)
-    roll = split.roll(shards[0].classes.known) if shards and shards[0].classes is not None else None
+    check_split(options, sides.share, photos, len(photos & taken.photos) if options.val_data else 0, progress)
+    roll = taken.roll(shards[0].classes.known) if shards and shards[0].classes is not None else None
     return DecodedSet(
-        train, None if val is None else val.all, val_photos=len(photos), dropped=split.dropped,
-        mean_label=split.label_sum / len(train), statuses=found.statuses, shards=len(shards),
+        train, None if val is None else val.all, val_photos=len(photos), dropped=sides.dropped,
+        mean_label=sides.label_sum / len(train), statuses=found.statuses, shards=len(shards),
         unlabelled=0 if roll is None else int((~roll.carried.any(axis=1)).sum()), val_carried=val_carried, roll=roll,
     )  # fmt: skip
 
 
-class _Split:
-    """Takes windows of decoded pairs and puts each pair on its side."""
+class _Taken:
+    """Windows of decoded pairs, each pair on its side."""
 
-    def __init__(
-        self,
-        options: TrainOptions,
-        shards: Sequence[LabelledShard],
-        encoder: Encoder,
-        decoding: "Decoding",
-        trains_on: TrainsOn,
-    ) -> None:
-        expected = expected_pairs(shards)
-        self.share = val_share(options.held_share, expected)
+    def __init__(self, sides: Sides, shards: Sequence[LabelledShard], tokenize: Tokenize, decoding: "Decoding") -> None:
+        self._sides, self._shards, self._decoding, self._tokenize = sides, shards, decoding, tokenize
         self.val, self.photos = HeldPairs(decoding.preprocess), set[int]()
-        self.label_sum, self.dropped = 0.0, 0
-        self._trains_on = trains_on
-        self._held = HeldPairs(decoding.preprocess) if expected <= decoding.pairs_that_fit(HELD_BYTES) else None
+        fits = expected_pairs(shards) <= decoding.pairs_that_fit(HELD_BYTES)
+        self._held = HeldPairs(decoding.preprocess) if fits else None
         self._count = 0
         self._roll: list[tuple[Hashes, Hashes, Packed]] = []
-        self._shards, self._decoding, self._tokenize, self._seed = shards, decoding, encoder.tokenize, options.seed
 
     def take(self, pairs: Pairs, pixels: list[Pixels]) -> None:
         """One window, in order."""
-        to_val = held_out(pairs.photo, share=self.share, seed=self._seed)
+        to_val, learnt = self._sides.of(pairs.photo, pairs.label)
         _add(self.val, pairs, pixels, to_val, self._tokenize)
-        learnt = ~to_val & self._trains_on(pairs.label)
         if self._held is not None:
             _add(self._held, pairs, pixels, learnt, self._tokenize)
         self._count += int(learnt.sum())
-        self.dropped += int((~to_val & ~learnt).sum())
-        self.label_sum += float(pairs.label[learnt].sum(dtype=np.float64))
         self.photos.update(pairs.photo[learnt].tolist())
         if pairs.classes.shape[1]:
             kept = pairs.select(learnt)
@@ -327,12 +311,11 @@ class _Split:
         """All that was taken and is not held out."""
         if self._held is not None:
             return self._held
-        share, seed, undecodable = self.share, self._seed, frozenset(found.undecodable)
-        trains_on = self._trains_on
+        sides, undecodable = self._sides, frozenset(found.undecodable)
 
         def keep(pairs: Pairs) -> npt.NDArray[np.bool_]:
             sound = np.array([pair_id not in undecodable for pair_id in pairs.pair_id], dtype=bool)
-            return sound & ~held_out(pairs.photo, share=share, seed=seed) & trains_on(pairs.label)
+            return sound & sides.learnt(pairs.photo, pairs.label)
 
         return StreamedPairs(self._shards, self._decoding, self._tokenize, keep, self._count)
 
