@@ -133,11 +133,6 @@ def same_photos(fit: Fit, device: torch.device) -> SamePhotos:
     return SamePhotos.saved(fit.tensors, float(fit.facts["same_photo_limit"]), device)
 
 
-def cuts_of(fit: Fit) -> Cuts | None:
-    """Where the fit's labels become verdicts; None without a calibration."""
-    return Cuts(**fit.facts["cuts"]) if "cuts" in fit.facts else None
-
-
 def _calibrated(fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str]) -> Fit:
     told = calibration.fit(*scored.arrays, seed=options.seed, noisy_precision=options.noisy_precision)
     source = _Sources.found(scored, told, options, names)

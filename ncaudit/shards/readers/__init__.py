@@ -3,7 +3,7 @@
 Knows how files begin; nothing of images, captions or embeddings.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 import pyarrow as pa
 
@@ -64,11 +64,9 @@ def _open_file(path: str) -> ShardFile:
     return READERS[kind](path)
 
 
-def read_batches(
-    shard: Shard, columns: Collection[str], rows: int, pieces: Sequence[int] | None = None
-) -> Iterator[pa.RecordBatch]:
+def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of a shard in order, at most `rows` at a time; columns that are not there are left out.
 
-    pieces: only these; None for all. Raises BadTable when it cannot be read, also in the middle.
+    Raises BadTable when it cannot be read, also in the middle.
     """
-    return open_shard(shard).batches(rows, columns, pieces)
+    return open_shard(shard).batches(rows, columns)

@@ -23,7 +23,6 @@ IN_MEMORY_ROWS = 1_000_000  # 16 MB of numbers
 ROWS_PER_PARTITION = 1 << 20
 MAX_PARTITION_BITS = 10
 SPILL_ROWS = 1 << 18
-PAIR_BYTES = 16
 
 
 @dataclass(frozen=True)
