@@ -10,7 +10,7 @@ import pyarrow as pa
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import READABLE, Format, cannot_be_read, format_in
 from ncaudit.shards.files.locations import open_native
-from ncaudit.shards.files.shard import ArrayPair, Partition, Shard
+from ncaudit.shards.files.shard import ArrayPair, ClipRetrievalFiles, Shard
 from ncaudit.shards.readers.arrays.clip_retrieval import open_clip_retrieval
 from ncaudit.shards.readers.arrays.datacomp import open_datacomp
 from ncaudit.shards.readers.arrays.npy_pair import open_npy_pair
@@ -43,7 +43,7 @@ def open_shard(shard: Shard) -> ShardFile:
         return _open_file(shard.path)
     if isinstance(shard.parts, ArrayPair):
         return open_npy_pair(shard.parts)
-    if isinstance(shard.parts, Partition):
+    if isinstance(shard.parts, ClipRetrievalFiles):
         return open_clip_retrieval(shard.parts, shard.path)
     return open_datacomp(shard.parts)
 

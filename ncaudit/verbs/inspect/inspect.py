@@ -24,10 +24,10 @@ from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.layouts import features_in
 from ncaudit.shards.files.locations import dirname, is_file
 from ncaudit.shards.files.provenance import provenance_of
-from ncaudit.shards.files.shard import FeaturedTable, Partition, Shard
+from ncaudit.shards.files.shard import ClipRetrievalFiles, FeaturedTable, Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.rewriting.partition_writer import failed_file
+from ncaudit.shards.rewriting.clip_retrieval_writer import failed_file
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
 from ncaudit.verbs.inspect import next_step
 from ncaudit.verbs.inspect.census import Census, Counted, chosen_examples, take_census
@@ -280,8 +280,8 @@ def _features(group: ShardGroup) -> tuple[str, ...]:
 def _statuses_beside(group: ShardGroup) -> dict[str, Counter[str]]:
     """What lies beside the shards and says what became of rows that are not in them."""
     tars = [each.shard.path for each in group.shards if each.kind.format == Format.tar]
-    partitions = [each.shard.parts for each in group.shards if isinstance(each.shard.parts, Partition)]
-    left_out = [path for path in map(failed_file, partitions) if is_file(path)]
+    numbered = [each.shard.parts for each in group.shards if isinstance(each.shard.parts, ClipRetrievalFiles)]
+    left_out = [path for path in map(failed_file, numbered) if is_file(path)]
     beside = {DOWNLOADS: _statuses(filter(None, map(sidecar_of, tars))), LEFT_OUT: _statuses(left_out)}
     return {name: counts for name, counts in beside.items() if counts}
 

@@ -32,8 +32,8 @@ from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, validation
 from ncaudit.verbs.train.data.labelled_shards import (
     Floats,
     Hashes,
+    LabelledPairs,
     LabelledShard,
-    Pairs,
     expected_pairs,
     open_labelled,
     open_unlabelled,
@@ -74,7 +74,7 @@ class HeldPairs:
         self._rest: list[tuple[Floats, Hashes, Hashes]] = []
         self._pair_id: list[str] = []
 
-    def add(self, pixels: Sequence[Pixels], pairs: Pairs, tokenize: Tokenize) -> None:
+    def add(self, pixels: Sequence[Pixels], pairs: LabelledPairs, tokenize: Tokenize) -> None:
         """Append pairs with their pixels, in their order."""
         if not len(pairs):
             return
@@ -124,7 +124,7 @@ class StreamedPairs:
     shards: Sequence[LabelledShard]
     decoding: "Decoding"
     tokenize: Tokenize
-    keep: Callable[[Pairs], npt.NDArray[np.bool_]]
+    keep: Callable[[LabelledPairs], npt.NDArray[np.bool_]]
     pairs: int
 
     def __len__(self) -> int:
@@ -145,14 +145,14 @@ class StreamedPairs:
         pieces = (window.part(slice(at, at + pairs)) for window in windows for at in range(0, len(window), pairs))
         yield from self._decoded(islice(pieces, part, None, parts))
 
-    def _stream(self, order: Iterable[int]) -> Iterator[Pairs]:
+    def _stream(self, order: Iterable[int]) -> Iterator[LabelledPairs]:
         for index in order:
             for pairs, _ in self.shards[index].windows():
                 yield pairs.select(self.keep(pairs))
 
-    def _decoded(self, groups: Iterable[Pairs]) -> Iterator[Batch]:
+    def _decoded(self, groups: Iterable[LabelledPairs]) -> Iterator[Batch]:
         """Each group as a batch, the decoders some groups ahead."""
-        ahead: list[tuple[Pairs, Pending]] = []
+        ahead: list[tuple[LabelledPairs, Pending]] = []
         for pairs in groups:
             ahead.append((pairs, self.decoding.submit(pairs)))
             if len(ahead) > DECODED_AHEAD:
@@ -160,7 +160,7 @@ class StreamedPairs:
         for pairs, pending in ahead:
             yield self._batch(pairs, pending)
 
-    def _batch(self, pairs: Pairs, pending: Pending) -> Batch:
+    def _batch(self, pairs: LabelledPairs, pending: Pending) -> Batch:
         decoded, pixels = self.decoding.collect(pairs, pending)
         if not pixels:
             raise vanished(len(pairs))
@@ -178,11 +178,11 @@ class Decoding:
     preprocess: Preprocess
     max_pixels: int
 
-    def submit(self, pairs: Pairs) -> Pending:
+    def submit(self, pairs: LabelledPairs) -> Pending:
         """Begin to decode the pairs' images."""
         return self.pool.submit(pairs.images, self.preprocess, self.max_pixels)
 
-    def collect(self, pairs: Pairs, pending: Pending) -> tuple[Pairs, list[Pixels]]:
+    def collect(self, pairs: LabelledPairs, pending: Pending) -> tuple[LabelledPairs, list[Pixels]]:
         """The pairs whose image could be decoded, and their pixels."""
         outcomes = list(pending.results())
         sound = np.array([isinstance(outcome, Decoded) for outcome in outcomes], dtype=bool)
@@ -194,11 +194,14 @@ class Decoding:
 
 
 def read_all(
-    shards: Sequence[LabelledShard], decoding: Decoding, take: Callable[[Pairs, list[Pixels]], None], progress: Progress
+    shards: Sequence[LabelledShard],
+    decoding: Decoding,
+    take: Callable[[LabelledPairs, list[Pixels]], None],
+    progress: Progress,
 ) -> Found:
     """Read and decode every usable pair once, in order, the decoders one window ahead; hand each window to `take`."""
     found = Found()
-    waiting: list[tuple[Pairs, Pending, Counter[str]]] = []
+    waiting: list[tuple[LabelledPairs, Pending, Counter[str]]] = []
 
     def settle() -> None:
         pairs, pending, left_out = waiting.pop(0)
@@ -288,7 +291,7 @@ class _Taken:
         self._count = 0
         self._roll: list[tuple[Hashes, Hashes, Packed]] = []
 
-    def take(self, pairs: Pairs, pixels: list[Pixels]) -> None:
+    def take(self, pairs: LabelledPairs, pixels: list[Pixels]) -> None:
         """One window, in order."""
         to_val, learnt = self._sides.of(pairs.photo, pairs.label)
         _add(self.val, pairs, pixels, to_val, self._tokenize)
@@ -313,7 +316,7 @@ class _Taken:
             return self._held
         sides, undecodable = self._sides, frozenset(found.undecodable)
 
-        def keep(pairs: Pairs) -> npt.NDArray[np.bool_]:
+        def keep(pairs: LabelledPairs) -> npt.NDArray[np.bool_]:
             sound = np.array([pair_id not in undecodable for pair_id in pairs.pair_id], dtype=bool)
             return sound & sides.learnt(pairs.photo, pairs.label)
 
@@ -321,7 +324,7 @@ class _Taken:
 
 
 def _add(
-    held: "HeldPairs", pairs: Pairs, pixels: Sequence[Pixels], wanted: npt.NDArray[np.bool_], tokenize: Tokenize
+    held: "HeldPairs", pairs: LabelledPairs, pixels: Sequence[Pixels], wanted: npt.NDArray[np.bool_], tokenize: Tokenize
 ) -> None:
     held.add([pixels[i] for i in np.flatnonzero(wanted).tolist()], pairs.select(wanted), tokenize)
 
@@ -337,7 +340,7 @@ def _read_val_data(
     share = val_share(1.0, expected_pairs(shards))
     val, carried = HeldPairs(decoding.preprocess), list[Packed]()
 
-    def take(pairs: Pairs, pixels: list[Pixels]) -> None:
+    def take(pairs: LabelledPairs, pixels: list[Pixels]) -> None:
         wanted = held_out(pairs.photo, share=share, seed=options.seed)
         _add(val, pairs, pixels, wanted, encoder.tokenize)
         carried.append(pairs.classes[wanted])
@@ -350,9 +353,9 @@ def _read_val_data(
     return val, None if classes is None else validation_classes(np.concatenate(carried), classes.known)
 
 
-def _shuffled(stream: Iterable[Pairs], generator: np.random.Generator) -> Iterator[Pairs]:
+def _shuffled(stream: Iterable[LabelledPairs], generator: np.random.Generator) -> Iterator[LabelledPairs]:
     """Single pairs, each drawn at random from a buffer of the next BUFFER_PAIRS."""
-    buffer: list[Pairs] = []
+    buffer: list[LabelledPairs] = []
     for pairs in stream:
         for i in range(len(pairs)):
             buffer.append(pairs.part(slice(i, i + 1)))
@@ -362,17 +365,17 @@ def _shuffled(stream: Iterable[Pairs], generator: np.random.Generator) -> Iterat
         yield _drawn(buffer, generator)
 
 
-def _drawn(buffer: list[Pairs], generator: np.random.Generator) -> Pairs:
+def _drawn(buffer: list[LabelledPairs], generator: np.random.Generator) -> LabelledPairs:
     i = int(generator.integers(len(buffer)))
     buffer[i], buffer[-1] = buffer[-1], buffer[i]
     return buffer.pop()
 
 
-def _grouped(singles: Iterator[Pairs], size: int, rows: slice) -> Iterator[Pairs]:
+def _grouped(singles: Iterator[LabelledPairs], size: int, rows: slice) -> Iterator[LabelledPairs]:
     """The `rows` of groups of `size` pairs; an incomplete last one is left out."""
     while len(whole := list(islice(singles, size))) == size:
         group = whole[rows]
-        yield Pairs(
+        yield LabelledPairs(
             [p.pair_id[0] for p in group], [p.images[0] for p in group], [p.captions[0] for p in group],
             np.concatenate([p.label for p in group]), np.concatenate([p.photo for p in group]),
             np.concatenate([p.classes for p in group]),

@@ -55,7 +55,7 @@ class LabelledTable:
 
     table: EmbeddingTable
     scores: ScoreTable | None
-    label_column: str  # of the score table
+    label_column: str | None  # of the score table
     record: np.dtype[Any]  # that all tables share
     classes: TrainingClasses | None = None  # that its rows carry, where the objective asks for them
 
@@ -123,9 +123,9 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
     tables = _open(options.embeddings or (), options)
     if options.by_class:
         return _with_classes(tables, options)
-    record, column = record_type(*_dims(tables)), options.weight_column
+    record, column = record_type(*_dims(tables)), options.soft_label_column
     if not options.scores:
-        return [LabelledTable(table, None, column, record) for table in tables]
+        return [LabelledTable(table, None, None, record) for table in tables]
     scores = dict(match_scores([table.shard for table in tables], options.scores))
     for table in tables:
         _check_same_table(table, scores[table.shard])
@@ -135,9 +135,9 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
 
 def _with_classes(tables: Sequence[EmbeddingTable], options: TrainOptions) -> list[LabelledTable]:
     """The tables with the classes of their rows; every label is 1."""
-    classes = training_classes([table.shard for table in tables], options.weight_column)
+    classes = training_classes([table.shard for table in tables], options.class_column)
     record = record_type(*_dims(tables), len(classes))
-    return [LabelledTable(table, None, options.weight_column, record, classes) for table in tables]
+    return [LabelledTable(table, None, None, record, classes) for table in tables]
 
 
 @dataclass(frozen=True)
@@ -228,11 +228,11 @@ def _read_val_data(
     own = _open(options.val_data or (), options)
     check_tables_agree([*tables, *own])
     shards = [table.shard for table in own]
-    classes = training_classes(shards, options.weight_column) if options.by_class else None  # theirs: may be others
+    classes = training_classes(shards, options.class_column) if options.by_class else None  # theirs: may be others
     record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
     share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
     progress.stage("read the validation embeddings", rows)
-    labelled = [LabelledTable(table, None, options.weight_column, record, classes) for table in own]
+    labelled = [LabelledTable(table, None, None, record, classes) for table in own]
     for window in (window for each in labelled for window in each.windows()):
         chosen.append(window.records[held_out(window.records["photo"], share=share, seed=options.seed)])
         failed += window.left_out.total()
@@ -256,10 +256,10 @@ def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
 def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]:
     shards, columns = find_shards(sources, options.features), []
     if options.by_class:
-        columns = [options.weight_column]
+        columns = [options.class_column]
         for shard in shards:
-            refuse_own(shard.path, options.weight_column)
-            require_class_column(shard.path, open_shard(shard).schema, options.weight_column)
+            refuse_own(shard.path, options.class_column)
+            require_class_column(shard.path, open_shard(shard).schema, options.class_column)
     tables = [open_embeddings(shard, columns=columns) for shard in shards]
     check_tables_agree(tables)
     if not all(_dims(tables)):
