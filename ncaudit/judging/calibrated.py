@@ -19,7 +19,7 @@ from ncaudit.core.neighbours.clusters import kmeans
 from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.judging import calibration
 from ncaudit.judging.calibration import Calibration, Cuts
-from ncaudit.judging.strata import Strata, fit_strata
+from ncaudit.judging.strata import Placed, Strata, fit_strata
 from ncaudit.options import ScorerOptions
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import same_photo, shared_space
@@ -133,11 +133,6 @@ def same_photos(fit: Fit, device: torch.device) -> SamePhotos:
     return SamePhotos.saved(fit.tensors, float(fit.facts["same_photo_limit"]), device)
 
 
-def cuts_of(fit: Fit) -> Cuts | None:
-    """Where the fit's labels become verdicts; None without a calibration."""
-    return Cuts(**fit.facts["cuts"]) if "cuts" in fit.facts else None
-
-
 def _calibrated(fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str]) -> Fit:
     told = calibration.fit(*scored.arrays, seed=options.seed, noisy_precision=options.noisy_precision)
     source = _Sources.found(scored, told, options, names)
@@ -197,8 +192,9 @@ class _Sources:
         clusters = 0 if self.centroids is None else len(self.centroids)
         known = [names[i] for i in self.ids.tolist()] if self.ids is not None else [str(i) for i in range(clusters)]
         observed, null, photo, null_photo = scored.arrays
-        places = place.cpu().numpy(), place[scored.null_row].cpu().numpy()
-        strata = fit_strata(told, observed, null, *places, photo, null_photo, names=known, seed=seed)
+        own = Placed(observed, place.cpu().numpy(), photo)
+        random = Placed(null, place[scored.null_row].cpu().numpy(), null_photo)
+        strata = fit_strata(told, own, random, names=known, seed=seed)
         return replace(self, strata=strata)
 
     def of(self, pairs: Pairs) -> Tensor:

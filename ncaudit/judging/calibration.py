@@ -178,8 +178,8 @@ def verdicts(soft_label: npt.ArrayLike, cuts: Cuts) -> npt.NDArray[np.str_]:
     return np.where(label < cuts.noisy_below, "noisy", np.where(label >= cuts.clean_from, "clean", "unsure"))
 
 
-def cuts_for_precision(soft_label_observed: npt.ArrayLike, noisy_precision: float, clean_from: float = 0.9) -> Cuts:
-    """The largest noisy cut, at most `clean_from`, below which the mean P(mismatch) is at least `noisy_precision`.
+def cuts_for_precision(soft_label_observed: npt.ArrayLike, noisy_precision: float) -> Cuts:
+    """The largest noisy cut, at most the clean one, below which the mean P(mismatch) is at least `noisy_precision`.
 
     soft_label_observed: (n,) in [0, 1]. Precision is what the labels promise, so it is as good as they are. Where not
     even the lowest label is that sure the cut is 0, and no pair is noisy.
@@ -190,11 +190,11 @@ def cuts_for_precision(soft_label_observed: npt.ArrayLike, noisy_precision: floa
     if not 0 < noisy_precision <= 1:
         raise NcauditError(f"a precision of {noisy_precision:g} cannot be had", fix="give a share above 0, at most 1")
     label = np.sort(np.asarray(soft_label_observed, dtype=np.float64))
-    cut = np.unique(np.append(label[label <= clean_from], clean_from))
+    cut = np.unique(np.append(label[label <= Cuts.clean_from], Cuts.clean_from))
     below = np.searchsorted(label, cut, side="left")
     mismatched = np.concatenate([[0.0], np.cumsum(1 - label)])[below]
     kept = cut[(below > 0) & (mismatched >= noisy_precision * below * (1 - 1e-12))]
-    return Cuts(float(kept[-1]) if len(kept) else 0.0, clean_from)
+    return Cuts(float(kept[-1]) if len(kept) else 0.0)
 
 
 def departs(old_null: npt.ArrayLike, new_null: npt.ArrayLike) -> Departure:

@@ -61,7 +61,7 @@ def _placed(name: str, pairs: Pairs, options: ScorerOptions) -> Tensor | None:
         return None
     pairs = calibrated.same_photos(fit, pairs.image.device).of(pairs)
     scored = Scored.of(fit, pairs, options.seed, null_pairs=power.PAIRS)
-    topical = power.judged_kinds(fit, pairs, {"topic": mismatches.injected(pairs, options.seed)["topic"]})
+    topical = power.scored_kinds(fit, pairs, {"topic": mismatches.injected(pairs, options.seed)["topic"]})
     observed = torch.from_numpy(scored.observed)
     nulls = [scored.null, *(kind.score for kind in topical.values())]
     return torch.stack([placements(observed, torch.from_numpy(null)) for null in nulls]).mean(dim=0)

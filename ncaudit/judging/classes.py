@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ncaudit.core.classes.posterior import FEWEST_PAIRS, MOST_CLASSES, Evidence, Judged, judge, vote_shares
+from ncaudit.core.classes.posterior import FEWEST_PAIRS, MOST_CLASSES, Evidence, Posterior, judge, vote_shares
 from ncaudit.core.classes.ridge import principal
 from ncaudit.core.classes.sparse import SparseClasses, drawn
 from ncaudit.core.classes.votes import partition, sparse_votes, winners
@@ -270,7 +270,7 @@ class _Told:
         return cls(torch.full((pairs,), torch.nan), torch.full((pairs,), -1, dtype=torch.int32), None, None, None)
 
     @classmethod
-    def of(cls, judged: Judged, given: SparseClasses, photo: Tensor, seed: int) -> "_Told":
+    def of(cls, judged: Posterior, given: SparseClasses, photo: Tensor, seed: int) -> "_Told":
         """As judged; where pairs carry several classes, rate and quality are told by other pairs' label sets."""
         noise, suggested = judged.noise, _other(judged.suggested, given)
         if given.code.shape[1] == 1:

@@ -86,21 +86,21 @@ def _power(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]], r
     above = _above(scored.observed, scored.null)
     estimated = calibration.estimated_auroc(above, rate)
     error = calibration.auroc_standard_error(scored.observed, scored.null, rate, *scored.arrays[2:])
-    kinds = judged_kinds(fit, pairs, wrong)
+    kinds = scored_kinds(fit, pairs, wrong)
     told = {kind: _known(_matches_above(scored, found.score, rate)) for kind, found in kinds.items()}
     caught = {kind: found.caught for kind, found in kinds.items()}
     return Power(fit.scorer, _known(estimated), _known(error), told, caught)
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredKind:
     """What the scorer says of mismatches of one kind: their scores, (m,), and the share called noisy."""
 
     score: npt.NDArray[np.float64]
     caught: float | None
 
 
-def judged_kinds(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Judged]:
+def scored_kinds(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, ScoredKind]:
     """Every kind that could be made, all scored in one go: what lies beside the pairs is then looked at once."""
     made = {kind: rows for kind, rows in wrong.items() if len(rows[0])}
     if not made:
@@ -110,8 +110,8 @@ def judged_kinds(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tenso
     sizes = [len(rows[0]) for rows in made.values()]
     scores = np.split(found.score.double().cpu().numpy(), np.cumsum(sizes)[:-1])
     verdicts = [None] * len(made) if found.verdict is None else torch.split(found.verdict, sizes)
-    judged = [Judged(score, _caught(verdict)) for score, verdict in zip(scores, verdicts, strict=True)]
-    return dict(zip(made, judged, strict=True))
+    each = [ScoredKind(score, _caught(verdict)) for score, verdict in zip(scores, verdicts, strict=True)]
+    return dict(zip(made, each, strict=True))
 
 
 def _caught(verdict: Tensor | None) -> float | None:

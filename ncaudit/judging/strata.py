@@ -43,29 +43,28 @@ class Strata:
         return calibration.soft_label(score, rate=rates[place], shift=shifts[place])
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Scores of n pairs, (n,), and the stratum of each, (n,) int in [-1, H), -1: of none. photo: (n,), where known."""
+
+    score: npt.ArrayLike
+    stratum: npt.ArrayLike
+    photo: npt.ArrayLike | None = None
+
+
 def fit_strata(
-    calibration: Calibration,
-    observed: npt.ArrayLike,
-    null: npt.ArrayLike,
-    stratum: npt.ArrayLike,
-    null_stratum: npt.ArrayLike,
-    photo: npt.ArrayLike | None = None,
-    null_photo: npt.ArrayLike | None = None,
-    *,
-    names: Sequence[str],
-    seed: int = 0,
+    calibration: Calibration, observed: Placed, null: Placed, *, names: Sequence[str], seed: int = 0
 ) -> Strata:
     """The noise rate and the shift of each source, where they differ from the pool's beyond chance.
 
-    observed, null, photo, null_photo: the pool that `calibration` was fitted to. stratum: (n,), null_stratum: (m,) int
-    in [-1, H), -1: of no stratum. names: (H,). A shift is the difference of the null's median from the pool's, drawn
-    to 0 by its variance, and 0 within 2 standard errors. A rate is the stratum's own, against its own random pairs
-    where there are 100, drawn to the pool's by empirical Bayes (DerSimonian & Laird 1986). Strata of fewer than 100
-    observed pairs, or of one score only, take the pool's. Rates that differ by no more than chance (Cochran's Q at
-    .05) are all the pool's.
+    observed, null: the pool that `calibration` was fitted to. names: (H,). A shift is the difference of the null's
+    median from the pool's, drawn to 0 by its variance, and 0 within 2 standard errors. A rate is the stratum's own,
+    against its own random pairs where there are 100, drawn to the pool's by empirical Bayes (DerSimonian & Laird 1986).
+    Strata of fewer than 100 observed pairs, or of one score only, take the pool's. Rates that differ by no more than
+    chance (Cochran's Q at .05) are all the pool's.
     """
-    seen, random = checked_scores(observed, null)
-    place, null_place = np.asarray(stratum, dtype=np.int64), np.asarray(null_stratum, dtype=np.int64)
+    seen, random = checked_scores(observed.score, null.score)
+    place, null_place = (np.asarray(pairs.stratum, dtype=np.int64) for pairs in (observed, null))
     _require_strata(place, len(names), len(seen))
     _require_strata(null_place, len(names), len(random))
     rows = np.bincount(place[place >= 0], minlength=len(names)).astype(np.int64)
@@ -75,8 +74,8 @@ def fit_strata(
         inside, null_inside = place == number, null_place == number
         if null_inside.sum() < STRATUM_ROWS or np.ptp(random[null_inside]) == 0:
             null_inside = np.ones(len(random), dtype=bool)
-        shifts[number] = _shift(random, null_inside, null_photo)
-        ids = _taken(photo, inside), _taken(null_photo, null_inside)
+        shifts[number] = _shift(random, null_inside, null.photo)
+        ids = _taken(observed.photo, inside), _taken(null.photo, null_inside)
         own.append(noise_rate(seen[inside], random[null_inside], *ids, seed=seed, replicates=STRATUM_REPLICATES))
     rates = np.full(len(names), calibration.rate.rate)
     rates[large] = _drawn_together(own, rows[large], calibration.rate.rate)

@@ -23,6 +23,11 @@ def batch_loss(
     return pair_losses.ranking_loss(*negatives[:3], margin=margin, allowed=negatives.allowed, negatives="mean").mean()
 
 
+def of_rows(image: Tensor, text: Tensor, *, allowed: Tensor | None, margin: float) -> Tensor:
+    """`batch_loss` of (n, d) unit rows."""
+    return batch_loss(image @ text.T, image.new_ones(len(image)), scale=1.0, allowed=allowed, margin=margin)
+
+
 def check(*, margin: float) -> None:
     """Raises NcauditError for a margin outside (0, 2]."""
     if not 0 < margin <= 2:

@@ -152,9 +152,16 @@ class TrainOptions(ModelOptions, DataOptions):
         return self.objective in by_class.names()
 
     @property
-    def weight_column(self) -> str:
-        """The column of labels, or of classes where the objective asks for them."""
+    def soft_label_column(self) -> str:
+        """The column of labels in [0, 1], for an objective that asks for them."""
         return self.label_column or SOFT_LABEL
+
+    @property
+    def class_column(self) -> str:
+        """The column of classes, for an objective that asks for them."""
+        assert self.by_class, f"{self.objective} asks for soft labels"
+        assert self.label_column is not None, "it was looked for when the options were made"
+        return self.label_column
 
     @property
     def held_share(self) -> float:

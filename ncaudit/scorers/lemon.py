@@ -10,10 +10,10 @@ from torch import Tensor
 from ncaudit.core.correspondence.neighbourhood import neighbourhood_distance
 from ncaudit.core.neighbours.bank import Bank, row_blocks
 from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
-from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.pairs import Pairs, bank_of
+from ncaudit.scoring.neighbours import neighbours_fit
+from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "distance to the caption and to the neighbours' captions and images (LEMoN)"
 NEEDS_SHARED_SPACE = True
@@ -27,13 +27,7 @@ RECORDED = ("scorer", "fit_pairs", "seed")
 
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     """The bank of neighbours: all pairs of the sample, copies once. Raises NcauditError for a single pair."""
-    if len(pairs) < 2:
-        raise NcauditError(
-            f"lemon compares pairs with their neighbours, and there is {len(pairs)} pair", fix="use --scorer clip-score"
-        )
-    bank = bank_of(pairs)
-    recorded = {name: getattr(options, name) for name in RECORDED}
-    return Fit("lemon", recorded, bank.tensors(torch.float16), {"bank_pairs": len(bank)})
+    return neighbours_fit("lemon", pairs, {name: getattr(options, name) for name in RECORDED})
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:

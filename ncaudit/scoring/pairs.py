@@ -72,10 +72,15 @@ class Pairs:
         return {name: value for name in PER_ROW if (value := getattr(self, name)) is not None}
 
 
-def bank_of(pairs: "Pairs", most: int | None = None) -> Bank:
+def bank_of(pairs: Pairs, most: int | None = None) -> Bank:
     """The pairs as rivals of others: each photo and each caption once, at most `most` of them, the first that come."""
-    bank = Bank(pairs.image, pairs.text, *pairs.groups).distinct()
+    bank = as_bank(pairs).distinct()
     return bank if most is None else bank.head(most)
+
+
+def as_bank(pairs: Pairs) -> Bank:
+    """The pairs as a bank, copies included: for what was chosen already, or is only measured."""
+    return Bank(pairs.image, pairs.text, *pairs.groups)
 
 
 def random_partners(pairs: Pairs, cell: Tensor, *, draws: int, seed: int) -> tuple[Tensor, Tensor]:

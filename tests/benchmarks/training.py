@@ -36,7 +36,7 @@ import training_speed
 import ncaudit
 from ncaudit.core.metrics.detection import auroc
 from ncaudit.judging import fit_sample, mismatches
-from ncaudit.matchers.heads.projection import Heads, save_heads
+from ncaudit.matchers.heads.projection import Heads, save_head_description, save_head_weights
 from ncaudit.matchers.heads.starts import cca_start
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables.embeddings import open_embeddings
@@ -150,7 +150,9 @@ class _World:
         self._table = pq.read_table(self._root / "train" / "pairs.parquet")
         image, text = (_rows(self._table, name) for name in ("image_embedding", "text_embedding"))
         heads = cca_start(image, text, torch.ones(len(image)))
-        save_heads(heads, self._at(START), {"model": None, "image_width": image.shape[1], "text_width": text.shape[1]})
+        widths = {"image_width": image.shape[1], "text_width": text.shape[1]}
+        save_head_description(heads, self._at(START), {"model": None, **widths})
+        save_head_weights(heads.state_dict(), self._at(START))
         self._cosine = _cosine(heads, image, text)
 
     def _with_controls(self) -> Row:

@@ -14,7 +14,7 @@ from ncaudit import NcauditError, ScoreOptions, scorers
 from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated
-from ncaudit.judging.calibration import verdicts
+from ncaudit.judging.calibration import Cuts, verdicts
 from ncaudit.judging.saved_fits import SavedFit, load_fit, save_fit
 from ncaudit.options import ScorerOptions
 from ncaudit.schema import VERDICTS
@@ -112,7 +112,7 @@ def test_verdicts_are_the_labels_cut():
     pairs, match = world(600, 0.3, blur=0.3)
     fit = calibrated.learn(pairs, options(noisy_precision=0.9))
     scores = calibrated.applier(fit, CPU)(pairs)
-    cuts = calibrated.cuts_of(fit)
+    cuts = Cuts(**fit.facts["cuts"])
     told = np.array(VERDICTS)[scores.verdict.numpy()]
     assert (told == verdicts(scores.soft_label.numpy(), cuts)).all()
     assert 1 - match[told == "noisy"].mean() == pytest.approx(0.9, abs=0.1)

@@ -18,7 +18,7 @@ from ncaudit.judging.calibration import (
     recalibrate,
     verdicts,
 )
-from ncaudit.judging.strata import fit_strata
+from ncaudit.judging.strata import Placed, fit_strata
 
 
 def world(rate, seed=0, *, n=2000, m=4000, distance=2.4):
@@ -171,7 +171,7 @@ def two_sources(first, second, *, n=1500, moved=0.0):
 def test_each_source_gets_its_own_rate():
     observed, null, stratum, null_stratum = two_sources(0.1, 0.5)
     pooled = fit(observed, null)
-    strata = fit_strata(pooled, observed, null, stratum, null_stratum, names=["a", "b"])
+    strata = fit_strata(pooled, Placed(observed, stratum), Placed(null, null_stratum), names=["a", "b"])
     assert strata.used
     assert strata.names == ("a", "b")
     assert strata.rows.tolist() == [1500, 1500]
@@ -186,7 +186,7 @@ def test_each_source_gets_its_own_rate():
 def test_a_source_whose_random_pairs_score_higher_is_shifted():
     observed, null, stratum, null_stratum = two_sources(0.3, 0.3, moved=1.0)
     pooled = fit(observed, null)
-    strata = fit_strata(pooled, observed, null, stratum, null_stratum, names=["a", "b"])
+    strata = fit_strata(pooled, Placed(observed, stratum), Placed(null, null_stratum), names=["a", "b"])
     assert strata.used
     label = strata.soft_label(pooled, observed, stratum)
     assert label[stratum == 0].mean() == pytest.approx(label[stratum == 1].mean(), abs=0.05)
@@ -196,7 +196,7 @@ def test_a_source_whose_random_pairs_score_higher_is_shifted():
 def test_sources_that_do_not_differ_are_one_pool():
     observed, null, stratum, null_stratum = two_sources(0.3, 0.3)
     pooled = fit(observed, null)
-    strata = fit_strata(pooled, observed, null, stratum, null_stratum, names=["a", "b"])
+    strata = fit_strata(pooled, Placed(observed, stratum), Placed(null, null_stratum), names=["a", "b"])
     assert not strata.used
     assert (strata.rates == pooled.rate.rate).all()
     np.testing.assert_array_equal(strata.soft_label(pooled, observed, stratum), pooled.soft_label(observed))
@@ -206,25 +206,25 @@ def test_small_and_unknown_sources_take_the_pools_rate():
     observed, null, stratum, null_stratum = two_sources(0.1, 0.5)
     stratum[:50], stratum[50:80] = 2, -1
     pooled = fit(observed, null)
-    strata = fit_strata(pooled, observed, null, stratum, null_stratum, names=["a", "b", "c"])
+    strata = fit_strata(pooled, Placed(observed, stratum), Placed(null, null_stratum), names=["a", "b", "c"])
     assert strata.rates[2] == pooled.rate.rate
     own = strata.soft_label(pooled, observed, stratum)
     np.testing.assert_allclose(own[:80], pooled.soft_label(observed[:80]))
     with pytest.raises(NcauditError, match="stratum 2, but there are 2 strata"):
-        fit_strata(pooled, observed, null, stratum, null_stratum, names=["a", "b"])
+        fit_strata(pooled, Placed(observed, stratum), Placed(null, null_stratum), names=["a", "b"])
 
 
 def test_a_source_of_one_score_takes_the_pools_rate():
     observed, null, stratum, null_stratum = two_sources(0.1, 0.5, n=500)
     observed[stratum == 1] = 0.0
-    strata = fit_strata(fit(observed, null), observed, null, stratum, null_stratum, names=["a", "b"])
+    strata = fit_strata(fit(observed, null), Placed(observed, stratum), Placed(null, null_stratum), names=["a", "b"])
     assert strata.rates[1] == strata.rates[0]
 
 
 def test_a_source_without_random_pairs_is_held_against_the_pools():
     observed, null, stratum, null_stratum = two_sources(0.1, 0.5)
     null_stratum[:] = -1
-    strata = fit_strata(fit(observed, null), observed, null, stratum, null_stratum, names=["a", "b"])
+    strata = fit_strata(fit(observed, null), Placed(observed, stratum), Placed(null, null_stratum), names=["a", "b"])
     assert strata.rates == pytest.approx([0.1, 0.5], abs=0.05)
     assert strata.shifts.tolist() == [0, 0]
 

@@ -44,7 +44,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Posterior:
     """What comes out. quality: (n,) float32 in [0, 1], the chance that the given class is right; nan without one.
 
     belief: the chance of each class by all that is known, the given ones included; of unlabelled pairs too; None unless
@@ -62,7 +62,7 @@ class Judged:
     rounds: int
 
 
-def judge(evidence: Evidence, *, k: int, seed: int = 0, believe: bool = False) -> Judged:
+def judge(evidence: Evidence, *, k: int, seed: int = 0, believe: bool = False) -> Posterior:
     """Judge every pair's given class. k: neighbours that vote, at most as many as there are in `evidence`.
 
     believe: keep the chance of every class, which takes up to 40 bytes per pair.
@@ -87,7 +87,7 @@ class _Judge:
         order = drawn(evidence.photo, len(evidence.photo), seed + 7)
         self.partner = torch.empty_like(order).scatter_(0, order, order.roll(len(order) // 3 + 1))
 
-    def run(self) -> Judged:
+    def run(self) -> Posterior:
         sample = self._sample()
         noise = class_noise([self._look(sample, look) for look in range(LOOKS)])
         few = sample[: max(500, STACK_ENTRIES // self.evidence.classes)]
@@ -102,7 +102,7 @@ class _Judge:
                 best = stack.loss, number, self._folded(voices, stack, noise)
         _, rounds, (numbers, belief, suggested) = best
         quality, chance, random_chance = numbers.masked_fill(~self.labelled[:, None], torch.nan).T
-        return Judged(quality, belief, suggested, chance, random_chance, noise, rounds)
+        return Posterior(quality, belief, suggested, chance, random_chance, noise, rounds)
 
     @cached_property
     def penalties(self) -> tuple[float, ...]:
@@ -149,7 +149,7 @@ class _Judge:
         return _Stack.fitted(table, noise.evidence(given))
 
     def _answers(self, voice: "_Voice", stack: "_Stack", noise: ClassNoise, rows: Tensor) -> _Answers:
-        """What `Judged` says of these rows."""
+        """What `Posterior` says of these rows."""
         numbers, beliefs, suggested = self._no_answers(len(rows))
         for place, chances, belief, given in self._believed(voice, stack, noise, rows):
             carried = given > 0

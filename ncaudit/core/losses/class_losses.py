@@ -72,6 +72,20 @@ def class_log_probabilities(rows: Tensor, barycentres: Tensor, *, temperature: f
     return logits.masked_fill(empty, torch.finfo(logits.dtype).min / 2).log_softmax(dim=1)
 
 
+def both_log_probabilities(
+    image: Tensor, text: Tensor, barycentres: Tensor, *, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """`class_log_probabilities` of images and of captions.
+
+    >>> [log_p.argmax().item() for log_p in both_log_probabilities(*torch.eye(2).split(1), torch.eye(2), temperature=1)]
+    [0, 1]
+    """
+    image_log_p, text_log_p = (
+        class_log_probabilities(rows, barycentres, temperature=temperature) for rows in (image, text)
+    )
+    return image_log_p, text_log_p
+
+
 def pure_loss(image_log_p: Tensor, text_log_p: Tensor, carried: Tensor) -> Tensor:
     """Cross entropy of both rows with the given classes at equal weight, summed over the two: (n,) >= 0.
 

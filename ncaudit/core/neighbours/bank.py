@@ -36,11 +36,15 @@ class Bank:
         place = torch.arange(len(self), device=kind.device)
         first = torch.full_like(place, len(self)).scatter_reduce(0, kind, place, "amin")
         kept = first[first < len(self)].sort().values
-        return Bank(self.image[kept], self.text[kept], self.image_id[kept], self.caption_id[kept])
+        return self.take(kept)
 
     def head(self, most: int) -> "Bank":
         """The first `most` pairs, or all."""
-        return Bank(self.image[:most], self.text[:most], self.image_id[:most], self.caption_id[:most])
+        return self.take(slice(most))
+
+    def take(self, rows: Tensor | slice) -> "Bank":
+        """The pairs at these places, (k,) int64 or a mask (m,) bool, or of a slice."""
+        return Bank(self.image[rows], self.text[rows], self.image_id[rows], self.caption_id[rows])
 
     def tensors(self, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """The bank as a fit keeps it. dtype: of the embeddings; half precision where the bank is large."""

@@ -10,12 +10,13 @@ from torch import Tensor
 
 MEMORY = 10
 SUFFICIENT, HALVINGS = 1e-4, 20
+TOLERANCE = 1e-9  # a step that gains less, relative to the loss, is the last
 
 
-def minimise(loss: Callable[[Tensor], Tensor], start: Tensor, *, steps: int = 100, tolerance: float = 1e-9) -> Tensor:
+def minimise(loss: Callable[[Tensor], Tensor], start: Tensor, *, steps: int = 100) -> Tensor:
     """Where the loss is least, as far as `steps` steps lead: (p,).
 
-    loss: of (p,), differentiable, one number. tolerance: a step that gains less, relative to the loss, is the last.
+    loss: of (p,), differentiable, one number.
 
     >>> minimise(lambda x: ((x - 3) ** 2).sum(), torch.zeros(2)).round()
     tensor([3., 3.])
@@ -39,7 +40,7 @@ def minimise(loss: Callable[[Tensor], Tensor], start: Tensor, *, steps: int = 10
         if float(moved @ turned) > 1e-12:
             moves = [*moves, (moved, turned)][-MEMORY:]
         at, value, gradient = new, new_value, new_gradient
-        if gained <= tolerance * max(abs(value), 1e-12):
+        if gained <= TOLERANCE * max(abs(value), 1e-12):
             break
     return at
 

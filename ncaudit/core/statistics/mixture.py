@@ -18,6 +18,7 @@ Shape = tuple[float, float]  # beta: (alpha, beta); gaussian: (mean, variance)
 _Ascent = tuple[tuple[float, float], tuple[Shape, Shape], bool]
 
 EDGE = 1e-4  # a beta density at exactly 0 or 1 is 0 or infinite: losses are clipped this far inside
+TOLERANCE = 1e-5  # of a posterior: what moves less has arrived
 LEAST_VARIANCE = 1e-6  # a component on equal losses stays a density
 
 
@@ -33,12 +34,12 @@ class Mixture:
     converged: bool
 
 
-def fit_mixture(loss: Tensor, kind: Kind = "beta", *, iterations: int = 300, tolerance: float = 1e-5) -> Mixture:
+def fit_mixture(loss: Tensor, kind: Kind = "beta", *, iterations: int = 300) -> Mixture:
     """Fits two components to losses that are min-max scaled to [0, 1], by expectation maximisation.
 
     loss: (n,), finite, any range; lower = better match. Deterministic: no random start. The beta components' M step
     matches weighted moments (Arazo et al. 2019, section 3.1), as in BiCro step 2; "gaussian" as in DivideMix.
-    Stops when no posterior moves by more than `tolerance`; `converged` says whether that happened.
+    Stops when no posterior moves by more than TOLERANCE; `converged` says whether that happened.
     Fewer than two pairs or equal losses tell nothing: probability 0.5 for every loss, `converged` false.
     Raises NcauditError when a loss is not finite.
 
@@ -56,7 +57,7 @@ def fit_mixture(loss: Tensor, kind: Kind = "beta", *, iterations: int = 300, tol
     # (from 1 - x in one draw of three on real photos at 40 % noise), or one of them on a few outliers. The end that
     # divides the losses better is taken; the likelihood would not tell, as the M step matches moments instead
     starts = (1 - x, torch.where(x <= x.median(), 0.95, 0.05).to(x))
-    runs = [_climb(x, start, kind, iterations, tolerance) for start in starts]
+    runs = [_climb(x, start, kind, iterations) for start in starts]
     weights, parameters, converged = max(runs, key=lambda run: _between(run[0], run[1], kind))
     return _low_loss_first(Mixture(kind, weights, parameters, low, high, converged))
 
@@ -85,13 +86,13 @@ def _scaled(loss: Tensor, low: float, high: float) -> Tensor:
     return x.clamp(EDGE, 1 - EDGE)
 
 
-def _climb(x: Tensor, posterior: Tensor, kind: Kind, iterations: int, tolerance: float) -> _Ascent:
+def _climb(x: Tensor, posterior: Tensor, kind: Kind, iterations: int) -> _Ascent:
     """Expectation maximisation from one start: weights, shapes, whether it converged."""
     features, converged = _features(x, kind), False
     for _ in range(iterations):
         weights, parameters = _maximise(x, posterior, kind)
         update = _posterior(features, weights, parameters, kind)
-        converged = bool((update - posterior).abs().max() < tolerance)
+        converged = bool((update - posterior).abs().max() < TOLERANCE)
         posterior = update
         if converged:
             break

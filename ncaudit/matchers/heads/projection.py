@@ -177,14 +177,8 @@ class SavedHeads:
     weight_hash: str  # SHA-256 over shape and state: heads with the same hash give the same rows
 
 
-def save_heads(heads: AnyHeads, folder: str, description: Mapping[str, Any]) -> None:
-    """Both files, each whole or not at all. description: plain JSON, as `SavedHeads` gives it back."""
-    save_head_description(heads, folder, description)
-    save_head_weights(heads.state_dict(), folder)
-
-
 def save_head_description(heads: AnyHeads, folder: str, description: Mapping[str, Any]) -> None:
-    """Everything but the weights."""
+    """Everything but the weights. description: plain JSON, as `SavedHeads` gives it back."""
     told = {**written_by("train"), "shape": heads.shape(), "description": dict(description)}
     with atomic_file(os.path.join(folder, HEAD_DESCRIPTION)) as file:
         file.write((json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
@@ -196,13 +190,8 @@ def save_head_weights(tensors: Mapping[str, Tensor], folder: str) -> None:
         file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
-def is_heads(folder: str) -> bool:
-    """Whether this folder holds heads."""
-    return all(os.path.isfile(os.path.join(folder, name)) for name in (HEAD_WEIGHTS, HEAD_DESCRIPTION))
-
-
 def load_heads(folder: str, device: torch.device) -> SavedHeads:
-    """Read what `save_heads` or `ncaudit train --tune heads` wrote.
+    """Read what `ncaudit train --tune heads` wrote.
 
     Raises NcauditError when it is not there, damaged, or of two different heads.
     """

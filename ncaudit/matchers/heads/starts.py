@@ -3,6 +3,8 @@
 Knows embeddings and labels as tensors; nothing of files or of the training that follows.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -57,9 +59,8 @@ def jitter(heads: Heads) -> None:
 def begin_at_likeliest_scale(heads: Heads, pairs: Bank, label: Tensor) -> None:
     """Set the temperature to the likeliest one on these pairs. pairs: raw embeddings, in random order; label: (n,)."""
     sure = label >= TRUSTED
-    chosen = sure if int(sure.sum()) > 1 else torch.ones_like(sure)
-    image, text = heads.image(pairs.image[chosen]), heads.text(pairs.text[chosen])
-    scale = likeliest_scale(Bank(image, text, pairs.image_id[chosen], pairs.caption_id[chosen]))
+    pairs = pairs.take(sure) if int(sure.sum()) > 1 else pairs
+    scale = likeliest_scale(replace(pairs, image=heads.image(pairs.image), text=heads.text(pairs.text)))
     heads.logit_scale.fill_(scale).log_()
 
 

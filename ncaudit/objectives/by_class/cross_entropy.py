@@ -25,15 +25,12 @@ def class_loss(
     The classes are told apart by their barycentres, as in `nirnl`: there are no further weights to fit. With cmp_weight
     the pairs keep `cmp`'s margin beside it, unlabelled ones too; that is `nirnl` without a look at the neighbours.
     """
-    image_log_p, text_log_p = (
-        class_losses.class_log_probabilities(rows, targets.barycentres, temperature=class_temperature)
-        for rows in (image, text)
-    )
+    log_p = class_losses.both_log_probabilities(image, text, targets.barycentres, temperature=class_temperature)
     labelled = targets.carried.any(dim=1).sum().clamp(min=1)
-    of_classes = class_losses.pure_loss(image_log_p, text_log_p, targets.carried).sum() / labelled
+    of_classes = class_losses.pure_loss(*log_p, targets.carried).sum() / labelled
     if not cmp_weight:
         return of_classes
-    margin_loss = cmp.batch_loss(image @ text.T, image.new_ones(len(image)), scale=1.0, allowed=allowed, margin=margin)
+    margin_loss = cmp.of_rows(image, text, allowed=allowed, margin=margin)
     return of_classes + cmp_weight * margin_loss
 
 

@@ -37,21 +37,18 @@ def class_loss(
     rows predict together ("prediction", the released code's).
     The paper does not say how the three parts are weighed: here each pair counts alike, in whichever part it is.
     """
-    image_log_p, text_log_p = (
-        class_losses.class_log_probabilities(rows, targets.barycentres, temperature=class_temperature)
-        for rows in (image, text)
-    )
+    log_p = class_losses.both_log_probabilities(image, text, targets.barycentres, temperature=class_temperature)
     predicts = pseudo_label == "prediction"
-    pseudo = class_losses.joint_class(image_log_p, text_log_p) if predicts else targets.voted
-    noisy = class_losses.noisy_loss(image_log_p, text_log_p, pseudo) * (1 if predicts else targets.trust)
-    given = (image_log_p, text_log_p, targets.carried)
+    pseudo = class_losses.joint_class(*log_p) if predicts else targets.voted
+    noisy = class_losses.noisy_loss(*log_p, pseudo) * (1 if predicts else targets.trust)
+    given = (*log_p, targets.carried)
     of_part = torch.where(
         targets.part == PURE,
         class_losses.pure_loss(*given),
         torch.where(targets.part == HARD, class_losses.hard_loss(*given), noisy),
     )
     labelled = targets.part != UNLABELLED
-    margin_loss = cmp.batch_loss(image @ text.T, image.new_ones(len(image)), scale=1.0, allowed=allowed, margin=margin)
+    margin_loss = cmp.of_rows(image, text, allowed=allowed, margin=margin)
     return (of_part * labelled).sum() / labelled.sum().clamp(min=1) + cmp_weight * margin_loss
 
 

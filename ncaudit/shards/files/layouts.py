@@ -18,10 +18,10 @@ from ncaudit.errors import BadTable
 from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.remembered import Remembered
-from ncaudit.shards.files.shard import ARRAY, ArrayPair, FeaturedTable, Partition, Shard
+from ncaudit.shards.files.shard import ARRAY, ArrayPair, ClipRetrievalFiles, FeaturedTable, Shard
 
 PAIRED = " + "  # between the two .npy files of one shard in messages
-PARTITION = re.compile(
+CLIP_RETRIEVAL = re.compile(
     r"^(?P<folder>.*/|)(?P<kind>metadata|img_emb|text_emb)/(?P=kind)_(?P<number>\d+)\.(parquet|npy)$"
 )
 NUMBERED = re.compile(r"((?:^|/)(?:metadata|img_emb)_)(\d+)(?=\.(?:parquet|npy)$)")
@@ -31,8 +31,8 @@ PREFERRED = "l14"  # of DataComp's two models the larger
 
 def shard_at(path: str, name: str) -> Shard:
     """The shard that is found at this path, with whatever files beside it belong to it."""
-    if (partition := partition_of(path)) is not None:
-        return Shard(path, name, partition)
+    if (files := clip_retrieval_files(path)) is not None:
+        return Shard(path, name, files)
     arrays = arrays_beside(path)
     return Shard(path, name) if arrays is None else Shard(path, name, FeaturedTable(path, arrays, _usual(arrays)))
 
@@ -52,34 +52,34 @@ def with_features(shard: Shard, features: str) -> Shard:
     return replace(shard, path=f"{shard.path} [{features}]", parts=replace(shard.parts, features=features))
 
 
-def partition_of(path: str) -> Partition | None:
+def clip_retrieval_files(path: str) -> ClipRetrievalFiles | None:
     """The clip-retrieval partition that a path stands for, if there are embeddings where those would be."""
-    named = _named_partition(path)
+    named = _named_files(path)
     if named is None or path not in (named.metadata, named.image):
         return None
     return named if any(map(locations.is_file, (named.image, named.text))) else None
 
 
-def partitions_among(files: Sequence[str]) -> dict[str, list[str]]:
+def clip_retrieval_among(paths: Sequence[str]) -> dict[str, list[str]]:
     """The clip-retrieval folders that these files belong to, each with the paths of its shards, in no order.
 
     A partition's path is that of its metadata; where no partition of the folder has any, that of its images'
     embeddings. Files that are missing from a partition are found missing when it is opened.
     """
-    named = {path: partition for path in files if (partition := _named_partition(path)) is not None}
-    of_arrays = {partition.folder for path, partition in named.items() if path.endswith(ARRAY)}
+    named = {path: files for path in paths if (files := _named_files(path)) is not None}
+    of_arrays = {files.folder for path, files in named.items() if path.endswith(ARRAY)}
     found: dict[str, list[str]] = {}
     for folder in sorted(of_arrays):
-        partitions = {partition for partition in named.values() if partition.folder == folder}
-        described = any(p.metadata in named or locations.is_file(p.metadata) for p in partitions)
-        found[folder] = [partition.metadata if described else partition.image for partition in partitions]
+        here = {files for files in named.values() if files.folder == folder}
+        described = any(files.metadata in named or locations.is_file(files.metadata) for files in here)
+        found[folder] = [files.metadata if described else files.image for files in here]
     return found
 
 
 def metadata_files(folder: str) -> list[str]:
     """The metadata of all partitions of a clip-retrieval folder, in the order of their numbers."""
     files = locations.files_below(locations.join(folder, "metadata"))
-    named = ((file, _named_partition(file)) for file in files)
+    named = ((file, _named_files(file)) for file in files)
     return sorted((file for file, partition in named if partition and file == partition.metadata), key=sort_key)
 
 
@@ -89,7 +89,7 @@ def shard_name(name: str) -> str:
     >>> shard_name("laion/metadata/metadata_0.parquet"), shard_name("A/00000.parquet")
     ('laion/metadata_0.parquet', 'A/00000.parquet')
     """
-    found = PARTITION.match(name)
+    found = CLIP_RETRIEVAL.match(name)
     return name if found is None else f"{found['folder']}{name.rpartition('/')[2]}"
 
 
@@ -142,6 +142,6 @@ def _look(arrays: str) -> tuple[str, ...]:
 _features = Remembered(_look)
 
 
-def _named_partition(path: str) -> Partition | None:
-    found = PARTITION.match(path)
-    return None if found is None else Partition(found["folder"][:-1] or found["folder"], found["number"])
+def _named_files(path: str) -> ClipRetrievalFiles | None:
+    found = CLIP_RETRIEVAL.match(path)
+    return None if found is None else ClipRetrievalFiles(found["folder"][:-1] or found["folder"], found["number"])

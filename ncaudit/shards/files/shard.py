@@ -29,7 +29,7 @@ class ArrayPair:
 
 
 @dataclass(frozen=True)
-class Partition:
+class ClipRetrievalFiles:
     """One partition of a clip-retrieval folder: where its files are, or would be."""
 
     folder: str
@@ -70,7 +70,7 @@ class FeaturedTable:
         return self.table, self.arrays
 
 
-Parts = ArrayPair | Partition | FeaturedTable
+Parts = ArrayPair | ClipRetrievalFiles | FeaturedTable
 
 
 @dataclass(frozen=True)

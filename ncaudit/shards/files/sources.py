@@ -11,8 +11,8 @@ from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import SUFFIXES, suffix_of
 from ncaudit.shards.files.layouts import (
+    clip_retrieval_among,
     pair_of_arrays,
-    partitions_among,
     shard_at,
     shard_name,
     sort_key,
@@ -91,9 +91,9 @@ def _shards_among(source: str, files: Sequence[str]) -> list[str]:
     """
     # by suffix only: a killed writer's temporary file, or a fit beside the tables, is no shard
     seen = [path for path in files if not path.replace(os.sep, "/").rsplit("/", 1)[-1].startswith((".", "_"))]
-    folders = partitions_among(seen)
+    folders = clip_retrieval_among(seen)
     seen = [path for path in seen if not any(path.startswith(locations.join(folder, "")) for folder in folders)]
-    partitions = [path for paths in folders.values() for path in paths]
+    numbered = [path for paths in folders.values() for path in paths]
     kinds = [[path for path in seen if suffix_of(path).lower() in kind] for kind in KINDS]
     tables, tars = _without_sidecars(kinds[0], kinds[1]), kinds[1]
     if tables and tars:
@@ -102,10 +102,10 @@ def _shards_among(source: str, files: Sequence[str]) -> list[str]:
             fix="name one kind by a glob, such as 'FOLDER/*.tar'",
         )
     chosen: list[str] = next((kind for kind in (tables, *kinds[1:]) if kind), [])
-    if not chosen and not partitions:
+    if not chosen and not numbered:
         known = ", ".join(f"*{suffix}" for suffix in SUFFIXES if not suffix.endswith((".gz", ".npy")))
         raise BadTable(f"{source} holds no shard ({known})", fix="name the folder or files that hold the pairs")
-    return [*partitions, *chosen]
+    return [*numbered, *chosen]
 
 
 def _without_sidecars(tables: Sequence[str], tars: Sequence[str]) -> list[str]:

@@ -3,14 +3,14 @@
 Knows how files begin; nothing of images, captions or embeddings.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import READABLE, Format, cannot_be_read, format_in
 from ncaudit.shards.files.locations import open_native
-from ncaudit.shards.files.shard import ArrayPair, Partition, Shard
+from ncaudit.shards.files.shard import ArrayPair, ClipRetrievalFiles, Shard
 from ncaudit.shards.readers.arrays.clip_retrieval import open_clip_retrieval
 from ncaudit.shards.readers.arrays.datacomp import open_datacomp
 from ncaudit.shards.readers.arrays.npy_pair import open_npy_pair
@@ -43,7 +43,7 @@ def open_shard(shard: Shard) -> ShardFile:
         return _open_file(shard.path)
     if isinstance(shard.parts, ArrayPair):
         return open_npy_pair(shard.parts)
-    if isinstance(shard.parts, Partition):
+    if isinstance(shard.parts, ClipRetrievalFiles):
         return open_clip_retrieval(shard.parts, shard.path)
     return open_datacomp(shard.parts)
 
@@ -64,11 +64,9 @@ def _open_file(path: str) -> ShardFile:
     return READERS[kind](path)
 
 
-def read_batches(
-    shard: Shard, columns: Collection[str], rows: int, pieces: Sequence[int] | None = None
-) -> Iterator[pa.RecordBatch]:
+def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
     """The rows of a shard in order, at most `rows` at a time; columns that are not there are left out.
 
-    pieces: only these; None for all. Raises BadTable when it cannot be read, also in the middle.
+    Raises BadTable when it cannot be read, also in the middle.
     """
-    return open_shard(shard).batches(rows, columns, pieces)
+    return open_shard(shard).batches(rows, columns)

@@ -20,10 +20,9 @@ Ids = npt.NDArray[np.int64]
 Counts = npt.NDArray[np.int64]
 
 IN_MEMORY_ROWS = 1_000_000  # 16 MB of numbers
-ROWS_PER_PARTITION = 1 << 20
-MAX_PARTITION_BITS = 10
+ROWS_PER_BUCKET = 1 << 20
+MAX_BUCKET_BITS = 10
 SPILL_ROWS = 1 << 18
-PAIR_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -72,26 +71,26 @@ class Repeats:
 def count_repeats(tables: Sequence[EmbeddingTable], progress: Progress = SILENT) -> Repeats:
     """Count photos, captions and pairs over the ok rows of all tables (see `EmbeddingTable.identities`).
 
-    Where there are many rows, their numbers go to partition files in a temporary folder (32 bytes per row, below
-    TMPDIR), and each partition is counted alone. So memory is bounded by one partition, about a million rows up to a
-    thousand million rows in all, plus 24 bytes per photo, caption and pair that repeats. A partition cannot be smaller
+    Where there are many rows, their numbers go to bucket files in a temporary folder (32 bytes per row, below
+    TMPDIR), and each bucket is counted alone. So memory is bounded by one bucket, about a million rows up to a
+    thousand million rows in all, plus 24 bytes per photo, caption and pair that repeats. A bucket cannot be smaller
     than the rows of its most frequent photo or caption.
     """
     rows = sum(table.rows for table in tables)
     progress.stage("count repeats", rows)
-    bits = 0 if rows < IN_MEMORY_ROWS else min(MAX_PARTITION_BITS, (rows // ROWS_PER_PARTITION).bit_length())
+    bits = 0 if rows < IN_MEMORY_ROWS else min(MAX_BUCKET_BITS, (rows // ROWS_PER_BUCKET).bit_length())
     return count_pairs(_identities(tables, progress), bits)
 
 
-def count_pairs(pairs: Iterable[tuple[Ids, Ids]], partition_bits: int = 0) -> Repeats:
-    """Count (image_id, caption_id) arrays, in memory or in 2**partition_bits partitions: the result is the same.
+def count_pairs(pairs: Iterable[tuple[Ids, Ids]], bucket_bits: int = 0) -> Repeats:
+    """Count (image_id, caption_id) arrays, in memory or in 2**bucket_bits buckets: the result is the same.
 
     >>> photo, caption = np.array([7, 7, 8]), np.array([1, 1, 1])
     >>> repeats = count_pairs([(photo, caption)])
     >>> repeats.image_count(photo), repeats.images_of_caption(caption), repeats.pair_count(photo, caption)
     (array([2, 2, 1]), array([2, 2, 2]), array([2, 2, 1]))
     """
-    with _Partitions(partition_bits) as by_image, _Partitions(partition_bits) as by_caption:
+    with _Buckets(bucket_bits) as by_image, _Buckets(bucket_bits) as by_caption:
         for image_id, caption_id in pairs:
             by_image.add(image_id, caption_id)
             by_caption.add(caption_id, image_id)
@@ -112,7 +111,7 @@ def _identities(tables: Sequence[EmbeddingTable], progress: Progress) -> Iterato
         progress.advance(table.rows - ok, table.rows - ok)
 
 
-class _Partitions(AbstractContextManager["_Partitions"]):
+class _Buckets(AbstractContextManager["_Buckets"]):
     """Two columns of numbers, spread over files by the high bits of the first; 0 bits: one part, held in memory."""
 
     def __init__(self, bits: int) -> None:
@@ -135,7 +134,7 @@ class _Partitions(AbstractContextManager["_Partitions"]):
             self._spill()
 
     def parts(self) -> Iterator[Ids]:
-        """(rows, 2) of each partition; the first numbers of one are below those of the next."""
+        """(rows, 2) of each bucket; the first numbers of one are below those of the next."""
         if self._folder is None:
             yield self._joined()
             return
@@ -162,9 +161,9 @@ class _Partitions(AbstractContextManager["_Partitions"]):
         return os.path.join(self._folder.name, str(part))
 
 
-def _count(partitions: _Partitions) -> tuple[Repeated, Ids]:
+def _count(buckets: _Buckets) -> tuple[Repeated, Ids]:
     """The repeated first numbers, ascending; and the repeated pairs as (3, p): first, second, rows."""
-    parts = [_count_part(pairs) for pairs in partitions.parts()]
+    parts = [_count_part(pairs) for pairs in buckets.parts()]
     repeated = np.concatenate([np.empty((3, 0), dtype=np.int64), *(part[0] for part in parts)], axis=1)
     pairs = np.concatenate([np.empty((3, 0), dtype=np.int64), *(part[1] for part in parts)], axis=1)
     return Repeated(*repeated), pairs

@@ -89,8 +89,3 @@ def open_scores(shard: Shard) -> ScoreTable:
         require_column(shard.path, parquet.schema, name)
         require_word(shard.path, parquet.schema, name)
     return ScoreTable(shard, parquet.rows, parquet.schema, provenance_of(parquet.schema))
-
-
-def read_scores(shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
-    """pair_id, status and `columns` (None: all) of one score table, checked as in `open_scores`."""
-    return open_scores(shard).read(columns)

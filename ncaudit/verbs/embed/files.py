@@ -17,9 +17,14 @@ from ncaudit.options import EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
-from ncaudit.shards.files.shard import Partition, Shard
+from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
-from ncaudit.shards.rewriting.partition_writer import PartitionWriter, atomic_partition, failed_file, made_from
+from ncaudit.shards.rewriting.clip_retrieval_writer import (
+    ClipRetrievalWriter,
+    atomic_clip_retrieval,
+    failed_file,
+    made_from,
+)
 
 KINDS = {"img_emb": ".npy", "text_emb": ".npy", "metadata": ".parquet", "failed": ".parquet"}
 
@@ -78,26 +83,28 @@ class TableFiles:
 
 
 @dataclass(frozen=True)
-class PartitionFiles:
+class ClipRetrievalOutput:
     """One clip-retrieval partition per shard. numbers: of every shard of the run, by the shard's name."""
 
     out: str
     numbers: Mapping[str, str]
 
-    def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[PartitionWriter]:
+    def open(
+        self, shard: Shard, provenance: Provenance, schema: pa.Schema
+    ) -> AbstractContextManager[ClipRetrievalWriter]:
         """The shard's partition, made from what `provenance` says."""
         image_path = _image_path(schema, provenance["options"]["image_column"])
-        return atomic_partition(self._partition(shard), schema, provenance, image_path)
+        return atomic_clip_retrieval(self._files(shard), schema, provenance, image_path)
 
     def made_from(self, shard: Shard) -> Provenance | None:
         """As `Files` has it."""
-        return made_from(self._partition(shard))
+        return made_from(self._files(shard))
 
     def statuses(self, shard: Shard) -> dict[str, int]:
         """As `Files` has it."""
-        partition = self._partition(shard)
-        ok = pq.read_metadata(partition.metadata).num_rows if os.path.isfile(partition.metadata) else 0
-        return {**({OK: ok} if ok else {}), **_statuses(failed_file(partition))}
+        files = self._files(shard)
+        ok = pq.read_metadata(files.metadata).num_rows if os.path.isfile(files.metadata) else 0
+        return {**({OK: ok} if ok else {}), **_statuses(failed_file(files))}
 
     def refuse_others(self) -> None:
         """As `Files` has it: what reads the folder takes all of its arrays, whoever wrote them."""
@@ -111,16 +118,16 @@ class PartitionFiles:
                     fix="give another folder with --out, or delete them",
                 )
 
-    def _partition(self, shard: Shard) -> Partition:
-        return Partition(self.out, self.numbers[shard.name])
+    def _files(self, shard: Shard) -> ClipRetrievalFiles:
+        return ClipRetrievalFiles(self.out, self.numbers[shard.name])
 
 
-def files_of(options: EmbedOptions, shards: Sequence[str]) -> TableFiles | PartitionFiles:
+def files_of(options: EmbedOptions, shards: Sequence[str]) -> TableFiles | ClipRetrievalOutput:
     """The files that `options` ask for. shards: the names of all, in their order: partitions are numbered by it."""
     if options.layout is Layout.parquet:
         return TableFiles(options.out)
     digits = len(str(len(shards)))  # as clip-retrieval pads them, and so they sort by name
-    return PartitionFiles(options.out, {name: f"{number:0{digits}}" for number, name in enumerate(shards)})
+    return ClipRetrievalOutput(options.out, {name: f"{number:0{digits}}" for number, name in enumerate(shards)})
 
 
 def with_image_path(columns: Columns) -> Columns:

@@ -6,6 +6,7 @@ Knows shards, their kinds and counts; nothing of Typer, and loads no torch. Ligh
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -24,10 +25,10 @@ from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.layouts import features_in
 from ncaudit.shards.files.locations import dirname, is_file
 from ncaudit.shards.files.provenance import provenance_of
-from ncaudit.shards.files.shard import FeaturedTable, Partition, Shard
+from ncaudit.shards.files.shard import ClipRetrievalFiles, FeaturedTable, Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.rewriting.partition_writer import failed_file
+from ncaudit.shards.rewriting.clip_retrieval_writer import failed_file
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
 from ncaudit.verbs.inspect import next_step
 from ncaudit.verbs.inspect.census import Census, Counted, chosen_examples, take_census
@@ -50,6 +51,19 @@ from ncaudit.verbs.inspect.shard_kinds import Kind, first_provenance, shared_pro
 KEYS_COUNTED = 4
 DOWNLOADS, LEFT_OUT = "status (sidecars)", "status (left out)"
 WORDS = ("status", "verdict", "reason", "partition", "drop_reason", "is_match")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What a look at the shards has shown. others: what else lies there, its kind and one file of it."""
+
+    group: ShardGroup
+    others: Mapping[str, str]
+    census: Census
+    captions: Captions | None
+    keys: tuple[KeyColumn, ...]
+    images: Images | None = None
+    dims: tuple[int, int] | None = None
 
 
 def inspect(options: InspectOptions, progress: Progress = SILENT) -> Inspection:
@@ -105,7 +119,8 @@ def _of_dataset(options: InspectOptions, group: ShardGroup, others: Mapping[str,
     )
     verb = (shared_provenance(group.schema) or {}).get("verb")
     step = next_step.for_dataset(options, group, verb, found)
-    return _inspection(options, group, others, census, captions, key_columns, step, images=images)
+    seen = _Seen(group=group, others=others, census=census, captions=captions, keys=key_columns, images=images)
+    return _inspection(options, seen, step)
 
 
 def _of_tables(options: InspectOptions, group: ShardGroup, others: Mapping[str, str]) -> ShardsInspection:
@@ -125,22 +140,14 @@ def _of_tables(options: InspectOptions, group: ShardGroup, others: Mapping[str, 
     step = next_step.for_tables(options, group.shards[0].kind, provenance, _noticed(group), statuses)
     if problem is not None:
         step = NextStep(fixes=(f"{problem.message}: {problem.fix}",))
-    return _inspection(options, group, others, census, captions, _counted_keys(keys, census), step, dims=dims)
+    found = _counted_keys(keys, census)
+    seen = _Seen(group=group, others=others, census=census, captions=captions, keys=found, dims=dims)
+    return _inspection(options, seen, step)
 
 
-def _inspection(
-    options: InspectOptions,
-    group: ShardGroup,
-    others: Mapping[str, str],
-    census: Census,
-    captions: Captions | None,
-    keys: tuple[KeyColumn, ...],
-    step: NextStep,
-    *,
-    images: Images | None = None,
-    dims: tuple[int, int] | None = None,
-) -> ShardsInspection:
-    mixed = [f"name one kind: beside these, {words} lies there, such as {path}" for words, path in others.items()]
+def _inspection(options: InspectOptions, seen: _Seen, step: NextStep) -> ShardsInspection:
+    group, census = seen.group, seen.census
+    mixed = [f"name one kind: beside these, {words} lies there, such as {path}" for words, path in seen.others.items()]
     noticed = _noticed(group)
     damaged = [f"{len(group.damaged):,} shards cannot be read: fetch them again, or leave them out"]
     return ShardsInspection(
@@ -155,9 +162,9 @@ def _inspection(
         rows=census.rows,
         pairs=census.pairs,
         columns=group.types(),
-        captions=captions,
-        keys=keys,
-        images=images,
+        captions=seen.captions,
+        keys=seen.keys,
+        images=seen.images,
         url=next(iter(noticed.urls), None),
         prior_scores=noticed.prior_scores,
         class_columns=noticed.classes,
@@ -165,11 +172,11 @@ def _inspection(
         words={name: dict(counts.most_common()) for name, counts in census.words.items() if counts},
         mean_soft_label=census.number_sum / census.number_rows if census.number_rows else None,
         soft_labels_below_half=census.number_below_half,
-        dims=dims,
+        dims=seen.dims,
         features=_features(group),
         provenance=tuple(_provenance(group)),
         schema_differences=tuple(group.differences()),
-        other_kinds=others,
+        other_kinds=seen.others,
         damaged=tuple(sorted(group.damaged, key=lambda error: error.shard)),
     )
 
@@ -280,8 +287,8 @@ def _features(group: ShardGroup) -> tuple[str, ...]:
 def _statuses_beside(group: ShardGroup) -> dict[str, Counter[str]]:
     """What lies beside the shards and says what became of rows that are not in them."""
     tars = [each.shard.path for each in group.shards if each.kind.format == Format.tar]
-    partitions = [each.shard.parts for each in group.shards if isinstance(each.shard.parts, Partition)]
-    left_out = [path for path in map(failed_file, partitions) if is_file(path)]
+    numbered = [each.shard.parts for each in group.shards if isinstance(each.shard.parts, ClipRetrievalFiles)]
+    left_out = [path for path in map(failed_file, numbered) if is_file(path)]
     beside = {DOWNLOADS: _statuses(filter(None, map(sidecar_of, tars))), LEFT_OUT: _statuses(left_out)}
     return {name: counts for name, counts in beside.items() if counts}
 

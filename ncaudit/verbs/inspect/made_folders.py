@@ -43,13 +43,13 @@ def made_folder(path: str) -> MadeFolder | None:
     run = _training(path)
     for name, described in ((HEADS, _heads), (MODEL, _model), (FIT, _fit)):
         if os.path.isfile(os.path.join(path, name)):
-            return described(path, _read(os.path.join(path, name)), run)
+            return described(_read(os.path.join(path, name)), run)
     if run:
         return MadeFolder(FolderKind.unfinished, "training run of ncaudit without a model yet", _of_run(run))
     return None
 
 
-def _heads(path: str, told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFolder:
+def _heads(told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFolder:
     description, shape = told.get("description") or {}, told.get("shape") or {}
     members = shape.get("members") or [shape]
     facts = {
@@ -63,13 +63,13 @@ def _heads(path: str, told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFo
     return MadeFolder(FolderKind.heads, "heads on frozen embeddings, trained by ncaudit", {**facts, **_of_run(run)})
 
 
-def _model(path: str, told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFolder:
+def _model(told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFolder:
     words = "open_clip model, fine-tuned by ncaudit" if run else "open_clip model"
     config = told.get("model_cfg") or told
     return MadeFolder(FolderKind.model, words, {"dims": config.get("embed_dim"), **_of_run(run)})
 
 
-def _fit(path: str, told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFolder:
+def _fit(told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFolder:
     rate = (told.get("facts") or {}).get("noise_rate") or {}
     facts = {
         "ncaudit": told.get("ncaudit"),

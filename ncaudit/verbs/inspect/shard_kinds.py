@@ -15,7 +15,7 @@ from ncaudit.shards.columns import IMG2DATASET
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import Format, format_of, suffix_of
 from ncaudit.shards.files.provenance import provenance_of
-from ncaudit.shards.files.shard import ArrayPair, Partition, Shard
+from ncaudit.shards.files.shard import ArrayPair, ClipRetrievalFiles, Shard
 
 EMBEDDINGS = {"image_embedding", "text_embedding"}
 DROP_REASON = "drop_reason"
@@ -65,7 +65,7 @@ def _format(shard: Shard) -> str:
         return str(format_of(shard.path))
     if isinstance(shard.parts, ArrayPair):
         return "two NumPy arrays"
-    return "clip-retrieval" if isinstance(shard.parts, Partition) else "parquet with features in .npz"
+    return "clip-retrieval" if isinstance(shard.parts, ClipRetrievalFiles) else "parquet with features in .npz"
 
 
 def _kind(names: set[str], provenance: Mapping[str, Any]) -> Kind:

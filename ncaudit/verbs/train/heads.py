@@ -13,19 +13,18 @@ from torch import Tensor
 
 from ncaudit import objectives
 from ncaudit.core.device import pick_device
-from ncaudit.core.neighbours.bank import Bank
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.heads.in_turn import InTurn
 from ncaudit.matchers.heads.projection import Heads, StackedHeads, save_head_description, save_head_weights
 from ncaudit.matchers.heads.starts import CCA_DIMS, begin_at_likeliest_scale, cca_start, identity_start, jitter
-from ncaudit.matchers.heads.tuning import HeadTuner
+from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Learner, Recipe
 from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Align, HeadKind, HeadStart, TrainingRecipe, TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.scoring.folds import Folds, assign
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import as_bank
 from ncaudit.scoring.shared_space import shares_space
 from ncaudit.verbs.train.data.classes import unlabelled_notes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch
@@ -35,7 +34,7 @@ from ncaudit.verbs.train.lessons.by_class import ClassLessons
 from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 from ncaudit.verbs.train.lessons.relabelling import Relabelling
-from ncaudit.verbs.train.lessons.view import identities
+from ncaudit.verbs.train.lessons.view import as_pairs, identities
 from ncaudit.verbs.train.lessons.view_of_heads import SeenByHeads
 from ncaudit.verbs.train.matcher_kind import Opened
 
@@ -71,7 +70,7 @@ class HeadsOnEmbeddings:
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
                 chunk, own = options.chunk_pairs, replace(recipe, total_steps=recipe.total_steps // len(networks))
                 loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
-                tuners = [HeadTuner(each, loss, own, device, precision, chunk_pairs=chunk) for each in networks]
+                tuners = [head_tuner(each, loss, own, device, precision, chunk_pairs=chunk) for each in networks]
                 return InTurn(tuners, heads, device) if len(tuners) > 1 else tuners[0]
 
             def describe(out: str) -> None:
@@ -124,15 +123,13 @@ def _begun(start: HeadStart, sample: Batch, options: TrainOptions, device: torch
         if options.recipe is TrainingRecipe.bicro and start is HeadStart.identity:
             jitter(heads)
         heads = heads.to(device)
-    pairs = Bank(sample.image, sample.text, sample.photo, sample.caption)
-    begin_at_likeliest_scale(heads, pairs, sample.label)
+    begin_at_likeliest_scale(heads, as_bank(as_pairs(sample)), sample.label)
     return heads.cpu()
 
 
 def _only(sample: Batch, folds: Folds, half: int) -> Batch:
     """The sample with the labels of one half of the photos; the others' only tell how each side's rows spread."""
-    rows = Pairs(sample.image, sample.text, sample.photo, sample.caption, [""] * len(sample))
-    return replace(sample, label=sample.label * (folds.of(rows) == half))
+    return replace(sample, label=sample.label * (folds.of(as_pairs(sample)) == half))
 
 
 def _trains_on(options: TrainOptions, objective: AnyObjective) -> TrainsOn:
@@ -188,8 +185,8 @@ def _start(embedded: EmbeddedSet, sample: Batch, options: TrainOptions) -> HeadS
 
 def _looks_shared(sample: Batch) -> bool:
     unit = torch.nn.functional.normalize
-    pairs = Pairs(unit(sample.image, dim=1), unit(sample.text, dim=1), sample.photo, sample.caption, [])
-    return shares_space(pairs, Align.auto)
+    rows = replace(sample, image=unit(sample.image, dim=1), text=unit(sample.text, dim=1))
+    return shares_space(as_pairs(rows), Align.auto)
 
 
 def _heads(start: HeadStart, sample: Batch, dims: int | None, hidden: int | None) -> Heads:

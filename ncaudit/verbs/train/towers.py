@@ -17,7 +17,7 @@ from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.open_clip import Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.optimisation import Learner, Recipe
-from ncaudit.matchers.towers.fine_tuning import FineTuner
+from ncaudit.matchers.towers.fine_tuning import fine_tuner
 from ncaudit.matchers.towers.folder import save_description, save_weights
 from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Precision, TrainOptions
@@ -66,7 +66,7 @@ class Towers:
                 if seen is not None:
                     seen.precision = precision
                 loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
-                return FineTuner(
+                return fine_tuner(
                     encoder, loss, recipe, precision, train_batchnorm=options.train_batchnorm,
                     last_blocks=options.last_blocks, chunk_pairs=options.chunk_pairs,
                 )  # fmt: skip

@@ -168,9 +168,8 @@ def _recipe(options: TrainOptions, total_steps: int) -> Recipe:
 
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
     """What makes this run the one it is; paths, workers and timings are not in it."""
-    chosen = {
-        "objective": options.chosen_objective, "label_column": options.weight_column, "head": options.head_kind,
-    }  # fmt: skip
+    column = options.class_column if options.by_class else options.soft_label_column
+    chosen = {"objective": options.chosen_objective, "label_column": column, "head": options.head_kind}
     given = {**asdict(options), **vars(options.pace), **chosen}
     named = {name: value for name, value in given.items() if name not in NOT_RECORDED}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}

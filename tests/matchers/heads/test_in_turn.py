@@ -8,11 +8,12 @@ import torch
 from torch.testing import assert_close
 
 from ncaudit.matchers.heads.in_turn import InTurn
-from ncaudit.matchers.heads.projection import Heads, Side, StackedHeads, load_heads, save_heads
-from ncaudit.matchers.heads.tuning import HeadTuner
+from ncaudit.matchers.heads.projection import Heads, Side, StackedHeads, load_heads
+from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.objectives import get
+from tests.heads import save_heads
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(learning_rate=0.01, weight_decay=0.0, warmup_share=0.5, clip_norm=1.0, total_steps=4)
@@ -31,7 +32,7 @@ def batch() -> Batch:
 
 def in_turn() -> tuple[InTurn, list[Heads]]:
     both = [heads(0), heads(1)]
-    tuners = [HeadTuner(each, get("infonce").batch_loss, RECIPE, CPU, torch.float32) for each in both]
+    tuners = [head_tuner(each, get("infonce").batch_loss, RECIPE, CPU, torch.float32) for each in both]
     return InTurn(tuners, StackedHeads(both), CPU), both
 
 

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.heads.projected_tables import projected
-from ncaudit.matchers.heads.projection import Heads, Side, load_heads, save_heads
+from ncaudit.matchers.heads.projection import Heads, Side, load_heads
 from ncaudit.matchers.heads.starts import identity_start
 from ncaudit.options import EvalRetrievalOptions, ScoreOptions
 from ncaudit.shards.files.provenance import attach, fingerprint_of_file, provenance_of
@@ -23,6 +23,7 @@ from ncaudit.shards.tables.embeddings import open_embeddings
 from ncaudit.verbs.evaluate.retrieval import RetrievalResult, eval_retrieval
 from ncaudit.verbs.score.score import ScoreResult, score
 from tests.conftest import MODEL, halves
+from tests.heads import save_heads
 
 CPU = torch.device("cpu")
 

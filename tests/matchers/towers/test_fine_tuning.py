@@ -13,7 +13,8 @@ from ncaudit import objectives
 from ncaudit.encoders.open_clip import Encoder, load_encoder
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import MAX_LOGIT_SCALE, Recipe, parameter_groups
-from ncaudit.matchers.towers.fine_tuning import FineTuner
+from ncaudit.matchers.steps.tuner import Tuner
+from ncaudit.matchers.towers.fine_tuning import fine_tuner
 from ncaudit.options import ModelOptions, Precision
 
 TINY = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
@@ -45,9 +46,9 @@ def batch(encoder: Encoder, n: int = 8, *, seed: int = 0) -> Batch:
     )
 
 
-def tuner(encoder: Encoder, *, loss=None, train_batchnorm: bool = False, **recipe: float) -> FineTuner:
+def tuner(encoder: Encoder, *, loss=None, train_batchnorm: bool = False, **recipe: float) -> Tuner:
     loss = loss or objectives.get("weighted-infonce").batch_loss
-    return FineTuner(encoder, loss, Recipe(**{**RECIPE, **recipe}), torch.float32, train_batchnorm=train_batchnorm)
+    return fine_tuner(encoder, loss, Recipe(**{**RECIPE, **recipe}), torch.float32, train_batchnorm=train_batchnorm)
 
 
 def statistics(encoder: Encoder) -> list[torch.Tensor]:
@@ -147,7 +148,7 @@ def test_training_encodes_captions_as_the_encoder_does(encoder):
 def test_a_batch_in_chunks_is_the_same_step(encoder):
     whole, other = tuner(encoder), load_encoder(ModelOptions(model=TINY, precision=Precision.float32, device="cpu"))
     recipe = Recipe(**RECIPE)
-    chunked = FineTuner(other, objectives.get("infonce").batch_loss, recipe, torch.float32, chunk_pairs=3)
+    chunked = fine_tuner(other, objectives.get("infonce").batch_loss, recipe, torch.float32, chunk_pairs=3)
     pairs = batch(encoder)  # all labels are 1: both objectives are the same
     assert chunked.step(pairs, 0).loss == pytest.approx(whole.step(pairs, 0).loss, abs=1e-5)
     gradients = [dict(model.named_parameters()) for model in (encoder.model, other.model)]
@@ -158,7 +159,7 @@ def test_a_batch_in_chunks_is_the_same_step(encoder):
 def test_the_last_blocks_alone_are_changed(encoder):
     before = {name: value.clone() for name, value in encoder.model.named_parameters()}
     loss = objectives.get("infonce").batch_loss
-    fine = FineTuner(encoder, loss, Recipe(**{**RECIPE, "weight_decay": 0.1}), torch.float32, last_blocks=1)
+    fine = fine_tuner(encoder, loss, Recipe(**{**RECIPE, "weight_decay": 0.1}), torch.float32, last_blocks=1)
     for number in range(2):
         fine.step(batch(encoder), number)
     moved = {name for name, value in encoder.model.named_parameters() if not torch.equal(before[name], value)}
@@ -171,6 +172,6 @@ def test_statistics_of_frozen_blocks_do_not_move_even_when_batchnorm_is_trained(
     names = [name for name, value in encoder.model.named_buffers() if name.endswith("running_mean")]
     before = {name: encoder.model.get_buffer(name).clone() for name in names}
     loss, recipe = objectives.get("infonce").batch_loss, Recipe(**RECIPE)
-    FineTuner(encoder, loss, recipe, torch.float32, train_batchnorm=True, last_blocks=1).step(batch(encoder), 0)
+    fine_tuner(encoder, loss, recipe, torch.float32, train_batchnorm=True, last_blocks=1).step(batch(encoder), 0)
     moved = {name for name in names if not torch.equal(before[name], encoder.model.get_buffer(name))}
     assert moved == {name for name in names if name.startswith("visual.layer4.")}

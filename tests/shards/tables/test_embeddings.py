@@ -14,7 +14,7 @@ from ncaudit.schema import embedding_schema
 from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
-from ncaudit.shards.tables.scores import open_scores, read_scores
+from ncaudit.shards.tables.scores import open_scores
 
 E4 = np.eye(4, dtype=np.float32)
 FLOATS = pa.list_(pa.float32())
@@ -218,11 +218,11 @@ def test_tables_of_two_widths_are_refused(tmp_path):
 def test_score_tables_give_ids_status_and_the_columns_asked_for(tmp_path):
     columns = {"soft_label": [0.1, None], "pair_id": [7, 8], "status": ["ok", "image_missing"], "url": ["u", "v"]}
     shard = write(tmp_path / "s.parquet", **columns)
-    assert read_scores(shard, ["soft_label"]).to_pydict() == {
+    assert open_scores(shard).read(["soft_label"]).to_pydict() == {
         "pair_id": ["7", "8"], "status": ["ok", "image_missing"], "soft_label": [0.1, None],
     }  # fmt: skip
     assert [len(b) for b in open_scores(shard).batches(rows=1)] == [1, 1]
-    assert read_scores(shard).column_names == ["pair_id", "status", "soft_label", "url"]
+    assert open_scores(shard).read().column_names == ["pair_id", "status", "soft_label", "url"]
 
 
 @pytest.mark.parametrize("missing", ["pair_id", "status"])

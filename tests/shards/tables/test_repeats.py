@@ -17,7 +17,7 @@ from ncaudit.shards.tables import repeats as repeats_module
 from ncaudit.shards.tables.embeddings import open_embeddings
 from ncaudit.shards.tables.repeats import count_pairs, count_repeats
 
-# few distinct numbers, so that they repeat; far apart, so that they fall into several partitions
+# few distinct numbers, so that they repeat; far apart, so that they fall into several buckets
 NUMBERS = st.sampled_from([-(2**63), -(2**62) - 1, -5, 0, 3, 2**62, 2**63 - 1])
 PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=60)
 
@@ -86,13 +86,13 @@ def told_by_batches(table):
 
 @settings(deadline=None, max_examples=60)
 @given(pairs=PAIRS, bits=st.sampled_from([0, 1, 3]), cuts=st.lists(st.integers(0, 60), max_size=3))
-def test_counts_are_those_of_a_plain_counter_in_partitions_too(pairs, bits, cuts):
+def test_counts_are_those_of_a_plain_counter_in_buckets_too(pairs, bits, cuts):
     image, caption = arrays(pairs)
     pieces = list(zip(np.split(image, sorted(cuts)), np.split(caption, sorted(cuts)), strict=True))
     assert all_counts(count_pairs(pieces, bits), image, caption) == counted_plainly(pairs)
 
 
-def test_partitions_that_are_spilled_many_times_agree_with_counting_in_memory(monkeypatch):
+def test_buckets_that_are_spilled_many_times_agree_with_counting_in_memory(monkeypatch):
     monkeypatch.setattr(repeats_module, "SPILL_ROWS", 500)
     draw = np.random.default_rng(0)
     ids = draw.integers(-(2**63), 2**63 - 1, size=2_000)

@@ -17,12 +17,13 @@ from PIL import Image
 
 from ncaudit.encoders import decode_pool
 from ncaudit.errors import ModelUnavailable, NcauditError, UsageError
-from ncaudit.matchers.heads.projection import Heads, Side, save_heads
+from ncaudit.matchers.heads.projection import Heads, Side
 from ncaudit.options import EmbedOptions
 from ncaudit.progress import SILENT
 from ncaudit.verbs.embed import model_in_workers
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.embed.model_in_workers import decoders
+from tests.heads import save_heads
 
 MODEL = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="sends SIGKILL and reads /proc")

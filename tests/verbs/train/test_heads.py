@@ -13,8 +13,8 @@ import torch
 from torch.testing import assert_close
 
 from ncaudit.errors import NcauditError, UsageError
-from ncaudit.matchers.heads.projection import HEAD_WEIGHTS, is_heads, load_heads
-from ncaudit.matchers.heads.tuning import HeadTuner
+from ncaudit.matchers.heads.projection import HEAD_WEIGHTS, load_heads
+from ncaudit.matchers.steps.tuner import Tuner
 from ncaudit.matchers.training_folder import STATE
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Silent
@@ -137,7 +137,6 @@ def test_heads_learn_and_permuted_labels_do_not_help(world):
 
 def test_the_folder_gives_the_heads_of_the_kept_epoch(world):
     result = world.train()
-    assert is_heads(str(world.root / "out"))
     saved = load_heads(str(world.root / "out"), CPU)
     val = world.table("val/00000")
     sides = [np.stack(val[name].to_numpy()).astype(np.float32) for name in ("image_embedding", "text_embedding")]
@@ -198,8 +197,8 @@ def test_the_split_is_by_photo(world, monkeypatch):
         world.write(f"emb/{name}", {**dict(zip(table.column_names, table.columns, strict=True)), "image_hash": photo})
         world.write_scores(name)
     trained = set()
-    real = HeadTuner.step
-    monkeypatch.setattr(HeadTuner, "step", lambda self, *a: trained.update(a[0].photo.tolist()) or real(self, *a))
+    real = Tuner.step
+    monkeypatch.setattr(Tuner, "step", lambda self, *a: trained.update(a[0].photo.tolist()) or real(self, *a))
     result = world.train(val_data=None, val_share=0.2, batch_pairs=2, epochs=1)
     assert result.val_pairs == 3 * result.val_photos > 60
     assert len(trained) <= 200 - result.val_photos
@@ -208,8 +207,8 @@ def test_the_split_is_by_photo(world, monkeypatch):
 
 def test_what_the_objective_refuses_is_counted_and_not_learnt_from(world, monkeypatch):
     seen = []
-    real = HeadTuner.step
-    monkeypatch.setattr(HeadTuner, "step", lambda self, *a: seen.append(a[0].label) or real(self, *a))
+    real = Tuner.step
+    monkeypatch.setattr(Tuner, "step", lambda self, *a: seen.append(a[0].label) or real(self, *a))
     result = world.train(objective="drop", epochs=1)
     assert (result.train_pairs, result.dropped_pairs) == (360, 240)
     assert float(torch.cat(seen).min()) == 1
@@ -295,14 +294,14 @@ def test_heads_that_are_not_ours_are_not_overwritten(world):
 
 
 def test_a_loss_that_stops_being_a_number_stops_the_run_and_keeps_the_last_good_epoch(world, monkeypatch):
-    real = HeadTuner.step
+    real = Tuner.step
 
     def step(self, batch, number):
         done = real(self, batch, number)
         return done if number < 7 else replace(done, loss=float("nan"), finite=False)
 
     with monkeypatch.context() as patch:
-        patch.setattr(HeadTuner, "step", step)
+        patch.setattr(Tuner, "step", step)
         message, _ = refused(world.train)
     assert "the loss is nan at step 8, in epoch 2" in message
     assert load_heads(str(world.root / "out"), CPU).heads.dims == 20

@@ -25,7 +25,7 @@ from ncaudit import objectives
 from ncaudit.encoders.images import decode
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.errors import NcauditError, UsageError
-from ncaudit.matchers.towers.fine_tuning import FineTuner
+from ncaudit.matchers.steps.tuner import Tuner
 from ncaudit.matchers.training_folder import STATE
 from ncaudit.options import ModelOptions, Precision, TrainOptions
 from ncaudit.progress import Silent
@@ -185,8 +185,8 @@ def test_pairs_that_the_objective_refuses_are_counted_and_never_in_a_batch(world
     monkeypatch.setattr(decoded_pairs, "HELD_BYTES", 2**30 if held else 0)
     clean = sum(sum(world.data(name)["is_match"].to_pylist()) for name in ("A/00000", "B/00000"))
     seen = []
-    real = FineTuner.step
-    monkeypatch.setattr(FineTuner, "step", lambda self, *a: seen.append(a[0].label) or real(self, *a))
+    real = Tuner.step
+    monkeypatch.setattr(Tuner, "step", lambda self, *a: seen.append(a[0].label) or real(self, *a))
     result = world.train(objective="drop", val_share=0, epochs=1, batch_pairs=clean)
     assert (result.train_pairs, result.dropped_pairs) == (clean, 2 * PAIRS - clean)
     assert result.accounting.ok == 2 * PAIRS
@@ -611,7 +611,7 @@ def test_an_unknown_objective_is_refused_before_anything_is_read(world):
 
 
 def test_a_loss_that_stops_being_a_number_stops_the_run_and_keeps_the_last_good_epoch(world, monkeypatch):
-    real = FineTuner.step
+    real = Tuner.step
     steps = 2 * PAIRS // 12
 
     def step(self, batch, number):
@@ -619,7 +619,7 @@ def test_a_loss_that_stops_being_a_number_stops_the_run_and_keeps_the_last_good_
         return done if number < steps + 1 else replace(done, loss=float("nan"), finite=False)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FineTuner, "step", step)
+        patch.setattr(Tuner, "step", step)
         message, fix = refused(lambda: world.train(val_share=0, epochs=3))
     keys = {key for name in ("A/00000", "B/00000") for key in world.data(name)["key"].to_pylist()}
     told = re.fullmatch(

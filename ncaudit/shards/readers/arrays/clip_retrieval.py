@@ -16,7 +16,7 @@ from ncaudit.hashing import hash_values
 from ncaudit.shards.columns import CAPTIONS, carried_type, key_candidates
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.layouts import metadata_files
-from ncaudit.shards.files.shard import Partition
+from ncaudit.shards.files.shard import ClipRetrievalFiles
 from ncaudit.shards.readers.arrays.array_shard import ArrayShard, Described, identified
 from ncaudit.shards.readers.arrays.npy_rows import npy_rows
 from ncaudit.shards.readers.parquet import ParquetShard
@@ -25,38 +25,37 @@ KEY_ROWS = 65_536
 ENABLE = {"img_emb": "--enable_image True", "text_emb": "--enable_text True"}
 
 
-def open_clip_retrieval(partition: Partition, path: str) -> ArrayShard:
+def open_clip_retrieval(files: ClipRetrievalFiles, path: str) -> ArrayShard:
     """A partition, by the path of its metadata or, where there is none, of its images' embeddings.
 
     Columns have the types that they have in the whole folder. pair_id is a key column without gap or repeat in the
     whole folder (img2dataset's key, DataComp's uid); without one it is left out, and pairs are named by their row.
     Raises BadTable when a file of the partition is missing, or their numbers of rows differ.
     """
-    for file in (partition.image, partition.text, *([path] if path == partition.metadata else [])):
-        _require(file, partition)
-    image, text = npy_rows(partition.image), npy_rows(partition.text)
-    return ArrayShard(image, text, _described(partition) if path == partition.metadata else None)
+    for file in (files.image, files.text, *([path] if path == files.metadata else [])):
+        _require(file, files)
+    image, text = npy_rows(files.image), npy_rows(files.text)
+    return ArrayShard(image, text, _described(files) if path == files.metadata else None)
 
 
-def _require(file: str, partition: Partition) -> None:
+def _require(file: str, files: ClipRetrievalFiles) -> None:
     if locations.is_file(file):
         return
-    kind = next((name for name in ENABLE if f"{name}_{partition.number}" in file), None)
+    kind = next((name for name in ENABLE if f"{name}_{files.number}" in file), None)
     again = f", run it with {ENABLE[kind]}" if kind else ""
     raise BadTable(
-        f"{partition.folder} has no {locations.relative(file, partition.folder)}, so its partition "
-        f"{partition.number} is not whole",
+        f"{files.folder} has no {locations.relative(file, files.folder)}, so its partition {files.number} is not whole",
         fix=f"copy it from where clip-retrieval wrote it{again}, or leave the partition out",
     )
 
 
-def _described(partition: Partition) -> Described:
-    table, folder = ParquetShard(partition.metadata), _folder(partition.folder)
+def _described(files: ClipRetrievalFiles) -> Described:
+    table, folder = ParquetShard(files.metadata), _folder(files.folder)
     caption = next((name for name in CAPTIONS if name in folder.schema.names), None)
     source = identified(folder.schema, folder.key, caption)
     fields = [folder.schema.field(old).with_name(new) for new, old in source.items()]
     there = {new: old for new, old in source.items() if old in table.schema.names}
-    return Described(table, partition.metadata, pa.schema(fields, metadata=table.schema.metadata), there)
+    return Described(table, files.metadata, pa.schema(fields, metadata=table.schema.metadata), there)
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def _survey(path: str) -> tuple[_Survey, dict[str, list[Any]]]:
     kinds = fields.types
     names = _names([field.name for field in ours], kinds, differing)
     theirs = [pa.field(column, kinds[name]) for column, name in names.items()]
-    return _Survey(pa.schema([*ours, *theirs]), names, rows), named.columns(names, rows)
+    return _Survey(pa.schema([*ours, *theirs]), names, rows), named.columns(names)
 
 
 class _Names:
@@ -159,7 +159,7 @@ class _Names:
         for name, column in self._fields.items():
             column.append(values.get(name))
 
-    def columns(self, names: Mapping[str, str], rows: int) -> dict[str, list[Any]]:
+    def columns(self, names: Mapping[str, str]) -> dict[str, list[Any]]:
         """By the names of the shard's columns. names: the JSON's field behind each column that comes from it."""
         of_json = {column: self._fields[field] for column, field in names.items() if field in self._fields}
         return {KEY: self._keys, **of_json}

@@ -32,18 +32,18 @@ from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, validation
 from ncaudit.verbs.train.data.labelled_shards import (
     Floats,
     Hashes,
+    LabelledPairs,
     LabelledShard,
-    Pairs,
     expected_pairs,
     open_labelled,
     open_unlabelled,
 )
 from ncaudit.verbs.train.data.split import (
+    Sides,
+    check_split,
     epoch_generator,
     held_out,
     require_batch,
-    require_photos,
-    split_notes,
     val_share,
 )
 from ncaudit.verbs.train.data.training_set import EVERY_ROW, TrainingSet, vanished
@@ -74,7 +74,7 @@ class HeldPairs:
         self._rest: list[tuple[Floats, Hashes, Hashes]] = []
         self._pair_id: list[str] = []
 
-    def add(self, pixels: Sequence[Pixels], pairs: Pairs, tokenize: Tokenize) -> None:
+    def add(self, pixels: Sequence[Pixels], pairs: LabelledPairs, tokenize: Tokenize) -> None:
         """Append pairs with their pixels, in their order."""
         if not len(pairs):
             return
@@ -124,7 +124,7 @@ class StreamedPairs:
     shards: Sequence[LabelledShard]
     decoding: "Decoding"
     tokenize: Tokenize
-    keep: Callable[[Pairs], npt.NDArray[np.bool_]]
+    keep: Callable[[LabelledPairs], npt.NDArray[np.bool_]]
     pairs: int
 
     def __len__(self) -> int:
@@ -145,14 +145,14 @@ class StreamedPairs:
         pieces = (window.part(slice(at, at + pairs)) for window in windows for at in range(0, len(window), pairs))
         yield from self._decoded(islice(pieces, part, None, parts))
 
-    def _stream(self, order: Iterable[int]) -> Iterator[Pairs]:
+    def _stream(self, order: Iterable[int]) -> Iterator[LabelledPairs]:
         for index in order:
             for pairs, _ in self.shards[index].windows():
                 yield pairs.select(self.keep(pairs))
 
-    def _decoded(self, groups: Iterable[Pairs]) -> Iterator[Batch]:
+    def _decoded(self, groups: Iterable[LabelledPairs]) -> Iterator[Batch]:
         """Each group as a batch, the decoders some groups ahead."""
-        ahead: list[tuple[Pairs, Pending]] = []
+        ahead: list[tuple[LabelledPairs, Pending]] = []
         for pairs in groups:
             ahead.append((pairs, self.decoding.submit(pairs)))
             if len(ahead) > DECODED_AHEAD:
@@ -160,7 +160,7 @@ class StreamedPairs:
         for pairs, pending in ahead:
             yield self._batch(pairs, pending)
 
-    def _batch(self, pairs: Pairs, pending: Pending) -> Batch:
+    def _batch(self, pairs: LabelledPairs, pending: Pending) -> Batch:
         decoded, pixels = self.decoding.collect(pairs, pending)
         if not pixels:
             raise vanished(len(pairs))
@@ -178,11 +178,11 @@ class Decoding:
     preprocess: Preprocess
     max_pixels: int
 
-    def submit(self, pairs: Pairs) -> Pending:
+    def submit(self, pairs: LabelledPairs) -> Pending:
         """Begin to decode the pairs' images."""
         return self.pool.submit(pairs.images, self.preprocess, self.max_pixels)
 
-    def collect(self, pairs: Pairs, pending: Pending) -> tuple[Pairs, list[Pixels]]:
+    def collect(self, pairs: LabelledPairs, pending: Pending) -> tuple[LabelledPairs, list[Pixels]]:
         """The pairs whose image could be decoded, and their pixels."""
         outcomes = list(pending.results())
         sound = np.array([isinstance(outcome, Decoded) for outcome in outcomes], dtype=bool)
@@ -194,11 +194,14 @@ class Decoding:
 
 
 def read_all(
-    shards: Sequence[LabelledShard], decoding: Decoding, take: Callable[[Pairs, list[Pixels]], None], progress: Progress
+    shards: Sequence[LabelledShard],
+    decoding: Decoding,
+    take: Callable[[LabelledPairs, list[Pixels]], None],
+    progress: Progress,
 ) -> Found:
     """Read and decode every usable pair once, in order, the decoders one window ahead; hand each window to `take`."""
     found = Found()
-    waiting: list[tuple[Pairs, Pending, Counter[str]]] = []
+    waiting: list[tuple[LabelledPairs, Pending, Counter[str]]] = []
 
     def settle() -> None:
         pairs, pending, left_out = waiting.pop(0)
@@ -259,58 +262,42 @@ def open_training_set(
     shards = open_labelled(options)
     decoding = Decoding(pool, encoder.preprocess, options.max_image_pixels)
     val, val_carried = _read_val_data(options, encoder, decoding, progress) if options.val_data else (None, None)
-    split = _Split(options, shards, encoder, decoding, trains_on)
+    sides = Sides(share=val_share(options.held_share, expected_pairs(shards)), seed=options.seed, trains_on=trains_on)
+    taken = _Taken(sides, shards, encoder.tokenize, decoding)
     progress.stage("read the training pairs", sum(shard.rows for shard in shards))
-    found = read_all(shards, decoding, split.take, progress)
-    train = split.training_pairs(found)
+    found = read_all(shards, decoding, taken.take, progress)
+    train = taken.training_pairs(found)
     require_batch(len(train), options)
     if options.held_share:
-        val = split.val
+        val = taken.val
     photos = set(val.all.photo.tolist()) if val is not None and len(val) else set[int]()
-    if val is not None:
-        require_photos(photos, options)
-    shared = len(photos & split.photos) if options.val_data else 0
-    for note in split_notes(options, split.share, shared, len(photos)):
-        progress.note(note)
-    roll = split.roll(shards[0].classes.known) if shards and shards[0].classes is not None else None
+    check_split(options, sides.share, photos, len(photos & taken.photos) if options.val_data else 0, progress)
+    roll = taken.roll(shards[0].classes.known) if shards and shards[0].classes is not None else None
     return DecodedSet(
-        train, None if val is None else val.all, val_photos=len(photos), dropped=split.dropped,
-        mean_label=split.label_sum / len(train), statuses=found.statuses, shards=len(shards),
+        train, None if val is None else val.all, val_photos=len(photos), dropped=sides.dropped,
+        mean_label=sides.label_sum / len(train), statuses=found.statuses, shards=len(shards),
         unlabelled=0 if roll is None else int((~roll.carried.any(axis=1)).sum()), val_carried=val_carried, roll=roll,
     )  # fmt: skip
 
 
-class _Split:
-    """Takes windows of decoded pairs and puts each pair on its side."""
+class _Taken:
+    """Windows of decoded pairs, each pair on its side."""
 
-    def __init__(
-        self,
-        options: TrainOptions,
-        shards: Sequence[LabelledShard],
-        encoder: Encoder,
-        decoding: "Decoding",
-        trains_on: TrainsOn,
-    ) -> None:
-        expected = expected_pairs(shards)
-        self.share = val_share(options.held_share, expected)
+    def __init__(self, sides: Sides, shards: Sequence[LabelledShard], tokenize: Tokenize, decoding: "Decoding") -> None:
+        self._sides, self._shards, self._decoding, self._tokenize = sides, shards, decoding, tokenize
         self.val, self.photos = HeldPairs(decoding.preprocess), set[int]()
-        self.label_sum, self.dropped = 0.0, 0
-        self._trains_on = trains_on
-        self._held = HeldPairs(decoding.preprocess) if expected <= decoding.pairs_that_fit(HELD_BYTES) else None
+        fits = expected_pairs(shards) <= decoding.pairs_that_fit(HELD_BYTES)
+        self._held = HeldPairs(decoding.preprocess) if fits else None
         self._count = 0
         self._roll: list[tuple[Hashes, Hashes, Packed]] = []
-        self._shards, self._decoding, self._tokenize, self._seed = shards, decoding, encoder.tokenize, options.seed
 
-    def take(self, pairs: Pairs, pixels: list[Pixels]) -> None:
+    def take(self, pairs: LabelledPairs, pixels: list[Pixels]) -> None:
         """One window, in order."""
-        to_val = held_out(pairs.photo, share=self.share, seed=self._seed)
+        to_val, learnt = self._sides.of(pairs.photo, pairs.label)
         _add(self.val, pairs, pixels, to_val, self._tokenize)
-        learnt = ~to_val & self._trains_on(pairs.label)
         if self._held is not None:
             _add(self._held, pairs, pixels, learnt, self._tokenize)
         self._count += int(learnt.sum())
-        self.dropped += int((~to_val & ~learnt).sum())
-        self.label_sum += float(pairs.label[learnt].sum(dtype=np.float64))
         self.photos.update(pairs.photo[learnt].tolist())
         if pairs.classes.shape[1]:
             kept = pairs.select(learnt)
@@ -327,18 +314,17 @@ class _Split:
         """All that was taken and is not held out."""
         if self._held is not None:
             return self._held
-        share, seed, undecodable = self.share, self._seed, frozenset(found.undecodable)
-        trains_on = self._trains_on
+        sides, undecodable = self._sides, frozenset(found.undecodable)
 
-        def keep(pairs: Pairs) -> npt.NDArray[np.bool_]:
+        def keep(pairs: LabelledPairs) -> npt.NDArray[np.bool_]:
             sound = np.array([pair_id not in undecodable for pair_id in pairs.pair_id], dtype=bool)
-            return sound & ~held_out(pairs.photo, share=share, seed=seed) & trains_on(pairs.label)
+            return sound & sides.learnt(pairs.photo, pairs.label)
 
         return StreamedPairs(self._shards, self._decoding, self._tokenize, keep, self._count)
 
 
 def _add(
-    held: "HeldPairs", pairs: Pairs, pixels: Sequence[Pixels], wanted: npt.NDArray[np.bool_], tokenize: Tokenize
+    held: "HeldPairs", pairs: LabelledPairs, pixels: Sequence[Pixels], wanted: npt.NDArray[np.bool_], tokenize: Tokenize
 ) -> None:
     held.add([pixels[i] for i in np.flatnonzero(wanted).tolist()], pairs.select(wanted), tokenize)
 
@@ -354,7 +340,7 @@ def _read_val_data(
     share = val_share(1.0, expected_pairs(shards))
     val, carried = HeldPairs(decoding.preprocess), list[Packed]()
 
-    def take(pairs: Pairs, pixels: list[Pixels]) -> None:
+    def take(pairs: LabelledPairs, pixels: list[Pixels]) -> None:
         wanted = held_out(pairs.photo, share=share, seed=options.seed)
         _add(val, pairs, pixels, wanted, encoder.tokenize)
         carried.append(pairs.classes[wanted])
@@ -367,9 +353,9 @@ def _read_val_data(
     return val, None if classes is None else validation_classes(np.concatenate(carried), classes.known)
 
 
-def _shuffled(stream: Iterable[Pairs], generator: np.random.Generator) -> Iterator[Pairs]:
+def _shuffled(stream: Iterable[LabelledPairs], generator: np.random.Generator) -> Iterator[LabelledPairs]:
     """Single pairs, each drawn at random from a buffer of the next BUFFER_PAIRS."""
-    buffer: list[Pairs] = []
+    buffer: list[LabelledPairs] = []
     for pairs in stream:
         for i in range(len(pairs)):
             buffer.append(pairs.part(slice(i, i + 1)))
@@ -379,17 +365,17 @@ def _shuffled(stream: Iterable[Pairs], generator: np.random.Generator) -> Iterat
         yield _drawn(buffer, generator)
 
 
-def _drawn(buffer: list[Pairs], generator: np.random.Generator) -> Pairs:
+def _drawn(buffer: list[LabelledPairs], generator: np.random.Generator) -> LabelledPairs:
     i = int(generator.integers(len(buffer)))
     buffer[i], buffer[-1] = buffer[-1], buffer[i]
     return buffer.pop()
 
 
-def _grouped(singles: Iterator[Pairs], size: int, rows: slice) -> Iterator[Pairs]:
+def _grouped(singles: Iterator[LabelledPairs], size: int, rows: slice) -> Iterator[LabelledPairs]:
     """The `rows` of groups of `size` pairs; an incomplete last one is left out."""
     while len(whole := list(islice(singles, size))) == size:
         group = whole[rows]
-        yield Pairs(
+        yield LabelledPairs(
             [p.pair_id[0] for p in group], [p.images[0] for p in group], [p.captions[0] for p in group],
             np.concatenate([p.label for p in group]), np.concatenate([p.photo for p in group]),
             np.concatenate([p.classes for p in group]),

@@ -37,7 +37,7 @@ Hashes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Pairs:
+class LabelledPairs:
     """Pairs that may be learnt from, not decoded yet."""
 
     pair_id: list[str]
@@ -50,19 +50,19 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.images)
 
-    def select(self, wanted: npt.NDArray[np.bool_]) -> "Pairs":
+    def select(self, wanted: npt.NDArray[np.bool_]) -> "LabelledPairs":
         """The pairs where `wanted` is true."""
         if wanted.all():
             return self
         at = np.flatnonzero(wanted).tolist()
-        return Pairs(
+        return LabelledPairs(
             [self.pair_id[i] for i in at], [self.images[i] for i in at], [self.captions[i] for i in at],
             self.label[wanted], self.photo[wanted], self.classes[wanted],
         )  # fmt: skip
 
-    def part(self, at: slice) -> "Pairs":
+    def part(self, at: slice) -> "LabelledPairs":
         """The pairs of a slice."""
-        return Pairs(
+        return LabelledPairs(
             self.pair_id[at], self.images[at], self.captions[at], self.label[at], self.photo[at], self.classes[at]
         )
 
@@ -91,7 +91,7 @@ class LabelledShard:
         """Rows on disk; a row with several captions holds more pairs."""
         return open_shard(self.shard).rows
 
-    def windows(self) -> Iterator[tuple[Pairs, Counter[str]]]:
+    def windows(self) -> Iterator[tuple[LabelledPairs, Counter[str]]]:
         """Usable pairs in the shard's order, and how many rows of each status were left out beside them."""
         known = None if self.scores is None else Labels(self.scores, self.label_column)
         scored = self._classes_of_scores()
@@ -157,8 +157,8 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     for shard, scores in () if options.key else matched:
         refuse_another(shard, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
     if not options.by_class:
-        require_labels([scores for _, scores in matched], options.weight_column)
-    classes = _classes_of_either(matched, options.weight_column) if options.by_class else None
+        require_labels([scores for _, scores in matched], options.soft_label_column)
+    classes = _classes_of_either(matched, options.class_column) if options.by_class else None
     return [_open(shard, scores, options, classes) for shard, scores in matched]
 
 
@@ -168,8 +168,8 @@ def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[Label
     classes = None
     if options.by_class:
         for shard in shards:
-            require_class_column(shard.path, open_shard(shard).schema, options.weight_column)
-        classes = ClassColumn(training_classes(shards, options.weight_column), False)
+            require_class_column(shard.path, open_shard(shard).schema, options.class_column)
+        classes = ClassColumn(training_classes(shards, options.class_column), False)
     return [_open(shard, None, options, classes) for shard in shards]
 
 
@@ -203,7 +203,9 @@ def _ok_rows(labelled: LabelledShard) -> int:
     return sum(int(pc.sum(pc.equal(batch["status"], OK)).as_py() or 0) for batch in labelled.scores.batches([]))
 
 
-def _usable(rows: Rows, known: Labels | None, places: Places | None, classes: Packed) -> tuple[Pairs, Counter[str]]:
+def _usable(
+    rows: Rows, known: Labels | None, places: Places | None, classes: Packed
+) -> tuple[LabelledPairs, Counter[str]]:
     status = [problem or OK for problem in rows.status]
     label = np.ones(len(rows), dtype=np.float32)
     if known is not None and places is not None and len(rows):
@@ -215,7 +217,7 @@ def _usable(rows: Rows, known: Labels | None, places: Places | None, classes: Pa
     captions = [str(rows.captions[i]) for i in at]
     photo = hash_values(pa.array(images, pa.large_binary()))
     pair_id = [rows.pair_id[i] for i in at]
-    pairs = Pairs(pair_id, images, captions, label[at].astype(np.float32), photo, classes[at])
+    pairs = LabelledPairs(pair_id, images, captions, label[at].astype(np.float32), photo, classes[at])
     return pairs, Counter(word for word in status if word != OK)
 
 
@@ -238,7 +240,7 @@ def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classe
     columns = find_columns(file.schema, shard.name, options, key=key, carry=carry)
     if carry == [columns.image]:
         raise BadTable(f"{shard.path}: column {columns.image} holds the images", fix="give another --label-column")
-    label_column = options.weight_column if classes is None else None
+    label_column = options.soft_label_column if classes is None else None
     return LabelledShard(shard, columns, scores, label_column, options.image_root, classes)
 
 

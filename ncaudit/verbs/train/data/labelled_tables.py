@@ -28,12 +28,11 @@ from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.train.data.classes import TrainingClasses, refuse_own, training_classes, validation_classes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
 from ncaudit.verbs.train.data.labelled_shards import Labels, match_scores, require_labels
-from ncaudit.verbs.train.data.split import held_out, require_batch, require_photos, split_notes, val_share
+from ncaudit.verbs.train.data.split import Mask, Sides, check_split, held_out, require_batch, val_share
 from ncaudit.verbs.train.data.training_set import TrainingSet
 
 OTHER_EMBEDDINGS = "score the embeddings as they are now, or give those that were scored"
 SCAN_PAIRS = 8_192  # looked at together when photos are compared
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class LabelledTable:
 
     table: EmbeddingTable
     scores: ScoreTable | None
-    label_column: str  # of the score table
+    label_column: str | None  # of the score table
     record: np.dtype[Any]  # that all tables share
     classes: TrainingClasses | None = None  # that its rows carry, where the objective asks for them
 
@@ -124,9 +123,9 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
     tables = _open(options.embeddings or (), options)
     if options.by_class:
         return _with_classes(tables, options)
-    record, column = record_type(*_dims(tables)), options.weight_column
+    record, column = record_type(*_dims(tables)), options.soft_label_column
     if not options.scores:
-        return [LabelledTable(table, None, column, record) for table in tables]
+        return [LabelledTable(table, None, None, record) for table in tables]
     scores = dict(match_scores([table.shard for table in tables], options.scores))
     for table in tables:
         _check_same_table(table, scores[table.shard])
@@ -136,9 +135,9 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
 
 def _with_classes(tables: Sequence[EmbeddingTable], options: TrainOptions) -> list[LabelledTable]:
     """The tables with the classes of their rows; every label is 1."""
-    classes = training_classes([table.shard for table in tables], options.weight_column)
+    classes = training_classes([table.shard for table in tables], options.class_column)
     record = record_type(*_dims(tables), len(classes))
-    return [LabelledTable(table, None, options.weight_column, record, classes) for table in tables]
+    return [LabelledTable(table, None, None, record, classes) for table in tables]
 
 
 @dataclass(frozen=True)
@@ -167,41 +166,35 @@ def open_training_embeddings(options: TrainOptions, trains_on: TrainsOn, progres
     known = labelled[0].classes if labelled else None
     classes = 0 if known is None else len(known)
     with EmbeddedPairs(*_dims(tables), at_most=expected, folder=options.out, classes=classes) as train:
-        split = _Split(options, train, val_share(options.held_share, expected), trains_on)
-        statuses = _read_all(labelled, split, progress)
+        sides = Sides(share=val_share(options.held_share, expected), seed=options.seed, trains_on=trains_on)
+        taken = _Taken(sides, train)
+        statuses = _read_all(labelled, taken, progress)
         require_batch(len(train), options)
         if options.held_share:
-            val = split.val()
+            val = taken.val()
         photos = set() if val is None else set(val["photo"].tolist())
-        if val is not None:
-            require_photos(photos, options)
         shared = _shared_photos(train, photos) if options.val_data else 0
-        for note in split_notes(options, split.share, shared, len(photos)):
-            progress.note(note)
+        check_split(options, sides.share, photos, shared, progress)
         pairs = TrainingSet(
-            train, None if val is None else as_batch(val), val_photos=len(photos), dropped=split.dropped,
-            mean_label=split.label_sum / len(train), statuses=statuses, shards=len(tables),
-            unlabelled=split.unlabelled, val_carried=val_carried,
+            train, None if val is None else as_batch(val), val_photos=len(photos), dropped=sides.dropped,
+            mean_label=sides.label_sum / len(train), statuses=statuses, shards=len(tables),
+            unlabelled=taken.unlabelled, val_carried=val_carried,
         )  # fmt: skip
         yield EmbeddedSet(pairs, train, _model(tables), tables, classes)
 
 
-class _Split:
-    """Puts each pair on its side."""
+class _Taken:
+    """Windows of embedded pairs, each pair on its side."""
 
-    def __init__(self, options: TrainOptions, train: EmbeddedPairs, share: float, trains_on: TrainsOn) -> None:
-        self.share, self.dropped, self.label_sum, self.unlabelled = share, 0, 0.0, 0
-        self._train, self._seed, self._trains_on = train, options.seed, trains_on
+    def __init__(self, sides: Sides, train: EmbeddedPairs) -> None:
+        self._sides, self._train, self.unlabelled = sides, train, 0
         self._val: list[Records] = []
 
     def take(self, records: Records) -> None:
         """One window, in order."""
-        to_val = held_out(records["photo"], share=self.share, seed=self._seed)
-        learnt = ~to_val & self._trains_on(records["label"])
+        to_val, learnt = self._sides.of(records["photo"], records["label"])
         self._val.append(records[to_val])
         self._train.add(records[learnt])
-        self.dropped += int((~to_val & ~learnt).sum())
-        self.label_sum += float(records["label"][learnt].sum(dtype=np.float64))
         if "classes" in (records.dtype.names or ()):
             self.unlabelled += int((~records["classes"][learnt].any(axis=1)).sum())
 
@@ -210,12 +203,12 @@ class _Split:
         return np.concatenate(self._val)
 
 
-def _read_all(labelled: Sequence[LabelledTable], split: _Split, progress: Progress) -> Counter[str]:
+def _read_all(labelled: Sequence[LabelledTable], taken: _Taken, progress: Progress) -> Counter[str]:
     progress.stage("read the training embeddings", sum(each.table.rows for each in labelled))
     statuses: Counter[str] = Counter()
     missing: list[str] = []
     for window in (window for each in labelled for window in each.windows()):
-        split.take(window.records)
+        taken.take(window.records)
         statuses.update(window.left_out + Counter({OK: len(window.records)}))
         missing += [window.missing] if window.missing else []
         progress.advance(window.rows, window.left_out.total())
@@ -235,11 +228,11 @@ def _read_val_data(
     own = _open(options.val_data or (), options)
     check_tables_agree([*tables, *own])
     shards = [table.shard for table in own]
-    classes = training_classes(shards, options.weight_column) if options.by_class else None  # theirs: may be others
+    classes = training_classes(shards, options.class_column) if options.by_class else None  # theirs: may be others
     record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
     share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
     progress.stage("read the validation embeddings", rows)
-    labelled = [LabelledTable(table, None, options.weight_column, record, classes) for table in own]
+    labelled = [LabelledTable(table, None, None, record, classes) for table in own]
     for window in (window for each in labelled for window in each.windows()):
         chosen.append(window.records[held_out(window.records["photo"], share=share, seed=options.seed)])
         failed += window.left_out.total()
@@ -263,10 +256,10 @@ def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
 def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]:
     shards, columns = find_shards(sources, options.features), []
     if options.by_class:
-        columns = [options.weight_column]
+        columns = [options.class_column]
         for shard in shards:
-            refuse_own(shard.path, options.weight_column)
-            require_class_column(shard.path, open_shard(shard).schema, options.weight_column)
+            refuse_own(shard.path, options.class_column)
+            require_class_column(shard.path, open_shard(shard).schema, options.class_column)
     tables = [open_embeddings(shard, columns=columns) for shard in shards]
     check_tables_agree(tables)
     if not all(_dims(tables)):

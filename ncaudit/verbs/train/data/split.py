@@ -10,13 +10,40 @@ import numpy.typing as npt
 
 from ncaudit.errors import NcauditError
 from ncaudit.hashing import fit_sample_keys
+from ncaudit.objectives import TrainsOn
 from ncaudit.options import TrainOptions
+from ncaudit.progress import Progress
 
 MAX_VAL_PAIRS = 5_000  # towers hold their pixels: 750 MB at 224 x 224; recall depends on how many images compete
 MIN_VAL_PHOTOS = 2
+Mask = npt.NDArray[np.bool_]
 
 
-def held_out(photo: npt.NDArray[np.int64], *, share: float, seed: int) -> npt.NDArray[np.bool_]:
+class Sides:
+    """Tells which side each pair is on, and keeps count: of pairs that are refused, and of the labels learnt from."""
+
+    def __init__(self, *, share: float, seed: int, trains_on: TrainsOn) -> None:
+        """share: of the photos that validate. trains_on: of the labels; what it refuses is never learnt from."""
+        self.share, self._seed, self._trains_on = share, seed, trains_on
+        self.dropped, self.label_sum = 0, 0.0
+
+    def of(self, photo: npt.NDArray[np.int64], label: npt.NDArray[np.float32]) -> tuple[Mask, Mask]:
+        """Which of these pairs validate, and which are learnt from; counted."""
+        to_val, learnt = self._of(photo, label)
+        self.dropped += int((~to_val & ~learnt).sum())
+        self.label_sum += float(label[learnt].sum(dtype=np.float64))
+        return to_val, learnt
+
+    def learnt(self, photo: npt.NDArray[np.int64], label: npt.NDArray[np.float32]) -> Mask:
+        """Which of these pairs, seen once more, are learnt from."""
+        return self._of(photo, label)[1]
+
+    def _of(self, photo: npt.NDArray[np.int64], label: npt.NDArray[np.float32]) -> tuple[Mask, Mask]:
+        to_val = held_out(photo, share=self.share, seed=self._seed)
+        return to_val, ~to_val & self._trains_on(label)
+
+
+def held_out(photo: npt.NDArray[np.int64], *, share: float, seed: int) -> Mask:
     """Which pairs validate: a pure function of seed and photo, so that equal photos never end up on both sides.
 
     photo: (n,) hashes. share: of the photos, in [0, 1]. Returns (n,) bool.
@@ -24,7 +51,7 @@ def held_out(photo: npt.NDArray[np.int64], *, share: float, seed: int) -> npt.ND
     if share >= 1:
         return np.ones(len(photo), dtype=bool)
     keys = fit_sample_keys("validation photos", photo, seed)
-    chosen: npt.NDArray[np.bool_] = keys < np.uint64(int(share * 2.0**64))
+    chosen: Mask = keys < np.uint64(int(share * 2.0**64))
     return chosen
 
 
@@ -45,6 +72,17 @@ def require_batch(pairs: int, options: TrainOptions) -> None:
             f"{pairs:,} pairs to train on, but a batch takes {options.pace.batch_pairs:,}",
             fix="give a smaller --batch-pairs, or more data",
         )
+
+
+def check_split(options: TrainOptions, share: float, photos: Set[int], shared_photos: int, progress: Progress) -> None:
+    """Say what is right but surprising about the split. photos: that validate, with `shared_photos` that are learnt.
+
+    share: held out in fact. Raises NcauditError where the run validates, on fewer photos than recall needs.
+    """
+    if options.val_data or options.held_share:
+        require_photos(photos, options)
+    for note in split_notes(options, share, shared_photos, len(photos)):
+        progress.note(note)
 
 
 def require_photos(photos: Set[int], options: TrainOptions) -> None:

@@ -29,13 +29,12 @@ from torch import Tensor
 
 from ncaudit.core.correspondence.co_teaching import Anchors, Split, smallest, split
 from ncaudit.core.correspondence.contrast import likeliest_scale
-from ncaudit.core.neighbours.bank import Bank
 from ncaudit.matchers.heads.projection import Heads
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.objectives import TrainsOn
 from ncaudit.options import Loss
 from ncaudit.scorers.bicro import pair_loss
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, as_bank
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch
 from ncaudit.verbs.train.data.split import epoch_generator
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
@@ -113,7 +112,7 @@ class CoTeaching:
 
     def _scale(self, heads: Heads) -> float:
         """1 / temperature, the likeliest for the network as it is: the objective may not train one."""
-        return likeliest_scale(_bank(self._seen(heads, self._order[:BANK_PAIRS])))
+        return likeliest_scale(as_bank(self._seen(heads, self._order[:BANK_PAIRS])))
 
     def _fitting(self, heads: Heads, batch: Batch, scale: float) -> Batch:
         """The pairs of a batch with the lowest loss, against the others of that batch."""
@@ -153,9 +152,9 @@ class CoTeaching:
 
     def _consistency(self, heads: Heads, clean: npt.NDArray[np.bool_], noisy: Places) -> Tensor:
         chosen = self._order[clean[self._order]][:MOST_ANCHORS]
-        anchors = Anchors.of(_bank(self._seen(heads, chosen)))
+        anchors = Anchors.of(as_bank(self._seen(heads, chosen)))
         blocks = blocks_seen_by(heads, self._pairs, noisy)
-        return torch.cat([anchors.label(_bank(block), self._stages.anchor_k) for block in blocks]).cpu()
+        return torch.cat([anchors.label(as_bank(block), self._stages.anchor_k) for block in blocks]).cpu()
 
     def _seen(self, heads: Heads, places: Places) -> Pairs:
         return seen_by(heads, as_batch(self._pairs.take(places)))
@@ -164,10 +163,6 @@ class CoTeaching:
         label = found.label.numpy()
         taught = self._trains_on(label) if with_noisy else found.split.clean.numpy()
         return Lesson(np.flatnonzero(taught), label)
-
-
-def _bank(pairs: Pairs) -> Bank:
-    return Bank(pairs.image, pairs.text, pairs.image_id, pairs.caption_id)
 
 
 def _mean(label: Tensor) -> float | None:

@@ -4,6 +4,7 @@ Knows heads and pairs at hand; nothing of what the rows are wanted for.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,12 @@ Places = npt.NDArray[np.int64]
 def seen_by(heads: Heads, batch: Batch) -> Pairs:
     """The pairs' unit rows in the heads' space, on the heads' device."""
     batch = batch.to(heads.logit_scale.device)
-    return Pairs(heads.image(batch.image), heads.text(batch.text), batch.photo, batch.caption, [""] * len(batch))
+    return as_pairs(replace(batch, image=heads.image(batch.image), text=heads.text(batch.text)))
+
+
+def as_pairs(batch: Batch) -> Pairs:
+    """A batch of embeddings as a scorer sees it; the pairs have no names."""
+    return Pairs(batch.image, batch.text, batch.photo, batch.caption, [""] * len(batch))
 
 
 def blocks_seen_by(heads: Heads, pairs: EmbeddedPairs, places: Places) -> Iterator[Pairs]:

@@ -9,7 +9,7 @@ import torch
 
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.heads.starts import cca_start
-from ncaudit.matchers.heads.tuning import HeadTuner
+from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.objectives import get
 from ncaudit.scoring.folds import assign
@@ -55,7 +55,7 @@ def memorised(pairs: EmbeddedPairs, rows: np.ndarray):
     torch.manual_seed(0)
     heads = cca_start(batch.image.float(), batch.text.float(), batch.label, dims=32)
     recipe = Recipe(learning_rate=2e-2, weight_decay=0.0, warmup_share=0.1, clip_norm=100.0, total_steps=STEPS)
-    tuner = HeadTuner(heads, get("infonce").batch_loss, recipe, torch.device("cpu"), torch.float32)
+    tuner = head_tuner(heads, get("infonce").batch_loss, recipe, torch.device("cpu"), torch.float32)
     for number in range(STEPS):
         step = tuner.step(batch, number)
     assert step.loss < 0.1

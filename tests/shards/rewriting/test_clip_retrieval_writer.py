@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ncaudit.schema import embedding_schema
 from ncaudit.shards.files.layouts import shard_at
-from ncaudit.shards.files.shard import Partition
+from ncaudit.shards.files.shard import ClipRetrievalFiles
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.rewriting.partition_writer import NpyWriter, atomic_partition, failed_file, made_from
+from ncaudit.shards.rewriting.clip_retrieval_writer import NpyWriter, atomic_clip_retrieval, failed_file, made_from
 
 SCHEMA = embedding_schema(4, 3, [pa.field("url", pa.string()), pa.field("path", pa.string())])
 MADE = {"verb": "embed", "source": {"name": "a.parquet"}}
@@ -39,14 +39,14 @@ def table(n, failed=()):
 
 
 def write(folder, whole, rows=5, image_path="path", made=MADE):
-    partition = Partition(str(folder), "07")
-    with atomic_partition(partition, SCHEMA, made, image_path) as writer:
+    files = ClipRetrievalFiles(str(folder), "07")
+    with atomic_clip_retrieval(files, SCHEMA, made, image_path) as writer:
         for batch in whole.to_batches(rows):
             writer.write(batch)
-    return partition
+    return files
 
 
-def files(folder):
+def files_in(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
@@ -56,15 +56,15 @@ def matrix(column):
 
 def test_every_row_is_in_the_partition_or_among_the_failed(tmp_path):
     whole = table(23, failed=(0, 7, 8, 22))
-    partition = write(tmp_path, whole)
+    files = write(tmp_path, whole)
     ok, failed = whole.filter(pa.compute.equal(whole["status"], "ok")), whole.take([0, 7, 8, 22])
-    image, text, metadata = np.load(partition.image), np.load(partition.text), pq.read_table(partition.metadata)
+    image, text, metadata = np.load(files.image), np.load(files.text), pq.read_table(files.metadata)
     assert (image.dtype, image.shape, text.dtype, text.shape) == (np.float16, (19, 4), np.float16, (19, 3))
     np.testing.assert_array_equal(image, matrix(ok["image_embedding"]))
     np.testing.assert_array_equal(text, matrix(ok["text_embedding"]))
     assert metadata["pair_id"].equals(ok["pair_id"])
     assert metadata["image_path"].equals(ok["path"])
-    light = pq.read_table(failed_file(partition))
+    light = pq.read_table(failed_file(files))
     assert light.equals(failed.drop_columns(["image_embedding", "text_embedding"]))
 
 
@@ -80,8 +80,8 @@ def test_bytes_do_not_depend_on_how_rows_arrive(tmp_path):
     whole = table(40, failed=(3, 30))
     write(tmp_path / "a", whole, rows=1)
     write(tmp_path / "b", whole, rows=40)
-    assert files(tmp_path / "a") == files(tmp_path / "b")
-    for name in files(tmp_path / "a"):
+    assert files_in(tmp_path / "a") == files_in(tmp_path / "b")
+    for name in files_in(tmp_path / "a"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -95,26 +95,26 @@ def test_whatever_the_rows_are_they_are_read_back_in_order_from_one_place_or_the
     for name, values in (("caption", [row[1] for row in rows]), ("url", [row[2] for row in rows])):
         whole = whole.set_column(SCHEMA.get_field_index(name), SCHEMA.field(name), pa.array(values, pa.string()))
     with TemporaryDirectory() as folder:
-        partition = write(folder, whole, rows=size)
+        files = write(folder, whole, rows=size)
         ok = whole.filter(pa.compute.equal(whole["status"], "ok"))
         if len(ok):
-            shard = open_shard(shard_at(partition.metadata, "metadata"))
+            shard = open_shard(shard_at(files.metadata, "metadata"))
             found = pa.Table.from_batches(shard.batches(size, SCHEMA.names))
             kept = [name for name in SCHEMA.names if name not in ("status", "detail", "path")]
             assert found.select(kept).equals(ok.select(kept))
-        failed = pq.read_table(failed_file(partition))
+        failed = pq.read_table(failed_file(files))
         assert failed.num_rows == len(rows) - len(ok)
         assert failed.equals(whole.filter(pa.compute.not_equal(whole["status"], "ok")).select(failed.column_names))
 
 
 @pytest.mark.parametrize("n", [0, 3])
 def test_a_shard_without_embeddings_has_no_arrays_as_readers_would_pair_them_wrongly(tmp_path, n):
-    partition = write(tmp_path, table(9))
-    assert len(files(tmp_path)) == 4
-    assert write(tmp_path, table(n, failed=range(n))) == partition
-    assert files(tmp_path) == ["failed/failed_07.parquet"]
-    assert pq.read_metadata(failed_file(partition)).num_rows == n
-    assert made_from(partition) == MADE
+    files = write(tmp_path, table(9))
+    assert len(files_in(tmp_path)) == 4
+    assert write(tmp_path, table(n, failed=range(n))) == files
+    assert files_in(tmp_path) == ["failed/failed_07.parquet"]
+    assert pq.read_metadata(failed_file(files)).num_rows == n
+    assert made_from(files) == MADE
 
 
 def test_what_says_that_it_is_whole_comes_last_and_goes_first(tmp_path, monkeypatch):
@@ -129,26 +129,26 @@ def test_what_says_that_it_is_whole_comes_last_and_goes_first(tmp_path, monkeypa
     assert told[4:-1] == ["+img_em", "+text_e", "+metada"]
 
 
-def cut_short(partition):
-    with atomic_partition(partition, SCHEMA, MADE, "path") as writer:
+def cut_short(files):
+    with atomic_clip_retrieval(files, SCHEMA, MADE, "path") as writer:
         writer.write(table(9).to_batches()[0])
         raise KeyboardInterrupt
 
 
 def test_a_run_that_ends_in_the_middle_leaves_nothing_that_counts(tmp_path):
-    partition = write(tmp_path, table(9))
+    files = write(tmp_path, table(9))
     with pytest.raises(KeyboardInterrupt):
-        cut_short(partition)
-    assert files(tmp_path) == []
-    assert made_from(partition) is None
+        cut_short(files)
+    assert files_in(tmp_path) == []
+    assert made_from(files) is None
 
 
 def test_a_partition_is_whole_only_with_all_its_files_of_one_run(tmp_path):
-    partition = write(tmp_path, table(9, failed=(2,)))
-    assert made_from(partition) == MADE
+    files = write(tmp_path, table(9, failed=(2,)))
+    assert made_from(files) == MADE
     other = write(tmp_path / "other", table(9), made={"verb": "other"})
-    os.replace(other.metadata, partition.metadata)
-    assert made_from(partition) is None
+    os.replace(other.metadata, files.metadata)
+    assert made_from(files) is None
     os.remove(other.text)
     assert made_from(other) is None
 

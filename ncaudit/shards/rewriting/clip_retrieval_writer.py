@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from ncaudit.schema import OK
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
-from ncaudit.shards.files.shard import Partition
+from ncaudit.shards.files.shard import ClipRetrievalFiles
 from ncaudit.shards.files.writer import TableWriter, atomic_file, atomic_table
 
 IMAGE, TEXT = "image_embedding", "text_embedding"
@@ -47,13 +47,13 @@ class NpyWriter:
         return int(self._file.tell())
 
 
-class PartitionWriter:
-    """Takes the batches of an embedding table, and gives each row its place: see `atomic_partition`."""
+class ClipRetrievalWriter:
+    """Takes the batches of an embedding table, and gives each row its place: see `atomic_clip_retrieval`."""
 
     def __init__(
-        self, partition: Partition, metadata: pa.Schema, sources: list[str], failed: TableWriter, stack: ExitStack
+        self, files: ClipRetrievalFiles, metadata: pa.Schema, sources: list[str], failed: TableWriter, stack: ExitStack
     ) -> None:
-        self._partition, self._metadata, self._sources = partition, metadata, sources
+        self._files, self._metadata, self._sources = files, metadata, sources
         self._failed, self._stack = failed, stack
         self._writers: tuple[TableWriter, NpyWriter, NpyWriter] | None = None
 
@@ -71,47 +71,47 @@ class PartitionWriter:
 
     def _opened(self, schema: pa.Schema) -> tuple[TableWriter, NpyWriter, NpyWriter]:
         if self._writers is None:
-            enter, partition = self._stack.enter_context, self._partition
+            enter, files = self._stack.enter_context, self._files
             self._writers = (
-                enter(atomic_table(partition.metadata, self._metadata)),
-                enter(_atomic_npy(partition.text, schema.field(TEXT).type.list_size)),
-                enter(_atomic_npy(partition.image, schema.field(IMAGE).type.list_size)),
+                enter(atomic_table(files.metadata, self._metadata)),
+                enter(_atomic_npy(files.text, schema.field(TEXT).type.list_size)),
+                enter(_atomic_npy(files.image, schema.field(IMAGE).type.list_size)),
             )
         return self._writers
 
 
-def failed_file(partition: Partition) -> str:
+def failed_file(files: ClipRetrievalFiles) -> str:
     """The table of a partition's pairs without embedding; written last, it says that the partition is whole."""
-    return os.path.join(partition.folder, "failed", f"failed_{partition.number}.parquet")
+    return os.path.join(files.folder, "failed", f"failed_{files.number}.parquet")
 
 
 @contextmanager
-def atomic_partition(
-    partition: Partition, schema: pa.Schema, provenance: Provenance, image_path: str
-) -> Iterator[PartitionWriter]:
+def atomic_clip_retrieval(
+    files: ClipRetrievalFiles, schema: pa.Schema, provenance: Provenance, image_path: str
+) -> Iterator[ClipRetrievalWriter]:
     """A partition written batch by batch; what is there of it appears whole, the table of failed pairs last.
 
     schema: of the embedding table whose batches will come. image_path: the column that is shown as image_path.
     What was there of it goes first: nothing of two runs is ever together.
     """
-    for path in (failed_file(partition), partition.metadata, partition.image, partition.text):
+    for path in (failed_file(files), files.metadata, files.image, files.text):
         if os.path.exists(path):
             os.remove(path)
     sources = _sources(schema, image_path)
     fields = [schema.field(source).with_name(name) for name, source in sources.items()]
     light = pa.schema([field for field in schema if field.name not in (IMAGE, TEXT)])
-    with atomic_table(failed_file(partition), attach(light, provenance)) as failed, ExitStack() as stack:
-        yield PartitionWriter(partition, attach(pa.schema(fields), provenance), list(sources.values()), failed, stack)
+    with atomic_table(failed_file(files), attach(light, provenance)) as failed, ExitStack() as stack:
+        metadata = attach(pa.schema(fields), provenance)
+        yield ClipRetrievalWriter(files, metadata, list(sources.values()), failed, stack)
 
 
-def made_from(partition: Partition) -> Provenance | None:
+def made_from(files: ClipRetrievalFiles) -> Provenance | None:
     """What a whole partition was made from; None where something of it is missing, or was made from something else."""
-    files = [partition.metadata, partition.image, partition.text]
-    there = [os.path.isfile(path) for path in files]
-    if not os.path.isfile(failed_file(partition)) or any(there) != all(there):
+    there = [os.path.isfile(path) for path in (files.metadata, files.image, files.text)]
+    if not os.path.isfile(failed_file(files)) or any(there) != all(there):
         return None
-    said = provenance_of(read_schema(failed_file(partition)))
-    same = not any(there) or provenance_of(read_schema(partition.metadata)) == said
+    said = provenance_of(read_schema(failed_file(files)))
+    same = not any(there) or provenance_of(read_schema(files.metadata)) == said
     return said if same else None
 
 
