@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.shards.files.locations import real
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_table
 from ncaudit.shards.streams.standard_output import StreamWriter
@@ -52,16 +53,16 @@ def without_outputs(shards: Sequence[Shard], *places: str | None) -> list[Shard]
 
     places: where it writes, files or folders; None and standard output are no places.
     """
-    real = [os.path.realpath(place) for place in places if place and place != STREAM]
-    return [shard for shard in shards if not any(is_at_or_below(os.path.realpath(shard.path), at) for at in real)]
+    taken = [real(place) for place in places if place and place != STREAM]
+    return [shard for shard in shards if not any(is_at_or_below(real(shard.path), place) for place in taken)]
 
 
 def refuse_overwriting(inputs: Iterable[str], outputs: Iterable[tuple[str, str]]) -> None:
     """Raises NcauditError when a file would be written over an input. outputs: the flag and the path of each."""
-    given = {os.path.realpath(path): path for path in inputs}
+    given = {real(path): path for path in inputs}
     for flag, path in outputs:
-        if (real := os.path.realpath(path)) in given:
-            raise NcauditError(f"{given[real]} would be written over", fix=f"give another folder with {flag}")
+        if (place := real(path)) in given:
+            raise NcauditError(f"{given[place]} would be written over", fix=f"give another folder with {flag}")
 
 
 def require_free(out: str | None, holds: str = "") -> None:

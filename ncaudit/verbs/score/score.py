@@ -3,7 +3,6 @@
 Knows options, shards and scorers; nothing of Typer or of how a score is computed.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +22,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
+from ncaudit.shards.files.locations import real
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -226,7 +226,7 @@ def _dataset(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> Dataset
     require_folder(options.out, "--data")
     dataset = match_dataset(options.data or (), tables)
     for shard in dataset.shards:
-        if os.path.realpath(shard.output(options.out)) == os.path.realpath(shard.path):
+        if real(shard.output(options.out)) == real(shard.path):
             raise NcauditError(f"{shard.path} would be written over itself", fix="give another folder with --out")
     return dataset
 
