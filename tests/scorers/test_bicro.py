@@ -169,6 +169,14 @@ def test_the_released_variant_takes_the_best_tenth_by_itself() -> None:
 
 
 @pytest.mark.parametrize("variant", [Variant.paper, Variant.released])
+def test_there_are_more_anchors_than_judge_one_pair(variant: Variant) -> None:
+    sure = (torch.arange(40) < 15).float()  # as many as k: one that judges itself would be one short
+    chosen, rule = bicro.choose_anchors(torch.arange(40.0), sure, ScorerOptions(variant=variant, k=15))
+    assert chosen.tolist() == list(range(16))
+    assert rule.startswith("lowest-loss tenth")
+
+
+@pytest.mark.parametrize("variant", [Variant.paper, Variant.released])
 def test_fewer_pairs_than_a_mixture_needs_are_refused(variant: Variant) -> None:
     with pytest.raises(NcauditError, match="needs at least 20 pairs, not 2"):
         bicro.fit(ANCHORS, ScorerOptions(variant=variant))

@@ -152,6 +152,14 @@ def test_random_mismatches_are_a_permutation_and_lower_rates_are_part_of_higher_
     assert (few != swapped(pairs, "random", 0.2, 1, near)[1]).any()
 
 
+def test_what_is_swapped_is_not_what_a_scorer_draws_with_the_same_seed():
+    pairs = world(n=200)
+    for seed in range(3):
+        _, injected = swapped(pairs, "random", 0.3, seed, Neighbours.of(pairs, [], 0))
+        same = np.random.default_rng(seed).permutation(len(pairs))[: injected.sum()]
+        assert 0.1 < injected[same].mean() < 0.5  # three of ten by chance
+
+
 def test_topic_mismatches_stay_in_their_cluster_and_near_ones_among_the_nearest_captions():
     pairs = world()
     near = Neighbours.of(pairs, ["topic", "near"], 0)

@@ -13,8 +13,10 @@ import torch
 from ncaudit.engines.ranks import Ranks
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.matchers.heads.projection import StackedHeads, load_heads
-from ncaudit.options import TrainOptions
+from ncaudit.options import Loss, TrainOptions
 from ncaudit.progress import Silent
+from ncaudit.verbs.train import heads as heads_on_embeddings
+from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.train import train
 
@@ -117,6 +119,19 @@ def test_relabelling_saves_the_main_network_alone_and_tells_the_new_labels(optio
     assert told[2] == told[3] < 1
     assert result.mean_label == told[3]
     assert result.labelled
+
+
+def test_the_stages_are_the_ones_asked_for(options, monkeypatch):
+    given = []
+
+    def seen(networks, pairs, stages, *rest):
+        given.append(stages)
+        return CoTeaching(networks, pairs, stages, *rest)
+
+    monkeypatch.setattr(heads_on_embeddings, "CoTeaching", seen)
+    asked = {"warmup_keep": 0.4, "split_threshold": 0.6, "split_loss": Loss.ranking, "anchor_k": 7, "warmup_epochs": 1}
+    train(replace(options, epochs=2, noisy_from=1.0, **asked))
+    assert given == [Stages(noisy_after=2, **asked)]
 
 
 def test_identities_are_moved_apart(options):

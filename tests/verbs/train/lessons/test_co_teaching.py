@@ -1,17 +1,22 @@
 """Who teaches whom what, with networks that are given instead of learnt."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
 
+from ncaudit.core.correspondence.co_teaching import Anchors
+from ncaudit.core.neighbours.bank import Bank
 from ncaudit.matchers.heads.projection import Heads
 from ncaudit.matchers.heads.starts import identity_start
 from ncaudit.objectives import every_pair, get
 from ncaudit.options import Loss
-from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, record_type
+from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch, record_type
 from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
+from ncaudit.verbs.train.lessons.view import seen_by
 
 PAIRS, DIMS, BATCH = 200, 16, 40
 STAGES = Stages(
@@ -87,6 +92,22 @@ def test_noisy_pairs_join_later_with_low_labels_and_clean_ones_keep_1(pairs):
     told = recipe.told([1.0, 1.0])
     assert told["mean_label"] == pytest.approx(float(label.mean()))
     assert told["without_anchor"] == [0, 0]
+
+
+def as_bank(pairs: EmbeddedPairs, places: np.ndarray) -> Bank:
+    seen = seen_by(knowing(), as_batch(pairs.take(places)))
+    return Bank(seen.image, seen.text, seen.image_id, seen.caption_id)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_a_noisy_pairs_label_rests_on_as_many_anchors_as_asked_for(pairs, k):
+    recipe = lessons([knowing(), knowing()], pairs, stages=replace(STAGES, anchor_k=k))
+    judged = recipe._judge(knowing(), BATCH, True)
+    clean = judged.split.clean.numpy()
+    trusted, noisy = np.flatnonzero(clean), np.flatnonzero(~clean)
+    assert 60 < len(noisy) < 140
+    expected = Anchors.of(as_bank(pairs, trusted)).label(as_bank(pairs, noisy), k)
+    assert_close(judged.label[noisy], expected)
 
 
 def test_an_objective_that_refuses_labels_refuses_the_noisy_pairs(pairs):
