@@ -13,6 +13,8 @@ import torch
 from ncaudit.engines.ranks import Ranks
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.matchers.heads.projection import StackedHeads, load_heads
+from ncaudit.matchers.heads.tuning import HeadTuner
+from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.options import Loss, TrainOptions
 from ncaudit.progress import Silent
 from ncaudit.verbs.train import heads as heads_on_embeddings
@@ -132,6 +134,26 @@ def test_the_stages_are_the_ones_asked_for(options, monkeypatch):
     asked = {"warmup_keep": 0.4, "split_threshold": 0.6, "split_loss": Loss.ranking, "anchor_k": 7, "warmup_epochs": 1}
     train(replace(options, epochs=2, noisy_from=1.0, **asked))
     assert given == [Stages(noisy_after=2, **asked)]
+
+
+def test_every_network_learns_at_the_pace_asked_for(options, monkeypatch):
+    given = []
+
+    def seen(heads, loss, recipe, *rest, **more):
+        given.append((recipe, more["chunk_pairs"]))
+        return HeadTuner(heads, loss, recipe, *rest, **more)
+
+    monkeypatch.setattr(heads_on_embeddings, "HeadTuner", seen)
+    asked = {"learning_rate": 3e-3, "weight_decay": 0.07, "warmup_share": 0.4, "clip_norm": 0.6}
+    result = train(replace(options, epochs=2, chunk_pairs=25, **asked))
+    assert given == [(Recipe(**asked, total_steps=2 * (result.train_pairs // 50)), 25)] * 2
+
+
+def test_relabelling_comes_as_often_as_asked_for(options):
+    result = train(replace(relabelling(options), relabel_every=1, epochs=3))
+    told = [line["mean_label"] for line in lines(options)[1:]]
+    assert result.epochs == 3
+    assert len(set(told)) == 3
 
 
 def test_identities_are_moved_apart(options):
