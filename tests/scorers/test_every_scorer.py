@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 import ncaudit
@@ -45,15 +46,13 @@ def world(n: int = N, *, wrong: int = 0, seed: int = 0) -> Pairs:
     """
     draw = torch.Generator().manual_seed(seed)
     cone, gap = 0.5 * torch.eye(DIMS)[:2]
-    image = unit(torch.randn(n, DIMS, generator=draw))
+    image = normalize(torch.randn(n, DIMS, generator=draw), dim=1)
     text = image + 0.15 * torch.randn(n, DIMS, generator=draw)
     text[:wrong] = text[:wrong].roll(1, dims=0)
     ids = torch.arange(n)
-    return Pairs(unit(image + cone + gap), unit(text + cone - gap), ids, ids, [str(i) for i in range(n)])
-
-
-def unit(rows: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(rows, dim=1)
+    return Pairs(
+        normalize(image + cone + gap, dim=1), normalize(text + cone - gap, dim=1), ids, ids, [str(i) for i in range(n)]
+    )
 
 
 PAIRS = world(wrong=24)

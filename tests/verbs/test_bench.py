@@ -20,16 +20,13 @@ from ncaudit.options import BenchOptions
 from ncaudit.scoring import shared_space
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.verbs.bench import MEASURED, bench, corrected_auroc, expected_rate
+from tests.worlds.embeddings import lists, unit
 
 FAST = {"scorers": ["csls", "clip-score"], "seeds": 2, "rates": [0.3]}
 
 
 def benched(folder, **options):
     return bench(BenchOptions(embeddings=[str(folder)], **{**FAST, **options}))
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def write(folder, text_dims=16, n=300, dims=16):
@@ -41,7 +38,7 @@ def write(folder, text_dims=16, n=300, dims=16):
     text = text if text_dims == dims else unit(text @ draw.normal(size=(dims, text_dims)))
     columns = {"pair_id": [str(i) for i in range(n)], "caption": [f"caption {i}" for i in range(n)]}
     for name, x in (("image_embedding", image), ("text_embedding", text)):
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(x.astype(np.float16).ravel()), x.shape[1])
+        columns[name] = lists(x)
     pq.write_table(pa.table(columns), folder / "00000.parquet")
     return folder
 

@@ -20,8 +20,8 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import FilterOptions
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
-from tests.tars import contents, img2dataset, pair, samples, write_tar
 from tests.verbs.filter.test_filter import files, scores_of
+from tests.worlds.tars import contents, img2dataset, pair, samples, write_tar
 
 LABELS = [0.9, 0.1, 0.8, None, 0.2, 0.7]
 KEPT = [0, 2, 5]

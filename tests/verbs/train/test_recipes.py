@@ -21,6 +21,7 @@ from ncaudit.verbs.train import heads as heads_on_embeddings
 from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.train import train
+from tests.worlds.embeddings import lists
 
 PAIRS, CPU = 240, torch.device("cpu")
 
@@ -44,10 +45,7 @@ def tables(tmp_path_factory) -> Path:
         name: things @ generator.standard_normal((8, 24)) + 0.5 * generator.standard_normal((PAIRS, 24))
         for name, things in (("image_embedding", seen), ("text_embedding", told))
     }
-    columns = {
-        name: pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float16).ravel()), 24)
-        for name, rows in sides.items()
-    }
+    columns = {name: lists(rows) for name, rows in sides.items()}
     names = {"pair_id": [f"p{i}" for i in range(PAIRS)], "status": ["ok"] * PAIRS}
     pq.write_table(pa.table({**names, **columns}), root / "pairs.parquet")
     return root
