@@ -37,7 +37,7 @@ _VERBS = {
     "score": "ncaudit.verbs.score.score",
     "filter_pairs": "ncaudit.verbs.filter.filter",
     "train": "ncaudit.verbs.train.train",
-    "eval_retrieval": "ncaudit.verbs.evaluate.scores",
+    "eval_retrieval": "ncaudit.verbs.evaluate.retrieval",
     "eval_scores": "ncaudit.verbs.evaluate.scores",
     "labels": "ncaudit.verbs.labels.labels",
     "sample": "ncaudit.verbs.sample",

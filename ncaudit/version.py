@@ -1,3 +1,48 @@
-"""The version of ncaudit: what the package, its tables and its command call themselves."""
+"""The version of ncaudit, and for each verb the format of its outputs: what both say of who made a table or a folder.
+
+Knows numbers; nothing of what is written. A version is for people to read and decides nothing. An output counts as
+finished while its verb's format is the same: raise that number when, and only when, the same command gives other
+results than the release before, and say so in CHANGELOG.md.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
 
 __version__ = "0.1.0"
+
+FIRST_FORMAT: Final = 1  # of a record that names none: it is not told, so that outputs stay as version 0.1.0 wrote them
+FORMATS: Final = {"embed": 1, "score": 1, "filter": 1, "labels": 1, "corrupt": 1, "train": 1}
+
+
+def told_format(verb: str) -> dict[str, int]:
+    """As every record of `verb` has it: `format`, once it is no longer the first."""
+    return {} if FORMATS[verb] == FIRST_FORMAT else {"format": FORMATS[verb]}
+
+
+def written_by(verb: str) -> dict[str, Any]:
+    """As the outputs of `verb` have it that name their version too."""
+    return {"ncaudit": __version__, **told_format(verb)}
+
+
+def format_of(record: Mapping[str, Any]) -> int:
+    """The format that a record was written in.
+
+    >>> format_of({"ncaudit": "0.1.0", "verb": "embed"}), format_of({"format": 2})
+    (1, 2)
+    """
+    return int(record.get("format", FIRST_FORMAT))
+
+
+def told_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two records say the same of how an output came about, by whichever versions they were written.
+
+    >>> told_alike({"ncaudit": "0.1.0", "k": 1}, {"ncaudit": "0.2.0", "k": 1})
+    True
+    >>> told_alike({"ncaudit": "0.1.0", "k": 1}, {"ncaudit": "0.1.0", "k": 1, "format": 2})
+    False
+    """
+    return _deciding(one) == _deciding(other)
+
+
+def _deciding(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: value for name, value in record.items() if name != "ncaudit"}, "format": format_of(record)}

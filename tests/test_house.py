@@ -133,3 +133,10 @@ def test_no_folder_is_too_full():
         entries = {path.relative_to(folder).parts[0] for path in MODULES.values() if folder in path.parents}
         full[str(folder.relative_to(PACKAGE)).replace(".", "")] = len(entries - {"__init__.py"})
     assert {name: count for name, count in full.items() if count > MOST_ENTRIES and name not in MANY_BY_NATURE} == {}
+
+
+def test_every_file_that_the_walk_names_is_there():
+    walk = (PACKAGE / "README.md").read_text(encoding="utf-8").partition("## The walk of a row")[2]
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", walk)
+    assert len(named) > 10
+    assert [name for name in named if not (PACKAGE / name).exists() and name != "data/"] == []

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ncaudit.core.statistics.null_rate import NoiseRate, checked_scores, noise_rate
 from ncaudit.core.statistics.wilson import wilson_interval
 from ncaudit.errors import NcauditError
+from ncaudit.scoring.isotonic import isotonic
 
 __all__ = [
     "Calibration",
@@ -277,13 +278,11 @@ def auroc_standard_error(
 
 def _random_chance(seen: Numbers, random: Numbers) -> tuple[Numbers, Numbers]:
     """Blocks of an isotonic regression: mean score, ascending, and the chance of a random pair, non-increasing."""
-    from sklearn.isotonic import IsotonicRegression
-
     score = np.concatenate([seen, random])
     is_random = np.arange(len(score)) >= len(seen)
     weight = np.where(is_random, 0.5 / len(random), 0.5 / len(seen))
     rank = np.unique(score, return_inverse=True)[1]  # scores closer than the smallest float would come out as nan
-    fitted = IsotonicRegression(increasing=False).fit_transform(rank, is_random, sample_weight=weight)
+    fitted = np.interp(rank, *isotonic(rank, is_random, weight, increasing=False))
     _, block = np.unique(-fitted, return_inverse=True)
     total = np.bincount(block, weights=weight)
     mean = np.bincount(block, weights=weight * score) / total

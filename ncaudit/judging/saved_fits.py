@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from safetensors import SafetensorError
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from ncaudit.errors import BadTable
 from ncaudit.scoring.fits import Fit
 from ncaudit.shards.files.writer import atomic_file
-from ncaudit.version import __version__
+from ncaudit.version import FORMATS, format_of, written_by
 
 TENSORS, FACTS = "fit.safetensors", "fit.json"
 
@@ -28,6 +28,7 @@ class SavedFit:
     fit: Fit
     model: Mapping[str, Any] | None
     shards: Mapping[str, str]
+    format: int = field(default_factory=lambda: FORMATS["score"])  # that it was written in
 
     @property
     def fit_id(self) -> str:
@@ -48,11 +49,13 @@ class SavedFit:
 
     def to_json(self) -> dict[str, Any]:
         """All but the tensors."""
-        return {"ncaudit": __version__, "fit_id": self.fit_id, **self._facts(), "shards": dict(self.shards)}
+        return {**written_by("score"), "fit_id": self.fit_id, **self._facts(), "shards": dict(self.shards)}
 
 
 def save_fit(saved: SavedFit, folder: str) -> None:
-    """Write both files, the small one last: a folder without it holds no fit."""
+    """Write both files, the small one last: a folder without it holds no fit. The same fit, if it is there, stays."""
+    if _holds(folder, saved):
+        return
     with atomic_file(os.path.join(folder, TENSORS)) as file:
         file.write(save(_contiguous(saved.fit)))
     with atomic_file(os.path.join(folder, FACTS)) as file:
@@ -71,7 +74,7 @@ def load_fit(folder: str) -> SavedFit:
             facts = json.load(file)
         tensors = load_file(os.path.join(folder, TENSORS))
         fit = Fit(facts["scorer"], facts["options"], tensors, facts["facts"], facts["pair_ids"])
-        saved = SavedFit(fit, facts["model"], facts["shards"])
+        saved = SavedFit(fit, facts["model"], facts["shards"], format_of(facts))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise BadTable(
             f"{folder} holds no whole fit ({type(error).__name__}: {error})",
@@ -80,6 +83,14 @@ def load_fit(folder: str) -> SavedFit:
     if saved.fit_id != facts["fit_id"]:
         raise BadTable(f"{folder}: {FACTS} and {TENSORS} do not belong together", fix="fit anew with --refit")
     return saved
+
+
+def _holds(folder: str, saved: SavedFit) -> bool:
+    try:
+        found = load_fit(folder)
+    except BadTable:
+        return False
+    return (found.fit_id, found.shards, found.format) == (saved.fit_id, saved.shards, saved.format)
 
 
 def _contiguous(fit: Fit) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from ncaudit.scoring.pairs import Pairs
@@ -79,6 +77,9 @@ def _families(photo: Ids, caption: Ids, host: Ids | None, most: int) -> Ids:
 
 def _joined(family: Ids, tie: Ids) -> Ids:
     """Families that share a tie become one."""
+    from scipy.sparse import coo_array  # a quarter of a second, that applying a saved fit does without
+    from scipy.sparse.csgraph import connected_components
+
     nodes = family.max() + 1
     edges = coo_array((np.ones(len(family), np.int8), (family, tie + nodes)), shape=(nodes + tie.max() + 1,) * 2)
     component: Ids = connected_components(edges, directed=False)[1]

@@ -5,8 +5,9 @@ The soft label that users read is made by `ncaudit.judging.calibration`, with in
 
 import numpy as np
 import torch
-from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
+
+from ncaudit.scoring.isotonic import isotonic
 
 QUANTILE = 0.2  # of the random pairs' scores: at the median, clean pairs already count as mismatches
 
@@ -36,7 +37,6 @@ def density_ratio(top: Tensor, bottom: Tensor, at: Tensor, *, increasing: bool) 
     rank = np.unique(np.concatenate(samples), return_inverse=True)[1]
     label = np.concatenate([np.ones(len(top)), np.zeros(len(bottom))])
     weight = np.concatenate([np.full(len(sample), 1 / len(sample)) for sample in samples[:2]])
-    regression = IsotonicRegression(increasing=increasing, out_of_bounds="clip")
-    fitted = regression.fit(rank[: len(label)], label, sample_weight=weight)
-    share = torch.from_numpy(fitted.predict(rank[len(label) :])).clamp(1e-3, 1 - 1e-3).to(at.device)
+    fitted = np.interp(rank[len(label) :], *isotonic(rank[: len(label)], label, weight, increasing=increasing))
+    share = torch.from_numpy(fitted).clamp(1e-3, 1 - 1e-3).to(at.device)
     return share / (1 - share)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
@@ -87,6 +85,9 @@ def _median_distance(image: Tensor) -> float:
 
 
 def _families(rows: Tensor, others: Tensor, count: int) -> Tensor:
+    from scipy.sparse import coo_array  # a quarter of a second, that applying a saved fit does without
+    from scipy.sparse.csgraph import connected_components
+
     ones = np.ones(len(rows), dtype=np.int8)
     edges = coo_array((ones, (rows.cpu().numpy(), others.cpu().numpy())), shape=(count, count))
     return torch.from_numpy(connected_components(edges, directed=False)[1].astype(np.int64))

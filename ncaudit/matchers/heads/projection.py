@@ -20,7 +20,7 @@ from torch.nn.functional import gelu, normalize
 from ncaudit.core.cca import coordinates
 from ncaudit.errors import NcauditError
 from ncaudit.shards.files.writer import atomic_file
-from ncaudit.version import __version__
+from ncaudit.version import written_by
 
 HEAD_WEIGHTS, HEAD_DESCRIPTION = "heads.safetensors", "heads.json"
 FIRST_SCALE = 1 / 0.07  # 1 / temperature that nobody has measured yet: CLIP's
@@ -185,7 +185,7 @@ def save_heads(heads: AnyHeads, folder: str, description: Mapping[str, Any]) -> 
 
 def save_head_description(heads: AnyHeads, folder: str, description: Mapping[str, Any]) -> None:
     """Everything but the weights."""
-    told = {"ncaudit": __version__, "shape": heads.shape(), "description": dict(description)}
+    told = {**written_by("train"), "shape": heads.shape(), "description": dict(description)}
     with atomic_file(os.path.join(folder, HEAD_DESCRIPTION)) as file:
         file.write((json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -194,6 +193,8 @@ def _random_captions(pairs: Pairs, fold: Tensor, own: _Captions, seed: int) -> t
 
 
 def _learned(model: SiblingModel, real: Tensor, random: Tensor, both_clean: float) -> SiblingModel:
+    from sklearn.linear_model import LogisticRegression  # a second, and only photos with several captions need it
+
     mean, deviation = random.mean(dim=0), random.std(dim=0).clamp(min=1e-6)
     columns = [_expanded((features - mean) / deviation) for features in (real, random)]
     label = np.concatenate([np.ones(len(real)), np.zeros(len(random))])

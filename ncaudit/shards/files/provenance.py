@@ -6,7 +6,7 @@ Knows parquet footers; nothing of what the rows mean.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from ncaudit.shards.files import locations
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import Shard
-from ncaudit.version import __version__
+from ncaudit.version import FORMATS, format_of, told_alike, written_by
 
 EMBED_RECORD = "_run.json"  # beside tables; readers of a folder of parquet pass over names with an underscore
 Provenance = dict[str, Any]
@@ -78,7 +78,7 @@ def describe(verb: str, shard: Shard, *, options: Mapping[str, Any], **more: Any
     source = {"name": shard.name, "fingerprint": fingerprint(shard)}
     if shard.features:
         source["features"] = shard.features
-    return {"ncaudit": __version__, "verb": verb, "options": dict(options), "source": source, **more}
+    return {**written_by(verb), "verb": verb, "options": dict(options), "source": source, **more}
 
 
 def attach(schema: pa.Schema, provenance: Provenance) -> pa.Schema:
@@ -110,12 +110,38 @@ def unreadable(path: str, error: Exception) -> BadTable:
     )
 
 
-def is_finished(path: str, expected: Provenance) -> bool:
-    """Whether `path` is a whole table made from exactly `expected`: then nothing needs to be done again."""
-    if not os.path.isfile(path):
-        return False
-    try:
-        found = provenance_of(read_schema(path))
-    except BadTable:
-        return False
-    return bool(found == json.loads(json.dumps(expected)))
+def made_from_same(found: Provenance | None, expected: Provenance) -> bool:
+    """Whether an output that says `found` of itself is what `expected` would give again, whichever version made it."""
+    return found is not None and told_alike(found, json.loads(json.dumps(expected)))
+
+
+class EarlierOutputs:
+    """What earlier runs have left: which of it still holds. That a format is another is told once, not per shard."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """tell: takes a note for people."""
+        self._tell, self._told = tell, False
+
+    def hold(self, path: str, expected: Provenance) -> bool:
+        """Whether `path` is a whole table made from exactly `expected`: then nothing needs to be done again."""
+        if not os.path.isfile(path):
+            return False
+        try:
+            found = provenance_of(read_schema(path))
+        except BadTable:
+            return False
+        return self.hold_as_told(path, found, expected)
+
+    def hold_as_told(self, path: str, found: Provenance | None, expected: Provenance) -> bool:
+        """The same of an output that is there, and says `found` of itself."""
+        self._compare_formats(path, found or {}, str(expected.get("verb")))
+        return made_from_same(found, expected)
+
+    def _compare_formats(self, path: str, found: Provenance, verb: str) -> None:
+        if self._told or found.get("verb") != verb or format_of(found) == FORMATS[verb]:
+            return
+        self._told = True
+        self._tell(
+            f"{path} is in format {format_of(found)} of {verb}, of ncaudit {found.get('ncaudit')}; now it is format "
+            f"{FORMATS[verb]}, with other results: what was written in another one is done again"
+        )

@@ -4,10 +4,10 @@ Knows arrow columns, parquet and CSV; nothing of scores.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -16,6 +16,9 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import unreadable
 from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.tables.checks import require_column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MATCH, MISMATCH, MISSING = 1, 0, -1
 WORDS = {"true": MATCH, "1": MATCH, "1.0": MATCH, "false": MISMATCH, "0": MISMATCH, "0.0": MISMATCH, "": MISSING}
@@ -66,6 +69,8 @@ def read_truth(path: str, column: str) -> TruthTable:
 
     Raises BadTable when it cannot be read, lacks a column, holds no truth, or contradicts itself on a pair.
     """
+    import pandas as pd  # a third of a second, and most commands read no truth
+
     table = _read(path, column)
     truth = as_truth(table[column].combine_chunks(), f"{path}: {column}")
     series = pd.Series(truth, index=table["pair_id"].cast(pa.string()).to_pylist())

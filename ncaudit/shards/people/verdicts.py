@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -42,8 +41,8 @@ class Verdicts:
 
     def places(self, pair_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Which entry of the arrays each of these pairs is; -1 for one without a verdict. Returns (m,) int64."""
-        places: npt.NDArray[np.int64] = pd.Index(self.pair_id, dtype=object).get_indexer(list(pair_ids))
-        return places.astype(np.int64)
+        place = {name: number for number, name in enumerate(self.pair_id)}
+        return np.array([place.get(name, -1) for name in pair_ids], dtype=np.int64)
 
 
 def write_review(path: str, pairs: pa.Table) -> None:

@@ -24,7 +24,7 @@ from ncaudit.shards.dataset.rows import COLUMN_ROWS, read_column
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
 from ncaudit.shards.files.locations import MIB
-from ncaudit.shards.files.provenance import Provenance, attach, fingerprint_of_file, is_finished
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import TARS
 from ncaudit.shards.files.writer import atomic_file, atomic_table
@@ -69,10 +69,10 @@ def split_samples(
         split_shard(*sidecar, kept, dropped, reason, reasons)
 
 
-def is_finished_tar(shard: Shard, target: Target) -> bool:
+def is_finished_tar(shard: Shard, target: Target, earlier: EarlierOutputs) -> bool:
     """Whether an earlier run wrote the tar and all that belongs to it, from exactly the same."""
     files = (tar_beside(target.path, shard), _stats_beside(target.path))
-    return all(os.path.isfile(path) for path in files) and is_finished(target.path, target.provenance)
+    return all(os.path.isfile(path) for path in files) and earlier.hold(target.path, target.provenance)
 
 
 def tar_beside(sidecar: str, shard: Shard) -> str:

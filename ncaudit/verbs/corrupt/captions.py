@@ -22,7 +22,7 @@ from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.dataset.captions import CaptionRows, read_captions
-from ncaudit.shards.files.provenance import Provenance, attach, describe, is_finished
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
 from ncaudit.shards.files.writer import atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
@@ -36,6 +36,7 @@ from ncaudit.verbs.corrupt.dataset_rows import (
     plan_digest,
     write_shards,
 )
+from ncaudit.version import told_format
 
 INDEX_FILE = "_corruption.parquet"  # the underscore keeps it from being read as a shard of the dataset
 TRUTH = (pa.field("is_match", pa.bool_()), pa.field("caption_of", pa.string()), pa.field("noise_type", pa.string()))
@@ -213,12 +214,12 @@ def _embedded(embeddings: Sequence[str], rows: CaptionRows, modality: str) -> tu
 
 
 def _write(options: CorruptOptions, rows: CaptionRows, plan: _Plan, progress: Progress) -> Accounting:
-    facts = _facts(options, rows, plan)
+    facts, earlier = _facts(options, rows, plan), EarlierOutputs(progress.note)
 
     def write(number: int) -> bool:
         shard = rows.shards[number]
         provenance, path = describe("corrupt", shard, options=facts), shard.output(options.out)
-        if finished := is_finished(path, provenance):
+        if finished := earlier.hold(path, provenance):
             return finished
         _write_shard(rows, plan, number, path, provenance)
         return False
@@ -228,7 +229,9 @@ def _write(options: CorruptOptions, rows: CaptionRows, plan: _Plan, progress: Pr
         return {OK: usable, "caption_missing": some.stop - some.start - usable}
 
     accounting = write_shards(rows, write, statuses, progress)
-    _write_index(os.path.join(options.out, INDEX_FILE), rows, plan, facts)
+    index = os.path.join(options.out, INDEX_FILE)
+    if not earlier.hold(index, made_from := {**told_format("corrupt"), "verb": "corrupt", "options": facts}):
+        _write_index(index, rows, plan, made_from)
     return accounting
 
 
@@ -256,10 +259,10 @@ def _write_shard(rows: CaptionRows, plan: _Plan, number: int, path: str, provena
     )
 
 
-def _write_index(path: str, rows: CaptionRows, plan: _Plan, facts: dict[str, Any]) -> None:
+def _write_index(path: str, rows: CaptionRows, plan: _Plan, provenance: Provenance) -> None:
     """Every pair whose caption was moved, whose caption it has now, and whether that makes it a mismatch."""
     moved = np.flatnonzero(plan.source != np.arange(len(rows)))
-    schema = attach(INDEX, {"verb": "corrupt", "options": facts})
+    schema = attach(INDEX, provenance)
     columns = [pa.array(rows.names(moved)), pa.array(rows.names(plan.source[moved])), plan.noise_types(moved)]
     with atomic_table(path, schema) as writer:
         writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))

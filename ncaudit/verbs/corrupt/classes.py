@@ -23,7 +23,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.dataset.class_labels import Classes, count_classes, require_class_column
 from ncaudit.shards.dataset.rows import read_column
-from ncaudit.shards.files.provenance import Provenance, describe, is_finished, provenance_of
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, describe, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
@@ -253,6 +253,7 @@ def _write(
     told: dict[str, Any] = {name: getattr(options, name) for name in ("rate", "kind", "seed", "label_column")}
     told |= {"confused_with": _named(rows.classes, target)} if target is not None else {}
     facts = {**told, "plan": plan_digest(rows, changes.row, changes.old, changes.new)}
+    earlier = EarlierOutputs(progress.note)
 
     def write(number: int) -> bool:
         shard = rows.shards[number]
@@ -260,7 +261,7 @@ def _write(
         model = (provenance_of(open_shard(shard).schema) or {}).get("model")
         provenance = describe("corrupt", shard, options=facts, **({"model": model} if model else {}))
         path = shard.output(options.out)
-        if finished := is_finished(path, provenance):
+        if finished := earlier.hold(path, provenance):
             return finished
         _write_shard(rows, changes, number, path, provenance)
         return False

@@ -30,7 +30,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.files.locations import is_remote, real
-from ncaudit.shards.files.provenance import EMBED_RECORD, Provenance, fingerprint
+from ncaudit.shards.files.provenance import EMBED_RECORD, EarlierOutputs, Provenance, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file
@@ -41,7 +41,7 @@ from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
 from ncaudit.verbs.outputs import is_at_or_below
-from ncaudit.version import __version__
+from ncaudit.version import FORMATS, format_of, told_alike, written_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,16 +118,17 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
     names = [shard.name for shard in shards]
     files = files_of(options, names)
     files.refuse_others()
+    finished_at = partial(_finished, files, shards, EarlierOutputs(progress.note))
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
-        finished = _finished(files, shards, _made_from(options, key, known), batch)
+        finished = finished_at(_made_from(options, key, known), batch)
         if len(finished) == len(shards):
             return _Plan(options, known, heads, batch, finished, None, files)
     asked = replace(options, precision=Precision(known.precision)) if known else options
     model = _load(asked, key, record, names, progress)
     try:
         _write_record(options.out, model.identity, source, model.batch_pairs)
-        finished = _finished(files, shards, _made_from(options, key, model.identity), model.batch_pairs)
+        finished = finished_at(_made_from(options, key, model.identity), model.batch_pairs)
     except BaseException:
         model.close()
         raise
@@ -171,23 +172,33 @@ def _made_from(options: EmbedOptions, key: str | None, identity: ModelIdentity) 
 
 
 def _finished(
-    files: Files, shards: Sequence[Shard], made_from: Callable[[Shard, int], Provenance], batch_pairs: int
+    files: Files,
+    shards: Sequence[Shard],
+    earlier: EarlierOutputs,
+    made_from: Callable[[Shard, int], Provenance],
+    batch_pairs: int,
 ) -> frozenset[Shard]:
     """The shards whose files are whole and were made from exactly this: nothing needs to be done for them.
 
     made_from: the provenance of a shard's files at a batch size.
     """
-    return frozenset(s for s in shards if _is_finished(files, s, made_from, batch_pairs))
+    return frozenset(s for s in shards if _is_finished(files, s, earlier, made_from, batch_pairs))
 
 
-def _is_finished(files: Files, shard: Shard, made_from: Callable[[Shard, int], Provenance], batch_pairs: int) -> bool:
+def _is_finished(
+    files: Files,
+    shard: Shard,
+    earlier: EarlierOutputs,
+    made_from: Callable[[Shard, int], Provenance],
+    batch_pairs: int,
+) -> bool:
     try:
         found = files.made_from(shard) or {}
     except BadTable:
         return False
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
-    return size in halved and found == json.loads(json.dumps(made_from(shard, size)))
+    return size in halved and earlier.hold_as_told(shard.name, found, made_from(shard, size))
 
 
 def _read_record(out: str) -> dict[str, Any]:
@@ -197,20 +208,21 @@ def _read_record(out: str) -> dict[str, Any]:
             record = json.load(file)
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) and {"model", "weights", "batch_pairs"} <= set(record) else {}
+    whole = isinstance(record, dict) and {"model", "weights", "batch_pairs"} <= set(record)
+    return record if whole and format_of(record) == FORMATS["embed"] else {}
 
 
 def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_pairs: int) -> None:
     """Written before the first shard: the rerun after a kill must cut its batches in the same places."""
     record = {
-        "ncaudit": __version__,
+        **written_by("embed"),
         "verb": "embed",
         "model": identity.as_dict(),
         "weights": source.fingerprint(),
         "folder": source.folder and os.path.abspath(source.folder),  # where heads on these embeddings find the encoder
         "batch_pairs": batch_pairs,
     }
-    if _read_record(out) != record:
+    if not told_alike(_read_record(out), record):
         with atomic_file(os.path.join(out, EMBED_RECORD)) as file:
             file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
 from time import monotonic
 from typing import Any
@@ -23,7 +24,7 @@ from ncaudit.options import STREAM, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
 from ncaudit.shards.files.formats import Format, format_of
-from ncaudit.shards.files.provenance import Provenance, attach, describe, is_finished, provenance_of, read_schema
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of, read_schema
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
@@ -45,7 +46,7 @@ from ncaudit.shards.tables.pair_join import NOWHERE, places_of
 from ncaudit.shards.tables.score_input import FileScores, StreamedScores
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import one_table, refuse_overwriting, without_outputs
-from ncaudit.version import __version__
+from ncaudit.version import written_by
 
 NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
@@ -122,6 +123,11 @@ class _Run:
     unjoined: int = 0  # rows of the score tables that the dataset lacks
     notes: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)  # written by this run or an earlier one
+
+    @cached_property
+    def earlier(self) -> EarlierOutputs:
+        """What earlier runs have left where this one writes."""
+        return EarlierOutputs(self.progress.note)
 
     def require(self, scores: FileScores | StreamedScores) -> None:
         """Raises NcauditError when a table lacks what is asked of it."""
@@ -230,7 +236,8 @@ def _write_shard(run: _Run, shard: Shard, scores: FileScores, number: int) -> Sh
     provenance = _provenance(run, shard, scores, codes)
     targets = [Target(shard.output(place), provenance) for _, place in _folders(run.options)]
     tar = bool(run.options.data) and format_of(shard.path) is Format.tar
-    finished = all(is_finished_tar(shard, t) if tar else is_finished(t.path, provenance) for t in targets)
+    earlier = run.earlier
+    finished = all(is_finished_tar(shard, t, earlier) if tar else earlier.hold(t.path, provenance) for t in targets)
     if not finished:
         dropped = targets[1] if len(targets) > 1 else None
         split = split_samples if tar else split_shard
@@ -296,7 +303,7 @@ def _write_one(run: _Run, tables: Sequence[Any]) -> _Accounts:
     run.progress.stage("filter", sum(getattr(scores, "rows", 0) for scores in tables) or None)
     schema = common_schema([(scores.path, scores.schema) for scores in tables])
     made_from = {"shards": [_told(scores) for scores in tables]}
-    provenance = {"ncaudit": __version__, "verb": "filter", "options": _settings(run.options), **made_from}
+    provenance = {**written_by("filter"), "verb": "filter", "options": _settings(run.options), **made_from}
     with (
         _kept_writer(run.options, attach(schema, provenance)) as keep,
         _dropped_writer(run, schema, provenance) as drop,

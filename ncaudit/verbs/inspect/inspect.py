@@ -237,7 +237,7 @@ def _image_nulls(group: ShardGroup, columns: Mapping[str, Columns]) -> int | Non
     """Rows without an image by the footers; None where they do not say, or where a path may stand in for the bytes."""
     total = 0
     for each in group.shards:
-        file, found = each.file or open_shard(each.shard), columns[each.shard.path]
+        file, found = open_shard(each.shard), columns[each.shard.path]
         for piece in range(file.pieces):
             nulls = file.nulls(piece, found.image)
             if nulls is None or (nulls and found.kind is ImageKind.struct):

@@ -13,10 +13,8 @@ from ncaudit.engines.local import ShardError
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.progress import Progress
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.readers.shard_file import ShardFile
 from ncaudit.verbs.inspect.census import Census, Counted, take_census
 from ncaudit.verbs.inspect.shard_kinds import ShardKind, kind_of
 
@@ -29,7 +27,6 @@ class Opened:
     kind: ShardKind
     schema: pa.Schema
     rows: int
-    file: ShardFile | None  # of a tar, which is read through when it is opened; others are opened again, not held open
 
 
 @dataclass
@@ -52,7 +49,7 @@ class ShardGroup:
         error: BadTable | None = None
         for each in self.shards:
             try:
-                found = take_census(each.file or open_shard(each.shard), counted(each), self.progress.advance)
+                found = take_census(open_shard(each.shard), counted(each), self.progress.advance)
             except BadTable as problem:
                 error = self.damage(each, problem)
                 continue
@@ -107,8 +104,7 @@ def open_groups(shards: Sequence[Shard], progress: Progress) -> tuple[ShardGroup
         try:
             file = open_shard(shard)
             kind = kind_of(shard, file.schema)
-            held = file if kind.format == Format.tar else None
-            opened.append(Opened(shard, kind, file.schema, file.rows, held))
+            opened.append(Opened(shard, kind, file.schema, file.rows))
         except BadTable as error:
             errors.append((shard, error))
         progress.advance(1)

@@ -30,7 +30,7 @@ from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, count_classes, require_class_column
-from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
@@ -39,6 +39,7 @@ from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
 from ncaudit.verbs.outputs import is_folder, one_table, without_outputs
+from ncaudit.version import FORMATS, format_of, told_format
 
 AUDIT_FILE = "audit.json"
 MEANING = (
@@ -139,7 +140,7 @@ class _Run:
 
     def __init__(self, options: LabelsOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> None:
         self.options, self.tables, self.progress = options, tables, progress
-        self.tally = LabelTally()
+        self.tally, self.earlier = LabelTally(), EarlierOutputs(progress.note)
         self.schema = labels_schema(tables[0].carried.field(0).type)
         if not sum(table.rows for table in tables):
             raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
@@ -166,7 +167,7 @@ class _Run:
             return earlier
         facts = _facts(self.found, self.options)
         if self.folder is not None:
-            _keep(self.folder, {"digest": self.digest, "facts": facts})
+            _keep(self.folder, {**told_format("labels"), "digest": self.digest, "facts": facts})
         return facts
 
     @cached_property
@@ -208,8 +209,9 @@ def _earlier(folder: str, digest: str) -> dict[str, Any] | None:
             kept = json.load(file)
     except (OSError, ValueError):
         return None
-    same = isinstance(kept, dict) and kept.get("digest") == digest
-    return dict(kept["facts"]) if same else None
+    if not isinstance(kept, dict) or kept.get("digest") != digest or format_of(kept) != FORMATS["labels"]:
+        return None
+    return dict(kept["facts"])
 
 
 def _keep(folder: str, kept: Mapping[str, Any]) -> None:
@@ -346,7 +348,7 @@ def _write(run: _Run) -> Accounting:
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
     tally = LabelTally()
-    if finished := is_finished(path, provenance) and not run.options.redo:
+    if finished := run.earlier.hold(path, provenance) and not run.options.redo:
         tally = label_tally_of(path)
     else:
         with atomic_table(path, attach(run.schema, provenance)) as writer:

@@ -18,6 +18,7 @@ from ncaudit.shards.people.verdicts import read_verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score.judged_scores import JudgedScores
+from ncaudit.version import FORMATS
 
 FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
 
@@ -40,6 +41,12 @@ def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
 
 def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
     saved = load_fit(str(options.fit))
+    if saved.format != FORMATS["score"]:
+        raise BadTable(
+            f"the fit in {options.fit} is in format {saved.format}, and this ncaudit scores in format"
+            f" {FORMATS['score']}, with other results",
+            fix="fit anew, or score with the version of ncaudit that made the fit",
+        )
     if options.scorer not in (saved.fit.scorer, AUTO_SCORER):
         raise NcauditError(
             f"the fit in {options.fit} is for --scorer {saved.fit.scorer}, not {options.scorer}",
@@ -72,7 +79,8 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
     asked = {name: getattr(options, name, None) for name in saved.fit.options}
     known = (table.shard for table in tables if table.shard.name in saved.shards)
     unchanged = all(saved.shards[shard.name] == fingerprint(shard) for shard in known)
-    return asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
+    same = asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
+    return same and saved.format == FORMATS["score"]
 
 
 def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:

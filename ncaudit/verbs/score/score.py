@@ -23,7 +23,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
-from ncaudit.shards.files.provenance import Provenance, attach, describe, fingerprint, is_finished
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
@@ -111,6 +111,11 @@ class _Run:
     alone: int = 0  # those of them that it does not have
     tally: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def earlier(self) -> EarlierOutputs:
+        """What earlier runs have left in OUT."""
+        return EarlierOutputs(self.progress.note)
 
     def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
@@ -241,7 +246,7 @@ def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards |
 
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
-    if is_finished(path, provenance) and not run.options.refit:
+    if run.earlier.hold(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path)
         run.tally.add(tally)
@@ -258,7 +263,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
 def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> ShardRows:
     table = dataset.table_of(shard)
     path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard))
-    if is_finished(path, provenance) and not run.options.refit:
+    if run.earlier.hold(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path, prefixed=True)
         run.tally.add(tally)

@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
-from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
 from ncaudit import scorers
@@ -37,6 +36,7 @@ from ncaudit.progress import Progress
 from ncaudit.schema import SUGGESTION, VERDICTS
 from ncaudit.scoring import shared_space
 from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.isotonic import isotonic
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -283,8 +283,8 @@ def _equal_odds(own: npt.NDArray[np.float64], stranger: npt.NDArray[np.float64])
     score = np.concatenate([own, stranger, [max(own.max(), stranger.max())]])
     is_own = np.arange(len(score)) < len(own)
     weight = np.where(is_own, 1 / len(own), 1 / (len(stranger) + 1))  # one stranger more, the luckiest, to come
-    fitted = IsotonicRegression().fit(score, is_own, sample_weight=weight)
-    return Curve(torch.from_numpy(fitted.X_thresholds_), torch.from_numpy(fitted.y_thresholds_))
+    at, share = isotonic(score, is_own, weight, increasing=True)
+    return Curve(torch.from_numpy(at), torch.from_numpy(share))
 
 
 def _blocks(rows: int) -> Iterator[slice]:

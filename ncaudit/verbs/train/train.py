@@ -32,6 +32,7 @@ from ncaudit.verbs.train.matcher_kind import Opened, Trained
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.session import Course, Session
 from ncaudit.verbs.train.towers import Towers
+from ncaudit.version import told_format
 
 # Not part of what a run is: they change no byte of the result, or are in it by content instead of by place.
 NOT_RECORDED = {
@@ -174,6 +175,7 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
     named = {name: value for name, value in given.items() if name not in NOT_RECORDED}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     return {
+        **told_format("train"),
         **asked,
         "precision": _precision(options, asked, recorded),
         "model": trained.identity(),

@@ -4,12 +4,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ncaudit import version
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import (
+    EarlierOutputs,
     attach,
     describe,
     fingerprint_of_file,
-    is_finished,
     provenance_of,
     read_schema,
 )
@@ -51,15 +52,45 @@ def test_a_table_of_another_tool_has_none(tmp_path):
     assert provenance_of(read_schema(str(tmp_path / "in.parquet"))) is None
 
 
+def table(path, **told):
+    pq.write_table(attach(pa.schema([("x", pa.int64())]), told).empty_table(), path)
+    return str(path)
+
+
 def test_finished_means_whole_and_made_from_the_same(tmp_path):
-    path = str(tmp_path / "out.parquet")
-    pq.write_table(attach(pa.schema([("x", pa.int64())]), {"verb": "score"}).empty_table(), path)
-    assert is_finished(path, {"verb": "score"})
-    assert not is_finished(path, {"verb": "embed"})
-    assert not is_finished(str(tmp_path / "nowhere.parquet"), {"verb": "score"})
+    path, earlier = table(tmp_path / "out.parquet", verb="score", k=1), EarlierOutputs(pytest.fail)
+    assert earlier.hold(path, {"verb": "score", "k": 1})
+    assert not earlier.hold(path, {"verb": "score", "k": 2})
+    assert not earlier.hold(str(tmp_path / "nowhere.parquet"), {"verb": "score", "k": 1})
     whole = (tmp_path / "out.parquet").read_bytes()
     (tmp_path / "out.parquet").write_bytes(whole[: len(whole) // 2])
-    assert not is_finished(path, {"verb": "score"})
+    assert not earlier.hold(path, {"verb": "score", "k": 1})
+
+
+def test_which_version_wrote_it_decides_nothing(tmp_path, monkeypatch):
+    write(tmp_path / "in.parquet", [1])
+    shard = Shard(str(tmp_path / "in.parquet"), "in.parquet")
+    monkeypatch.setattr(version, "__version__", "9.8.7")
+    told = describe("score", shard, options={})
+    assert told["ncaudit"] == "9.8.7"
+    path = table(tmp_path / "out.parquet", **told)
+    monkeypatch.undo()
+    assert EarlierOutputs(pytest.fail).hold(path, describe("score", shard, options={}))
+
+
+def test_what_names_no_format_is_of_the_first_and_another_format_is_told_once(tmp_path, monkeypatch):
+    write(tmp_path / "in.parquet", [1])
+    shard, notes = Shard(str(tmp_path / "in.parquet"), "in.parquet"), []
+    first = describe("score", shard, options={})
+    assert "format" not in first
+    paths = [table(tmp_path / f"{i}.parquet", **first) for i in range(2)]
+    monkeypatch.setitem(version.FORMATS, "score", 2)
+    second, earlier = describe("score", shard, options={}), EarlierOutputs(notes.append)
+    assert second == {**first, "format": 2}
+    assert [earlier.hold(path, second) for path in paths] == [False, False]
+    assert len(notes) == 1
+    assert f"{paths[0]} is in format 1 of score" in notes[0]
+    assert earlier.hold(table(tmp_path / "2.parquet", **second), second)
 
 
 def test_a_truncated_parquet_is_told_with_its_name(tmp_path):

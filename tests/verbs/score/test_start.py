@@ -1,0 +1,41 @@
+"""What scoring does not load before it is needed. How long it takes: tests/benchmarks/start.py."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ncaudit import ScoreOptions, score
+
+# seconds each, or a good part of one; scipy's own parts are loaded where a fit needs them
+HEAVY = {"scipy", "sklearn", "pandas", "matplotlib", "open_clip", "torchvision", "PIL", "transformers", "tensorboard"}
+FROM_A_FIT = """
+import sys
+from ncaudit import ScoreOptions, score
+score(ScoreOptions(embeddings=[{0!r}], scorer="bicro", fit={1!r}, out={2!r}, device="cpu"))
+"""
+
+
+def loaded(code: str) -> set[str]:
+    """The top-level modules that a fresh process has loaded after this code."""
+    told = f"{code}\nimport sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_importing_score_loads_torch_and_none_of_the_heavy_ones():
+    modules = loaded("import ncaudit.verbs.score.score")
+    assert "torch" in modules
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("module", ["posterior", "folds", "same_photo"])
+def test_parts_of_scorers_load_no_scipy_before_they_are_called(module):
+    assert not loaded(f"import ncaudit.scoring.{module}") & {"scipy", "sklearn"}
+
+
+def test_applying_a_saved_fit_loads_neither_scipy_nor_scikit_learn(write_embeddings, tmp_path):
+    tables, fit, out = str(write_embeddings()), str(tmp_path / "fit"), str(tmp_path / "out")
+    first = ScoreOptions(embeddings=[tables], check=False, save_fit=fit, out=str(tmp_path / "first"), device="cpu")
+    score(first)
+    assert not loaded(FROM_A_FIT.format(tables, fit, out)) & {"scipy", "sklearn"}
