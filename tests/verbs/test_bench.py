@@ -167,6 +167,7 @@ def test_topic_mismatches_stay_in_their_cluster_and_near_ones_among_the_nearest_
     similarity = (pairs.text @ pairs.text.T).fill_diagonal_(-2)
     rank = (similarity > (got.text * pairs.text).sum(dim=1, keepdim=True) + 1e-6).sum(dim=1)
     assert (rank[torch.from_numpy(swaps)] < 10).all()
+    assert len(rank[torch.from_numpy(swaps)].unique()) > 3  # not the nearest alone
 
 
 def test_where_there_is_no_other_photo_nothing_is_swapped():
