@@ -218,7 +218,7 @@ def made(tmp_path_factory):
     common = {"caption": [f"caption {i}" for i in range(120)], "topic": ["a", "b"] * 60, "clip_score": image[:, 0]}
     photos = pa.array([picture(fill=(2 * i, 0, 0)) for i in range(120)], pa.binary())
     write(root / "data/x.parquet", uid=ids, jpg=photos, **common)
-    embeddings = {"image_embedding": lists[0], "text_embedding": sides[1], "is_match": np.arange(120) >= 30}
+    embeddings = {"image_embedding": sides[0], "text_embedding": sides[1], "is_match": np.arange(120) >= 30}
     write(root / "embeddings/x.parquet", pair_id=ids, status=["ok"] * 120, **embeddings, **common)
     run("score", root / "embeddings", "--scorer", "clip-score", "--no-check", "--out", root / "scores")
     _write_labels(root / "labels/x.parquet", ids)
