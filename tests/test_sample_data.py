@@ -4,7 +4,6 @@ import hashlib
 import io
 import sys
 from collections import Counter
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -14,17 +13,18 @@ import pytest
 import torch
 from PIL import Image
 
-SAMPLE_DATA = Path(__file__).parent.parent / "sample_data"
-sys.path.insert(0, str(SAMPLE_DATA))  # the makers are scripts, not part of the package
+from tests.worlds.sample import SAMPLE
 
-import make  # noqa: E402
-import tiny_clip  # noqa: E402
-from drawing import placeholder, render  # noqa: E402
-from grammar import describe, stated_facts, text  # noqa: E402
-from noise import COUNTS, add_noise, clean_pairs  # noqa: E402
-from scenes import false_facts, random_scene, split_scenes, truth  # noqa: E402
+sys.path.insert(0, str(SAMPLE))  # the makers are scripts, not part of the package
 
-MODEL = SAMPLE_DATA / "tiny-clip"
+import make
+import tiny_clip
+from drawing import placeholder, render
+from grammar import describe, stated_facts, text
+from noise import COUNTS, add_noise, clean_pairs
+from scenes import false_facts, random_scene, split_scenes, truth
+
+MODEL = SAMPLE / "tiny-clip"
 COLUMNS = ["key", "jpg", "caption", "is_match", "noise_type", "truth"]
 PIXEL_HASHES = {  # the start of SHA-256, before JPEG
     0: "565ad34e48513539",
@@ -48,12 +48,12 @@ def pairs(scenes):
 
 @pytest.fixture(scope="module")
 def train():
-    return pq.read_table(SAMPLE_DATA / "train.parquet")
+    return pq.read_table(SAMPLE / "train.parquet")
 
 
 @pytest.fixture(scope="module")
 def heldout():
-    return pq.read_table(SAMPLE_DATA / "heldout.parquet")
+    return pq.read_table(SAMPLE / "heldout.parquet")
 
 
 @pytest.mark.parametrize("row", PIXEL_HASHES)
@@ -127,7 +127,7 @@ def test_no_scene_is_in_two_splits(scenes):
 
 
 def test_everything_stays_below_8_mb():
-    paths = [*SAMPLE_DATA.glob("*.parquet"), *MODEL.iterdir()]
+    paths = [*SAMPLE.glob("*.parquet"), *MODEL.iterdir()]
     assert len(paths) == 5
     assert sum(path.stat().st_size for path in paths) < 8_000_000
 
@@ -151,6 +151,6 @@ def test_the_pruned_tokenizer_cuts_known_words_as_the_stock_one_does(heldout):
 
 
 def test_retrieval_of_the_heldout_pairs_is_what_was_recorded(heldout):
-    image, caption = make.embed_table(SAMPLE_DATA, heldout)
+    image, caption = make.embed_table(SAMPLE, heldout)
     for k, recorded in HELDOUT_RECALL.items():
         assert make.recall(image, caption, k) == pytest.approx(recorded, abs=2)

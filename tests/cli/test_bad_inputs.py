@@ -14,7 +14,9 @@ import pytest
 
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
-from tests.commands import MODEL, SAMPLE, embedded, run, told
+from tests.worlds.commands import MODEL, embedded, run, told
+from tests.worlds.datasets import write
+from tests.worlds.sample import SAMPLE
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
 
@@ -24,12 +26,6 @@ MILLION = 1_000_000
 @pytest.fixture(scope="module")
 def photos():
     return pq.read_table(SAMPLE / "train.parquet", columns=["jpg"])["jpg"].to_pylist()[:3]
-
-
-def write(path, columns):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), path)
-    return path
 
 
 def table(folder, stem="x"):

@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import datasets
 import duckdb
@@ -19,8 +18,8 @@ from typer.testing import CliRunner
 
 from ncaudit.cli import app
 from ncaudit.schema import SCORE
+from tests.worlds.sample import SAMPLE
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
 ROWS, BROKEN = 130, (5, 77)  # of each shard; rows whose image is none
 QUICK = ("--scorer", "csls", "--no-check")
 EMBED = ("--model", f"local-dir:{SAMPLE / 'tiny-clip'}", "--device", "cpu", "--precision", "float32", "--workers", 0)

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.commands import MODEL, SAMPLE, embedded, run, told
+from tests.worlds.commands import MODEL, embedded, run, told
+from tests.worlds.sample import SAMPLE
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
 

@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.worlds.sample import TINY
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="sends SIGKILL and reads /proc"),
 ]
 
-MODEL = Path(__file__).parents[2] / "sample_data" / "tiny-clip"
 SHARDS, ROWS = 5, 120
 
 
@@ -45,7 +46,7 @@ def data(tmp_path_factory):
 def command(data, out):
     flags = [
         "--model",
-        str(MODEL),
+        TINY,
         "--device",
         "cpu",
         "--precision",

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from ncaudit.cli import app
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, load_heads
 from ncaudit.shards.files.provenance import provenance_of
+from tests.worlds.sample import SAMPLE
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
 CPU = ("--device", "cpu")
 EMBED = (*CPU, "--precision", "float32", "--workers", 0, "--batch-pairs", 32)
 TRAIN_HEADS = ("train", "--tune", "heads", "--epochs", 1, "--batch-pairs", 20, *CPU, "--precision", "float32")

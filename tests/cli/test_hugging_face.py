@@ -1,14 +1,13 @@
 """What `datasets` itself writes is embedded as it is: images as bytes or paths, several of them, several captions."""
 
-import io
 import json
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from tests.commands import embedded
+from tests.worlds.commands import embedded
+from tests.worlds.images import of_one_colour
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
 
@@ -20,14 +19,8 @@ def _quiet(tmp_path):
     datasets.disable_progress_bars()
 
 
-def photo(number):
-    file = io.BytesIO()
-    Image.new("RGB", (20, 20), (number * 20, 0, 0)).save(file, "PNG")
-    return file.getvalue()
-
-
 def held(number):
-    return {"bytes": photo(number), "path": None}
+    return {"bytes": of_one_colour((number * 20, 0, 0), (20, 20)), "path": None}
 
 
 def made(rows, **features):
@@ -52,7 +45,7 @@ def test_images_as_paths_beside_the_file_or_below_the_image_root(tmp_path):
     photos = [tmp_path / name for name in ("data/a.png", "other/b.png", "data/none.png")]
     for path in photos:
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(photo(1))
+        path.write_bytes(of_one_colour((20, 0, 0), (20, 20)))
     rows = [{"image": str(path), "text": "one"} for path in photos]
     made(rows, image=PHOTO, text=TEXT).to_parquet(tmp_path / "data/x.parquet")
     photos[2].unlink()

@@ -12,22 +12,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
 from ncaudit.cli import app
+from tests.worlds.embeddings import random_unit
+from tests.worlds.images import of_one_colour
 
 CAPTIONS = ["a cat", "\x1b[31ma dog [bold]", "a pond\nby night"]
 SHOWN = ["  a cat", "  \\x1b[31ma dog [bold]", "  a pond\\nby night"]
 
 
-def photo(i):
-    file = io.BytesIO()
-    Image.new("RGB", (30 + i, 20), (9 * i, 0, 0)).save(file, "JPEG")
-    return file.getvalue()
-
-
-PHOTOS = [photo(i) for i in range(3)]
+PHOTOS = [of_one_colour((9 * i, 0, 0), (30 + i, 20), "JPEG") for i in range(3)]
 BYTES = pa.table({"uid": list("abc"), "caption": CAPTIONS, "image": pa.array(PHOTOS, pa.binary())})
 PATHS = [{"uid": uid, "caption": CAPTIONS[i], "image_path": f"{i}.jpg"} for i, uid in enumerate("abc")]
 
@@ -121,9 +116,8 @@ def test_a_sidecar_alone_points_to_its_tar(tmp_path):
     assert f"give {tmp_path}/00000.tar" in said(tmp_path / "00000.parquet").splitlines()[-1]
 
 
-def unit(rows):
-    drawn = np.random.default_rng(0).normal(size=(rows, 4))
-    return (drawn / np.linalg.norm(drawn, axis=1)[:, None]).astype(np.float16)
+def halves(n):
+    return random_unit(n, 4).half().numpy()
 
 
 def test_a_clip_retrieval_folder(tmp_path):
@@ -131,7 +125,7 @@ def test_a_clip_retrieval_folder(tmp_path):
         for kind in ("img_emb", "text_emb", "metadata"):
             (tmp_path / kind).mkdir(exist_ok=True)
             if kind != "metadata":
-                np.save(tmp_path / kind / f"{kind}_{part}.npy", unit(3))
+                np.save(tmp_path / kind / f"{kind}_{part}.npy", halves(3))
         keys = [f"{part}{i}" for i in range(3)]
         metadata = pa.table({"image_path": keys, "caption": CAPTIONS, "key": keys, "similarity": [0.1, 0.2, 0.3]})
         pq.write_table(metadata, tmp_path / f"metadata/metadata_{part}.parquet")
@@ -147,7 +141,7 @@ def test_a_clip_retrieval_folder(tmp_path):
 def test_two_arrays(tmp_path):
     paths = [tmp_path / "img.npy", tmp_path / "my text.npy"]
     for path in paths:
-        np.save(path, unit(5))
+        np.save(path, halves(5))
     lines = said(*paths).splitlines()
     assert lines[0].startswith("embeddings (two NumPy arrays): 5 rows in 1 shard, ")
     assert shlex.split(lines[-1])[1:] == ["ncaudit", "score", *map(str, paths), "--out", "scores/"]
@@ -161,7 +155,7 @@ def test_datacomp_with_its_features_and_without(tmp_path):
     lines = said(tmp_path).splitlines()
     assert lines[0].startswith("DataComp metadata: 3 rows")
     assert "first: the images are still at the addresses in column url" in lines[-1]
-    np.savez(tmp_path / "0.npz", l14_img=unit(3), l14_txt=unit(3), b32_img=unit(3), b32_txt=unit(3))
+    np.savez(tmp_path / "0.npz", l14_img=halves(3), l14_txt=halves(3), b32_img=halves(3), b32_txt=halves(3))
     lines = said(tmp_path, "--features", "b32").splitlines()
     assert lines[0].startswith("DataComp metadata (parquet with features in .npz): 3 rows")
     assert "features: b32, l14 (choose with --features)" in lines

@@ -11,10 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ncaudit.cli import app
-
-
-def lists(rows):
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float32).ravel()), rows.shape[1])
+from tests.worlds.embeddings import lists
 
 
 @pytest.fixture
@@ -22,7 +19,13 @@ def embeddings(tmp_path):
     draw = np.random.default_rng(0)
     truth = draw.integers(0, 3, 90)
     image, text = (np.eye(3, 6)[truth] + 0.3 * draw.normal(size=(90, 6)) for _ in range(2))
-    table = pa.table({"image_embedding": lists(image), "text_embedding": lists(text), "kind": pa.array(truth)})
+    table = pa.table(
+        {
+            "image_embedding": lists(image, dtype=np.float32),
+            "text_embedding": lists(text, dtype=np.float32),
+            "kind": pa.array(truth),
+        }
+    )
     (tmp_path / "in").mkdir()
     pq.write_table(table, tmp_path / "in/a.parquet")
     return tmp_path / "in"

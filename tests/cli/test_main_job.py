@@ -3,15 +3,14 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 import ncaudit
 from ncaudit.verbs import demo
+from tests.worlds.sample import SAMPLE
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
 TINY = f"local-dir:{SAMPLE / 'tiny-clip'}"
 
 pytestmark = pytest.mark.slow

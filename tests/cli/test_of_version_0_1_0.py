@@ -13,7 +13,7 @@ from ncaudit import version
 from ncaudit.cli.app import app
 from ncaudit.shards.files.provenance import provenance_of, read_schema
 from ncaudit.verbs.embed import model_here
-from tests.commands import SAMPLE
+from tests.worlds.sample import SAMPLE
 
 OF_0_1_0 = Path(__file__).parents[1] / "fixtures/0.1.0"
 LINES = [line for line in (OF_0_1_0 / "README.md").read_text("utf-8").splitlines() if line.startswith("ncaudit ")]

@@ -29,10 +29,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ncaudit.cli.app import app
-from tests.commands import MODEL, SAMPLE
 from tests.pages import DOCS, README, in_code, rows, sections
 from tests.shell import peekable
-from tests.tars import contents, pair, samples, write_tar
+from tests.worlds.commands import MODEL
+from tests.worlds.sample import SAMPLE
+from tests.worlds.tars import contents, pair, samples, write_tar
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
 

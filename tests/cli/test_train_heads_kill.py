@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds.embeddings import lists
+
 PAIRS, EPOCHS = 2_000, 12
 LEARNS = {  # the options that say what from
     "labels": ("--scores", "{root}/scores.parquet"),
@@ -41,7 +43,7 @@ def root(tmp_path: Path) -> Path:
     pq.write_table(pa.table({**columns, "soft_label": generator.random(PAIRS)}), tmp_path / "scores.parquet")
     for name, width in (("image_embedding", 32), ("text_embedding", 24)):
         rows = seen @ generator.standard_normal((8, width)) + generator.standard_normal((PAIRS, width))
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), width)
+        columns[name] = lists(rows, dtype=np.float64)
     pq.write_table(pa.table(columns), tmp_path / "emb.parquet")
     return tmp_path
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
+from tests.worlds.sample import SAMPLE
+
 PAIRS, EPOCHS = 32, 3
 
 

@@ -19,8 +19,8 @@ from ncaudit.cli.shared import live
 from ncaudit.cli.shared.as_json import plain
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.verbs.train.train import TrainResult, train
+from tests.worlds.sample import SAMPLE
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
 PAIRS, EPOCHS = 32, 2
 WEIGHTS, METRICS, STATE = "open_clip_model.safetensors", "metrics.jsonl", "checkpoint.pt"
 

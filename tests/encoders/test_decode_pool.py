@@ -16,6 +16,7 @@ from ncaudit.encoders import decode_pool
 from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.images import Decoded, ImageError, Preprocess
 from ncaudit.errors import NcauditError
+from tests.worlds.images import of_one_colour
 
 PREPROCESS = Preprocess((16, 16))
 DEADLY = b"this kills its decoder"
@@ -28,9 +29,7 @@ KILLER = (
 
 
 def png(value):
-    buffer = io.BytesIO()
-    Image.new("RGB", (16, 16), (value, 0, 0)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return of_one_colour((value, 0, 0), (16, 16))
 
 
 def first_pixels(outcomes):

@@ -13,6 +13,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from ncaudit.encoders.images import ImageError, Preprocess, decode
+from tests.worlds.images import encoded
 
 MANY = 100_000_000
 PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
@@ -24,12 +25,6 @@ def picture(width, height, mode="RGB", seed=0):
     if mode == "I;16":
         return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 200)
     return image.quantize(64) if mode == "P" else image.convert(mode)
-
-
-def encoded(image, kind="PNG", **options):
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def open_clips_pixels(data, config):

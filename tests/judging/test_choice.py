@@ -56,6 +56,15 @@ def test_where_no_space_is_shared_what_needs_none_is_taken() -> None:
     assert "clip-score" not in found
 
 
+def test_half_of_the_question_is_mismatches_of_the_same_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    unbeaten = power.Judged(np.full(5, np.inf), None)
+    monkeypatch.setattr(power, "judged_kinds", lambda *_: {"topic": unbeaten})
+    placed = choice._placed("clip-score", world(300), AUTO)
+    assert placed is not None
+    assert float(placed.max()) <= 0.5
+    assert float(placed.mean()) > 0.25  # random pairs are told from it all the same
+
+
 def test_a_scorer_that_cannot_be_fitted_is_left_out() -> None:
     assert "bicro" not in choice.compared(world(8), AUTO)
 

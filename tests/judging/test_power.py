@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import ncaudit
-from ncaudit import ScoreOptions
+from ncaudit import ScoreOptions, scorers
 from ncaudit.core.metrics.detection import auroc
 from ncaudit.judging import calibrated, mismatches, power
 from ncaudit.options import ScorerOptions
+from ncaudit.scoring.fits import Fit
 from ncaudit.scoring.pairs import Pairs
 
 CPU = torch.device("cpu")
@@ -84,3 +85,35 @@ def test_no_check_leaves_the_table_of_power_empty(write_embeddings, tmp_path):
         if check:
             assert result.power[0]["scorer"] == "csls"
             assert "clip-score" in {one["scorer"] for one in result.power}
+
+
+def test_every_other_scorer_is_judged_on_the_same_bounded_sample_and_draw(monkeypatch):
+    asked = []
+
+    def seen(fit, pairs, wrong, rate, seed):
+        asked.append((fit.scorer, pairs.pair_id, wrong, rate, seed))
+        return power.Power(fit.scorer, None, None, {}, {})
+
+    monkeypatch.setattr(power, "PAIRS", 120)
+    monkeypatch.setattr(power, "_power", seen)
+    monkeypatch.setattr(power, "fitted", lambda name, pairs, options: Fit(name, {}, {}, {}, []))
+    pairs, options = world(200)[0], ScorerOptions(scorer="csls", device="cpu", seed=7)
+    power.check(calibrated.learn(pairs, options), pairs, options)
+    own, *others = asked
+    assert (own[0], len(own[1]), own[4]) == ("csls", 120, 7)
+    assert sorted(other[0] for other in others) == [name for name in scorers.names() if name != "csls"]
+    assert all(other[1:] == own[1:] for other in others)
+
+
+def test_another_scorer_is_fitted_with_the_same_options_but_for_sources():
+    options = ScorerOptions(scorer="csls", seed=7, k=3, stratify="shard")
+    assert power.replace_scorer(options, "lemon") == replace(options, scorer="lemon", stratify="none")
+
+
+def test_another_draw_of_mismatches_comes_with_another_seed():
+    pairs, _ = world(300, clusters=5)
+    first, again, other = (mismatches.injected(pairs, seed=seed, made=100) for seed in (0, 0, 1))
+    for kind in power.KINDS:
+        assert torch.equal(first[kind][0], again[kind][0])
+        assert torch.equal(first[kind][1], again[kind][1])
+        assert not torch.equal(first[kind][0], other[kind][0])

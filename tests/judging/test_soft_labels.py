@@ -6,6 +6,7 @@ import torch
 
 import ncaudit
 from ncaudit import NcauditError
+from ncaudit.judging import choice
 
 N, DIMS, WRONG = 300, 32, 60
 
@@ -79,3 +80,18 @@ def test_a_cosine_that_tells_nothing_is_noted(world):
     facts = ncaudit.soft_labels(image, text[::-1].copy(), scorer="clip-score").facts
     assert "no more similar than random" in facts["warning"]
     assert facts["noise_rate"]["rate"] > 0.8
+
+
+def test_the_scorer_is_fitted_on_as_many_pairs_as_asked_for_drawn_by_the_seed(world, monkeypatch):
+    samples = []
+
+    def learn(pairs, options, learn=choice.learn):
+        samples.append(list(pairs.pair_id))
+        return learn(pairs, options)
+
+    monkeypatch.setattr(choice, "learn", learn)
+    for seed in (0, 0, 1):
+        labels = ncaudit.soft_labels(*world, scorer="clip-score", fit_pairs=100, seed=seed)
+        assert len(labels.score) == N
+    assert [len(set(sample)) for sample in samples] == [100] * 3
+    assert samples[0] == samples[1] != samples[2]

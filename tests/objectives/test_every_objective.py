@@ -1,5 +1,6 @@
 """What every objective that asks for labels promises about one batch; those by class: see by_class."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -123,6 +124,14 @@ def test_float32_at_clips_largest_scale_is_finite_and_not_below_zero(name, matri
     assert loss >= 0
     assert similarity.grad.isfinite().all()
     assert_close(loss.double(), exact, rtol=1e-5, atol=1e-5)
+
+
+@EVERY
+def test_which_pairs_are_learnt_from_is_a_mask_and_a_trusted_pair_is(name):
+    label = np.array([1.0, 0.0, 0.3, 1.0], dtype=np.float32)
+    taught = objectives.get(name).trains_on(label)
+    assert (taught.shape, taught.dtype) == (label.shape, np.bool_)
+    assert taught[label == 1].all()
 
 
 @EVERY

@@ -1,12 +1,15 @@
 """What every scorer promises, whichever it is."""
 
+import sys
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 import ncaudit
@@ -23,9 +26,10 @@ OTHER_VARIANTS = {
     "bicro, released": {"scorer": "bicro", "variant": "released"},
 }
 CASES = [*scorers.names(), *OTHER_VARIANTS]  # by its own name a scorer runs in its default variant
-FEWEST = {
+FEWEST = {  # pairs that a fit needs
     **dict.fromkeys(OTHER_VARIANTS, 20),
     "bicro": 20,
+    "clip-score": 1,
     "csls": 2,
     "drift": 2,
     "lemon": 2,
@@ -42,15 +46,13 @@ def world(n: int = N, *, wrong: int = 0, seed: int = 0) -> Pairs:
     """
     draw = torch.Generator().manual_seed(seed)
     cone, gap = 0.5 * torch.eye(DIMS)[:2]
-    image = unit(torch.randn(n, DIMS, generator=draw))
+    image = normalize(torch.randn(n, DIMS, generator=draw), dim=1)
     text = image + 0.15 * torch.randn(n, DIMS, generator=draw)
     text[:wrong] = text[:wrong].roll(1, dims=0)
     ids = torch.arange(n)
-    return Pairs(unit(image + cone + gap), unit(text + cone - gap), ids, ids, [str(i) for i in range(n)])
-
-
-def unit(rows: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.normalize(rows, dim=1)
+    return Pairs(
+        normalize(image + cone + gap, dim=1), normalize(text + cone - gap, dim=1), ids, ids, [str(i) for i in range(n)]
+    )
 
 
 PAIRS = world(wrong=24)
@@ -83,13 +85,22 @@ def with_more(pairs: Pairs, index: list[int]) -> Pairs:
     return pairs.take(torch.cat([torch.arange(len(pairs)), torch.tensor(index)]))
 
 
-def test_the_folder_is_the_registry() -> None:
-    assert scorers.names() == ["bicro", "clip-score", "csls", "drift", "lemon", "ncr", "neg-clip-loss", "structure"]
+def test_a_new_file_in_the_folder_is_a_new_scorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = scorers.names()
+    (tmp_path / "best_guess.py").write_text("ABOUT = 'guesses'\n")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/__init__.py").touch()
+    monkeypatch.setattr(scorers, "__path__", [*scorers.__path__, str(tmp_path)])
+    assert scorers.names() == sorted([*before, "best-guess"])
+    assert scorers.get("best-guess").ABOUT == "guesses"
+    monkeypatch.delitem(sys.modules, "ncaudit.scorers.best_guess")
+    monkeypatch.delattr(scorers, "best_guess")
 
 
 def test_an_unknown_scorer_is_told_the_known_ones() -> None:
     with pytest.raises(NcauditError) as told:
         scorers.get("cosine")
+    assert told.value.fix == f"give one of: {', '.join(scorers.names())}"
     assert "bicro, clip-score, csls" in told.value.fix
 
 
@@ -146,14 +157,25 @@ def test_similarity_is_the_plain_cosine(name: str) -> None:
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_tiny_inputs_are_scored_or_refused_never_constant(name: str, n: int) -> None:
     few = PAIRS.head(n)
-    if n < FEWEST.get(name, 1):
+    try:
+        score = apply(name, few, few).score
+    except NcauditError as error:
+        refused: NcauditError | None = error
+    else:
+        refused = None
+        assert score.isfinite().all()
+        assert len(set(score.tolist())) == n
+    assert refused is None or "clip-score" in refused.fix
+
+
+@pytest.mark.parametrize(("name", "fewest"), FEWEST.items())
+def test_as_many_pairs_as_a_fit_needs_are_scored_and_fewer_are_refused(name: str, fewest: int) -> None:
+    enough = PAIRS.head(fewest)
+    assert apply(name, enough, enough).score.isfinite().all()
+    for n in {1, 2, 3, fewest - 1} & set(range(1, fewest)):
         with pytest.raises(NcauditError) as told:
-            apply(name, few, few)
+            apply(name, PAIRS.head(n), PAIRS.head(n))
         assert "clip-score" in told.value.fix
-        return
-    scores = apply(name, few, few)
-    assert scores.score.isfinite().all()
-    assert len(set(scores.score.tolist())) == n
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -12,20 +12,10 @@ from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers import lemon
 from ncaudit.scoring.pairs import Pairs
+from tests.worlds.embeddings import at
+from tests.worlds.pairs import pairs_of
 
 CPU = torch.device("cpu")
-
-
-def at(*degrees: float) -> Tensor:
-    """Unit vectors in the plane: cosines are cosines of angle differences."""
-    radians = torch.tensor(degrees).deg2rad()
-    return torch.stack([radians.cos(), radians.sin()], dim=1)
-
-
-def pairs(image: Tensor, text: Tensor, photos: list[int] | None = None, captions: list[int] | None = None) -> Pairs:
-    n = len(image)
-    ids = [torch.tensor(given if given is not None else list(range(n))) for given in (photos, captions)]
-    return Pairs(image, text, *ids, [f"p{i}" for i in range(n)])
 
 
 def score(asked: Pairs, bank: Pairs) -> Tensor:
@@ -38,8 +28,8 @@ def d(degrees: float) -> float:
     return 1 - math.cos(math.radians(degrees))
 
 
-ASKED = pairs(at(0.0), at(40.0), [9], [9])
-BANK = pairs(at(10.0, 90.0), at(30.0, 20.0))  # caption 10° and 20° from the asked one, own distances 20° and 70°
+ASKED = pairs_of(at(0.0), at(40.0), [9], [9])
+BANK = pairs_of(at(10.0, 90.0), at(30.0, 20.0))  # caption 10° and 20° from the asked one, own distances 20° and 70°
 
 
 def by_hand(*neighbours: tuple[float, float, float]) -> float:
@@ -56,7 +46,7 @@ def test_the_score_is_minus_the_papers_distance() -> None:
 @pytest.mark.parametrize("shared", ["photo", "caption"])
 def test_a_sibling_is_no_neighbour(shared: str) -> None:
     sibling = (9, 5) if shared == "photo" else (5, 9)
-    bank = pairs(
+    bank = pairs_of(
         torch.cat([BANK.image, at(0.0)]), torch.cat([BANK.text, at(200.0)]), [0, 1, sibling[0]], [0, 1, sibling[1]]
     )
     assert_close(score(ASKED, bank), score(ASKED, BANK))
@@ -64,28 +54,28 @@ def test_a_sibling_is_no_neighbour(shared: str) -> None:
 
 def test_only_the_thirty_nearest_count() -> None:
     near = [float(i) / 10 for i in range(30)]
-    bank = pairs(at(*near), at(*near))
-    more = pairs(at(*near, 170.0, 190.0), at(*near, 170.0, 190.0))
-    asked = pairs(at(0.0), at(0.0), [99], [99])
+    bank = pairs_of(at(*near), at(*near))
+    more = pairs_of(at(*near, 170.0, 190.0), at(*near, 170.0, 190.0))
+    asked = pairs_of(at(0.0), at(0.0), [99], [99])
     assert_close(score(asked, more), score(asked, bank))
 
 
 def test_without_any_neighbour_the_score_is_minus_the_own_distance() -> None:
-    only_siblings = pairs(at(0.0, 5.0), at(40.0, 60.0), [9, 9], [1, 2])
+    only_siblings = pairs_of(at(0.0, 5.0), at(40.0, 60.0), [9, 9], [1, 2])
     assert_close(score(ASKED, only_siblings), torch.tensor([-d(40)]))
 
 
 def test_a_neighbour_that_is_wrong_itself_does_little_harm() -> None:
-    mismatched, matching = pairs(at(0.0, 1.0), at(90.0, 91.0)), pairs(at(0.0, 1.0), at(10.0, 11.0))
+    mismatched, matching = pairs_of(at(0.0, 1.0), at(90.0, 91.0)), pairs_of(at(0.0, 1.0), at(10.0, 11.0))
     # both banks' captions lie off the asked one by the same angle; those of `mismatched` also lie off their own images
-    asked = pairs(at(0.0), at(50.0), [9], [9])
+    asked = pairs_of(at(0.0), at(50.0), [9], [9])
     assert score(asked, mismatched) > score(asked, matching)
 
 
 def test_blocks_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = torch.Generator().manual_seed(0)
     image = torch.nn.functional.normalize(torch.randn(80, 16, generator=draw), dim=1)
-    everyone = pairs(image, image.roll(1, dims=1))
+    everyone = pairs_of(image, image.roll(1, dims=1))
     whole = score(everyone, everyone)
     monkeypatch.setattr(bank_file, "ENTRIES", 1_000)
     assert_close(score(everyone, everyone), whole)

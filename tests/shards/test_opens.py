@@ -8,21 +8,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from ncaudit.options import FilterOptions
 from ncaudit.shards.readers.tars import tar, tar_samples
 from ncaudit.verbs.filter.filter import filter_pairs
-from tests.commands import embedded
-from tests.tars import pair, samples, write_tar
+from tests.worlds.commands import embedded
+from tests.worlds.images import of_one_colour
+from tests.worlds.tars import pair, samples, write_tar
 
 TARS, MOST_PASSES = 6, 12
 
 
 def png(number):
-    held = io.BytesIO()
-    Image.new("RGB", (8, 8), (number, 2 * number, 40)).save(held, "PNG")
-    return held.getvalue()
+    return of_one_colour((number, 2 * number, 40), (8, 8))
 
 
 def dataset(path, first, rows=5):

@@ -20,16 +20,13 @@ from ncaudit.options import BenchOptions
 from ncaudit.scoring import shared_space
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.verbs.bench import MEASURED, bench, corrected_auroc, expected_rate
+from tests.worlds.embeddings import lists, unit
 
 FAST = {"scorers": ["csls", "clip-score"], "seeds": 2, "rates": [0.3]}
 
 
 def benched(folder, **options):
     return bench(BenchOptions(embeddings=[str(folder)], **{**FAST, **options}))
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
 def write(folder, text_dims=16, n=300, dims=16):
@@ -41,7 +38,7 @@ def write(folder, text_dims=16, n=300, dims=16):
     text = text if text_dims == dims else unit(text @ draw.normal(size=(dims, text_dims)))
     columns = {"pair_id": [str(i) for i in range(n)], "caption": [f"caption {i}" for i in range(n)]}
     for name, x in (("image_embedding", image), ("text_embedding", text)):
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(x.astype(np.float16).ravel()), x.shape[1])
+        columns[name] = lists(x)
     pq.write_table(pa.table(columns), folder / "00000.parquet")
     return folder
 
@@ -152,6 +149,14 @@ def test_random_mismatches_are_a_permutation_and_lower_rates_are_part_of_higher_
     assert (few != swapped(pairs, "random", 0.2, 1, near)[1]).any()
 
 
+def test_what_is_swapped_is_not_what_a_scorer_draws_with_the_same_seed():
+    pairs = world(n=200)
+    for seed in range(3):
+        _, injected = swapped(pairs, "random", 0.3, seed, Neighbours.of(pairs, [], 0))
+        same = np.random.default_rng(seed).permutation(len(pairs))[: injected.sum()]
+        assert 0.1 < injected[same].mean() < 0.5  # three of ten by chance
+
+
 def test_topic_mismatches_stay_in_their_cluster_and_near_ones_among_the_nearest_captions():
     pairs = world()
     near = Neighbours.of(pairs, ["topic", "near"], 0)
@@ -162,6 +167,7 @@ def test_topic_mismatches_stay_in_their_cluster_and_near_ones_among_the_nearest_
     similarity = (pairs.text @ pairs.text.T).fill_diagonal_(-2)
     rank = (similarity > (got.text * pairs.text).sum(dim=1, keepdim=True) + 1e-6).sum(dim=1)
     assert (rank[torch.from_numpy(swaps)] < 10).all()
+    assert len(rank[torch.from_numpy(swaps)].unique()) > 3  # not the nearest alone
 
 
 def test_where_there_is_no_other_photo_nothing_is_swapped():

@@ -21,7 +21,7 @@ def shards(*paths):
     return [Shard(str(path), "name") for path in paths]
 
 
-@pytest.mark.parametrize(("out", "folder"), [("scores", True), ("scores.d/x", True), ("x.parquet", False), ("-", False)])
+@pytest.mark.parametrize(("out", "folder"), [("scores", True), ("d.x/y", True), ("x.parquet", False), ("-", False)])
 def test_what_is_a_folder(out, folder):
     assert is_folder(out) is folder
 

@@ -1,16 +1,14 @@
 """The same pairs as tars and as parquet: every command that reads a dataset makes the same of both."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import ncaudit
 from ncaudit.options import EmbedOptions, FilterOptions, ScoreOptions, TrainOptions
-from tests.tars import contents, pair, samples, write_tar
+from tests.worlds.sample import SAMPLE
+from tests.worlds.tars import contents, pair, samples, write_tar
 
-SAMPLE = Path(__file__).parents[2] / "sample_data"
 MODEL = {"model": str(SAMPLE / "tiny-clip"), "device": "cpu", "precision": "float32", "workers": 0}
 SHARDS, PAIRS = ("A/00000", "B/00000"), 24
 

@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 def names() -> list[str]:
     """The class objectives there are, as the command line writes them.
 
-    >>> names()
-    ['cross-entropy', 'nirnl']
+    >>> {"cross-entropy", "nirnl"} <= set(names())
+    True
     """
     return sorted(module.name.replace("_", "-") for module in iter_modules(__path__))

@@ -10,12 +10,9 @@ from ncaudit.core.correspondence.contrast import likeliest_scale, log_odds, neg_
 from ncaudit.core.losses.pair_losses import infonce_loss
 from ncaudit.core.neighbours import bank as bank_file
 from ncaudit.core.neighbours.bank import Bank
+from tests.worlds.embeddings import random_unit
 
 E = torch.eye(4)
-
-
-def unit(n, dims=16, seed=0):
-    return torch.nn.functional.normalize(torch.randn(n, dims, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
 def ids(*numbers):
@@ -46,7 +43,7 @@ def test_without_rivals_the_odds_are_infinite_and_the_scores_zero():
 
 
 def test_blocks_do_not_change_the_odds(monkeypatch):
-    image, text, numbers = unit(50), unit(50, seed=1), torch.arange(50)
+    image, text, numbers = random_unit(50), random_unit(50, seed=1), torch.arange(50)
     bank = Bank(image, text, numbers, numbers)
     whole = log_odds(image, text, bank.groups, bank, scale=20.0)
     monkeypatch.setattr(bank_file, "ENTRIES", 350)
@@ -54,17 +51,17 @@ def test_blocks_do_not_change_the_odds(monkeypatch):
 
 
 def test_neg_clip_loss_is_the_formula_of_the_paper():
-    similarity = unit(6) @ unit(6, seed=1).T
+    similarity = random_unit(6) @ random_unit(6, seed=1).T
     temperature = 0.1
     sums = [torch.logsumexp(rows / temperature, dim=1) for rows in (similarity, similarity.T)]
     expected = similarity.diagonal() - temperature / 2 * sums[0] - temperature / 2 * sums[1]
-    bank = Bank(unit(6), unit(6, seed=1), torch.arange(6), torch.arange(6))
+    bank = Bank(random_unit(6), random_unit(6, seed=1), torch.arange(6), torch.arange(6))
     odds = log_odds(bank.image, bank.text, bank.groups, bank, scale=1 / temperature)
     assert_close(neg_clip_loss(*odds, scale=1 / temperature), expected)
 
 
 def test_neg_clip_loss_is_the_training_loss_times_minus_the_temperature():
-    image, text, numbers = unit(8), unit(8, seed=1), torch.arange(8)
+    image, text, numbers = random_unit(8), random_unit(8, seed=1), torch.arange(8)
     similarity, others = image @ text.T, ~torch.eye(8, dtype=torch.bool)
     loss = infonce_loss(similarity.diagonal(), similarity, similarity.T, scale=20.0, allowed=others)
     odds = log_odds(image, text, [numbers, numbers], Bank(image, text, numbers, numbers), scale=20.0)
@@ -94,7 +91,7 @@ def test_neither_good_nor_bad_pairs_saturate():
 @pytest.mark.parametrize("true", [10.0, 20.0, 30.0])
 def test_the_scale_that_the_pairs_were_drawn_with_is_found(true):
     # each photo's caption is drawn by the softmax at the true scale, so that no other scale makes the draw likelier
-    image, captions = unit(600), unit(600, seed=1)
+    image, captions = random_unit(600), random_unit(600, seed=1)
     chosen = (true * image @ captions.T).softmax(dim=1).multinomial(1, generator=torch.Generator().manual_seed(2))[:, 0]
     text = captions[chosen]
     found = likeliest_scale(Bank(image, text, torch.arange(600), chosen), scales=(true / 4, true, true * 4))
@@ -103,7 +100,7 @@ def test_the_scale_that_the_pairs_were_drawn_with_is_found(true):
 
 def test_the_scale_is_found_on_a_bounded_number_of_pairs(monkeypatch):
     monkeypatch.setattr("ncaudit.core.correspondence.contrast.SCALE_PAIRS", 20)
-    good, bad = unit(20), unit(60, seed=3)
+    good, bad = random_unit(20), random_unit(60, seed=3)
     numbers = torch.arange(80)
     bank = Bank(torch.cat([good, bad]), torch.cat([good, -bad]), numbers, numbers)
     assert likeliest_scale(bank) == 100.0

@@ -8,10 +8,7 @@ from torch.nn.functional import normalize
 
 from ncaudit.core.metrics import retrieval
 from ncaudit.core.metrics.retrieval import retrieval_metrics
-
-
-def unit(n, d, seed):
-    return normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=1)
+from tests.worlds.embeddings import random_unit
 
 
 def test_recalls_by_hand():
@@ -43,7 +40,7 @@ def test_constant_embeddings_find_nothing():
 
 
 def test_random_embeddings_find_by_chance():
-    result = retrieval_metrics(unit(1000, 32, 0), unit(1000, 32, 1), torch.arange(1000))
+    result = retrieval_metrics(random_unit(1000, 32, 0), random_unit(1000, 32, 1), torch.arange(1000))
     assert result.i2t_r10 < 4
     assert 400 < result.t2i_median_rank < 600
 
@@ -58,7 +55,7 @@ def test_an_image_without_captions_asks_nothing_but_may_be_found():
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 99), images=st.integers(1, 12), captions=st.integers(1, 30), entries=st.integers(1, 200))
 def test_blocks_change_nothing_and_ranks_are_those_of_the_definition(seed, images, captions, entries):
-    image, text = unit(images, 6, seed), unit(captions, 6, seed + 1)
+    image, text = random_unit(images, 6, seed), random_unit(captions, 6, seed + 1)
     owner = torch.randint(0, images, (captions,), generator=torch.Generator().manual_seed(seed))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrieval, "BLOCK_ENTRIES", entries)

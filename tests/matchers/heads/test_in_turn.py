@@ -13,7 +13,7 @@ from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.objectives import get
-from tests.heads import save_heads
+from tests.worlds.heads import save_heads
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(learning_rate=0.01, weight_decay=0.0, warmup_share=0.5, clip_norm=1.0, total_steps=4)

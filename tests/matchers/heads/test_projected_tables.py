@@ -22,8 +22,8 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables.embeddings import open_embeddings
 from ncaudit.verbs.evaluate.retrieval import RetrievalResult, eval_retrieval
 from ncaudit.verbs.score.score import ScoreResult, score
-from tests.conftest import MODEL, halves
-from tests.heads import save_heads
+from tests.worlds.embeddings import MODEL, lists
+from tests.worlds.heads import save_heads
 
 CPU = torch.device("cpu")
 
@@ -77,7 +77,7 @@ def two_widths(folder: Path, n: int = 200) -> Path:
     """Photos of 6 dimensions; their captions have 4: a permutation of the first 4 of them."""
     folder.mkdir(parents=True, exist_ok=True)
     image = np.random.default_rng(0).normal(size=(n, 6))
-    columns = {"image_embedding": halves(image), "text_embedding": halves(image[:, [3, 2, 1, 0]])}
+    columns = {"image_embedding": lists(image), "text_embedding": lists(image[:, [3, 2, 1, 0]])}
     pq.write_table(pa.table(columns), folder / "00000.parquet")
     return folder
 
@@ -165,7 +165,7 @@ def test_a_row_without_direction_behind_the_heads_is_a_failed_row(tmp_path):
     table = pq.read_table(folder / "00000.parquet")
     image = np.array(table["image_embedding"].to_pylist())
     image[7, :4] = 0  # of which the heads see nothing
-    pq.write_table(table.set_column(0, "image_embedding", halves(image)), folder / "00000.parquet")
+    pq.write_table(table.set_column(0, "image_embedding", lists(image)), folder / "00000.parquet")
     result = scored(folder, tmp_path / "s.parquet", saved(tmp_path / "heads", knowing_two_widths()))
     assert result.accounting.statuses == {"ok": 59, "embedding_invalid": 1}
     written = pq.read_table(tmp_path / "s.parquet")

@@ -18,7 +18,7 @@ from ncaudit.matchers.heads.projection import (
     load_heads,
 )
 from ncaudit.matchers.heads.starts import RIDGE, begin_at_likeliest_scale, cca_start, identity_start
-from tests.heads import save_heads
+from tests.worlds.heads import save_heads
 
 CPU = torch.device("cpu")
 

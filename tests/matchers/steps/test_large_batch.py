@@ -1,7 +1,5 @@
 """A batch in chunks gives the loss and the gradients of the batch at once."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -11,8 +9,8 @@ from ncaudit.core.losses.pair_losses import batch_negatives, infonce_loss
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.matchers.steps.large_batch import RandomState, backward_in_chunks
 from ncaudit.options import ModelOptions, Precision
+from tests.worlds.sample import TINY
 
-TINY = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
 CPU = torch.device("cpu")
 
 

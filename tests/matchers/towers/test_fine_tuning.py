@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +15,8 @@ from ncaudit.matchers.steps.optimisation import MAX_LOGIT_SCALE, Recipe, paramet
 from ncaudit.matchers.steps.tuner import Tuner
 from ncaudit.matchers.towers.fine_tuning import fine_tuner
 from ncaudit.options import ModelOptions, Precision
+from tests.worlds.sample import TINY
 
-TINY = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
 RECIPE = {"learning_rate": 1e-3, "weight_decay": 0.0, "warmup_share": 0.0, "clip_norm": 1.0, "total_steps": 10}
 
 

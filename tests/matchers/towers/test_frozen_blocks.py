@@ -1,7 +1,5 @@
 """`last:N`: which weights learn, in the towers that open_clip builds."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
@@ -11,8 +9,8 @@ from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.towers.frozen_blocks import learn_last_blocks
 from ncaudit.options import ModelOptions, Precision
+from tests.worlds.sample import TINY
 
-TINY = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
 TEXT = {"context_length": 16, "vocab_size": 100, "width": 32, "heads": 2, "layers": 3}
 VIT = {"image_size": 32, "layers": 4, "width": 64, "patch_size": 16, "head_width": 32}
 AFTER_TEXT = {"ln_final.weight", "ln_final.bias", "text_projection"}

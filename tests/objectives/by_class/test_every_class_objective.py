@@ -61,9 +61,14 @@ def test_a_batch_of_unlabelled_pairs_has_no_class_loss(name, batch):
 
 
 @EVERY
+def test_whether_pairs_are_to_be_split_is_said(name):
+    assert objectives.get_by_class(name).partitions in (True, False)
+
+
+@EVERY
 def test_gradients_are_right(name, batch):
     image, text, targets, allowed = batch
-    settings = {"pseudo_label": "neighbours"} if name == "nirnl" else {}
+    settings = {"pseudo_label": "neighbours"} if "pseudo_label" in objectives.settings(name) else {}
     part = targets.part.clone()
     part[part == 1] = 0  # the hard loss holds its weight still: see the tests of core.class_losses
     targets = replace(targets, part=part)

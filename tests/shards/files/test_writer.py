@@ -1,5 +1,6 @@
 """A table appears whole or not at all, and its bytes do not depend on how its rows arrived."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,3 +56,23 @@ def test_folders_are_made(tmp_path):
     with atomic_file(str(tmp_path / "a/b/c.bin")) as file:
         file.write(b"x")
     assert (tmp_path / "a/b/c.bin").read_bytes() == b"x"
+
+
+def test_the_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
+    path, done = tmp_path / "a.bin", []
+
+    def synced(number):
+        done.append(("bytes", os.fstat(number).st_size, path.exists()))
+
+    def renamed(source, target):
+        done.append(("name", os.path.basename(source), os.path.basename(target)))
+        rename(source, target)
+
+    rename = os.replace
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    with atomic_file(str(path)) as file:
+        file.write(b"whole")
+        assert done == []
+    assert done == [("bytes", 5, False), ("name", "a.bin.partial", "a.bin")]
+    assert path.read_bytes() == b"whole"

@@ -15,6 +15,7 @@ from ncaudit.shards.files.layouts import shard_at
 from ncaudit.shards.files.shard import ClipRetrievalFiles
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.clip_retrieval_writer import NpyWriter, atomic_clip_retrieval, failed_file, made_from
+from tests.worlds.embeddings import lists
 
 SCHEMA = embedding_schema(4, 3, [pa.field("url", pa.string()), pa.field("path", pa.string())])
 MADE = {"verb": "embed", "source": {"name": "a.parquet"}}
@@ -25,8 +26,7 @@ def table(n, failed=()):
     bad = np.isin(np.arange(n), failed)
 
     def rows(dims):
-        flat = pa.array(draw.normal(size=(n, dims)).astype(np.float16).ravel())
-        return pa.FixedSizeListArray.from_arrays(flat, dims, mask=pa.array(bad))
+        return lists(draw.normal(size=(n, dims)), bad)
 
     known = {
         "pair_id": [f"p{i}" for i in range(n)], "shard": ["a.parquet"] * n, "row": range(n), "caption_index": [0] * n,
@@ -157,6 +157,6 @@ def test_a_partition_is_whole_only_with_all_its_files_of_one_run(tmp_path):
 def test_the_header_is_as_long_for_any_number_of_rows(tmp_path, rows):
     with open(tmp_path / "a.npy", "wb") as file:
         writer = NpyWriter(file, 1)
-        writer.write(pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows, np.float16)), 1))
+        writer.write(lists(np.ones((rows, 1))))
         writer.close()
     assert np.load(tmp_path / "a.npy").shape == (rows, 1)

@@ -10,7 +10,7 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables import other_table
 from ncaudit.shards.tables.embeddings import open_embeddings
 from ncaudit.shards.tables.other_table import open_join
-from tests.conftest import embedding_table
+from tests.worlds.embeddings import embedding_table
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from ncaudit.progress import SILENT
 from ncaudit.verbs.embed import model_in_workers
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.embed.model_in_workers import decoders
-from tests.heads import save_heads
+from tests.worlds.heads import save_heads
+from tests.worlds.sample import TINY
 
-MODEL = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="sends SIGKILL and reads /proc")
 
 
@@ -42,7 +42,7 @@ def write(path, images):
 
 
 def options(data, out, **more):
-    usual = {"sources": [str(data)], "out": str(out), "model": MODEL, "precision": "float32", "workers": 1}
+    usual = {"sources": [str(data)], "out": str(out), "model": TINY, "precision": "float32", "workers": 1}
     return EmbedOptions(**{**usual, **more})
 
 
@@ -83,7 +83,7 @@ def heads(data, tmp_path):
     model = embed(options(data / "00000.parquet", tmp_path / "plain", device="cpu")).model.as_dict()
     torch.manual_seed(0)
     folder = tmp_path / "heads"
-    save_heads(Heads(Side(96), Side(96), dims=8), str(folder), {"model": model, "encoder_folder": MODEL})
+    save_heads(Heads(Side(96), Side(96), dims=8), str(folder), {"model": model, "encoder_folder": TINY})
     return str(folder)
 
 

@@ -1,8 +1,6 @@
 """Every row of the input is in the output, in order, with an embedding or the reason why not; reruns redo nothing."""
 
-import io
 import json
-import os
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from PIL import Image
 
 from ncaudit import schema
 from ncaudit.encoders.open_clip import Encoder, load_encoder
@@ -24,8 +21,10 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.verbs.embed import model_here
 from ncaudit.verbs.embed import shard as embed_shard
 from ncaudit.verbs.embed.embed import embed
+from tests.worlds.datasets import write
+from tests.worlds.images import drawn
+from tests.worlds.sample import TINY
 
-MODEL = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
 _encoders: dict[tuple, Encoder] = {}
 
 
@@ -46,15 +45,7 @@ def loads(monkeypatch):
 
 
 def photo(seed, kind="JPEG", size=(80, 60)):
-    colours = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(colours).resize(size).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def write(path, columns, **options):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), path, **options)
+    return drawn(seed, size, kind)
 
 
 def pairs(n, seed=0):
@@ -68,7 +59,7 @@ def pairs(n, seed=0):
 
 def options(tmp_path, **more):
     usual = {
-        "sources": [str(tmp_path / "data")], "out": str(tmp_path / "out"), "model": MODEL, "device": "cpu",
+        "sources": [str(tmp_path / "data")], "out": str(tmp_path / "out"), "model": TINY, "device": "cpu",
         "precision": "float32", "workers": 0,
     }  # fmt: skip
     return EmbedOptions(**{**usual, **more})
@@ -93,7 +84,7 @@ def test_embeddings_are_the_models_own_unit_rows_in_input_order(tmp_path):
     write(tmp_path / "data" / "00000.parquet", data)
     result = embed(options(tmp_path, batch_pairs=3))
     written = table(tmp_path)
-    encoder = _encoders[(MODEL, "float32")]
+    encoder = _encoders[(TINY, "float32")]
     pixels = np.stack([ncaudit_decode(image, encoder) for image in data["jpg"]])
     expected = {
         "image_embedding": encoder.encode_images(pixels),
@@ -197,14 +188,14 @@ def test_what_is_remembered_changes_no_row_beyond_rounding(tmp_path, monkeypatch
     monkeypatch.setattr(embed_shard, "WINDOW_ROWS", 8)
     embed(options(tmp_path, batch_pairs=4))
     written = table(tmp_path)
-    encoder = _encoders[(MODEL, "float32")]
+    encoder = _encoders[(TINY, "float32")]
     pixels = np.stack([ncaudit_decode(image, encoder) for image in data["jpg"]])
     expected = encoder.encode_images(pixels).numpy()[order]
     np.testing.assert_allclose(rows_of(written.column("image_embedding")), expected, atol=2e-3)
 
 
 def test_processes_and_windows_do_not_change_a_byte(tmp_path):
-    write(tmp_path / "data" / "00000.parquet", pairs(40), row_group_size=7)
+    write(tmp_path / "data" / "00000.parquet", pairs(40), group=7)
     embed(options(tmp_path, out=str(tmp_path / "a")))
     embed(options(tmp_path, out=str(tmp_path / "b"), workers=2))
     assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
@@ -308,7 +299,7 @@ def test_a_changed_or_new_input_is_done_and_the_rest_is_kept(tmp_path):
 
 def test_changed_weights_at_the_same_path_redo_everything(tmp_path):
     model = tmp_path / "tiny-clip"
-    shutil.copytree(MODEL, model)
+    shutil.copytree(TINY, model)
     write(tmp_path / "data" / "00000.parquet", pairs(3))
     before = embed(options(tmp_path, model=str(model)))
     from safetensors.torch import load_file, save_file

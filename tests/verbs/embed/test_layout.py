@@ -1,14 +1,11 @@
 """`embed --layout clip-retrieval`: a folder for clip-retrieval's readers, which scores as our own tables do."""
 
-import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 import ncaudit
 from ncaudit import ScoreOptions
@@ -20,8 +17,9 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.verbs.embed import model_here, model_in_workers
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.embed.files import files_of
+from tests.worlds.images import drawn
+from tests.worlds.sample import TINY
 
-MODEL = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
 KINDS = ("img_emb", "text_emb", "metadata", "failed")
 _encoders = []
 
@@ -41,19 +39,12 @@ def loads(monkeypatch):
     return asked
 
 
-def photo(seed):
-    colours = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(colours).resize((40, 30)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def data(folder, shards=2, rows=40):
     """In every shard row 3 has no image, and in the last shard no row has one."""
     folder.mkdir()
     for number in range(shards):
         first, last = number * rows, number == shards - 1
-        images = [None if row == 3 or last else photo(first + row) for row in range(rows)]
+        images = [None if row == 3 or last else drawn(first + row, (40, 30)) for row in range(rows)]
         captions = [f"a photo number {first + row}" for row in range(rows)]
         urls = [f"https://a.org/{first + row}" for row in range(rows)]
         table = {"png": pa.array(images, pa.binary()), "caption": captions, "url": urls}
@@ -62,7 +53,7 @@ def data(folder, shards=2, rows=40):
 
 
 def options(sources, out, **more):
-    usual = {"model": MODEL, "device": "cpu", "precision": "float32", "workers": 0, "batch_pairs": 16}
+    usual = {"model": TINY, "device": "cpu", "precision": "float32", "workers": 0, "batch_pairs": 16}
     return EmbedOptions(**{"sources": [str(sources)], "out": str(out), "layout": "clip-retrieval", **usual, **more})
 
 
@@ -177,7 +168,7 @@ def test_partitions_of_another_run_are_not_mixed_with_this_ones(tmp_path):
 def test_images_that_are_files_are_named_by_their_path(tmp_path, column, named, expected):
     (tmp_path / "data").mkdir()
     for number in range(3):
-        (tmp_path / f"data/{number}.png").write_bytes(photo(number))
+        (tmp_path / f"data/{number}.png").write_bytes(drawn(number, (40, 30)))
     table = {column: [f"{n}.png" for n in range(4)], "caption": ["a", "b", "c", "d"], "url": ["u"] * 4}
     pq.write_table(pa.table(table), tmp_path / "data/0.parquet")
     embed(options(tmp_path / "data", tmp_path / "clip", image_column=named))

@@ -3,7 +3,6 @@
 import io
 import json
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,13 +18,12 @@ from ncaudit.options import EmbedOptions
 from ncaudit.shards.files.provenance import provenance_of
 from ncaudit.verbs.embed import model_here, model_to_stream, shard
 from ncaudit.verbs.embed.embed import embed
-
-MODEL = str(Path(__file__).parents[3] / "sample_data" / "tiny-clip")
+from tests.worlds.sample import TINY
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    options = EmbedOptions(sources=["-"], out="-", model=MODEL, device="cpu", precision="float32")
+    options = EmbedOptions(sources=["-"], out="-", model=TINY, device="cpu", precision="float32")
     return load_encoder(options)
 
 
@@ -70,7 +68,7 @@ def pairs(first, last, **more):
 
 
 def run(source, out, **options):
-    usual = {"model": MODEL, "device": "cpu", "precision": "float32", "workers": 0, "batch_pairs": 4}
+    usual = {"model": TINY, "device": "cpu", "precision": "float32", "workers": 0, "batch_pairs": 4}
     return embed(EmbedOptions(sources=[str(source)], out=str(out), **usual | options))
 
 

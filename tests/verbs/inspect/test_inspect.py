@@ -17,6 +17,8 @@ from ncaudit.options import InspectOptions
 from ncaudit.schema import labels_schema
 from ncaudit.shards.files.provenance import attach
 from ncaudit.verbs.inspect.inspect import inspect
+from tests.worlds.datasets import write
+from tests.worlds.embeddings import lists
 
 
 def picture(width=40, height=20, form="JPEG", fill="navy", border=0):
@@ -25,13 +27,6 @@ def picture(width=40, height=20, form="JPEG", fill="navy", border=0):
     file = io.BytesIO()
     image.save(file, form)
     return file.getvalue()
-
-
-def write(path, metadata=None, **columns):
-    table = pa.table(columns)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.replace_schema_metadata(metadata) if metadata else table, path)
-    return path
 
 
 def seen(*paths, **options):
@@ -97,7 +92,7 @@ def test_several_captions_per_row_are_several_pairs(tmp_path):
     )
     captions = [["one", "two", None], [], None]
     features = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
-    path = write(tmp_path / "h.parquet", {"huggingface": features}, image=images, captions=captions)
+    path = write(tmp_path / "h.parquet", metadata={"huggingface": features}, image=images, captions=captions)
     found = seen(path)
     assert found.what == "Hugging Face parquet"
     assert (found.rows, found.pairs) == (3, 5)  # a row without a caption is one pair
@@ -218,12 +213,12 @@ def made(tmp_path_factory):
     image = draw.normal(size=(120, 8)).astype(np.float32)
     text = image + 0.3 * draw.normal(size=(120, 8)).astype(np.float32)
     text[:30] = np.roll(text[:30], 1, axis=0)
-    lists = [pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 8) for rows in (image, text)]
+    sides = [lists(rows, dtype=np.float32) for rows in (image, text)]
     ids = [f"p{i}" for i in range(120)]
     common = {"caption": [f"caption {i}" for i in range(120)], "topic": ["a", "b"] * 60, "clip_score": image[:, 0]}
     photos = pa.array([picture(fill=(2 * i, 0, 0)) for i in range(120)], pa.binary())
     write(root / "data/x.parquet", uid=ids, jpg=photos, **common)
-    embeddings = {"image_embedding": lists[0], "text_embedding": lists[1], "is_match": np.arange(120) >= 30}
+    embeddings = {"image_embedding": sides[0], "text_embedding": sides[1], "is_match": np.arange(120) >= 30}
     write(root / "embeddings/x.parquet", pair_id=ids, status=["ok"] * 120, **embeddings, **common)
     run("score", root / "embeddings", "--scorer", "clip-score", "--no-check", "--out", root / "scores")
     _write_labels(root / "labels/x.parquet", ids)

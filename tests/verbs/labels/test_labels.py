@@ -15,13 +15,10 @@ from ncaudit import LabelsOptions, NcauditError
 from ncaudit.core.metrics.detection import auroc
 from ncaudit.schema import labels_schema
 from ncaudit.verbs.labels.labels import LabelsResult
+from tests.worlds.embeddings import lists
 
 PAIRS, CLASSES = 320, 4
 NAMES = np.array(["ant", "bee", "cat", "dog"])
-
-
-def lists(rows: np.ndarray) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float32).ravel()), rows.shape[1])
 
 
 def world(n: int = PAIRS, *, noise: float = 0.4) -> tuple[dict[str, Any], np.ndarray]:
@@ -32,8 +29,8 @@ def world(n: int = PAIRS, *, noise: float = 0.4) -> tuple[dict[str, Any], np.nda
     given = np.where(draw.random(n) < noise, draw.integers(0, CLASSES, n), truth)
     columns = {
         "pair_id": pa.array([f"p{i}" for i in range(n)]),
-        "image_embedding": lists(image),
-        "text_embedding": lists(text),
+        "image_embedding": lists(image, dtype=np.float32),
+        "text_embedding": lists(text, dtype=np.float32),
         "kind": pa.array(NAMES[given].tolist()),
     }
     return columns, truth

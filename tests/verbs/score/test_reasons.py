@@ -15,6 +15,7 @@ from ncaudit.scoring import same_photo
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.shards.tables.repeats import count_pairs
 from ncaudit.verbs.score.reasons import OFTEN, Family, columns
+from tests.worlds.embeddings import unit
 
 CLEAN, UNSURE, NOISY = range(len(VERDICTS))
 NO_FAMILY = Family(*(np.empty(0, dtype=np.int64) for _ in range(3)))
@@ -79,10 +80,6 @@ def test_near_equal_photos_are_counted_as_one():
     assert found["reason"].tolist() == ["placeholder_image"] * 12 + [None] * 28
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
 def two_shards(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two shards of 200 pairs: photo 0 and caption 0 are all over both. Returns photo, caption and ok of the rows."""
     draw, n = np.random.default_rng(0), 400
@@ -101,7 +98,7 @@ def two_shards(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = pa.table(
             {
                 "image_embedding": pa.array(np.nan_to_num(unit_or_zero(image[rows])).tolist(), pa.list_(pa.float32())),
-                "text_embedding": pa.array(unit(text[rows]).tolist(), pa.list_(pa.float32())),
+                "text_embedding": pa.array(unit(text[rows]).astype(np.float32).tolist(), pa.list_(pa.float32())),
                 "image_hash": pa.array([f"photo {i}" for i in photo[rows]]),
                 "caption": pa.array([f"caption {i}" for i in caption[rows]]),
                 "status": pa.array(["image_missing" if i == 0 else "ok" for i in range(n)[rows]]),

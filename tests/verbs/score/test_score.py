@@ -18,6 +18,7 @@ from ncaudit import NcauditError, ScoreOptions
 from ncaudit.judging import choice
 from ncaudit.schema import SCORE
 from ncaudit.verbs.score.score import ScoreResult
+from tests.worlds.embeddings import lists
 
 
 def score(embeddings: Path, out: Path | str, **options: object) -> ScoreResult:
@@ -206,7 +207,7 @@ def test_a_nan_row_is_a_row_with_its_status(write_embeddings, tmp_path):
     table = read(embeddings / "00000.parquet")
     image = np.stack(table["image_embedding"].to_numpy(zero_copy_only=False)).astype(np.float16)
     image[5, 3] = np.nan
-    column = pa.FixedSizeListArray.from_arrays(pa.array(image.ravel()), image.shape[1])
+    column = lists(image)
     pq.write_table(table.set_column(4, "image_embedding", column), embeddings / "00000.parquet")
     result = score(embeddings, tmp_path / "s")
     assert read(tmp_path / "s/00000.parquet")["status"][5].as_py() == "embedding_invalid"
@@ -218,7 +219,7 @@ def in_another_basis(embeddings: Path) -> None:
     table = read(embeddings / "00000.parquet")
     order = np.random.default_rng(0).permutation(16)
     text = np.stack(table["text_embedding"].to_numpy(zero_copy_only=False))[:, order]
-    column = pa.FixedSizeListArray.from_arrays(pa.array(text.astype(np.float16).ravel()), 16)
+    column = lists(text)
     pq.write_table(table.set_column(5, "text_embedding", column), embeddings / "00000.parquet")
 
 

@@ -15,7 +15,7 @@ from ncaudit.shards.files.provenance import attach, provenance_of
 from ncaudit.shards.tables.made_from import data_of
 from ncaudit.verbs.labels.labels import labels
 from ncaudit.verbs.score.score import score
-from tests.conftest import MODEL, embedding_table
+from tests.worlds.embeddings import MODEL, embedding_table
 
 ROWS = 120
 

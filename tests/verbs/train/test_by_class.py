@@ -21,6 +21,7 @@ from ncaudit.progress import Silent
 from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.train import train
+from tests.worlds.embeddings import lists
 
 PAIRS, CLASSES, DIMS = 300, 3, 12
 NAMES = np.array(["cat", "dog", "eel"], dtype=object)
@@ -64,7 +65,7 @@ class World:
         columns: dict[str, Any] = {"pair_id": [f"{name}/{i}" for i in range(n)], "kind": NAMES[true].tolist()}
         for side, centres in zip(("image_embedding", "text_embedding"), self._centres, strict=True):
             rows = centres[true] + self._draw.standard_normal((n, DIMS))
-            columns[side] = pa.FixedSizeListArray.from_arrays(rows.astype(np.float16).ravel(), DIMS)
+            columns[side] = lists(rows)
         pq.write_table(pa.table(columns), self.root / f"{name}.parquet")
         return true
 

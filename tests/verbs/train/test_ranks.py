@@ -1,7 +1,6 @@
 """What one of several ranks is given: a share of the batch, and nothing decoded beyond it."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,8 +20,8 @@ from ncaudit.verbs.train import ranks as training_ranks
 from ncaudit.verbs.train.data.decoded_pairs import Decoding, HeldPairs, StreamedPairs, read_all
 from ncaudit.verbs.train.data.labelled_shards import LabelledShard
 from ncaudit.verbs.train.ranks import for_rank
+from tests.worlds.sample import SAMPLE
 
-SAMPLE = Path(__file__).parents[3] / "sample_data"
 PAIRS, BATCH = 26, 8
 OPTIONS = TrainOptions(scores=["s"], data=["d"], out="o", batch_pairs=BATCH, device="cpu")
 

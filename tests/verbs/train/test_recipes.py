@@ -13,10 +13,15 @@ import torch
 from ncaudit.engines.ranks import Ranks
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.matchers.heads.projection import StackedHeads, load_heads
-from ncaudit.options import TrainOptions
+from ncaudit.matchers.heads.tuning import head_tuner
+from ncaudit.matchers.steps.optimisation import Recipe
+from ncaudit.options import Loss, TrainOptions
 from ncaudit.progress import Silent
+from ncaudit.verbs.train import heads as heads_on_embeddings
+from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.train import train
+from tests.worlds.embeddings import lists
 
 PAIRS, CPU = 240, torch.device("cpu")
 
@@ -40,10 +45,7 @@ def tables(tmp_path_factory) -> Path:
         name: things @ generator.standard_normal((8, 24)) + 0.5 * generator.standard_normal((PAIRS, 24))
         for name, things in (("image_embedding", seen), ("text_embedding", told))
     }
-    columns = {
-        name: pa.FixedSizeListArray.from_arrays(pa.array(rows.astype(np.float16).ravel()), 24)
-        for name, rows in sides.items()
-    }
+    columns = {name: lists(rows) for name, rows in sides.items()}
     names = {"pair_id": [f"p{i}" for i in range(PAIRS)], "status": ["ok"] * PAIRS}
     pq.write_table(pa.table({**names, **columns}), root / "pairs.parquet")
     return root
@@ -117,6 +119,39 @@ def test_relabelling_saves_the_main_network_alone_and_tells_the_new_labels(optio
     assert told[2] == told[3] < 1
     assert result.mean_label == told[3]
     assert result.labelled
+
+
+def test_the_stages_are_the_ones_asked_for(options, monkeypatch):
+    given = []
+
+    def seen(networks, pairs, stages, *rest):
+        given.append(stages)
+        return CoTeaching(networks, pairs, stages, *rest)
+
+    monkeypatch.setattr(heads_on_embeddings, "CoTeaching", seen)
+    asked = {"warmup_keep": 0.4, "split_threshold": 0.6, "split_loss": Loss.ranking, "anchor_k": 7, "warmup_epochs": 1}
+    train(replace(options, epochs=2, noisy_from=1.0, **asked))
+    assert given == [Stages(noisy_after=2, **asked)]
+
+
+def test_every_network_learns_at_the_pace_asked_for(options, monkeypatch):
+    given = []
+
+    def seen(heads, loss, recipe, *rest, **more):
+        given.append((recipe, more["chunk_pairs"]))
+        return head_tuner(heads, loss, recipe, *rest, **more)
+
+    monkeypatch.setattr(heads_on_embeddings, "head_tuner", seen)
+    asked = {"learning_rate": 3e-3, "weight_decay": 0.07, "warmup_share": 0.4, "clip_norm": 0.6}
+    result = train(replace(options, epochs=2, chunk_pairs=25, **asked))
+    assert given == [(Recipe(**asked, total_steps=2 * (result.train_pairs // 50)), 25)] * 2
+
+
+def test_relabelling_comes_as_often_as_asked_for(options):
+    result = train(replace(relabelling(options), relabel_every=1, epochs=3))
+    told = [line["mean_label"] for line in lines(options)[1:]]
+    assert result.epochs == 3
+    assert len(set(told)) == 3
 
 
 def test_identities_are_moved_apart(options):

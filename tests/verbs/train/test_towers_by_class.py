@@ -26,8 +26,8 @@ from ncaudit.verbs.train.data import decoded_pairs
 from ncaudit.verbs.train.lessons import view_of_towers
 from ncaudit.verbs.train.lessons.view_of_towers import SeenByTowers
 from ncaudit.verbs.train.train import train
+from tests.worlds.sample import SAMPLE
 
-SAMPLE = Path(__file__).parents[3] / "sample_data"
 TINY = str(SAMPLE / "tiny-clip")
 WEIGHTS = "open_clip_model.safetensors"
 CLASSES = ("blue", "green", "red")

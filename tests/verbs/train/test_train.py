@@ -33,8 +33,8 @@ from ncaudit.shards.files.provenance import attach, fingerprint_of_file
 from ncaudit.verbs.train import towers
 from ncaudit.verbs.train.data import decoded_pairs
 from ncaudit.verbs.train.train import train
+from tests.worlds.sample import SAMPLE
 
-SAMPLE = Path(__file__).parents[3] / "sample_data"
 TINY = str(SAMPLE / "tiny-clip")
 WEIGHTS = "open_clip_model.safetensors"
 PAIRS = 24  # of each of the two shards

@@ -18,7 +18,7 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.tars import tar
 from ncaudit.shards.readers.tars.tar import TarShard
-from tests.tars import img2dataset, pair, samples, write_tar
+from tests.worlds.tars import img2dataset, pair, samples, write_tar
 
 BINARY, STRING = pa.binary(), pa.string()
 

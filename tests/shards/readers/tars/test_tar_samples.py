@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ncaudit.errors import BadTable
 from ncaudit.shards.readers.tars import tar_samples
 from ncaudit.shards.readers.tars.tar_samples import read_samples
-from tests.tars import contents, img2dataset, pair, samples, write_tar
+from tests.worlds.tars import contents, img2dataset, pair, samples, write_tar
 
 # the oldest dialect has room for 100 bytes
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0."), min_size=1, max_size=20)

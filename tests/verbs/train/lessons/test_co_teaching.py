@@ -1,17 +1,24 @@
 """Who teaches whom what, with networks that are given instead of learnt."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
 
+from ncaudit.core.correspondence.co_teaching import Anchors
+from ncaudit.core.neighbours.bank import Bank
 from ncaudit.matchers.heads.projection import Heads
 from ncaudit.matchers.heads.starts import identity_start
 from ncaudit.objectives import every_pair, get
 from ncaudit.options import Loss
-from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, record_type
+from ncaudit.scorers.bicro import pair_loss
+from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch, record_type
+from ncaudit.verbs.train.lessons import co_teaching
 from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
+from ncaudit.verbs.train.lessons.view import seen_by
 
 PAIRS, DIMS, BATCH = 200, 16, 40
 STAGES = Stages(
@@ -87,6 +94,77 @@ def test_noisy_pairs_join_later_with_low_labels_and_clean_ones_keep_1(pairs):
     told = recipe.told([1.0, 1.0])
     assert told["mean_label"] == pytest.approx(float(label.mean()))
     assert told["without_anchor"] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", list(Loss))
+def test_warm_up_and_split_select_by_the_loss_asked_for(pairs, kind, monkeypatch):
+    asked = []
+
+    def seen(own, bank, kind, scale):
+        asked.append(kind)
+        return pair_loss(own, bank, kind, scale)
+
+    monkeypatch.setattr(co_teaching, "pair_loss", seen)
+    recipe = lessons([knowing(), ignorant()], pairs, stages=replace(STAGES, split_loss=kind))
+    taught(recipe, 1)
+    warming = len(asked)
+    taught(recipe, 2)
+    assert len(asked) > warming > 0
+    assert set(asked) == {kind}
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.5, 0.99])
+def test_a_pair_is_trusted_above_the_threshold_asked_for(pairs, threshold):
+    recipe = lessons([knowing(), knowing()], pairs, stages=replace(STAGES, split_threshold=threshold))
+    found = recipe._judge(knowing(), BATCH, False).split
+    assert torch.equal(found.clean, found.probability > threshold)
+    bounds = [int((found.probability > bound).sum()) for bound in (0.1, 0.5, 0.99)]
+    assert bounds == sorted(set(bounds), reverse=True)
+
+
+def test_fewer_trusted_pairs_than_a_batch_are_too_few(pairs):
+    recipe = lessons([knowing(), knowing()], pairs)
+    trusted = int(recipe._judge(knowing(), BATCH, False).split.clean.sum())
+    assert not recipe._judge(knowing(), trusted, False).split.fell_back
+    assert recipe._judge(knowing(), trusted + 1, False).split.fell_back
+
+
+def test_the_bank_of_negatives_is_bounded_and_drawn_by_the_seed(pairs, monkeypatch):
+    def probability(seed: int) -> torch.Tensor:
+        recipe = CoTeaching([knowing(), knowing()], pairs, STAGES, every_pair, seed)
+        return recipe._judge(knowing(), BATCH, False).split.probability
+
+    everyone = probability(0)
+    assert_close(probability(1), everyone, atol=1e-3, rtol=0)  # all pairs are in it, in another order
+    monkeypatch.setattr(co_teaching, "BANK_PAIRS", 20)
+    few = probability(0)
+    assert torch.equal(probability(0), few)
+    assert float((few - everyone).abs().max()) > 0.01
+    assert float((probability(1) - few).abs().max()) > 0.01
+
+
+def test_no_more_anchors_judge_than_are_held_at_once(pairs, monkeypatch):
+    monkeypatch.setattr(co_teaching, "MOST_ANCHORS", 3)
+    held = []
+    monkeypatch.setattr(Anchors, "of", lambda bank, of=Anchors.of: held.append(len(bank)) or of(bank))
+    lessons([knowing(), knowing()], pairs)._judge(knowing(), BATCH, True)
+    assert held == [3]
+
+
+def as_bank(pairs: EmbeddedPairs, places: np.ndarray) -> Bank:
+    seen = seen_by(knowing(), as_batch(pairs.take(places)))
+    return Bank(seen.image, seen.text, seen.image_id, seen.caption_id)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_a_noisy_pairs_label_rests_on_as_many_anchors_as_asked_for(pairs, k):
+    recipe = lessons([knowing(), knowing()], pairs, stages=replace(STAGES, anchor_k=k))
+    judged = recipe._judge(knowing(), BATCH, True)
+    clean = judged.split.clean.numpy()
+    trusted, noisy = np.flatnonzero(clean), np.flatnonzero(~clean)
+    assert 60 < len(noisy) < 140
+    expected = Anchors.of(as_bank(pairs, trusted)).label(as_bank(pairs, noisy), k)
+    assert_close(judged.label[noisy], expected)
 
 
 def test_an_objective_that_refuses_labels_refuses_the_noisy_pairs(pairs):

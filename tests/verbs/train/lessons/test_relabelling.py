@@ -2,18 +2,23 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from ncaudit.errors import NcauditError
+from ncaudit.judging import calibrated
 from ncaudit.matchers.heads.starts import cca_start
 from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.objectives import get
+from ncaudit.options import ScorerOptions
 from ncaudit.scoring.folds import assign
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch, record_type
+from ncaudit.verbs.train.lessons import relabelling
 from ncaudit.verbs.train.lessons.relabelling import Relabelling, soft_labels
 from ncaudit.verbs.train.lessons.view import identities
 
@@ -103,3 +108,59 @@ def test_labels_that_leave_nobody_to_learn_from_are_an_error(world):
 def test_too_few_pairs_to_calibrate_on_are_an_error(world):
     with pytest.raises(NcauditError, match="40 pairs in one half of the photos, and new labels need 50"):
         soft_labels(world.main, world.pairs, np.arange(40), 0)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What new labels are asked of: judge, places and seed; every label is then 1 / 4, and 3 / 4 in half 1."""
+    calls = []
+
+    def told(heads, pairs, places, seed):
+        calls.append((heads, places, seed))
+        return np.full(len(places), 0.25 if len(calls) % 2 else 0.75, dtype=np.float32)
+
+    monkeypatch.setattr(relabelling, "soft_labels", told)
+    return calls
+
+
+@pytest.fixture
+def captioned(tmp_path):
+    """Two captions for each of 20 photos, which stand 20 rows apart, and a recipe whose networks are only names."""
+    records = np.zeros(40, record_type(4, 4))
+    records["photo"], records["caption"], records["label"] = np.arange(40) % 20, np.arange(40), 1
+    with EmbeddedPairs(4, 4, at_most=40, folder=str(tmp_path)) as held:
+        held.add(records)
+        folds = assign(identities(held), 2, 0)
+        yield Relabelling(["main", "of half 0", "of half 1"], held, folds, get("infonce"), every=2, seed=7)
+
+
+def test_each_half_is_judged_by_the_network_of_the_other_photo_by_photo(captioned, asked):
+    label = captioned.new_labels()
+    (first, zeros, seed), (second, ones, _) = asked
+    assert (first, second, seed) == ("of half 1", "of half 0", 7)
+    assert sorted([*zeros, *ones]) == list(range(40))
+    for half, places in enumerate((zeros, ones)):
+        assert (captioned._half[places] == half).all()
+        assert (label[places] == (0.25, 0.75)[half]).all()
+        assert (places[0::2] % 20 == places[1::2] % 20).all()  # captions of one photo are seen together
+
+
+def test_new_labels_come_after_every_so_many_epochs_and_not_before_the_first(captioned, asked):
+    made = []
+    for epoch in range(1, 7):
+        list(captioned.batches(epoch, batch_pairs=10, seed=0))
+        made.append(len(asked) // 2)
+    assert made == [0, 0, 1, 1, 2, 2]
+
+
+def test_the_scorer_is_fitted_on_a_bounded_part_of_a_half(world, monkeypatch):
+    fitted = []
+
+    def learn(pairs, options):
+        fitted.append(len(pairs))
+        return calibrated.learn(pairs, options)
+
+    monkeypatch.setattr(relabelling, "calibrated", SimpleNamespace(**{**vars(calibrated), "learn": learn}))
+    monkeypatch.setattr(relabelling, "ScorerOptions", partial(ScorerOptions, fit_pairs=80))
+    assert len(soft_labels(world.main, world.pairs, np.arange(PAIRS), 0)) == PAIRS
+    assert fitted == [80]

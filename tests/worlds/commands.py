@@ -1,14 +1,13 @@
 """The command in this process, on the smallest model: its words, exit codes and errors, without a new process each."""
 
-from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
 
 from ncaudit.cli.app import app
+from tests.worlds.sample import TINY
 
-SAMPLE = Path(__file__).parents[1] / "sample_data"
-MODEL = ("--model", SAMPLE / "tiny-clip", "--device", "cpu", "--precision", "float32", "--workers", "0")
+MODEL = ("--model", TINY, "--device", "cpu", "--precision", "float32", "--workers", "0")
 
 
 def run(*words: object) -> Any:
