@@ -57,8 +57,8 @@ def test_where_no_space_is_shared_what_needs_none_is_taken() -> None:
 
 
 def test_half_of_the_question_is_mismatches_of_the_same_topic(monkeypatch: pytest.MonkeyPatch) -> None:
-    unbeaten = power.Judged(np.full(5, np.inf), None)
-    monkeypatch.setattr(power, "judged_kinds", lambda *_: {"topic": unbeaten})
+    unbeaten = power.ScoredKind(np.full(5, np.inf), None)
+    monkeypatch.setattr(power, "scored_kinds", lambda *_: {"topic": unbeaten})
     placed = choice._placed("clip-score", world(300), AUTO)
     assert placed is not None
     assert float(placed.max()) <= 0.5
