@@ -17,7 +17,7 @@ def demo(
 ) -> None:
     """Run the whole job on the sample that comes with ncaudit.
 
-    Embeds, scores, trains and evaluates on 2,000 made-up pairs, 28 % of them mismatched; about two minutes on two cores.
+    Embeds, scores, trains and evaluates on 2,000 made-up pairs, 28 % mismatched; about two minutes on two cores.
     """
     options = DemoOptions(out=out, seed=seed, device=device, workers=workers)
     from ncaudit.cli.words.demo import lines  # torch takes seconds to import; --help must not pay for it
