@@ -63,7 +63,7 @@ def format_of(path: str) -> Format:
 
     Raises BadTable saying what the file is instead when it is none that we read, is empty, or was cut short.
     """
-    return _formats(path)
+    return formats_found(path)
 
 
 def format_in(path: str, file: BinaryIO) -> Format:
@@ -75,7 +75,7 @@ def format_in(path: str, file: BinaryIO) -> Format:
             _refuse_cut(path, file)
     except OSError as error:
         raise cannot_be_read(path, error) from error
-    return _formats.learn(path, found)
+    return found
 
 
 def cannot_be_read(path: str, error: OSError) -> BadTable:
@@ -92,7 +92,7 @@ def _look(path: str) -> Format:
         raise cannot_be_read(path, error) from error
 
 
-_formats = Remembered(_look)
+formats_found = Remembered(_look)
 
 
 def suffix_of(name: str) -> str:

@@ -39,10 +39,10 @@ def fingerprint(shard: Shard) -> str:
 
 def fingerprint_of_file(path: str) -> str:
     """That of a file that stands alone."""
-    return _fingerprints(path)
+    return fingerprints(path)
 
 
-def fingerprint_in(path: str, file: BinaryIO) -> str:
+def fingerprint_in(file: BinaryIO) -> str:
     """`fingerprint_of_file`, by somebody who has the file open and needs more of it."""
     size = file.seek(0, os.SEEK_END)
     if _is_parquet(file, size):
@@ -55,15 +55,15 @@ def fingerprint_in(path: str, file: BinaryIO) -> str:
         digest = hashlib.sha256(file.read(MIB))
         file.seek(max(0, size - MIB))
         digest.update(file.read(MIB))
-    return _fingerprints.learn(path, f"{size}-{digest.hexdigest()[:32]}")
+    return f"{size}-{digest.hexdigest()[:32]}"
 
 
 def _look(path: str) -> str:
     with locations.open_file(path, jumps=True) as file:
-        return fingerprint_in(path, file)
+        return fingerprint_in(file)
 
 
-_fingerprints = Remembered(_look)
+fingerprints = Remembered(_look)
 
 
 def _is_parquet(file: BinaryIO, size: int) -> bool:

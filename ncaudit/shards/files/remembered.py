@@ -27,17 +27,16 @@ class Remembered(Generic[T]):
 
     def __call__(self, path: str) -> T:
         """What the look tells, or has told of this version."""
-        seen = _version(path)
+        seen = version_now(path)
         found = self._recalled(path, seen)
         return self.learn(path, self._look(path), seen) if found is None else found
 
     def known(self, path: str) -> T | None:
         """What has been learnt of the file as it is now; None where nobody has looked."""
-        return self._recalled(path, _version(path))
+        return self._recalled(path, version_now(path))
 
-    def learn(self, path: str, found: T, seen: str | None = None) -> T:
-        """Remember what somebody found who had the file open. seen: its version before that; None: as it is now."""
-        seen = seen or _version(path)
+    def learn(self, path: str, found: T, seen: str | None) -> T:
+        """Remember what was found by a look. seen: `version_now` from before it, or a later file's place is taken."""
         if seen is not None:
             with self._lock:
                 self._found[path, seen] = found
@@ -55,7 +54,8 @@ class Remembered(Generic[T]):
             return found
 
 
-def _version(path: str) -> str | None:
+def version_now(path: str) -> str | None:
+    """Which version of a file is there; None where none is."""
     try:
         return version(path)
     except OSError:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterator
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.formats import READABLE, Format, cannot_be_read, format_in
+from ncaudit.shards.files.formats import READABLE, Format, cannot_be_read, format_in, formats_found
 from ncaudit.shards.files.locations import open_native
+from ncaudit.shards.files.remembered import version_now
 from ncaudit.shards.files.shard import ArrayPair, ClipRetrievalFiles, Shard
 from ncaudit.shards.readers.arrays.clip_retrieval import open_clip_retrieval
 from ncaudit.shards.readers.arrays.datacomp import open_datacomp
@@ -51,13 +52,14 @@ def open_shard(shard: Shard) -> ShardFile:
 def _open_file(path: str) -> ShardFile:
     if knows_parquet(path):
         return ParquetShard(path)
+    seen = version_now(path)
     try:
         file = open_native(path)
     except OSError as error:
         raise cannot_be_read(path, error) from error
-    kind = format_in(path, file)
+    kind = formats_found.learn(path, format_in(path, file), seen)
     if kind is Format.parquet:
-        return ParquetShard(path, file)
+        return ParquetShard(path, file, seen)
     file.close()
     if kind not in READERS:
         raise BadTable(f"{path} is a file of another kind ({kind})", fix=READABLE)

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ncaudit.errors import BadTable
 from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
-from ncaudit.shards.files.provenance import fingerprint_in, unreadable
-from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.files.provenance import fingerprint_in, fingerprints, unreadable
+from ncaudit.shards.files.remembered import Remembered, version_now
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
@@ -65,18 +66,22 @@ class ParquetShard:
     A file that was met before is opened only when rows are read, or what the footer alone knows is asked for.
     """
 
-    def __init__(self, path: str, file: Any = None) -> None:
-        """file: where somebody has it open; it is read on from there."""
+    def __init__(self, path: str, file: Any = None, seen: str | None = None) -> None:
+        """file: where somebody has it open; it is read on from there. seen: its version from before that."""
         self._path = path
         told = _facts.known(path) if file is None else None
         if told is None:
-            self._file = _first_look(path, file)
-            told = _facts.learn(path, _facts_in(self._file))
+            seen = version_now(path) if file is None else seen
+            self._file = _first_look(path, file, seen)
+            told = _facts.learn(path, _facts_in(self._file), seen)
         self._told = told
 
     @cached_property
     def _file(self) -> pq.ParquetFile:
-        return open_parquet(self._path)
+        file = open_parquet(self._path)
+        if _facts_in(file) != self._told:  # another file has taken its place since it was asked for
+            raise BadTable(f"{self._path} was changed while it was read", fix="run it again when nothing writes there")
+        return file
 
     @property
     def schema(self) -> pa.Schema:
@@ -120,12 +125,12 @@ class ParquetShard:
         return int(told.null_count) if told is not None and told.has_null_count else None
 
 
-def _first_look(path: str, file: Any) -> pq.ParquetFile:
+def _first_look(path: str, file: Any, seen: str | None) -> pq.ParquetFile:
     """Opened, with what its fingerprint takes read on the way; from afar that would be a journey more."""
     try:
         file = open_native(path) if file is None else file
         if not is_remote(path):
-            fingerprint_in(path, file)
+            fingerprints.learn(path, fingerprint_in(file), seen)
     except OSError as error:
         raise unreadable(path, error) from error
     return _read_by(path, file)

@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from ncaudit.shards.files import remembered
-from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.files.remembered import Remembered, version_now
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_is_not_there_is_looked_at_each_time(tmp_path, look):
 
 def test_what_another_found_is_as_good_as_a_look(tmp_path, look, looks):
     (tmp_path / "x").touch()
-    look.learn(str(tmp_path / "x"), 7)
+    look.learn(str(tmp_path / "x"), 7, version_now(str(tmp_path / "x")))
     assert (look(str(tmp_path / "x")), looks) == (7, [])
 
 
@@ -64,3 +64,12 @@ def test_the_files_met_last_are_remembered(tmp_path, look, monkeypatch):
         (tmp_path / path).touch()
     assert [look(path) for path in (a, b, a, c)] == [1, 2, 1, 3]
     assert (look.known(a), look.known(b), look.known(c)) == (1, None, 3)
+
+
+def test_what_was_found_of_a_file_that_was_replaced_meanwhile_is_not_said_of_the_new_one(tmp_path, look):
+    path = tmp_path / "x"
+    path.write_bytes(b"one")
+    seen = version_now(str(path))
+    path.write_bytes(b"others")
+    look.learn(str(path), 7, seen)
+    assert look(str(path)) == 1

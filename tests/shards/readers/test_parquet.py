@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFile
 
+from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
@@ -67,3 +68,14 @@ def test_only_what_is_asked_for_is_fetched(places, fetched):
     before = sum(fetched)
     next(shard.batches(64))
     assert sum(fetched) - before < TABLE.nbytes / 2  # one row group of four
+
+
+def test_a_file_that_another_replaces_before_its_rows_are_read_is_told(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"n": [1, 2, 3]}), path)
+    assert open_shard(Shard.of_file(str(path))).rows == 3
+    shard = open_shard(Shard.of_file(str(path)))  # known by now, and not yet opened
+    pq.write_table(pa.table({"n": [1, 2]}), path)
+    with pytest.raises(BadTable, match=r"x\.parquet was changed while it was read"):
+        next(shard.batches(8))
+    assert open_shard(Shard.of_file(str(path))).rows == 2

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import ENCODINGS, is_key_name
 from ncaudit.shards.files.locations import MIB
-from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.files.remembered import Remembered, version_now
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.tars.tar_samples import Sample, printable, read_samples
 from ncaudit.shards.readers.text.json_fields import JsonFields, json_column, text_column
@@ -38,12 +38,12 @@ class TarShard(OnePiece):
 
     def __init__(self, path: str) -> None:
         self._names: dict[str, list[Any]] = {}  # by column; empty where another made the survey
-        seen = _surveys.known(path)
-        if seen is None:
-            seen, self._names = _survey(path)
-            _surveys.learn(path, seen)
-        self._seen = seen
-        super().__init__(path, seen)
+        survey, seen = _surveys.known(path), version_now(path)
+        if survey is None:
+            survey, self._names = _survey(path)
+            _surveys.learn(path, survey, seen)
+        self._seen = survey
+        super().__init__(path, survey)
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
