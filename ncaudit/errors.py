@@ -26,5 +26,17 @@ class BadTable(NcauditError):
     """A file that is not what the command needs: no such column, truncated, of another width or dataset."""
 
 
+class Displaced(NcauditError):
+    """The place that a run writes to is another run's now: nothing more of this one can be done."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, and whether anything that was finished is kept."""
+
+    def __init__(self, *, kept: bool) -> None:
+        super().__init__()
+        self.kept = kept
+
+
 def _rebuild(kind: type[NcauditError], message: str, fix: str) -> NcauditError:
     return kind(message, fix=fix)

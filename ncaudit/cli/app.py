@@ -22,7 +22,10 @@ from ncaudit.errors import NcauditError, UsageError
 from ncaudit.version import __version__
 
 # what the machine refuses and the user can mend; any other OSError is a bug and keeps its traceback
-_THE_SYSTEMS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG}
+_THE_SYSTEMS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG),
+    *(errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP),
+}
 
 
 class _Commands(TyperGroup):
@@ -44,8 +47,8 @@ class _Commands(TyperGroup):
                 raise
             output.error(_system_error(error))
             raise SystemExit(REFUSED) from None
-        except KeyboardInterrupt:
-            output.interrupted(_resume_command())
+        except KeyboardInterrupt as interrupted:
+            output.interrupted(_resume_command(), kept=getattr(interrupted, "kept", False))
             raise SystemExit(INTERRUPTED) from None
 
 

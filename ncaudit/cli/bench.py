@@ -42,7 +42,8 @@ def bench(
     seeds: Annotated[int, typer.Option(help="Runs of each setting, from --seed on.")] = BenchOptions.seeds,
     pairs: Annotated[int, typer.Option(help="Pairs in the seeded sample, 50 or more.")] = BenchOptions.pairs,
     out: Annotated[
-        str | None, typer.Option(help="Write every run to NAME.csv, NAME.parquet or NAME.jsonl, never overwritten.")
+        str | None,
+        typer.Option(help="Write every run to NAME.csv, NAME.parquet or NAME.jsonl, replaced only with --overwrite."),
     ] = None,
     variant: Annotated[Variant, typer.Option(help="bicro: as in `ncaudit score`.")] = BenchOptions.variant,
     k: Annotated[int | None, typer.Option(help="bicro: nearest anchors per direction.")] = BenchOptions.k,
@@ -63,6 +64,7 @@ def bench(
     features: flags.Features = BenchOptions.features,
     seed: flags.Seed = BenchOptions.seed,
     device: flags.Device = BenchOptions.device,
+    overwrite: flags.Overwrite = BenchOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
     """Measure how well scorers find mismatches that are made for the purpose.
@@ -74,7 +76,7 @@ def bench(
         embeddings=embeddings, features=features, rates=rates or BenchOptions.rates, kinds=kinds or BenchOptions.kinds,
         scorers=scorers or BenchOptions.scorers, seeds=seeds, pairs=pairs, out=out, variant=variant, k=k, align=align,
         siblings=siblings, loss=loss, mixture=mixture, csls_k=csls_k, temperature=temperature, correlation=correlation,
-        noisy_precision=noisy_precision, seed=seed, device=device,
+        noisy_precision=noisy_precision, seed=seed, device=device, overwrite=overwrite,
     )  # fmt: skip
     from ncaudit.cli.words.bench import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.bench import bench as run

@@ -48,6 +48,7 @@ def corrupt(
     image_column: flags.ImageColumn = None,
     caption_column: flags.CaptionColumn = None,
     image_root: flags.ImageRoot = None,
+    overwrite: flags.Overwrite = CorruptOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
     """Swap a known share of the captions, or change a known share of the class labels.
@@ -58,7 +59,7 @@ def corrupt(
     options = CorruptOptions(
         sources=sources, out=out, rate=rate, kind=kind, label_column=label_column, embeddings=embeddings,
         clusters=clusters, nearest=nearest, seed=seed, image_column=image_column, caption_column=caption_column,
-        image_root=image_root,
+        image_root=image_root, overwrite=overwrite,
     )  # fmt: skip
     from ncaudit.cli.words.corrupt import lines  # torch takes seconds to import; --help must not pay for it
 

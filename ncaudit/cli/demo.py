@@ -13,13 +13,14 @@ def demo(
     seed: flags.Seed = DemoOptions.seed,
     device: flags.Device = DemoOptions.device,
     workers: flags.Workers = None,
+    overwrite: flags.Overwrite = DemoOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
     """Run the whole job on the sample that comes with ncaudit.
 
     Embeds, scores, trains and evaluates on 2,000 made-up pairs, 28 % mismatched; about two minutes on two cores.
     """
-    options = DemoOptions(out=out, seed=seed, device=device, workers=workers)
+    options = DemoOptions(out=out, seed=seed, device=device, workers=workers, overwrite=overwrite)
     from ncaudit.cli.words.demo import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.demo import demo as run
 

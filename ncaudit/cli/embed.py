@@ -52,11 +52,14 @@ def embed(
     ] = EmbedOptions.format,
     csv_safe: flags.CsvSafe = EmbedOptions.csv_safe,
     max_failed: flags.MaxFailed = EmbedOptions.max_failed,
+    overwrite: flags.Overwrite = EmbedOptions.overwrite,
+    prune: flags.Prune = EmbedOptions.prune,
     as_json: flags.Json = False,
 ) -> None:
     """Embed every image and caption with one model.
 
-    Rerun the same command to resume: finished shards are kept. A stream (--out -) begins anew.
+    Rerun the same command to resume: finished shards are kept. A stream (--out -) begins anew. --overwrite also embeds
+    a folder again that holds another model's embeddings.
     """
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
@@ -65,7 +68,7 @@ def embed(
         caption_column=caption_column, key=key, image_root=image_root, columns=columns,
         max_image_pixels=max_image_pixels, batch_pairs=batch_pairs, workers=workers, device=device,
         devices=devices, precision=precision, layout=layout, format=stream_format, csv_safe=csv_safe,
-        max_failed=max_failed,
+        max_failed=max_failed, overwrite=overwrite, prune=prune,
     )  # fmt: skip
     from ncaudit.cli.words.embed import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.embed.embed import embed as run

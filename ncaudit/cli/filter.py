@@ -78,6 +78,7 @@ def filter_pairs(
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = FilterOptions.format,
     csv_safe: flags.CsvSafe = FilterOptions.csv_safe,
+    overwrite: flags.Overwrite = FilterOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
     """Keep the pairs that are worth keeping.
@@ -103,6 +104,7 @@ def filter_pairs(
         dropped=dropped,
         format=stream_format,
         csv_safe=csv_safe,
+        overwrite=overwrite,
     )
     from ncaudit.cli.words.filter import lines
     from ncaudit.verbs.filter.filter import filter_pairs as run  # --help must not pay for arrow

@@ -32,12 +32,16 @@ def labels(
     model: flags.Heads = LabelsOptions.model,
     seed: flags.Seed = LabelsOptions.seed,
     device: flags.Device = LabelsOptions.device,
-    redo: Annotated[bool, typer.Option("--redo", help="Judge and write every shard again.")] = LabelsOptions.redo,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Judge and write every shard again: what labels itself has written.")
+    ] = LabelsOptions.redo,
     stream_format: Annotated[
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = LabelsOptions.format,
     csv_safe: flags.CsvSafe = LabelsOptions.csv_safe,
     max_failed: flags.MaxFailed = LabelsOptions.max_failed,
+    overwrite: flags.Overwrite = LabelsOptions.overwrite,
+    prune: flags.Prune = LabelsOptions.prune,
     as_json: flags.Json = False,
 ) -> None:
     """Judge the class that every pair was given: the chance that it is right, and the class to give instead.
@@ -50,6 +54,7 @@ def labels(
     options = LabelsOptions(
         embeddings=embeddings, out=out, label_column=label_column, features=features, k=k, model=model,
         seed=seed, device=device, redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
+        overwrite=overwrite, prune=prune,
     )  # fmt: skip
     from ncaudit.cli.words.labels import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.labels.labels import labels as run

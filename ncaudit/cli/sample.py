@@ -12,13 +12,17 @@ from ncaudit.options import SampleOptions
 def sample(
     scores: Annotated[list[str], typer.Argument(help="Score tables: what `ncaudit score` wrote.")],
     out: Annotated[
-        str, typer.Option(help="NAME.csv, NAME.parquet or NAME.jsonl, never overwritten; or - for CSV on stdout.")
+        str,
+        typer.Option(
+            help="NAME.csv, NAME.parquet or NAME.jsonl, replaced only with --overwrite; or - for CSV on stdout."
+        ),
     ],
     n: Annotated[int, typer.Option("--n", help="Pairs to draw, 2 or more.")] = SampleOptions.n,
     strata: Annotated[
         int, typer.Option(help="Ranges of the score, of equal numbers of pairs, that are drawn from separately.")
     ] = SampleOptions.strata,
     seed: flags.Seed = SampleOptions.seed,
+    overwrite: flags.Overwrite = SampleOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
     """Draw pairs for people to judge, from every range of the score.
@@ -29,7 +33,7 @@ def sample(
     """
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
-    options = SampleOptions(scores=scores, out=out, n=n, strata=strata, seed=seed)
+    options = SampleOptions(scores=scores, out=out, n=n, strata=strata, seed=seed, overwrite=overwrite)
     from ncaudit.cli.words.sample import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.sample import sample as run
 

@@ -93,7 +93,12 @@ def score(
     seed: flags.Seed = ScoreOptions.seed,
     fit: Annotated[str | None, typer.Option(help="Score with this saved fit instead of fitting anew.")] = None,
     save_fit: Annotated[str | None, typer.Option(help="Folder to save the fit in, for later shards.")] = None,
-    refit: Annotated[bool, typer.Option("--refit", help="Fit anew and score every shard again.")] = False,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit", help="Fit anew and score every shard again: what score itself has written, nothing else."
+        ),
+    ] = False,
     data: Annotated[
         list[str] | None,
         typer.Option(help="The embedded dataset: write it back with ncaudit_ columns instead of score tables."),
@@ -119,6 +124,8 @@ def score(
     ] = ScoreOptions.join_key,
     device: flags.Device = ScoreOptions.device,
     max_failed: flags.MaxFailed = ScoreOptions.max_failed,
+    overwrite: flags.Overwrite = ScoreOptions.overwrite,
+    prune: flags.Prune = ScoreOptions.prune,
     as_json: flags.Json = False,
 ) -> None:
     """Give every pair a soft label, 0 to 1: 1 - P(the pair is a random-like mismatch).
@@ -165,6 +172,8 @@ def score(
         join_key=join_key,
         device=device,
         max_failed=max_failed,
+        overwrite=overwrite,
+        prune=prune,
     )
     from ncaudit.cli.words.score import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.score.score import score as run

@@ -115,6 +115,12 @@ class Encoder:
         whole._image_map, whole._text_map, whole.identity = image, text, identity
         return whole
 
+    def called(self, name: str) -> "Encoder":
+        """This encoder under another name."""
+        whole = copy(self)
+        whole.identity = replace(self.identity, name=name)
+        return whole
+
     def frozen(self, dtype: torch.dtype) -> "Encoder":
         """This encoder in eval mode, its weights as they are now and cast once to `dtype`: a copy if that differs."""
         frozen = copy(self)

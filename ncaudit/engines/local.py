@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ncaudit.errors import NcauditError
+from ncaudit.errors import Displaced, NcauditError
 from ncaudit.schema import OK
 from ncaudit.shards.files.shard import Shard
 
@@ -92,5 +92,7 @@ def account(tried: Sequence[tuple[Shard, Outcome]]) -> Accounting:
 def _outcome(shard: Shard, work: Callable[[Shard], ShardRows]) -> Outcome:
     try:
         return work(shard)
+    except Displaced:
+        raise
     except NcauditError as error:
         return error

@@ -21,7 +21,7 @@ from typing import IO, Any
 from ncaudit import errors
 from ncaudit.engines.local import Outcome, ShardRows
 from ncaudit.engines.worker_process import Facts
-from ncaudit.errors import NcauditError
+from ncaudit.errors import Displaced, NcauditError
 from ncaudit.progress import Progress
 from ncaudit.shards.files.shard import Shard
 
@@ -128,7 +128,7 @@ class Workers:
         self._feed(worker)
 
     def _refused(self, worker: "_Worker", error: NcauditError) -> None:
-        if worker.shard is None:
+        if worker.shard is None or isinstance(error, Displaced):
             raise error  # to set up: that is a wrong command, not a bad shard
         self._finish(worker, error)
 

@@ -54,12 +54,21 @@ class SavedFit:
 
 def save_fit(saved: SavedFit, folder: str) -> None:
     """Write both files, the small one last: a folder without it holds no fit. The same fit, if it is there, stays."""
-    if _holds(folder, saved):
+    if holds_fit(folder, saved):
         return
     with atomic_file(os.path.join(folder, TENSORS)) as file:
         file.write(save(_contiguous(saved.fit)))
     with atomic_file(os.path.join(folder, FACTS)) as file:
         file.write(json.dumps(saved.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode())
+
+
+def holds_fit(folder: str, saved: SavedFit) -> bool:
+    """Whether this very fit is what lies in the folder."""
+    try:
+        found = load_fit(folder)
+    except BadTable:
+        return False
+    return (found.fit_id, found.shards, found.format) == (saved.fit_id, saved.shards, saved.format)
 
 
 def has_fit(folder: str) -> bool:
@@ -83,14 +92,6 @@ def load_fit(folder: str) -> SavedFit:
     if saved.fit_id != facts["fit_id"]:
         raise BadTable(f"{folder}: {FACTS} and {TENSORS} do not belong together", fix="fit anew with --refit")
     return saved
-
-
-def _holds(folder: str, saved: SavedFit) -> bool:
-    try:
-        found = load_fit(folder)
-    except BadTable:
-        return False
-    return (found.fit_id, found.shards, found.format) == (saved.fit_id, saved.shards, saved.format)
 
 
 def _contiguous(fit: Fit) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from ncaudit.options.sample import REVIEW_SUFFIXES
 from ncaudit.options.scoring import ScorerOptions
-from ncaudit.options.shared.checks import require, require_at_least, require_local
+from ncaudit.options.shared.checks import check_replacing, require, require_at_least, require_local
+from ncaudit.options.shared.streams import STREAM
 
 MISMATCH_KINDS = ("random", "topic", "near")
 
@@ -22,10 +23,12 @@ class BenchOptions(ScorerOptions):
     seeds: int = 3  # runs of every setting: `seed` and those after it
     pairs: int = 4_096  # size of the seeded sample that everything is measured on
     out: str | None = None  # every run as a row of NAME.csv, NAME.parquet or NAME.jsonl
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_local("--out", self.out)
+        check_replacing(self.out or STREAM, overwrite=self.overwrite)
         for name in ("scorers", "kinds", "rates"):
             given = tuple(dict.fromkeys(getattr(self, name)))
             require(bool(given), f"--{name} is empty", "give at least one, or leave it out")

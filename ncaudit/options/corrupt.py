@@ -37,6 +37,7 @@ class CorruptOptions(DataOptions):
     clusters: int = 20
     nearest: int = 10
     seed: int = 0
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
 
     def __post_init__(self) -> None:
         super().__post_init__()

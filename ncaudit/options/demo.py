@@ -13,6 +13,7 @@ class DemoOptions:
     seed: int = 0
     device: str = "auto"
     workers: int | None = None
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
 
     def __post_init__(self) -> None:
         require_local("--out", self.out)

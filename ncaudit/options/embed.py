@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ncaudit.options.shared.checks import (
     check_csv_safe,
+    check_replacing,
     choose,
     compatible,
     require,
@@ -39,6 +40,8 @@ class EmbedOptions(ModelOptions, DataOptions):
     batch_pairs: int | None = None  # None: found once from the model and the device, and recorded in _run.json
     workers: int | None = None  # decoding processes; None: one per core, at most 16; 0: decode in this process
     max_failed: float = 1.0  # share of rows
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    prune: bool = False  # remove tables that this command wrote and whose input is gone
 
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
@@ -50,6 +53,7 @@ class EmbedOptions(ModelOptions, DataOptions):
         choose(self, format=StreamFormat, layout=Layout)
         stream = self.out == STREAM and self.layout is not Layout.parquet
         compatible(not stream, f"--layout {self.layout} is of files, and --out - is one stream", "give a folder")
+        check_replacing(self.out, overwrite=self.overwrite, prune=self.prune)
         check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))
         if isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ncaudit.options.shared.checks import (
     check_csv_safe,
+    check_replacing,
     choose,
     compatible,
     require,
@@ -56,6 +57,7 @@ class FilterOptions:
     dropped: str | None = None  # a folder, or NAME.parquet where `out` is one file
     format: StreamFormat = StreamFormat.arrow
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
 
     def __post_init__(self) -> None:
         choose(self, write_as=FilterForm, format=StreamFormat)
@@ -68,6 +70,7 @@ class FilterOptions:
             require(word in list(Verdict), f"--verdict is {word}", f"give one of: {', '.join(Verdict)}")
         _check_rules(self)
         _check_filter_places(self)
+        check_replacing(self.out if self.dropped is None else self.dropped, overwrite=self.overwrite)
         check_csv_safe(self.csv_safe, streams_csv(self.out, self.format) and self.write_as is FilterForm.rows)
 
     @property

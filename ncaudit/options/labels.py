@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ncaudit.options.shared.checks import (
     check_csv_safe,
+    check_replacing,
     choose,
     require_at_least,
     require_local,
@@ -30,10 +31,13 @@ class LabelsOptions:
     format: StreamFormat = StreamFormat.arrow
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     max_failed: float = 1.0
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    prune: bool = False  # remove tables that this command wrote and whose input is gone
 
     def __post_init__(self) -> None:
         choose(self, format=StreamFormat)
         require_local("--out", self.out)
         require_at_least("--k", self.k, 1)
         require_share("--max-failed", self.max_failed, zero=True)
+        check_replacing(self.out, overwrite=self.overwrite, prune=self.prune)
         check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))

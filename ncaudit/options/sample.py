@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.shared.checks import require, require_at_least, require_local
+from ncaudit.options.shared.checks import check_replacing, require, require_at_least, require_local
 
 REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -17,10 +17,12 @@ class SampleOptions:
     n: int = 200
     strata: int = 10  # ranges of the score with equal numbers of pairs
     seed: int = 0
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
 
     def __post_init__(self) -> None:
         require_at_least("--n", self.n, 2)
         require_local("--out", self.out)
+        check_replacing(self.out, overwrite=self.overwrite)
         require_at_least("--strata", self.strata, 1)
         known = self.out == "-" or self.out.endswith(REVIEW_SUFFIXES)
         require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}, or -")

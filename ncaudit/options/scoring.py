@@ -7,6 +7,7 @@ from enum import StrEnum
 from ncaudit.errors import UsageError
 from ncaudit.options.shared.checks import (
     check_csv_safe,
+    check_replacing,
     choose,
     compatible,
     require,
@@ -128,6 +129,8 @@ class ScoreOptions(ScorerOptions):
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     columns: Sequence[str] | None = None
     max_failed: float = 1.0
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    prune: bool = False  # remove tables that this command wrote and whose input is gone
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -136,6 +139,7 @@ class ScoreOptions(ScorerOptions):
         require_share("--max-failed", self.max_failed, zero=True)
         if self.fit and self.refit:
             raise UsageError("--fit and --refit contradict each other", fix="give one of them")
+        check_replacing(self.out, overwrite=self.overwrite, prune=self.prune)
         check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))
         _check_join(self)
 

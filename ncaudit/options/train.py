@@ -113,6 +113,7 @@ class TrainOptions(ModelOptions, DataOptions):
     workers: int | None = None
     seed: int = 0
     restart: bool = False
+    overwrite: bool = False  # replace files of others that are in the way, too; never an input
 
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)

@@ -27,12 +27,15 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring import same_photo, shared_space
 from ncaudit.scoring.fits import Fit, PairScores
 from ncaudit.scoring.pairs import Pairs
+from ncaudit.shards.files.claims import Place, claim
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import write_review
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
-from ncaudit.verbs.outputs import require_free
+from ncaudit.verbs.outputs import inputs_of
 
 SETTING = ("scorer", "kind", "rate")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One scorer, fitted anew on pairs of which a share was swapped. All but counts in [0, 1]; None: undefined.
@@ -113,7 +116,13 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     """
     for name in options.scorers:
         scorers.get(name)  # an unknown name is told before anything is read
-    require_free(options.out)
+    places = [Place.of_file("--out", options.out, kept="")] if options.out else []
+    inputs = inputs_of(find_shards(options.embeddings, options.features))
+    with claim("bench", places, inputs, overwrite=options.overwrite).held({}):
+        return _bench(options, progress)
+
+
+def _bench(options: BenchOptions, progress: Progress) -> BenchResult:
     pairs = _sample(options, progress)
     work = _Bench(pairs, options, progress, {})
     runs = sorted(work.runs(), key=lambda run: _place(run, options))

@@ -21,6 +21,7 @@ from ncaudit.options import (
     TrainOptions,
 )
 from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.files.claims import Place, claim
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.evaluate.retrieval import eval_retrieval
@@ -28,6 +29,7 @@ from ncaudit.verbs.evaluate.scores import DetectionResult, eval_scores
 from ncaudit.verbs.score.score import score
 from ncaudit.verbs.train.train import train
 
+SUMMARY = "summary.json"
 TRUTH = "is_match"
 # What the three runs share. At 1e-3 the same holds with smaller differences: fewer of the noisy pairs are memorised
 RECIPE = {"epochs": 8, "batch_pairs": 128, "learning_rate": 2e-3, "weight_decay": 0.05, "val_share": 0.0}
@@ -79,6 +81,21 @@ def sample_folder() -> str:
 def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
     """Embed, score, train three times and evaluate; everything is kept below `options.out`, and a rerun resumes."""
     begun = monotonic()
+    place = Place("--out", options.out, (SUMMARY,), proven=_is_summary)
+    with claim("demo", [place], overwrite=options.overwrite).held({"seed": options.seed}):
+        return _demo(options, progress, begun)
+
+
+def _is_summary(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"retrieval", "detection"} <= set(found)
+
+
+def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
     world = _World(options, sample_folder(), progress)
     start = f"local-dir:{world.sample}/tiny-clip"
     world.embed(start, "train", "embeddings")
@@ -87,7 +104,7 @@ def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
     for name in RUNS:
         retrieval[name] = world.retrieval(world.train(name, start), name)
     result = DemoResult(out=options.out, retrieval=retrieval, detection=scores, seconds=monotonic() - begun)
-    with atomic_file(world.path("summary.json")) as file:
+    with atomic_file(world.path(SUMMARY)) as file:
         file.write(json.dumps({key: value for key, value in asdict(result).items() if key != "out"}, indent=1).encode())
     return result
 
@@ -111,12 +128,16 @@ class _World:
             model=model,
             device=self.options.device,
             workers=self.options.workers,
+            overwrite=self.options.overwrite,
         )
         embed(chosen, self.progress)
 
     def score(self) -> dict[str, Finding]:
-        out, device = self.path("scores"), self.options.device
-        chosen = ScoreOptions(embeddings=[self.path("embeddings")], out=out, seed=self.options.seed, device=device)
+        out, options = self.path("scores"), self.options
+        chosen = ScoreOptions(
+            embeddings=[self.path("embeddings")], out=out, seed=options.seed, device=options.device,
+            overwrite=options.overwrite,
+        )  # fmt: skip
         score(chosen, self.progress)
         found = eval_scores(EvalScoresOptions(scores=[out], truth=TRUTH), self.progress)
         assert isinstance(found, DetectionResult)
@@ -133,6 +154,7 @@ class _World:
             seed=self.options.seed,
             device=self.options.device,
             workers=self.options.workers,
+            overwrite=self.options.overwrite,
             **{**RECIPE, **RUNS[name]},  # type: ignore[arg-type]
         )
         train(chosen, self.progress)

@@ -1,22 +1,34 @@
-"""Where a verb's rows go (a folder, a file, a stream), and the promise that no input is written over.
+"""Where a verb's rows go: a folder, a file, a stream; and what of that is to be claimed before any work.
 
-Knows paths and writers; nothing of what the rows are.
+Knows paths, claims and writers; nothing of what the rows are.
 """
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import asdict
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.shards.files.claims import Claim, Place, is_ours
+from ncaudit.shards.files.departed import settle_departed
 from ncaudit.shards.files.locations import real
+from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_table
+from ncaudit.shards.rewriting.kept_samples import told_by
+from ncaudit.shards.streams.standard_input import SPOOLED
 from ncaudit.shards.streams.standard_output import StreamWriter
+
+# Options that change no byte of a result, or that are in it by content instead of by place.
+PLACES_AND_PACE = {
+    *("out", "overwrite", "prune", "refit", "redo", "save_fit", "max_failed", "format", "csv_safe"),
+    *("device", "devices", "workers", "sources", "embeddings", "scores", "data", "join", "verdicts", "fit", "dropped"),
+}
 
 
 class Rows(Protocol):
@@ -48,28 +60,83 @@ def one_table(out: str, schema: pa.Schema, form: StreamFormat, *, csv_safe: bool
             yield table
 
 
-def without_outputs(shards: Sequence[Shard], *places: str | None) -> list[Shard]:
+def without_outputs(shards: Sequence[Shard], verb: str, *places: str | None) -> list[Shard]:
     """The shards that are none of this command's own outputs: an earlier run may have left some below its inputs.
 
-    places: where it writes, files or folders; None and standard output are no places.
+    places: where it writes, files or folders; None and standard output are no places. Raises NcauditError when one of
+    them is something else that lies there, or nothing is left: an input would be passed over, or written over.
     """
-    taken = [real(place) for place in places if place and place != STREAM]
-    return [shard for shard in shards if not any(is_at_or_below(real(shard.path), place) for place in taken)]
+    taken = {real(place): place for place in places if place and place != STREAM}
+    outside = []
+    for shard in shards:
+        place = next((given for at, given in taken.items() if is_at_or_below(real(shard.path), at)), None)
+        if place is None:
+            outside.append(shard)
+        else:
+            _require_own(shard.path, verb, place)
+    if shards and not outside:
+        raise NcauditError(
+            f"{shards[0].path} is what `{verb}` itself has written, and there is no other input",
+            fix="name the inputs, and another place for what is written",
+        )
+    return outside
 
 
-def refuse_overwriting(inputs: Iterable[str], outputs: Iterable[tuple[str, str]]) -> None:
-    """Raises NcauditError when a file would be written over an input. outputs: the flag and the path of each."""
-    given = {real(path): path for path in inputs}
-    for flag, path in outputs:
-        if (place := real(path)) in given:
-            raise NcauditError(f"{given[place]} would be written over", fix=f"give another folder with {flag}")
+def _require_own(path: str, verb: str, place: str) -> None:
+    """Raises NcauditError unless `verb` wrote the file, so that it may do so again."""
+    says, folder = told_by(path), place if os.path.isdir(place) else os.path.dirname(place) or os.curdir
+    name = os.path.relpath(real(says), real(folder)).replace(os.sep, "/")
+    if not is_ours(verb, Place("", folder, (name,)), name):
+        raise NcauditError(f"{path} is an input and lies in {place}, where this run writes", fix="give another --out")
 
 
-def require_free(out: str | None, holds: str = "") -> None:
-    """Raises NcauditError when there is something already. holds: what it may hold, as people's verdicts."""
-    if out and out != STREAM and os.path.lexists(out):
-        told = f" and may hold {holds}" if holds else ""
-        raise NcauditError(f"{out} is there already{told}", fix="name another file with --out, or delete this one")
+def place_of(
+    flag: str, out: str, names: Iterable[str] = (), *, proven: Callable[[str], bool] | None = None
+) -> list[Place]:
+    """Where `out` is, to be claimed: a folder with these files in it, or the one file; nothing for standard output.
+
+    proven: as `Place` has it.
+    """
+    if out == STREAM:
+        return []
+    if not is_folder(out):
+        return [Place.of_file(flag, out)]
+    return [Place(flag, out, tuple(names), proven=proven or (lambda path: False))]
+
+
+def tables_of(shards: Iterable[Shard]) -> list[str]:
+    """What the tables of these shards are called, below the folder that they go into."""
+    return [f"{shard.stem}{TABLE_SUFFIX}" for shard in shards]
+
+
+def inputs_of(*inputs: Iterable[Shard]) -> list[str]:
+    """All files of some shards."""
+    return [file for shards in inputs for shard in shards for file in shard.files]
+
+
+def settle_left_overs(claim: Claim, shards: Sequence[Shard], *, prune: bool) -> list[str]:
+    """What to tell of tables in --out whose input is gone, see `settle_departed`; of a stream nothing is known."""
+    place = next(iter(claim.places), None)
+    if place is None or place.alone or place.flag != "--out" or any(shard.name == SPOOLED for shard in shards):
+        return []
+    return settle_departed(claim, place, shards, prune=prune)
+
+
+def versions_of(shards: Iterable[Shard]) -> list[tuple[str, str | None]]:
+    """What these shards are now, as far as outputs rest on it. One that cannot be read is told when it is its turn."""
+    return [(shard.name, _version_of(shard)) for shard in shards]
+
+
+def _version_of(shard: Shard) -> str | None:
+    try:
+        return fingerprint(shard)
+    except OSError:
+        return None
+
+
+def told_by_options(options: Any) -> dict[str, Any]:
+    """The options that decide on what is written; where inputs and outputs lie does not."""
+    return {name: value for name, value in asdict(options).items() if name not in PLACES_AND_PACE}
 
 
 def is_at_or_below(path: str, place: str) -> bool:

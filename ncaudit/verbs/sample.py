@@ -16,10 +16,12 @@ from ncaudit.core.statistics.stratified_sample import allocate, score_strata
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
 from ncaudit.hashing import fit_sample_keys, hash_values
-from ncaudit.options import SampleOptions
+from ncaudit.options import STREAM, SampleOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type
+from ncaudit.shards.files.claims import Place, claim
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import (
     IS_MATCH,
@@ -30,7 +32,7 @@ from ncaudit.shards.people.verdicts import (
 )
 from ncaudit.shards.tables.checks import require_column
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
-from ncaudit.verbs.outputs import require_free
+from ncaudit.verbs.outputs import inputs_of
 
 Numbers = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -72,8 +74,14 @@ def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     row, whatever else the tables hold. Raises NcauditError when OUT exists, a table has no score, or a pair_id is drawn
     twice.
     """
-    require_free(options.out, "verdicts")
-    tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    shards = find_shards(options.scores)
+    places = [] if options.out == STREAM else [Place.of_file("--out", options.out, kept="verdicts")]
+    with claim("sample", places, inputs_of(shards), overwrite=options.overwrite).held({}):
+        return _sample(options, shards, progress)
+
+
+def _sample(options: SampleOptions, shards: Sequence[Shard], progress: Progress) -> SampleResult:
+    tables = [open_scores(shard) for shard in shards]
     for table in tables:
         require_column(table.shard.path, table.schema, "score")
     progress.stage("read scores", sum(table.rows for table in tables))

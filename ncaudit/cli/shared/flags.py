@@ -19,6 +19,17 @@ Seed = Annotated[int, typer.Option(help="Seeds every random choice; the same see
 Workers = Annotated[
     int | None, typer.Option(help="Decoding processes; by default one per core, at most 16; 0 decodes in this process.")
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace files that are in the way although this command did not write them. Inputs are never replaced.",
+    ),
+]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Remove those tables in --out that this command wrote and whose input is gone."),
+]
 MaxFailed = Annotated[
     float, typer.Option(help="Exit with 3 when more than this share of rows failed, 0 to 1.", show_default=True)
 ]

@@ -35,9 +35,12 @@ def error(problem: NcauditError) -> None:
     say(f"  fix: {one_line(problem.fix)}")
 
 
-def interrupted(command: str) -> None:
-    """Ctrl-C: nothing finished is lost."""
-    say(f"ncaudit: interrupted; what is finished is kept. Resume with:\n  {command}")
+def interrupted(command: str, *, kept: bool) -> None:
+    """Ctrl-C: nothing finished is lost, if there is anything."""
+    if kept:
+        say(f"ncaudit: interrupted; what is finished is kept. Resume with:\n  {command}")
+    else:
+        say(f"ncaudit: interrupted before anything was finished. Begin again with:\n  {command}")
 
 
 def result(value: Any, words: Sequence[str | Table], *, as_json: bool, to_stderr: bool = False) -> None:

@@ -20,8 +20,8 @@ from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import Shard
 from ncaudit.version import FORMATS, format_of, told_alike, written_by
 
-EMBED_RECORD = "_run.json"  # beside tables; readers of a folder of parquet pass over names with an underscore
 Provenance = dict[str, Any]
+SAID = {"source": "input", "data": "data", "fit": "fit", "scores": "scores", "decisions": "decisions"}
 
 
 def fingerprint(shard: Shard) -> str:
@@ -110,9 +110,43 @@ def unreadable(path: str, error: Exception) -> BadTable:
     )
 
 
+def _said(path: str) -> tuple[Provenance | None]:
+    try:
+        return (provenance_of(read_schema(path)),)
+    except ValueError:  # what is there is no JSON
+        return (None,)
+
+
+_told = Remembered(_said)
+
+
+def wrote(path: str, verb: str) -> bool:
+    """Whether a parquet file says that `verb` wrote it. Raises BadTable when it cannot be read."""
+    (said,) = _told(path)
+    if not isinstance(said, dict):
+        return False
+    shards = said.get("shards")  # of a table that holds the rows of several, each with its own
+    verbs = {said.get("verb")} if "verb" in said else {one.get("verb") for one in shards or () if isinstance(one, dict)}
+    return verbs == {verb}
+
+
 def made_from_same(found: Provenance | None, expected: Provenance) -> bool:
     """Whether an output that says `found` of itself is what `expected` would give again, whichever version made it."""
     return found is not None and told_alike(found, json.loads(json.dumps(expected)))
+
+
+def _differences(found: Provenance, expected: Provenance) -> list[str]:
+    """In which facts they differ, options by their own names."""
+    names = []
+    for key in sorted({*found, *expected} - {"ncaudit"}):
+        mine, theirs = expected.get(key), found.get(key)
+        if key == "options" and isinstance(mine, dict) and isinstance(theirs, dict):
+            names += [
+                f"--{name.replace('_', '-')}" for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)
+            ]
+        elif mine != theirs:
+            names.append(SAID.get(key, key))
+    return names
 
 
 class EarlierOutputs:
@@ -135,7 +169,18 @@ class EarlierOutputs:
     def hold_as_told(self, path: str, found: Provenance | None, expected: Provenance) -> bool:
         """The same of an output that is there, and says `found` of itself."""
         self._compare_formats(path, found or {}, str(expected.get("verb")))
-        return made_from_same(found, expected)
+        same = made_from_same(found, expected)
+        if not same and found is not None:
+            self._tell_other(path, found, json.loads(json.dumps(expected)))
+        return same
+
+    def _tell_other(self, path: str, found: Provenance, expected: Provenance) -> None:
+        """That own work is done again, and for what reason: once, of the first that is."""
+        if self._told or found.get("verb") != expected.get("verb"):
+            return
+        self._told = True
+        differs = ", ".join(_differences(found, expected))
+        self._tell(f"{path} was made from other {differs}: it, and what else was, is made again")
 
     def _compare_formats(self, path: str, found: Provenance, verb: str) -> None:
         if self._told or found.get("verb") != verb or format_of(found) == FORMATS[verb]:

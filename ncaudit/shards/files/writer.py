@@ -1,18 +1,24 @@
 """Writes tables so that a reader sees a whole file or none: a temporary name, renamed last.
 
-Knows arrow and paths; nothing of what the rows mean.
+Knows arrow and paths; nothing of what the rows mean. Several may write one file at once: each has a temporary name of
+its own, and the last whole file stays. Who may write at all is asked of whoever holds the place, see `watched`.
 """
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-PARTIAL = ".partial"  # a fixed name: the rerun after a kill overwrites what the killed run left
+from ncaudit.errors import NcauditError
+from ncaudit.shards.files.partials import created, partial_name
+
 ROWS_PER_GROUP = 8_192
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # said while bytes are written, without a name
 
 
 class TableWriter:
@@ -48,21 +54,70 @@ class TableWriter:
         self._pending = table.slice(rows).to_batches()
 
 
+class Watch(Protocol):
+    """Is asked while files are written, and says by an NcauditError that they must not be."""
+
+    def begins(self, path: str) -> None:
+        """A file is about to be written."""
+
+    def appears(self) -> None:
+        """A file is about to get its name, or to go."""
+
+
+_WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
 @contextmanager
-def atomic_file(path: str) -> Iterator[Any]:
-    """A binary file that appears under its name only when the block ends without an error."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    partial = path + PARTIAL
+def watched(watch: Watch) -> Iterator[None]:
+    """Whatever is written inside the block is asked of `watch` first."""
+    before = _WATCH.set(watch)
     try:
-        with open(partial, "wb") as file:
+        yield
+    finally:
+        _WATCH.reset(before)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file of ours, if it is there and still ours to write."""
+    if (watch := _WATCH.get()) is not None:
+        watch.appears()
+    with suppress(FileNotFoundError):
+        os.remove(path)
+
+
+@contextmanager
+def atomic_file(path: str, *, asked: bool = True) -> Iterator[Any]:
+    """A binary file that appears under its name only when the block ends without an error.
+
+    What the system refuses to write is an OSError that names `path`. asked: whether the watch is.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    partial, watch = os.path.join(folder, partial_name(name)), _WATCH.get() if asked else None
+    if watch is not None:
+        watch.begins(path)
+    try:
+        with created(partial) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())  # the name must not reach the disk before the bytes
-        os.replace(partial, path)
-    except BaseException:
-        if os.path.exists(partial):
+        if watch is not None:
+            watch.appears()
+        _rename(partial, path)
+    except BaseException as error:
+        with suppress(OSError):
             os.remove(partial)
+        if isinstance(error, OSError) and (error.filename == partial or error.errno in NO_ROOM):
+            error.filename = path
         raise
+
+
+def _rename(partial: str, path: str) -> None:
+    try:
+        os.replace(partial, path)
+    except FileNotFoundError as error:
+        raise NcauditError(
+            f"{path}: another process has removed what was written of it", fix="run the same command again"
+        ) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from ncaudit.schema import OK
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
 from ncaudit.shards.files.shard import ClipRetrievalFiles
-from ncaudit.shards.files.writer import TableWriter, atomic_file, atomic_table
+from ncaudit.shards.files.writer import TableWriter, atomic_file, atomic_table, remove_file
 
 IMAGE, TEXT = "image_embedding", "text_embedding"
 IMAGE_PATH, CAPTION = "image_path", "caption"
@@ -95,8 +95,7 @@ def atomic_clip_retrieval(
     What was there of it goes first: nothing of two runs is ever together.
     """
     for path in (failed_file(files), files.metadata, files.image, files.text):
-        if os.path.exists(path):
-            os.remove(path)
+        remove_file(path)
     sources = _sources(schema, image_path)
     fields = [schema.field(source).with_name(name) for name, source in sources.items()]
     light = pa.schema([field for field in schema if field.name not in (IMAGE, TEXT)])

@@ -27,7 +27,7 @@ from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import TARS
-from ncaudit.shards.files.writer import atomic_file, atomic_table
+from ncaudit.shards.files.writer import atomic_file, atomic_table, remove_file
 from ncaudit.shards.readers import ShardFile, open_shard
 from ncaudit.shards.readers.tars.tar import IMAGE, KEY
 from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
@@ -59,8 +59,7 @@ def split_samples(
     if dropped is not None and reason.name in schema.names:
         raise BadTable(f"{shard.path} already has a column {reason.name}", fix="rename or drop that column first")
     for target in targets:
-        if os.path.exists(target.path):
-            os.remove(target.path)
+        remove_file(target.path)
     _write_tars(shard, codes, [tar_beside(target.path, shard) for target in targets])
     for target, mine in zip(targets, (codes == KEPT, codes != KEPT), strict=False):
         _write_stats(target.path, int(mine.sum()))
@@ -80,6 +79,20 @@ def tar_beside(sidecar: str, shard: Shard) -> str:
     """What the tar of a shard's output is called, whose sidecar is this."""
     suffix = suffix_of(shard.name)
     return sidecar.removesuffix(TABLE_SUFFIX) + (suffix if suffix.lower() in TARS else TARS[0])
+
+
+def files_of_tar(sidecar: str, shard: Shard) -> list[str]:
+    """All that is written for a tar of a dataset, its sidecar first."""
+    return [sidecar, tar_beside(sidecar, shard), _stats_beside(sidecar)]
+
+
+def table_beside(path: str) -> str:
+    """The sidecar of a tar or of its statistics.
+
+    >>> table_beside("A/00000_stats.json"), table_beside("A/00000.tar.gz")
+    ('A/00000.parquet', 'A/00000.parquet')
+    """
+    return f"{path.removesuffix(STATS)}{TABLE_SUFFIX}" if path.endswith(STATS) else told_by(path)
 
 
 def told_by(path: str) -> str:

@@ -22,7 +22,9 @@ from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.dataset.captions import CaptionRows, read_captions
+from ncaudit.shards.files.claims import Claim
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
@@ -30,6 +32,7 @@ from ncaudit.verbs.corrupt.dataset_rows import (
     Flags,
     Ints,
     chosen_rows,
+    claimed,
     corruptible_shards,
     embedded_rows,
     noise_types,
@@ -83,11 +86,18 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     """
     _require_captions(options)
     shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
+    claim = claimed(options, shards, INDEX_FILE)
+    with claim.held():
+        return _corrupt(options, shards, claim, progress)
+
+
+def _corrupt(options: CorruptOptions, shards: Sequence[Shard], claim: Claim, progress: Progress) -> CorruptResult:
     progress.stage("read captions", sum(open_shard(shard).rows for shard in shards))
     rows = read_captions(shards, options, progress)
     progress.stage("choose captions", None)
     plan = _plan(options, rows)
     progress.stage("write dataset", len(rows))
+    claim.settle(_facts(options, rows, plan))
     accounting = _write(options, rows, plan, progress)
     mismatched, usable = int(plan.mismatched.sum()), int(rows.usable.sum())
     return CorruptResult(

@@ -23,6 +23,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.dataset.class_labels import Classes, classes_of, require_class_column
 from ncaudit.shards.dataset.rows import read_column
+from ncaudit.shards.files.claims import Claim
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, describe, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
@@ -33,6 +34,7 @@ from ncaudit.verbs.corrupt.dataset_rows import (
     Ints,
     Matrix,
     chosen_rows,
+    claimed,
     corruptible_shards,
     embedded_rows,
     noise_types,
@@ -118,8 +120,16 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
     if not options.kind.of_labels or options.label_column is None:
         raise UsageError(f"corrupt_labels changes labels, and {options.kind} is about captions", fix="call corrupt")
     shards = corruptible_shards(options, TRUTH, "labels may be corrupted")
+    claim = claimed(options, shards)
+    with claim.held():
+        return _corrupt(options, shards, options.label_column, claim, progress)
+
+
+def _corrupt(
+    options: CorruptOptions, shards: list[Shard], column: str, claim: Claim, progress: Progress
+) -> CorruptLabelsResult:
     progress.stage("read labels", None)
-    rows = _read(shards, options.label_column)
+    rows = _read(shards, column)
     usable = rows.usable
     wanted = int(options.rate * int(usable.sum()) + 0.5)
     progress.stage("choose labels", None)
@@ -130,7 +140,7 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
     return CorruptLabelsResult(
         out=options.out,
         kind=options.kind,
-        label_column=options.label_column,
+        label_column=column,
         classes=len(rows.classes),
         labelled=int(usable.sum()),
         unlabelled=int((~usable).sum()),
@@ -139,7 +149,7 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
         wrong=len(changes.row),
         unchanged=len(chosen) - len(changes.row),
         confused_with=None if target is None else _named(rows.classes, target),
-        accounting=_write(options, rows, changes, target, progress),
+        accounting=_write(options, rows, changes, target, claim, progress),
     )
 
 
@@ -243,11 +253,17 @@ def _named(classes: Classes, target: Ints) -> dict[str, str]:
 
 
 def _write(
-    options: CorruptOptions, rows: _LabelRows, changes: _Changes, target: Ints | None, progress: Progress
+    options: CorruptOptions,
+    rows: _LabelRows,
+    changes: _Changes,
+    target: Ints | None,
+    claim: Claim,
+    progress: Progress,
 ) -> Accounting:
     told: dict[str, Any] = {name: getattr(options, name) for name in ("rate", "kind", "seed", "label_column")}
     told |= {"confused_with": _named(rows.classes, target)} if target is not None else {}
     facts = {**told, "plan": plan_digest(rows, changes.row, changes.old, changes.new)}
+    claim.settle(facts)
     earlier = EarlierOutputs(progress.note)
 
     def write(number: int) -> bool:

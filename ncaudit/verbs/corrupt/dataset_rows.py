@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
-from ncaudit.errors import BadTable, NcauditError
+from ncaudit.errors import BadTable
 from ncaudit.hashing import fit_sample_keys
 from ncaudit.options import TABLE_SUFFIX, CorruptOptions
 from ncaudit.progress import Progress
+from ncaudit.shards.files.claims import Claim, claim
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.shard import Shard
@@ -24,7 +25,7 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
-from ncaudit.verbs.outputs import require_folder, without_outputs
+from ncaudit.verbs.outputs import inputs_of, place_of, require_folder, tables_of, without_outputs
 
 UNTOUCHED = "none"  # the noise_type of a row that is as it was
 Ints = npt.NDArray[np.int64]
@@ -56,9 +57,7 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
     """
     require_folder(options.out, "corrupt")
     found = find_shards(options.sources)
-    shards = without_outputs(found, options.out)
-    if not shards:
-        raise NcauditError(f"{found[0].path} would be written over itself", fix="give another folder with --out")
+    shards = without_outputs(found, "corrupt", options.out)
     require_format(shards, [Format.parquet], "corrupt", "write the dataset as parquet first, beside its images")
     for shard in shards:
         for name in truth:
@@ -68,6 +67,13 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
                     fix="give the dataset as it was, or rename that column",
                 )
     return shards
+
+
+def claimed(options: CorruptOptions, shards: Sequence[Shard], *more: str) -> Claim:
+    """The shards written again, and files beside them. Raises NcauditError as `claim` does."""
+    places = place_of("--out", options.out, [*tables_of(shards), *more])
+    tables = inputs_of(find_shards(options.embeddings)) if options.embeddings else []
+    return claim("corrupt", places, [*inputs_of(shards), *tables], overwrite=options.overwrite)
 
 
 def chosen_rows(rows: DatasetRows, eligible: Ints, wanted: int, seed: int) -> Ints:

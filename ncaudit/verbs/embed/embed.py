@@ -6,7 +6,6 @@ one per device (`embed_workers`); what happens inside a shard is `embed_shard`'s
 
 import fnmatch
 import glob
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -29,19 +28,22 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset.keys import PairNames
+from ncaudit.shards.files.claims import Claim, claim, is_ours
+from ncaudit.shards.files.departed import settle_departed
 from ncaudit.shards.files.locations import is_remote, real
-from ncaudit.shards.files.provenance import EMBED_RECORD, EarlierOutputs, Provenance, fingerprint
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, fingerprint
+from ncaudit.shards.files.records import EMBED_RECORD, read_record
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
-from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.files.writer import remove_file
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.verbs.embed.files import Files, files_of
+from ncaudit.verbs.embed.files import ClipRetrievalOutput, Files, TableFiles, files_of
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
-from ncaudit.verbs.outputs import is_at_or_below
-from ncaudit.version import FORMATS, format_of, told_alike, written_by
+from ncaudit.verbs.outputs import inputs_of, is_at_or_below, told_by_options
+from ncaudit.version import FORMATS, format_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +76,18 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     shards = find_shards(options.sources)
     _refuse_overlap(options, shards)
     counts, key = _looked_at(options, shards)
-    plan = _plan(options, shards, key, progress)
-    progress.stage("embed", sum(counts.values()))
-    accounting = _run(plan, shards, progress)
+    files = files_of(options, [shard.name for shard in shards])
+    claimed = _claimed(options, files, shards)
+    with claimed.held():
+        departed = _departed(options, files, claimed, shards)
+        plan = _plan(options, shards, key, files, claimed, progress)
+        progress.stage("embed", sum(counts.values()))
+        accounting = _run(plan, shards, progress)
     failed = {error.shard for error in accounting.shard_errors}
     return EmbedResult(
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
         input_rows=sum(rows for shard, rows in counts.items() if shard.name not in failed),
-        seconds=monotonic() - begun, notes=(*notes, *_notes(plan, shards)),
+        seconds=monotonic() - begun, notes=(*notes, *departed, *_notes(plan, shards)),
     )  # fmt: skip
 
 
@@ -106,7 +112,36 @@ class _Plan:
     files: Files | None = None  # None: the rows go into a stream
 
 
-def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progress: Progress) -> _Plan:
+def _claimed(options: EmbedOptions, files: TableFiles | ClipRetrievalOutput, shards: Sequence[Shard]) -> Claim:
+    """All files of this run; of the model nothing is written over either."""
+    places = [] if options.out == STREAM else [files.place(shards)]
+    return claim("embed", places, inputs_of(shards), overwrite=options.overwrite)
+
+
+def _departed(
+    options: EmbedOptions, files: TableFiles | ClipRetrievalOutput, claimed: Claim, shards: Sequence[Shard]
+) -> list[str]:
+    """What to tell of what an earlier run has left that has no input any more."""
+    if options.out == STREAM:
+        return []
+    if isinstance(files, TableFiles):
+        files.refuse_others(shards)
+        return settle_departed(claimed, claimed.places[0], shards, prune=options.prune)
+    gone = [name for name in files.others(shards) if is_ours("embed", claimed.places[0], name)] if options.prune else []
+    for name in gone:
+        remove_file(claimed.places[0].at(name))
+    files.refuse_others(shards)
+    return [f"{len(gone):,} files in {options.out} without an input removed"] if gone else []
+
+
+def _plan(
+    options: EmbedOptions,
+    shards: Sequence[Shard],
+    key: str | None,
+    files: TableFiles | ClipRetrievalOutput,
+    claimed: Claim,
+    progress: Progress,
+) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
     heads = heads_of(options)
     if options.out == STREAM:
@@ -116,8 +151,6 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
     source = source_behind(source, options.model) if heads else source
     known = _known_identity(record, source, options)
     names = [shard.name for shard in shards]
-    files = files_of(options, names)
-    files.refuse_others()
     finished_at = partial(_finished, files, shards, EarlierOutputs(progress.note))
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
@@ -127,7 +160,9 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
     asked = replace(options, precision=Precision(known.precision)) if known else options
     model = _load(asked, key, record, names, progress)
     try:
-        _write_record(options.out, model.identity, source, model.batch_pairs)
+        _refuse_another_model(options, files, shards, model.identity)
+        claimed.settle(_deciding(options, model.identity))
+        claimed.begin(claimed.places[0], _record(model.identity, source, model.batch_pairs))
         finished = finished_at(_made_from(options, key, model.identity), model.batch_pairs)
     except BaseException:
         model.close()
@@ -203,40 +238,74 @@ def _is_finished(
 
 def _read_record(out: str) -> dict[str, Any]:
     """What an earlier run into this folder settled, empty when there is none to be trusted."""
-    try:
-        with open(os.path.join(out, EMBED_RECORD), encoding="utf-8") as file:
-            record = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    whole = isinstance(record, dict) and {"model", "weights", "batch_pairs"} <= set(record)
+    record = read_record(os.path.join(out, EMBED_RECORD)) or {}
+    whole = {"model", "weights", "batch_pairs"} <= set(record) and _is_identity(record["model"])
     return record if whole and format_of(record) == FORMATS["embed"] else {}
 
 
-def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_pairs: int) -> None:
+def _is_identity(told: Any) -> bool:
+    try:
+        ModelIdentity.from_dict(told)
+    except (TypeError, KeyError, ValueError):
+        return False
+    return True
+
+
+def _record(identity: ModelIdentity, source: ModelSource, batch_pairs: int) -> dict[str, Any]:
     """Written before the first shard: the rerun after a kill must cut its batches in the same places."""
-    record = {
-        **written_by("embed"),
-        "verb": "embed",
+    return {
         "model": identity.as_dict(),
         "weights": source.fingerprint(),
         "folder": source.folder and os.path.abspath(source.folder),  # where heads on these embeddings find the encoder
         "batch_pairs": batch_pairs,
     }
-    if not told_alike(_read_record(out), record):
-        with atomic_file(os.path.join(out, EMBED_RECORD)) as file:
-            file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _deciding(options: EmbedOptions, identity: ModelIdentity) -> dict[str, Any]:
+    """What two runs share that may fill one folder together, each with shards of its own."""
+    by_content = {"model", "pretrained", "precision", "image_root"}
+    asked = {name: value for name, value in told_by_options(options).items() if name not in by_content}
+    return {"options": asked, "model": identity.as_dict()}
+
+
+def _refuse_another_model(
+    options: EmbedOptions, files: Files, shards: Sequence[Shard], identity: ModelIdentity
+) -> None:
+    """Raises NcauditError where embeddings of another model would be thrown away unasked."""
+    wanted = identity.as_dict()
+    others = [told for shard in shards if (told := _model_of(files, shard)) not in (None, wanted)]
+    if not others or options.overwrite:
+        return
+    told = others[0] or {}
+    differs = ", ".join(name for name in wanted if told.get(name) != wanted[name])
+    held = "1 shard" if len(others) == 1 else f"{len(others):,} shards"
+    raise NcauditError(
+        f"{options.out} holds {held} embedded with {told.get('name')}, and this is {identity.name} (other {differs}):"
+        " all of that would be thrown away",
+        fix="give another folder with --out, or --overwrite to embed it again",
+    )
+
+
+def _model_of(files: Files, shard: Shard) -> dict[str, Any] | None:
+    """Which model made what is there of a shard; None where nothing is, or nothing says so."""
+    try:
+        found = files.made_from(shard) or {}
+    except (BadTable, ValueError):
+        return None
+    return found.get("model") if found.get("verb") == "embed" else None
 
 
 def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedOptions) -> ModelIdentity | None:
     """The identity of the model as an earlier run recorded it, if the model is certainly still the same.
 
-    Local files are compared by their content. A tag or hub name is taken by its word while nothing is left to do; when
-    something is, the model gets loaded and its weights are hashed.
+    Local files are compared by their content, whatever they are called now. A tag or hub name is taken by its word
+    while nothing is left to do; when something is, the model gets loaded and its weights are hashed.
     """
     if not record:
         return None
     identity = ModelIdentity.from_dict(record["model"])
-    same = identity.name == source.name and record["weights"] == source.fingerprint()
+    weights = source.fingerprint()
+    same = record["weights"] == weights and (weights is not None or identity.name == source.name)
     return identity if same and options.precision in (Precision.auto, identity.precision) else None
 
 
@@ -261,9 +330,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Sha
     return counts, names.column
 
 
-def _refuse_if_none_fits(
-    options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None
-) -> None:
+def _refuse_if_none_fits(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> None:
     errors: list[NcauditError] = []
     for shard, schema in found.items():
         try:
@@ -316,5 +383,3 @@ def _would_find(source: str, out: str) -> bool:
         fixed = os.sep.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
         return is_at_or_below(out, fixed)
     return len(parts) >= len(wanted) and all(fnmatch.fnmatch(p, w) for p, w in zip(parts, wanted, strict=False))
-
-

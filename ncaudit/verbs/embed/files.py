@@ -12,11 +12,13 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncaudit.errors import NcauditError
+from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
-from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
+from ncaudit.shards.files.claims import Place
+from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema, wrote
+from ncaudit.shards.files.records import EMBED_RECORD
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.rewriting.clip_retrieval_writer import (
@@ -25,6 +27,7 @@ from ncaudit.shards.rewriting.clip_retrieval_writer import (
     failed_file,
     made_from,
 )
+from ncaudit.verbs.outputs import tables_of
 
 KINDS = {"img_emb": ".npy", "text_emb": ".npy", "metadata": ".parquet", "failed": ".parquet"}
 
@@ -50,7 +53,10 @@ class Files(Tables, Protocol):
     def statuses(self, shard: Shard) -> dict[str, int]:
         """How many of the rows that are there have which status."""
 
-    def refuse_others(self) -> None:
+    def place(self, shards: Sequence[Shard]) -> Place:
+        """All files of these shards, to be claimed."""
+
+    def refuse_others(self, shards: Sequence[Shard]) -> None:
         """Raises NcauditError when the folder holds what must not be beside this run's files."""
 
 
@@ -73,7 +79,11 @@ class TableFiles:
         """As `Files` has it."""
         return _statuses(shard.output(self.out))
 
-    def refuse_others(self) -> None:
+    def place(self, shards: Sequence[Shard]) -> Place:
+        """As `Files` has it."""
+        return Place("--out", self.out, tuple(tables_of(shards)), EMBED_RECORD)
+
+    def refuse_others(self, shards: Sequence[Shard]) -> None:
         """As `Files` has it: in a clip-retrieval folder, tables would be overlooked."""
         if os.path.isdir(os.path.join(self.out, "img_emb")):
             raise NcauditError(
@@ -106,17 +116,39 @@ class ClipRetrievalOutput:
         ok = pq.read_metadata(files.metadata).num_rows if os.path.isfile(files.metadata) else 0
         return {**({OK: ok} if ok else {}), **_statuses(failed_file(files))}
 
-    def refuse_others(self) -> None:
+    def place(self, shards: Sequence[Shard]) -> Place:
+        """As `Files` has it. What an array is said by the tables of its partition."""
+        names = [name for shard in shards for name in self._names(self.numbers[shard.name])]
+        return Place("--out", self.out, tuple(names), EMBED_RECORD, self._is_ours)
+
+    def refuse_others(self, shards: Sequence[Shard]) -> None:
         """As `Files` has it: what reads the folder takes all of its arrays, whoever wrote them."""
+        if others := self.others(shards):
+            raise NcauditError(
+                f"{self.out} holds {others[0]}, which this run does not write ({len(others):,} such files)",
+                fix="give another folder with --out, or --prune to remove those that embed wrote",
+            )
+
+    def others(self, shards: Sequence[Shard]) -> list[str]:
+        """What lies among the partitions and is of none of these shards."""
+        own = set(self.place(shards).files)
+        found = []
         for kind, suffix in KINDS.items():
-            own = {f"{kind}_{number}{suffix}" for number in self.numbers.values()}
             folder = os.path.join(self.out, kind)
             names = os.listdir(folder) if os.path.isdir(folder) else []
-            if others := sorted(name for name in names if name.endswith(suffix) and name not in own):
-                raise NcauditError(
-                    f"{folder} holds {others[0]}, which this run does not write ({len(others):,} such files)",
-                    fix="give another folder with --out, or delete them",
-                )
+            found += [f"{kind}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
+        return sorted(set(found) - own)
+
+    def _names(self, number: str) -> list[str]:
+        return [f"{kind}/{kind}_{number}{suffix}" for kind, suffix in KINDS.items()]
+
+    def _is_ours(self, array: str) -> bool:
+        number = os.path.basename(array).rpartition("_")[2].removesuffix(".npy")
+        files = ClipRetrievalFiles(self.out, number)
+        try:
+            return any(os.path.isfile(p) and wrote(p, "embed") for p in (failed_file(files), files.metadata))
+        except BadTable:
+            return False
 
     def _files(self, shard: Shard) -> ClipRetrievalFiles:
         return ClipRetrievalFiles(self.out, self.numbers[shard.name])

@@ -49,7 +49,7 @@ class ModelHere:
         """
         pool = DecodePool(options.workers)  # its processes start while the model loads
         try:
-            encoder = _load(options)
+            encoder = _called_as(_load(options), record.get("model"))
             same = record.get("model") == encoder.identity.as_dict()
             batch = options.batch_pairs or (record["batch_pairs"] if same else automatic_batch_pairs(encoder))
         except BaseException:
@@ -120,6 +120,14 @@ def _load(options: EmbedOptions) -> Encoder:
     heads = heads_of(options)
     encoder = load_encoder(encoder_options(options, heads) if heads else options)
     return with_heads(encoder, heads, options.model) if heads else encoder
+
+
+def _called_as(encoder: Encoder, recorded: Mapping[str, Any] | None) -> Encoder:
+    """The encoder by the name that it was recorded under, where only the name is another one now."""
+    own = encoder.identity.as_dict()
+    if not recorded or own == recorded or {**own, "name": recorded.get("name")} != recorded:
+        return encoder
+    return encoder.called(str(recorded["name"]))
 
 
 class _Told:

@@ -3,6 +3,7 @@
 Knows options and `embed_here`; nothing of how processes are started, fed or lost.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -19,7 +20,10 @@ from ncaudit.engines.workers import Workers
 from ncaudit.errors import ModelUnavailable
 from ncaudit.options import EmbedOptions, Layout, Precision
 from ncaudit.progress import Progress
+from ncaudit.shards.files.claims import Follower
+from ncaudit.shards.files.records import EMBED_RECORD
 from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.writer import watched
 from ncaudit.verbs.embed.model_here import ModelHere
 
 
@@ -62,7 +66,9 @@ class ModelInWorkers:
         """Embed all of them. Raises NcauditError when a device cannot, or all processes are lost."""
         settled = replace(self._options, precision=Precision(self.identity.precision), batch_pairs=self.batch_pairs)
         model = self.identity.as_dict()
-        return self._workers.run(shards, lambda number: self._orders(number, settled, {"model": model}), progress)
+        record = {"model": model, "batch_pairs": self.batch_pairs}
+        told = {"model": model, "record": record}
+        return self._workers.run(shards, lambda number: self._orders(number, settled, told), progress)
 
     def _orders(self, number: int, options: EmbedOptions, more: Facts) -> Facts:
         own = replace(
@@ -104,4 +110,5 @@ def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
                 f"{here.identity.name} on {options.device} is not what the first device has loaded",
                 fix="leave the model's files alone while it runs; rerun to resume",
             )
-        yield {"model": model, "batch_pairs": here.batch_pairs}, lambda shard: here.embed(shard, progress)
+        with watched(Follower(os.path.join(options.out, EMBED_RECORD))):
+            yield {"model": model, "batch_pairs": here.batch_pairs}, lambda shard: here.embed(shard, progress)

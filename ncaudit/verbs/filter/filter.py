@@ -20,19 +20,25 @@ import pyarrow as pa
 
 from ncaudit.engines.local import ShardError, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.options import STREAM, FilterForm, FilterOptions
+from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
+from ncaudit.shards.files.claims import Claim, Place, claim
+from ncaudit.shards.files.departed import notes_on_departed
 from ncaudit.shards.files.formats import Format, format_of
-from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of, read_schema
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, wrote
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.rewriting.kept_rows import Target, split_shard
 from ncaudit.shards.rewriting.kept_samples import (
+    SIZES,
+    STATS,
+    files_of_tar,
     is_finished_tar,
     sidecar_facts,
     split_samples,
+    table_beside,
     tar_beside,
     told_by,
     write_sizes,
@@ -46,7 +52,7 @@ from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.pair_join import places_of
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
-from ncaudit.verbs.outputs import one_table, refuse_overwriting, without_outputs
+from ncaudit.verbs.outputs import inputs_of, one_table, place_of, tables_of, versions_of, without_outputs
 from ncaudit.version import written_by
 
 NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
@@ -89,10 +95,72 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     tables = _open(options)
     for scores in tables:
         run.require(scores)
-    if run.chooser.looks_twice:
-        _prepare(run, tables)
-    accounts = _write_one(run, tables) if options.one_output else _write_shards(run, _files(tables))
-    return _result(run, tables, accounts, monotonic() - begun)
+    matched = {} if options.one_output else _matched(options, _files(tables))
+    with _claimed(options, list(matched), tables).held(_deciding(run, list(matched), tables)):
+        run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
+        if run.chooser.looks_twice:
+            _prepare(run, tables)
+        accounts = _write_one(run, tables) if options.one_output else _write_shards(run, matched, _files(tables))
+        return _result(run, tables, accounts, monotonic() - begun)
+
+
+def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> Claim:
+    """Everything that is written, for the shards of the dataset or of the scores. Raises NcauditError as `claim`."""
+    places = []
+    for flag, folder in _folders(options):
+        names = [name for shard in shards for name in _outputs(options, shard)]
+        sizes = {os.path.join(os.path.dirname(name), SIZES) for name in names if name.endswith(STATS)}
+        if options.one_output and folder != STREAM:
+            places.append(Place.of_file(flag, folder))
+        else:
+            places += place_of(flag, folder, [*names, *sorted(sizes)], proven=_beside_own)
+    _refuse_one_place_twice(places)
+    inputs = [file for shard in shards for file in {*shard.files, told_by(shard.path)}]
+    return claim("filter", places, [*inputs, *inputs_of(t.shard for t in _files(tables))], overwrite=options.overwrite)
+
+
+def _outputs(options: FilterOptions, shard: Shard) -> list[str]:
+    table = tables_of([shard])[0]
+    return files_of_tar(table, shard) if _writes_tar(options, shard) else [table]
+
+
+def _writes_tar(options: FilterOptions, shard: Shard) -> bool:
+    try:
+        return bool(options.data) and format_of(shard.path) is Format.tar
+    except BadTable:  # what cannot be read is told when it is that shard's turn
+        return False
+
+
+def _beside_own(path: str) -> bool:
+    """Whether the tables beside a file that says nothing of itself say that `filter` wrote it with them."""
+    folder, name = os.path.split(path)
+    tables = [name for name in os.listdir(folder) if name.endswith(TABLE_SUFFIX)] if name == SIZES else []
+    beside = [os.path.join(folder, table) for table in tables] or [table_beside(path)]
+    try:
+        return any(os.path.isfile(table) and wrote(table, "filter") for table in beside)
+    except BadTable:
+        return False
+
+
+def _refuse_one_place_twice(places: Sequence[Place]) -> None:
+    paths = [os.path.realpath(place.at(name)) for place in places for name in place.files]
+    if len(set(paths)) < len(paths):
+        raise NcauditError("--out and --dropped are the same place", fix="give two")
+
+
+def _deciding(run: "_Run", shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> dict[str, Any]:
+    """What outputs rest on: each on its own shard, where a rule ranks on all."""
+    inputs = [*shards, *(scores.shard for scores in _files(tables))] if run.chooser.looks_twice else []
+    return {"options": _settings(run.options), "data": bool(run.options.data), "inputs": versions_of(inputs)}
+
+
+def _matched(options: FilterOptions, tables: Sequence[FileScores]) -> dict[Shard, FileScores]:
+    """For each shard that is written the scores that decide on it: of the dataset, or the score tables themselves."""
+    if not options.data:
+        return {scores.shard: scores for scores in tables}
+    matched = match_by_name(_inputs(options.data, options), tables, "score table")
+    require_format(list(matched), [Format.parquet, Format.tar], "filter", NO_TABLE)
+    return dict(matched)
 
 
 @dataclass(frozen=True)
@@ -173,20 +241,7 @@ def _known_rows(tables: Sequence[ScoreInput]) -> int | None:
 
 def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     """The shards of an input, without what an earlier run may have written below it."""
-    found = find_shards(sources)
-    shards = without_outputs(found, options.out, options.dropped)
-    for shard in set(found) - set(shards):
-        _require_own(shard.path)
-    if not shards:
-        raise NcauditError(f"{found[0].path} would be written over", fix="give another place with --out")
-    return shards
-
-
-def _require_own(path: str) -> None:
-    """Raises NcauditError unless `filter` wrote the file, so that it may do so again."""
-    says = told_by(path)
-    if not os.path.isfile(says) or (provenance_of(read_schema(says)) or {}).get("verb") != "filter":
-        raise NcauditError(f"{path} is an input and might be written over", fix="give another place with --out")
+    return without_outputs(find_shards(sources), "filter", options.out, options.dropped)
 
 
 def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
@@ -204,14 +259,8 @@ def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
         run.notes.append("no row is kept: the share is less than one row, or no label is as high as the precision")
 
 
-def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
+def _write_shards(run: _Run, matched: Mapping[Shard, FileScores], tables: Sequence[FileScores]) -> _Accounts:
     """One file per shard: of the dataset, or of the score tables themselves."""
-    options = run.options
-    matched = {scores.shard: scores for scores in tables}
-    if options.data:
-        matched = match_by_name(_inputs(options.data, options), tables, "score table")
-    require_format(list(matched), [Format.parquet, Format.tar], "filter", NO_TABLE)
-    _refuse_overwriting(options, list(matched), tables)
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
     run.progress.stage("filter", sum(scores.rows for scores in tables))
 
@@ -222,14 +271,6 @@ def _write_shards(run: _Run, tables: Sequence[FileScores]) -> _Accounts:
     done = run_shards(list(matched), work)
     write_sizes(run.tars)
     return _Accounts(done.shards, done.shards_resumed, done.shard_errors, Counter(done.statuses))
-
-
-def _refuse_overwriting(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[FileScores]) -> None:
-    places = [(flag, shard, shard.output(place)) for shard in shards for flag, place in _folders(options)]
-    outputs = [(flag, path) for flag, shard, table in places for path in {table, tar_beside(table, shard)}]
-    refuse_overwriting([*(s.path for s in shards), *(t.path for t in tables)], outputs)
-    if len({os.path.realpath(path) for _, path in outputs}) < len(outputs):
-        raise NcauditError("--out and --dropped are the same folder", fix="give two")
 
 
 def _folders(options: FilterOptions) -> list[tuple[str, str]]:

@@ -29,6 +29,8 @@ from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, classes_among, require_class_column
+from ncaudit.shards.files.claims import Claim, claim
+from ncaudit.shards.files.departed import notes_on_departed
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -37,7 +39,15 @@ from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
-from ncaudit.verbs.outputs import is_folder, one_table, without_outputs
+from ncaudit.verbs.outputs import (
+    inputs_of,
+    is_folder,
+    one_table,
+    place_of,
+    settle_left_overs,
+    tables_of,
+    without_outputs,
+)
 from ncaudit.version import FORMATS, format_of, told_format
 
 AUDIT_FILE = "audit.json"
@@ -88,14 +98,27 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) -> LabelsResult:
     begun = monotonic()
     run = _Run(options, _open_tables(options), progress)
-    _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
-    accounts = _write(run)
-    return _result(run, accounts, notes, monotonic() - begun)
+    shards = [table.shard for table in run.tables]
+    claim = _claimed(options, shards)
+    with claim.held({"digest": run.digest}):
+        notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *notes_on_departed(shards)]
+        _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
+        accounts = _write(run)
+        return _result(run, accounts, notes, monotonic() - begun)
+
+
+def _claimed(options: LabelsOptions, shards: Sequence[Shard]) -> Claim:
+    places = place_of("--out", options.out, [*tables_of(shards), AUDIT_FILE], proven=_is_audit)
+    return claim("labels", places, inputs_of(shards), overwrite=options.overwrite)
+
+
+def _is_audit(path: str) -> bool:
+    return os.path.basename(path) == AUDIT_FILE and {"digest", "facts"} <= set(_kept(path) or ())
 
 
 def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
     found = find_shards(options.embeddings, options.features)
-    shards = without_outputs(found, options.out)
+    shards = without_outputs(found, "labels", options.out)
     for shard in shards:
         require_class_column(shard.path, open_shard(shard).schema, options.label_column)
     tables = [open_embeddings(shard, [options.label_column]) for shard in shards]
@@ -203,14 +226,19 @@ class _Run:
 
 
 def _earlier(folder: str, digest: str) -> dict[str, Any] | None:
-    try:
-        with open(os.path.join(folder, AUDIT_FILE), encoding="utf-8") as file:
-            kept = json.load(file)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(kept, dict) or kept.get("digest") != digest or format_of(kept) != FORMATS["labels"]:
+    kept = _kept(os.path.join(folder, AUDIT_FILE))
+    if kept is None or kept.get("digest") != digest or format_of(kept) != FORMATS["labels"]:
         return None
     return dict(kept["facts"])
+
+
+def _kept(path: str) -> dict[str, Any] | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            kept = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return kept if isinstance(kept, dict) else None
 
 
 def _keep(folder: str, kept: Mapping[str, Any]) -> None:

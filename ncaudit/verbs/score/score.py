@@ -13,16 +13,16 @@ import pyarrow as pa
 
 from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
-from ncaudit.errors import BadTable, NcauditError
+from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
-from ncaudit.judging.saved_fits import SavedFit, save_fit
+from ncaudit.judging.saved_fits import SavedFit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import ScoreOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
-from ncaudit.shards.files.locations import real
+from ncaudit.shards.files.departed import notes_on_departed
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -33,7 +33,8 @@ from ncaudit.shards.tables.checks import common_schema
 from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
 from ncaudit.shards.tables.repeats import Repeats, count_repeats
-from ncaudit.verbs.outputs import is_folder, one_table, require_folder, without_outputs
+from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_left_overs, without_outputs
+from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
@@ -83,17 +84,25 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
     dataset = _dataset(options, tables) if options.data else None
-    saved = judged(options, tables, the_fit(options, tables, progress), progress)
-    if options.suggest:
-        require_calibration(saved.fit)
-    if options.save_fit:
-        save_fit(saved, options.save_fit)
-    counts = _Counts.of(options, saved, tables)
-    notes = [*notes, *training_notes(tables)]
-    run = _Run(options, tables, saved, applier_of(options, saved), counts, progress, join, notes=notes)
-    progress.stage("score", sum(table.rows for table in tables))
-    accounts = _write(run, tables, dataset)
-    return _result(run, accounts, monotonic() - begun)
+    shards = [*dataset.shards] if dataset else [table.shard for table in tables]
+    claim = claimed(options, shards, tables)
+    with claim.held(deciding(options, tables)):
+        notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *_of_gone_shards(tables)]
+        saved = judged(options, tables, the_fit(options, tables, progress), progress)
+        if options.suggest:
+            require_calibration(saved.fit)
+        if options.save_fit:
+            keep_fit(saved, options)
+        counts = _Counts.of(options, saved, tables)
+        notes = [*notes, *training_notes(tables)]
+        run = _Run(options, tables, saved, applier_of(options, saved), counts, progress, join, notes=notes)
+        progress.stage("score", sum(table.rows for table in tables))
+        accounts = _write(run, tables, dataset)
+        return _result(run, accounts, monotonic() - begun)
+
+
+def _of_gone_shards(tables: Sequence[EmbeddingTable]) -> list[str]:
+    return notes_on_departed([table.shard for table in tables])
 
 
 @dataclass
@@ -209,7 +218,7 @@ def label_means(saved: SavedFit) -> str:
 
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
     found = find_shards(options.embeddings, options.features)
-    shards = without_outputs(found, options.out)
+    shards = without_outputs(found, "score", options.out)
     column = None if options.stratify in ("auto", "none") else options.stratify
     columns = other.own(options.columns, shards) if other else options.columns
     tables = [open_embeddings(shard, columns, column) for shard in shards]
@@ -224,11 +233,7 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
 def _dataset(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> DatasetShards:
     """The user's shards that the tables were made from."""
     require_folder(options.out, "--data")
-    dataset = match_dataset(options.data or (), tables)
-    for shard in dataset.shards:
-        if real(shard.output(options.out)) == real(shard.path):
-            raise NcauditError(f"{shard.path} would be written over itself", fix="give another folder with --out")
-    return dataset
+    return match_dataset(options.data or (), tables)
 
 
 def _common_carried(tables: Sequence[EmbeddingTable]) -> pa.Schema:

@@ -1,0 +1,351 @@
+"""Whose files are they: a run claims what it will write before any work, and is refused what is not its own to replace.
+
+Knows paths, records and what tables say of themselves; nothing of what is written.
+
+A file is ours if its own metadata says that this verb wrote it, or, where it has none or cannot be read, if the record
+of its place names it. Everything else is somebody's: it is replaced only with `overwrite`, and an input never.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ncaudit.errors import BadTable, Displaced, Interrupted, NcauditError
+from ncaudit.options import TABLE_SUFFIX
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.partials import Partial, is_alive, partials_among, shortened, sweep
+from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
+from ncaudit.shards.files.records import (
+    FOLDER_RECORD,
+    Record,
+    departed_in,
+    named_in,
+    read_record,
+    record_beside,
+    token_of,
+    write_record,
+)
+from ncaudit.shards.files.remembered import version_now
+from ncaudit.shards.files.room import require_room
+from ncaudit.shards.files.writer import watched
+from ncaudit.version import written_by
+
+
+def _nothing(path: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run writes: a folder, the files below it by their names with `/`, and where its record is.
+
+    flag: what says so. record: its name; None where files that say themselves what they are need none.
+    proven: whether a file that cannot say it itself is known to be this verb's by what lies beside it.
+    """
+
+    flag: str
+    folder: str
+    files: tuple[str, ...]
+    record: str | None = FOLDER_RECORD
+    proven: Callable[[str], bool] = _nothing
+    alone: bool = False  # one file in a folder that is not ours
+    kept: str | None = None  # what people may have put into it, so that it is never replaced unasked
+
+    @classmethod
+    def of_file(cls, flag: str, path: str, *, kept: str | None = None) -> "Place":
+        """One file."""
+        folder, name = os.path.split(path)
+        record = None if kept is not None or name.endswith(TABLE_SUFFIX) else record_beside(name)
+        return cls(flag, folder or os.curdir, (name,), record, alone=True, kept=kept)
+
+    def at(self, name: str) -> str:
+        """The path of a file."""
+        return os.path.join(self.folder, *name.split("/"))
+
+    @property
+    def told(self) -> str:
+        """What messages call it."""
+        return self.at(self.files[0]) if self.alone else self.folder
+
+    @property
+    def record_path(self) -> str | None:
+        """Where its record is."""
+        return None if self.record is None else os.path.join(self.folder, self.record)
+
+
+@dataclass
+class Claim:
+    """Places that a run may write to: see `claim`. Its files are written inside `held`."""
+
+    verb: str
+    places: Sequence[Place]
+    there: Mapping[Place, frozenset[str]]  # of its files, when it was made
+    partials: Sequence[Partial]
+    _token: str = ""
+    _written: dict[str, str | None] = field(default_factory=dict)  # path of a record -> its version
+    _departed: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    @contextmanager
+    def held(self, told: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """What is written inside is this run's: its record is there before the first file.
+
+        told: as `settle` takes it, unless it is called inside. Ctrl-C inside knows whether anything is kept.
+        """
+        if told is not None:
+            self.settle(told)
+        try:
+            with watched(self):
+                yield
+            self._finish()
+        except KeyboardInterrupt as error:
+            raise Interrupted(kept=self._anything_there()) from error
+
+    def settle(self, told: Mapping[str, Any]) -> None:
+        """Say what decides on the bytes that are written: of two runs in which it differs one is ended.
+
+        Raises NcauditError when another such run is known to be at work.
+        """
+        self._token = token_of(self.verb, told)
+        self._refuse_live_run()
+
+    def begin(self, place: Place, facts: Mapping[str, Any] | None = None) -> None:
+        """Write the record of a place now. facts: what it tells besides."""
+        if (path := place.record_path) is not None:
+            write_if_other(path, self._record_of(place, facts or {}))
+            self._written[path] = version_now(path)
+
+    def begins(self, path: str) -> None:
+        """Asked when a file is about to be written: the record of its place must be there first."""
+        absolute = os.path.abspath(path)
+        for place in self.places:
+            own = os.path.abspath(place.told)
+            inside = absolute == own if place.alone else absolute.startswith(os.path.join(own, ""))
+            if inside and place.record_path not in self._written:
+                self.begin(place)
+
+    def appears(self) -> None:
+        """Asked when a file is about to get its name. Raises Displaced when another run has taken a place since."""
+        for path, version in self._written.items():
+            if (now := version_now(path)) == version:
+                continue
+            _refuse_displaced(path, self._token)
+            self._written[path] = now
+
+    @property
+    def token(self) -> str:
+        """Of this run, once it is held."""
+        return self._token
+
+    def departs(self, place: Place, names: Iterable[str]) -> None:
+        """These files of the place are ours, and have no input any more: its record says so from now on."""
+        path = place.record_path
+        gone = frozenset(names)
+        if path is None or (not gone and not departed_in(read_record(path))):
+            return
+        self._departed[path] = gone
+        if (found := read_record(path)) is not None:
+            write_if_other(path, _with_departed(found, gone))
+
+    def _record_of(self, place: Place, facts: Mapping[str, Any]) -> Record:
+        earlier = read_record(place.record_path or "") or {}
+        same = earlier.get("verb") == self.verb
+        known = named_in(earlier) if same else frozenset()
+        gone = self._departed.get(place.record_path or "", departed_in(earlier) if same else frozenset())
+        others = {name for name in known - set(place.files) - gone if os.path.lexists(place.at(name))}
+        record: Record = {**written_by(self.verb), "verb": self.verb, **facts, "token": self._token}
+        record |= {"files": sorted({*place.files, *others} - gone)}
+        return _with_departed(record, gone)
+
+    def _finish(self) -> None:
+        """Say of single files what they hold, so that what people change in them is theirs."""
+        for place in self.places:
+            path = place.record_path
+            if place.alone and path in self._written and os.path.isfile(place.told):
+                facts = {"holds": fingerprint_of_file(place.told)}
+                write_if_other(path, {**self._record_of(place, {}), **facts})
+
+    def _anything_there(self) -> bool:
+        return any(os.path.lexists(place.at(name)) for place in self.places for name in place.files)
+
+    def _refuse_live_run(self) -> None:
+        live = [partial for partial in self.partials if is_alive(partial) and partial.pid != os.getpid()]
+        for place in self.places if live else ():
+            found = None if place.alone else read_record(place.record_path or "")
+            if found is not None and "token" in found and found["token"] != self._token:
+                raise NcauditError(
+                    f"another run of ncaudit {found['verb']} is writing to {place.folder} (process {live[0].pid})",
+                    fix=f"wait until it has ended, or give another folder with {place.flag}",
+                )
+
+
+class Follower:
+    """In a worker process: goes by the record that its parent has written."""
+
+    def __init__(self, record: str) -> None:
+        self._record, self._token = record, ""
+        self._version: str | None = None
+
+    def begins(self, path: str) -> None:
+        """As `Claim` has it: the record is there already."""
+        if self._version is None:
+            self._version, self._token = version_now(self._record), _token_in(self._record)
+
+    def appears(self) -> None:
+        """As `Claim` has it."""
+        if (now := version_now(self._record)) != self._version:
+            _refuse_displaced(self._record, self._token)
+            self._version = now
+
+
+def _token_in(path: str) -> str:
+    return str((read_record(path) or {}).get("token"))
+
+
+def _refuse_displaced(path: str, token: str) -> None:
+    found = read_record(path)
+    if found is not None and found.get("token") != token:
+        raise Displaced(
+            f"another run of ncaudit {found['verb']} has begun to write to {os.path.dirname(path) or os.curdir}",
+            fix="give each run a folder of its own with --out, or run them one after the other",
+        )
+
+
+def claim(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, overwrite: bool = False) -> Claim:
+    """The right to write these places, or the reason why not; nothing of theirs is touched before.
+
+    Raises NcauditError when an input would be written over, a file that this verb did not write would be replaced
+    (unless `overwrite`), or a place cannot be written to. What dead processes have left of files is swept.
+    """
+    looked = {place: _look(place) for place in places}
+    there = {place: names for place, (names, _) in looked.items()}
+    _refuse_inputs(inputs, there)
+    _refuse_what_is_no_file(there)
+    if not overwrite:
+        for place, names in there.items():
+            _refuse_foreign(verb, place, names)
+    partials = [partial for _, found in looked.values() for partial in found]
+    sweep(partials)
+    for place in places:
+        require_room(place.told, place.folder, {os.path.dirname(place.at(name)) for name in place.files})
+    return Claim(verb, places, there, partials)
+
+
+def is_ours(verb: str, place: Place, name: str) -> bool:
+    """Whether `verb` wrote this file, which is there."""
+    return _Ownership(verb, place).of(name)
+
+
+class _Ownership:
+    """Whose the files of a place are, its record read once."""
+
+    def __init__(self, verb: str, place: Place) -> None:
+        self._verb, self._place = verb, place
+        record = read_record(place.record_path) if place.record_path else None
+        self.other_verb = record["verb"] if record is not None and record["verb"] != verb else None
+        self._record: Record = {} if record is None or self.other_verb else record
+        self._named = named_in(self._record)
+
+    def of(self, name: str) -> bool:
+        path = self._place.at(name)
+        if not os.path.exists(path):
+            return False  # a link that leads nowhere: somebody has made it
+        if path.endswith(TABLE_SUFFIX):
+            try:
+                return wrote(path, self._verb)
+            except BadTable:  # it cannot say so any more
+                return name in self._named
+        if name in self._named:
+            return self._record.get("holds") in (None, fingerprint_of_file(path))
+        return self._place.proven(path)
+
+
+def write_if_other(path: str, record: Record) -> None:
+    """Write a record unless it is there already, word for word."""
+    if read_record(path) != record:
+        write_record(path, record)
+
+
+def _with_departed(record: Record, gone: frozenset[str]) -> Record:
+    kept = {name: value for name, value in record.items() if name != "departed"}
+    if "files" in kept:
+        kept["files"] = [name for name in kept["files"] if name not in gone]
+    return {**kept, "departed": sorted(gone)} if gone else kept
+
+
+def _look(place: Place) -> tuple[frozenset[str], list[Partial]]:
+    """Which of a place's files are there, and what is there of files that are not whole."""
+    there: set[str] = set()
+    found: list[Partial] = []
+    wanted: dict[str, list[str]] = {}
+    for name in place.files:
+        wanted.setdefault(name.rpartition("/")[0], []).append(name)
+    for below, names in wanted.items():
+        folder = os.path.join(place.folder, *below.split("/")) if below else place.folder
+        listed = _listed(folder)
+        there |= {name for name in names if os.path.lexists(place.at(name))} if listed else set()
+        begun = {f".{shortened(name.rpartition('/')[2])}." for name in names}
+        found += [p for p in partials_among(folder, listed) if not place.alone or _begins(p, begun)]
+    return frozenset(there), found
+
+
+def _begins(partial: Partial, starts: set[str]) -> bool:
+    name = os.path.basename(partial.path)
+    return any(name.startswith(start) for start in starts)
+
+
+def _listed(folder: str) -> list[str]:
+    with suppress(OSError):
+        return os.listdir(folder)
+    return []
+
+
+def _refuse_inputs(inputs: Iterable[str], there: Mapping[Place, frozenset[str]]) -> None:
+    """By what the system calls the file itself: links, other spellings, a disk that ignores case are seen through."""
+    outputs = {key: place for place, names in there.items() for name in names for key in _keys(place.at(name))}
+    if not outputs:
+        return
+    for path in inputs:
+        for key in () if locations.is_remote(path) else _keys(path.removeprefix(locations.LOCAL)):
+            if key in outputs:
+                raise NcauditError(
+                    f"{path} is an input and would be written over", fix=f"give another {outputs[key].flag}"
+                )
+
+
+def _keys(path: str) -> list[tuple[Any, ...]]:
+    try:
+        told = os.stat(path)
+    except OSError:
+        return []
+    return [(told.st_dev, told.st_ino)] if told.st_ino else [(os.path.realpath(path),)]
+
+
+def _refuse_what_is_no_file(there: Mapping[Place, frozenset[str]]) -> None:
+    for place, names in there.items():
+        for name in sorted(names):
+            path = place.at(name)
+            with suppress(OSError):
+                if not stat.S_ISREG(os.stat(path).st_mode):
+                    what = "is a folder" if os.path.isdir(path) else "is no ordinary file"
+                    raise NcauditError(f"{path} {what}", fix=f"give another {place.flag}")
+
+
+def _refuse_foreign(verb: str, place: Place, names: frozenset[str]) -> None:
+    whose = _Ownership(verb, place)
+    if names and place.kept is not None:
+        told = f" and may hold {place.kept}" if place.kept else ""
+        fix = f"name another file with {place.flag}, or --overwrite to replace it"
+        raise NcauditError(f"{place.told} is there already{told}", fix=fix)
+    foreign = [name for name in sorted(names) if not whose.of(name)]
+    fix = f"give another {place.flag}, or --overwrite to replace {'it' if len(foreign) == 1 else 'them'}"
+    if foreign:
+        more = f" ({len(foreign):,} such files)" if len(foreign) > 1 else ""
+        raise NcauditError(f"{place.at(foreign[0])} is there already, and `{verb}` did not write it{more}", fix=fix)
+    path = place.record_path
+    if whose.other_verb:
+        raise NcauditError(f"{place.told} is where `{whose.other_verb}` writes: {path} says so", fix=fix)
+    if path is not None and os.path.lexists(path) and read_record(path) is None and not names:
+        raise NcauditError(f"{path} is there already, and is no record of ncaudit", fix=fix)

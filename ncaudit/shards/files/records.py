@@ -1,0 +1,68 @@
+"""The record that a run leaves where it writes: which verb, with what, and which files are its own.
+
+Knows JSON beside outputs; nothing of what outputs hold. A record says the same however often the run was killed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ncaudit.shards.files.partials import shortened
+from ncaudit.shards.files.writer import atomic_file
+
+FOLDER_RECORD = ".ncaudit.json"  # hidden: readers of a folder of parquet, and people, pass over it
+EMBED_RECORD = "_run.json"  # of `embed`, which also tells the model
+Record = dict[str, Any]
+
+
+def record_beside(name: str) -> str:
+    """What the record of a single file is called, in the folder that the file is in.
+
+    >>> record_beside("kept.txt")
+    '.kept.txt.ncaudit.json'
+    """
+    return f".{shortened(name)}{FOLDER_RECORD}"
+
+
+def read_record(path: str) -> Record | None:
+    """What is written there, or None where no record of ours is."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("verb"), str) else None
+
+
+def write_record(path: str, record: Mapping[str, Any]) -> None:
+    """Whole or not at all; the same bytes for the same record."""
+    with atomic_file(path, asked=False) as file:
+        file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def named_in(record: Record | None) -> frozenset[str]:
+    """The files that a record calls its own, those without an input among them."""
+    listed = [name for key in ("files", "departed") for name in _texts((record or {}).get(key))]
+    return frozenset(listed)
+
+
+def departed_in(record: Record | None) -> frozenset[str]:
+    """Of those the ones whose input is gone."""
+    return frozenset(_texts((record or {}).get("departed")))
+
+
+def token_of(verb: str, told: Mapping[str, Any]) -> str:
+    """What two runs share that may write side by side: they would write the same."""
+    plain = json.dumps([verb, told], sort_keys=True, default=str)
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def folder_record(folder: str, record: str) -> str:
+    """The path of a folder's record."""
+    return os.path.join(folder, record)
+
+
+def _texts(value: Any) -> list[str]:
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
