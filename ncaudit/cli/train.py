@@ -224,7 +224,10 @@ def train(
     ] = TrainOptions.tensorboard,
     device: flags.Device = TrainOptions.device,
     precision: flags.PrecisionFlag = TrainOptions.precision,
-    restart: Annotated[bool, typer.Option("--restart", help="Discard what an earlier run left in --out.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard what an earlier run of train left in --out.")
+    ] = False,
+    overwrite: flags.Overwrite = TrainOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
     """Train a matcher on pairs weighted by soft label.
@@ -240,7 +243,8 @@ def train(
         val_data=val_data, head=head, head_start=head_start, dims=dims, hidden=hidden, model=model,
         pretrained=pretrained, train_batchnorm=train_batchnorm, image_column=image_column,
         caption_column=caption_column, key=key, image_root=image_root, max_image_pixels=max_image_pixels,
-        workers=workers, device=device, precision=precision, restart=restart, chunk_pairs=chunk_pairs,
+        workers=workers, device=device, precision=precision, restart=restart, overwrite=overwrite,
+        chunk_pairs=chunk_pairs,
         margin=margin, margin_base=margin_base, spread=spread, drop_below=drop_below,
         patience=patience, tensorboard=tensorboard, recipe=recipe, relabel_every=relabel_every,
         warmup_epochs=warmup_epochs, warmup_keep=warmup_keep, split_threshold=split_threshold, noisy_from=noisy_from,

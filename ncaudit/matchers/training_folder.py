@@ -6,14 +6,15 @@ state that counts their epoch: a kill between the two repeats one epoch and writ
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from open_clip.constants import HF_CONFIG_NAME
 from torch import Tensor
 
-from ncaudit.errors import NcauditError
+from ncaudit.errors import Displaced, Interrupted, NcauditError
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
 from ncaudit.shards.files.writer import atomic_file
@@ -31,15 +32,15 @@ class TrainingFolder:
     def __init__(self, path: str, save: SaveWeights = save_weights) -> None:
         """save: writes weights into the folder, whole or not at all."""
         self.path, self._save = path, save
+        self._run: Json | None = None
 
     def summary_of(self, run: Json) -> Json | None:
         """What `finish` was given, if this very run is finished here; None when there is something left to do.
 
-        Raises NcauditError when the folder holds what another run has trained, or a model that no run of ours made.
+        Raises NcauditError when the folder holds what another run has trained.
         """
         found = self._read_run()
         if found is None:
-            self._refuse_foreign_model()
             return None
         if found["run"] == _as_json(run):
             summary: Json | None = found["summary"]
@@ -54,12 +55,28 @@ class TrainingFolder:
         return None if found is None else dict(found["run"])
 
     def claim(self, run: Json, *, restart: bool) -> None:
-        """Take the folder for `run`; with `restart`, what an earlier run left is discarded."""
+        """Take the folder for `run`; with `restart`, what an earlier run left is discarded.
+
+        So is what lies there without a run: whoever calls this has asked whether it may go.
+        """
         os.makedirs(self.path, exist_ok=True)
-        for name in OURS if restart else ():
+        for name in OURS if restart or self._read_run() is None else ():
             if self._has(name):
                 os.remove(self._at(name))
+        self._run = _as_json(run)
         self._write_json(RUN, {"run": run, "summary": None})
+
+    def is_ours(self) -> bool:
+        """Whether a run of ours has been here: then all of `OURS` that is here is its."""
+        return self._read_run() is not None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Ctrl-C inside knows whether there is an epoch to go on from."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            raise Interrupted(kept=self._has(STATE)) from error
 
     def load_state(self) -> Json | None:
         """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""
@@ -73,6 +90,7 @@ class TrainingFolder:
 
         Raises NcauditError when they cannot be written, with the epoch before untouched.
         """
+        self._require_still_ours()
         try:
             if weights is not None:
                 self._save(weights, self.path)
@@ -87,6 +105,7 @@ class TrainingFolder:
 
     def finish(self, run: Json, summary: Json) -> None:
         """Mark the run as finished; nothing is left of the state it could have gone on from."""
+        self._require_still_ours()
         self._write_json(RUN, {"run": run, "summary": summary})
         self.drop_state()
 
@@ -101,20 +120,23 @@ class TrainingFolder:
             return [json.loads(line) for line in file]
 
     def _read_run(self) -> Json | None:
-        if not self._has(RUN):
+        """What a run of ours has recorded; None where none has, or what is there is damaged or another tool's."""
+        try:
+            with open(self._at(RUN), encoding="utf-8") as file:
+                found: Json = json.load(file)
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
             return None
-        with open(self._at(RUN), encoding="utf-8") as file:
-            found: Json = json.load(file)
-        if not isinstance(found, dict) or not {"run", "summary"} <= set(found):
-            raise NcauditError(f"{self._at(RUN)} was not written by train", fix="give another folder with --out")
-        return found
+        whole = isinstance(found, dict) and {"run", "summary"} <= set(found) and isinstance(found["run"], dict)
+        return found if whole else None
 
-    def _refuse_foreign_model(self) -> None:
-        there = [name for name in MODELS if self._has(name)]
-        if there:
-            raise NcauditError(
-                f"{self.path} already holds a model ({there[0]}) that this command did not make",
-                fix="give another folder with --out, or --restart to overwrite it",
+    def _require_still_ours(self) -> None:
+        """Raises Displaced when another run has taken the folder since it was claimed."""
+        found = self._read_run()
+        if self._run is not None and found is not None and found["run"] != self._run:
+            differs = ", ".join(_differences(found["run"], self._run))
+            raise Displaced(
+                f"another run of ncaudit train has begun in {self.path}, with another {differs}",
+                fix="give each run a folder of its own with --out, or train one after the other",
             )
 
     def _has(self, name: str) -> bool:

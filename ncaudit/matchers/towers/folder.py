@@ -7,7 +7,7 @@ import glob
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import open_clip
@@ -23,6 +23,7 @@ from ncaudit.shards.files.writer import atomic_file
 
 WEIGHTS = "open_clip_model.safetensors"
 TOKENIZER_FILES = ("*.gz", "*.txt", "*.model", "*.spm", "*token*.json", "vocab*.json")  # never weights, never run.json
+HUB_FILES = ("vocab.txt", "merges.txt", "*.model", "*.spm", "*token*.json", "vocab*.json")  # what tokenizers save
 
 
 def save_description(model: nn.Module, source: ModelSource, out: str) -> None:
@@ -42,6 +43,12 @@ def save_description(model: nn.Module, source: ModelSource, out: str) -> None:
         file.write(json.dumps(_config(model, source), indent=2).encode())
 
 
+def files_of_tokenizer(source: ModelSource, out: str) -> list[str]:
+    """Names that `save_description` writes for the tokenizer; of one that is fetched, those there that it may write."""
+    folder, patterns = (out, HUB_FILES) if source.folder is None else (source.folder, TOKENIZER_FILES)
+    return sorted({os.path.basename(path) for path in _matching(folder, patterns)} - {HF_CONFIG_NAME})
+
+
 def save_weights(tensors: Mapping[str, Tensor], out: str) -> None:
     """The weights, whole or not at all: a full disk or a kill leaves the file that was there."""
     with atomic_file(os.path.join(out, WEIGHTS)) as file:
@@ -57,8 +64,11 @@ def _config(model: nn.Module, source: ModelSource) -> dict[str, Any]:
 
 
 def _tokenizer_files(folder: str) -> list[str]:
-    found = {path for pattern in TOKENIZER_FILES for path in glob.glob(os.path.join(glob.escape(folder), pattern))}
-    return sorted(path for path in found if os.path.basename(path) != HF_CONFIG_NAME)
+    return sorted(path for path in _matching(folder, TOKENIZER_FILES) if os.path.basename(path) != HF_CONFIG_NAME)
+
+
+def _matching(folder: str, patterns: Sequence[str]) -> set[str]:
+    return {path for pattern in patterns for path in glob.glob(os.path.join(glob.escape(folder), pattern))}
 
 
 def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -229,6 +229,8 @@ def claim(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, ove
     partials = [partial for _, found in looked.values() for partial in found]
     sweep(partials)
     for place in places:
+        if len(there[place]) == len(place.files):
+            continue  # there may be nothing left to do, in a folder that nobody may write to any more
         require_room(place.told, place.folder, {os.path.dirname(place.at(name)) for name in place.files})
     return Claim(verb, places, there, partials)
 

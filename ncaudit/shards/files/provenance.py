@@ -21,7 +21,6 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.version import FORMATS, format_of, told_alike, written_by
 
 Provenance = dict[str, Any]
-SAID = {"source": "input", "data": "data", "fit": "fit", "scores": "scores", "decisions": "decisions"}
 
 
 def fingerprint(shard: Shard) -> str:
@@ -135,18 +134,14 @@ def made_from_same(found: Provenance | None, expected: Provenance) -> bool:
     return found is not None and told_alike(found, json.loads(json.dumps(expected)))
 
 
-def _differences(found: Provenance, expected: Provenance) -> list[str]:
-    """In which facts they differ, options by their own names."""
-    names = []
-    for key in sorted({*found, *expected} - {"ncaudit"}):
-        mine, theirs = expected.get(key), found.get(key)
-        if key == "options" and isinstance(mine, dict) and isinstance(theirs, dict):
-            names += [
-                f"--{name.replace('_', '-')}" for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)
-            ]
-        elif mine != theirs:
-            names.append(SAID.get(key, key))
-    return names
+def _differences(found: Provenance, expected: Provenance) -> str:
+    """In what they differ, in words: options, else the input, else what else they rest on."""
+    mine, theirs = expected.get("options") or {}, found.get("options") or {}
+    names = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+    if names:
+        return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+    others = [key for key in sorted({*found, *expected} - {"ncaudit"}) if expected.get(key) != found.get(key)]
+    return "input" if "source" in others else ", ".join(others)
 
 
 class EarlierOutputs:
@@ -179,8 +174,7 @@ class EarlierOutputs:
         if self._told or found.get("verb") != expected.get("verb"):
             return
         self._told = True
-        differs = ", ".join(_differences(found, expected))
-        self._tell(f"{path} was made from other {differs}: it, and what else was, is made again")
+        self._tell(f"{path} was made with other {_differences(found, expected)}: it is made again, and what else was")
 
     def _compare_formats(self, path: str, found: Provenance, verb: str) -> None:
         if self._told or found.get("verb") != verb or format_of(found) == FORMATS[verb]:

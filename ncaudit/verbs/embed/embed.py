@@ -233,7 +233,8 @@ def _is_finished(
         return False
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
-    return size in halved and earlier.hold_as_told(shard.name, found, made_from(shard, size))
+    expected = made_from(shard, size if size in halved else batch_pairs)
+    return earlier.hold_as_told(shard.name, found or None, expected)
 
 
 def _read_record(out: str) -> dict[str, Any]:

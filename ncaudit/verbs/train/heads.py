@@ -15,7 +15,14 @@ from ncaudit import objectives
 from ncaudit.core.device import pick_device
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.heads.in_turn import InTurn
-from ncaudit.matchers.heads.projection import Heads, StackedHeads, save_head_description, save_head_weights
+from ncaudit.matchers.heads.projection import (
+    HEAD_DESCRIPTION,
+    HEAD_WEIGHTS,
+    Heads,
+    StackedHeads,
+    save_head_description,
+    save_head_weights,
+)
 from ncaudit.matchers.heads.starts import CCA_DIMS, begin_at_likeliest_scale, cca_start, identity_start, jitter
 from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
@@ -50,6 +57,14 @@ class HeadsOnEmbeddings:
 
     def identity(self) -> None:
         """Nothing: the start is computed from the embeddings."""
+
+    def files(self) -> tuple[str, ...]:
+        """As `Trained` has it."""
+        return HEAD_WEIGHTS, HEAD_DESCRIPTION
+
+    def inputs(self) -> tuple[str, ...]:
+        """Embeddings alone, which are told with the data."""
+        return ()
 
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Whole or not at all."""

@@ -37,6 +37,12 @@ class Trained(Protocol):
     def identity(self) -> Json | None:
         """Which weights training starts from; None where they are computed from the pairs."""
 
+    def files(self) -> tuple[str, ...]:
+        """Names in the output folder, beside those of any run."""
+
+    def inputs(self) -> tuple[str, ...]:
+        """Files that training starts from."""
+
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Into the folder `out`, whole or not at all."""
 

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ncaudit import objectives
 from ncaudit.encoders.decode_pool import DecodePool
-from ncaudit.encoders.open_clip import Encoder, load_encoder, model_source
+from ncaudit.encoders.open_clip import CONFIG, Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.optimisation import Learner, Recipe
 from ncaudit.matchers.towers.fine_tuning import fine_tuner
-from ncaudit.matchers.towers.folder import save_description, save_weights
+from ncaudit.matchers.towers.folder import WEIGHTS, files_of_tokenizer, save_description, save_weights
 from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import Progress
@@ -46,6 +46,14 @@ class Towers:
     def identity(self) -> dict[str, Any]:
         """Which weights training starts from."""
         return {"name": self._source.name, "fingerprint": self._source.fingerprint()}
+
+    def files(self) -> tuple[str, ...]:
+        """As `Trained` has it."""
+        return WEIGHTS, CONFIG, *files_of_tokenizer(self._source, self._options.out)
+
+    def inputs(self) -> tuple[str, ...]:
+        """As `Trained` has it."""
+        return self._source.files
 
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Whole or not at all."""

@@ -21,12 +21,14 @@ from ncaudit.engines.ranks import Ranks, joined, launched
 from ncaudit.errors import UsageError
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.steps.optimisation import Recipe
-from ncaudit.matchers.training_folder import TrainingFolder
+from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
 from ncaudit.options import HEADS, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.files.claims import Place, claim
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
+from ncaudit.verbs.outputs import inputs_of
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
 from ncaudit.verbs.train.matcher_kind import Opened, Trained
 from ncaudit.verbs.train.ranks import for_rank
@@ -36,7 +38,7 @@ from ncaudit.version import told_format
 
 # Not part of what a run is: they change no byte of the result, or are in it by content instead of by place.
 NOT_RECORDED = {
-    *("out", "restart", "workers", "device", "tensorboard"),
+    *("out", "restart", "overwrite", "workers", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
 Json = dict[str, Any]
@@ -107,6 +109,7 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         ranks.on_first(folder.drop_state)
         return _result(options, summary, folder.metrics(), finished_earlier=True)
     with ExitStack() as stack:
+        stack.enter_context(folder.kept())
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
         course = _course(options)
         recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
@@ -138,8 +141,18 @@ def _kind(options: TrainOptions) -> Trained:
 
 def _recorded(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> tuple[Json, Json | None]:
     """What this run is, and the summary that it left when it is finished already."""
+    _claim_place(options, trained, folder)
     run = _describe(options, trained, None if options.restart else folder.recorded_run())
     return run, None if options.restart else folder.summary_of(run)
+
+
+def _claim_place(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> None:
+    """Raises NcauditError where training would write over an input, or over files that no run of ours has left."""
+    files = dict.fromkeys([RUN, METRICS, STATE, *trained.files()])
+    place = Place("--out", options.out, tuple(files), None, proven=lambda path: folder.is_ours())
+    named = [getattr(options, name) for name in ("data", "embeddings", "scores", "val_data")]
+    inputs = inputs_of(*(find_shards(sources) for sources in named if sources))
+    claim("train", [place], [*inputs, *trained.inputs()], overwrite=options.overwrite)
 
 
 def _claim(options: TrainOptions, folder: TrainingFolder, run: Json, opened: Opened) -> None:
