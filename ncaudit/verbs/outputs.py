@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import STREAM, TABLE_SUFFIX, StreamFormat
-from ncaudit.shards.files.claims import Claim, Place, is_ours
+from ncaudit.shards.files.claims import Claim, Place, is_ours, says_of_itself
 from ncaudit.shards.files.departed import settle_departed
 from ncaudit.shards.files.locations import real
 from ncaudit.shards.files.provenance import fingerprint
@@ -76,18 +76,19 @@ def without_outputs(shards: Sequence[Shard], verb: str, *places: str | None) -> 
             _require_own(shard.path, verb, place)
     if shards and not outside:
         raise NcauditError(
-            f"{shards[0].path} is what `{verb}` itself has written, and there is no other input",
-            fix="name the inputs, and another place for what is written",
+            f"{shards[0].path} would be written over: it is what `{verb}` has written, and there is no other input",
+            fix="name the inputs, and another place with --out",
         )
     return outside
 
 
 def _require_own(path: str, verb: str, place: str) -> None:
     """Raises NcauditError unless `verb` wrote the file, so that it may do so again."""
-    says, folder = told_by(path), place if os.path.isdir(place) else os.path.dirname(place) or os.curdir
-    name = os.path.relpath(real(says), real(folder)).replace(os.sep, "/")
-    if not is_ours(verb, Place("", folder, (name,)), name):
-        raise NcauditError(f"{path} is an input and lies in {place}, where this run writes", fix="give another --out")
+    folder = place if os.path.isdir(place) else os.path.dirname(place) or os.curdir
+    name = os.path.relpath(real(path), real(folder)).replace(os.sep, "/")
+    if not is_ours(verb, Place("", folder, (name,), proven=lambda tar: says_of_itself(told_by(tar), verb)), name):
+        where = "" if real(path) == real(place) else f": it lies in {place}"
+        raise NcauditError(f"{path} is an input and would be written over{where}", fix="give another place with --out")
 
 
 def place_of(

@@ -63,7 +63,7 @@ class Place:
 
     def at(self, name: str) -> str:
         """The path of a file."""
-        return os.path.join(self.folder, *name.split("/"))
+        return name if self.alone and self.folder == os.curdir else os.path.join(self.folder, *name.split("/"))
 
     @property
     def told(self) -> str:
@@ -240,6 +240,14 @@ def is_ours(verb: str, place: Place, name: str) -> bool:
     return _Ownership(verb, place).of(name)
 
 
+def says_of_itself(path: str, verb: str) -> bool:
+    """Whether there is a table that can be read, and says that `verb` wrote it."""
+    try:
+        return os.path.isfile(path) and wrote(path, verb)
+    except BadTable:
+        return False
+
+
 class _Ownership:
     """Whose the files of a place are, its record read once."""
 
@@ -250,7 +258,12 @@ class _Ownership:
         self._record: Record = {} if record is None or self.other_verb else record
         self._named = named_in(self._record)
 
+    def names(self, name: str) -> bool:
+        """Whether the record does."""
+        return name in self._named
+
     def of(self, name: str) -> bool:
+        """Whether the file is this verb's."""
         path = self._place.at(name)
         if not os.path.exists(path):
             return False  # a link that leads nowhere: somebody has made it
@@ -262,6 +275,10 @@ class _Ownership:
         if name in self._named:
             return self._record.get("holds") in (None, fingerprint_of_file(path))
         return self._place.proven(path)
+
+
+def _changed_since(whose: _Ownership, name: str) -> str:
+    return " as it is now" if whose.names(name) else ""
 
 
 def write_if_other(path: str, record: Record) -> None:
@@ -345,7 +362,8 @@ def _refuse_foreign(verb: str, place: Place, names: frozenset[str]) -> None:
     fix = f"give another {place.flag}, or --overwrite to replace {'it' if len(foreign) == 1 else 'them'}"
     if foreign:
         more = f" ({len(foreign):,} such files)" if len(foreign) > 1 else ""
-        raise NcauditError(f"{place.at(foreign[0])} is there already, and `{verb}` did not write it{more}", fix=fix)
+        what = f"{place.at(foreign[0])} is there already, and `{verb}` did not write it"
+        raise NcauditError(f"{what}{_changed_since(whose, foreign[0])}{more}", fix=fix)
     path = place.record_path
     if whose.other_verb:
         raise NcauditError(f"{place.told} is where `{whose.other_verb}` writes: {path} says so", fix=fix)

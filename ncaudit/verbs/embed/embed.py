@@ -272,17 +272,21 @@ def _deciding(options: EmbedOptions, identity: ModelIdentity) -> dict[str, Any]:
 def _refuse_another_model(
     options: EmbedOptions, files: Files, shards: Sequence[Shard], identity: ModelIdentity
 ) -> None:
-    """Raises NcauditError where embeddings of another model would be thrown away unasked."""
+    """Raises NcauditError where embeddings of another model would be thrown away unasked.
+
+    The same weights in another precision, or under another name, are the same model.
+    """
     wanted = identity.as_dict()
-    others = [told for shard in shards if (told := _model_of(files, shard)) not in (None, wanted)]
+    parts = sorted({*wanted, "heads"} - {"name", "precision"})
+    found = [told for shard in shards if (told := _model_of(files, shard)) is not None]
+    others = [told for told in found if any(told.get(part) != wanted.get(part) for part in parts)]
     if not others or options.overwrite:
         return
-    told = others[0] or {}
-    differs = ", ".join(name for name in wanted if told.get(name) != wanted[name])
+    differs = ", ".join(part for part in parts if others[0].get(part) != wanted.get(part))
     held = "1 shard" if len(others) == 1 else f"{len(others):,} shards"
     raise NcauditError(
-        f"{options.out} holds {held} embedded with {told.get('name')}, and this is {identity.name} (other {differs}):"
-        " all of that would be thrown away",
+        f"{options.out} holds {held} embedded by {others[0].get('name')}, and {identity.name} is another model"
+        f" ({differs}): all of that would be thrown away",
         fix="give another folder with --out, or --overwrite to embed it again",
     )
 

@@ -12,12 +12,12 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncaudit.errors import BadTable, NcauditError
+from ncaudit.errors import NcauditError
 from ncaudit.options import EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
-from ncaudit.shards.files.claims import Place
-from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema, wrote
+from ncaudit.shards.files.claims import Place, says_of_itself
+from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
 from ncaudit.shards.files.records import EMBED_RECORD
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
@@ -145,10 +145,7 @@ class ClipRetrievalOutput:
     def _is_ours(self, array: str) -> bool:
         number = os.path.basename(array).rpartition("_")[2].removesuffix(".npy")
         files = ClipRetrievalFiles(self.out, number)
-        try:
-            return any(os.path.isfile(p) and wrote(p, "embed") for p in (failed_file(files), files.metadata))
-        except BadTable:
-            return False
+        return any(says_of_itself(path, "embed") for path in (failed_file(files), files.metadata))
 
     def _files(self, shard: Shard) -> ClipRetrievalFiles:
         return ClipRetrievalFiles(self.out, self.numbers[shard.name])

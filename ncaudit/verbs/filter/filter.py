@@ -23,10 +23,10 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
-from ncaudit.shards.files.claims import Claim, Place, claim
+from ncaudit.shards.files.claims import Claim, Place, claim, says_of_itself
 from ncaudit.shards.files.departed import notes_on_departed
 from ncaudit.shards.files.formats import Format, format_of
-from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, wrote
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
@@ -136,10 +136,7 @@ def _beside_own(path: str) -> bool:
     folder, name = os.path.split(path)
     tables = [name for name in os.listdir(folder) if name.endswith(TABLE_SUFFIX)] if name == SIZES else []
     beside = [os.path.join(folder, table) for table in tables] or [table_beside(path)]
-    try:
-        return any(os.path.isfile(table) and wrote(table, "filter") for table in beside)
-    except BadTable:
-        return False
+    return any(says_of_itself(table, "filter") for table in beside)
 
 
 def _refuse_one_place_twice(places: Sequence[Place]) -> None:

@@ -110,8 +110,8 @@ def children():
         return [int(pid) for pid in file.read().split()]
 
 
-def kill_first_worker_when(path, others):
-    while not path.exists():
+def kill_first_worker_when(folder, pattern, others):
+    while not list(folder.glob(pattern)):
         time.sleep(0.001)
     os.kill(next(pid for pid in children() if pid not in others), signal.SIGKILL)
 
@@ -122,7 +122,7 @@ def test_a_killed_process_costs_its_shard_and_the_rerun_heals_it(data, tmp_path)
     slow = picture(99, 1600)
     write(data / "00000.parquet", [slow + bytes([i]) for i in range(12)])  # a while to decode
     out = tmp_path / "out"
-    victim = [out / "00000.parquet.partial", children()]
+    victim = [out, ".00000.parquet.*.partial", children()]
     threading.Thread(target=kill_first_worker_when, args=victim, daemon=True).start()
     accounts = embed(options(data, out, devices="cpu,cpu")).accounting
     assert (accounts.rows, accounts.ok) == (30, 27)

@@ -297,7 +297,7 @@ def test_a_changed_or_new_input_is_done_and_the_rest_is_kept(tmp_path):
     assert (result.accounting.shards_resumed, result.accounting.rows) == (1, 9)
 
 
-def test_changed_weights_at_the_same_path_redo_everything(tmp_path):
+def test_changed_weights_at_the_same_path_are_another_model_which_is_asked_about_before_all_is_redone(tmp_path):
     model = tmp_path / "tiny-clip"
     shutil.copytree(TINY, model)
     write(tmp_path / "data" / "00000.parquet", pairs(3))
@@ -309,7 +309,12 @@ def test_changed_weights_at_the_same_path_redo_everything(tmp_path):
         {k: v * 2 if v.is_floating_point() else v for k, v in weights.items()}, model / "open_clip_model.safetensors"
     )
     _encoders.clear()
-    after = embed(options(tmp_path, model=str(model)))
+    whole = bytes_of(tmp_path / "out")
+    with pytest.raises(NcauditError, match=r"holds 1 shard embedded by local-dir:tiny-clip.*\(weight_hash\)") as told:
+        embed(options(tmp_path, model=str(model)))
+    assert "--overwrite" in told.value.fix
+    assert bytes_of(tmp_path / "out") == whole
+    after = embed(options(tmp_path, model=str(model), overwrite=True))
     _encoders.clear()
     assert before.model.weight_hash != after.model.weight_hash
     assert after.accounting.shards_resumed == 0

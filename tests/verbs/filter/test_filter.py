@@ -292,7 +292,7 @@ def test_several_captions_per_row_are_refused(tmp_path):
 @pytest.mark.parametrize("place", ["scores", "data", "out"])
 def test_inputs_are_never_written_over(scored, place):
     before = files(scored)
-    with pytest.raises(NcauditError, match=r"written over|same folder"):
+    with pytest.raises(NcauditError, match=r"written over|same place"):
         run(scored, out=place, min_soft_label=0.5, dropped=str(scored / "out"))
     assert files(scored) == before
 
