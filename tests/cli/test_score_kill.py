@@ -29,25 +29,28 @@ def files(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
-def kill_when(there, process):
-    while not there.exists() and process.poll() is None:
+def kill_when(folder, pattern, process):
+    while not list(folder.glob(pattern)) and process.poll() is None:
         time.sleep(0.0005)
     process.send_signal(signal.SIGKILL)
     return process.wait()
 
 
 # while the fit is written, while the first shard is, and in the middle: each moment a file that then appears
-MOMENTS = ["_fit/fit.safetensors.partial", "_fit/fit.json", "00000.parquet.partial", "00001.parquet", "00002.parquet"]
+MOMENTS = [
+    *("_fit/.fit.safetensors.*.partial", "_fit/fit.json"),
+    *(".00000.parquet.*.partial", "00001.parquet", "00002.parquet"),
+]
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(embeddings, tmp_path):
     assert subprocess.run(command(embeddings, tmp_path / "whole"), capture_output=True, check=False).returncode == 0
     whole = files(tmp_path / "whole")
-    assert len(whole) == SHARDS + 2
+    assert len(whole) == SHARDS + 3  # the fit and the record
     killed = 0
     for number, moment in enumerate(MOMENTS):
         out = tmp_path / f"out-{number}"
-        code = kill_when(out / moment, subprocess.Popen(command(embeddings, out), stdout=subprocess.DEVNULL))
+        code = kill_when(out, moment, subprocess.Popen(command(embeddings, out), stdout=subprocess.DEVNULL))
         killed += code == -signal.SIGKILL
         assert subprocess.run(command(embeddings, out), capture_output=True, check=False).returncode == 0
         assert files(out) == whole

@@ -119,7 +119,7 @@ def test_a_folder_gives_the_same_heads_back(tmp_path, hidden):
     assert torch.equal(saved.heads.text(text), heads.text(text).detach())
     assert saved.description == {"model": {"name": "x"}, "n": 3}
     assert not saved.heads.training
-    assert not list((tmp_path / "out").glob("*.partial"))
+    assert not list((tmp_path / "out").glob(".*.partial"))
 
 
 def test_the_hash_is_of_what_the_heads_compute_not_of_where_they_lie(tmp_path):

@@ -58,13 +58,34 @@ def table(path, **told):
 
 
 def test_finished_means_whole_and_made_from_the_same(tmp_path):
-    path, earlier = table(tmp_path / "out.parquet", verb="score", k=1), EarlierOutputs(pytest.fail)
+    path, told = table(tmp_path / "out.parquet", verb="score", k=1), []
+    earlier = EarlierOutputs(told.append)
     assert earlier.hold(path, {"verb": "score", "k": 1})
+    assert not earlier.hold(path, {"verb": "filter", "k": 1})
+    assert told == []
     assert not earlier.hold(path, {"verb": "score", "k": 2})
+    assert told == [f"{path} was made with other k: it is made again, and what else was"]
     assert not earlier.hold(str(tmp_path / "nowhere.parquet"), {"verb": "score", "k": 1})
     whole = (tmp_path / "out.parquet").read_bytes()
     (tmp_path / "out.parquet").write_bytes(whole[: len(whole) // 2])
     assert not earlier.hold(path, {"verb": "score", "k": 1})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"options": {"seed": 1, "k": 3}}, "--k, --seed"),
+        ({"options": {"seed": 2, "k": 2, "keep_share": 0.5}, "fit": "a"}, "--keep-share"),
+        ({"options": {"seed": 2, "k": 2}, "source": {"name": "b"}, "fit": "a"}, "input"),
+        ({"options": {"seed": 2, "k": 2}, "fit": "a"}, "fit"),
+    ],
+)
+def test_own_work_that_is_done_again_is_told_once_with_the_reason(tmp_path, found, said):
+    path, told = table(tmp_path / "out.parquet", verb="score", **found), []
+    earlier = EarlierOutputs(told.append)
+    for _ in range(2):
+        assert not earlier.hold(path, {"verb": "score", "options": {"seed": 2, "k": 2}})
+    assert told == [f"{path} was made with other {said}: it is made again, and what else was"]
 
 
 def test_which_version_wrote_it_decides_nothing(tmp_path, monkeypatch):

@@ -299,7 +299,7 @@ def test_a_dataset_that_has_a_truth_column_is_refused(tmp_path, name):
 def test_the_input_is_never_written_over(tmp_path):
     source = world(tmp_path / "in")
     before = files(tmp_path / "in")
-    with pytest.raises(NcauditError, match="written over itself"):
+    with pytest.raises(NcauditError, match="is an input and would be written over"):
         run(source, tmp_path / "in")
     assert files(tmp_path / "in") == before
     with pytest.raises(UsageError):

@@ -378,7 +378,7 @@ def test_out_of_memory_halves_the_batch_for_that_shard_which_counts_as_finished(
     assert (told.done, told.total, len(told.notes)) == (40, 40, 2)
     assert result.accounting.ok == 40
     assert embed(options(tmp_path, batch_pairs=8)).accounting.shards_resumed == 2
-    assert not list((tmp_path / "out").glob("*.partial"))
+    assert not list((tmp_path / "out").glob(".*.partial"))
 
 
 def test_no_memory_for_a_single_pair_is_an_error(tmp_path, monkeypatch):

@@ -290,7 +290,10 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused_until_restart(w
 def test_heads_that_are_not_ours_are_not_overwritten(world):
     world.train(epochs=1)
     (world.root / "out" / "run.json").unlink()
-    assert "already holds a model (heads.safetensors)" in refused(world.train)[0]
+    for restart in (False, True):
+        message, _ = refused(lambda restart=restart: world.train(restart=restart))
+        assert "heads.json is there already, and `train` did not write it" in message
+    assert not world.train(epochs=1, overwrite=True).finished_earlier
 
 
 def test_a_loss_that_stops_being_a_number_stops_the_run_and_keeps_the_last_good_epoch(world, monkeypatch):

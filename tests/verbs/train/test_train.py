@@ -509,7 +509,12 @@ def test_restart_with_wrong_input_discards_nothing(world):
 
 def test_a_model_that_is_not_ours_is_not_overwritten(world):
     shutil.copytree(TINY, world.root / "out")
-    assert "already holds a model" in refused(world.train)[0]
+    before = {path.name: path.read_bytes() for path in (world.root / "out").iterdir()}
+    for asked in ({}, {"restart": True}):
+        message, fix = refused(lambda asked=asked: world.train(**asked))
+        assert "is there already, and `train` did not write it" in message
+        assert "--overwrite" in fix
+    assert {path.name: path.read_bytes() for path in (world.root / "out").iterdir()} == before
     message, _ = refused(lambda: world.train(model=str(world.root / "out")))
     assert "both --model and --out" in message
 
@@ -661,7 +666,7 @@ def test_a_full_disk_leaves_the_epoch_before_to_go_on_from(world, monkeypatch):
         message, fix = refused(lambda: world.train(val_share=0))
     assert "cannot take the checkpoint: File too large" in message
     assert "make room" in fix
-    assert not list((world.root / "out").glob("*.partial"))
+    assert not list((world.root / "out").glob(".*.partial"))
     assert world.weights() == before[0]
     result = world.train(val_share=0)
     assert (result.resumed_after_epoch, result.loss) == (1, undisturbed.loss)
