@@ -30,13 +30,20 @@ def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
     folder = os.path.join(options.out, FIT_FOLDER)
     if not is_folder(options.out):
         return _new_fit(options, tables, progress)
-    if not options.refit and has_fit(folder):
-        saved = load_fit(folder)
-        if _still_holds(saved, options, tables):
-            return saved
+    if not options.refit and (left := _left_in(folder, progress)) and _still_holds(left, options, tables):
+        return left
     saved = _new_fit(options, tables, progress)
     save_fit(saved, folder)
     return saved
+
+
+def _left_in(folder: str, progress: Progress) -> SavedFit | None:
+    """What an earlier run has left, if it is whole: a damaged one is ours to make again."""
+    try:
+        return load_fit(folder) if has_fit(folder) else None
+    except BadTable as error:
+        progress.note(f"{error.message}: it is fitted anew")
+        return None
 
 
 def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
