@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_rows, hash_values
 from ncaudit.schema import EMBEDDING_COLUMNS, OK, SCORE, STATUSES, SUGGESTION, carried_name
+from ncaudit.shards.arrow_types import repeated_names
 from ncaudit.shards.files.provenance import Provenance, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import ShardFile, open_shard, read_batches
+from ncaudit.shards.readers.promised import refuse_repeated
 from ncaudit.shards.tables.checks import (
     ALWAYS_THERE,
     is_light,
@@ -91,7 +93,7 @@ class EmbeddingTable:
         `batches`; one whose embedding is not finite or zero is found only where it had to be decoded, and counted as
         ok elsewhere. Both arrays are (n_ok,) int64.
         """
-        file = open_shard(self.shard)
+        file = open_shard(self.shard, choosing=True)
         for group in range(file.pieces):
             yield from self._group_identities(file, group, rows)
 
@@ -253,8 +255,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     stratify: the column that `EmbeddingBatch.stratum` gives; None: the shard.
     Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
     """
-    file = open_shard(shard)
-    schema = file.schema
+    file = open_shard(shard, choosing=True)
+    schema = _asked_for(shard.path, file.schema, columns, stratify)
     for name in (IMAGE, TEXT):
         _require_embedding(shard.path, schema, name)
     for name in ("pair_id", "shard", "status"):
@@ -274,6 +276,15 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
         names_contents=set(CONTENTS) <= set(schema.names),
         stratify=stratify,
     )
+
+
+def _asked_for(path: str, schema: pa.Schema, columns: Sequence[str] | None, stratify: str | None) -> pa.Schema:
+    """The columns that are the only ones of their names. Raises BadTable where somebody asks for one that is not."""
+    ours = {*ALWAYS_THERE, *EMBEDDING_COLUMNS, "url", stratify}
+    asked = [f for f in schema if f.name in ours or (is_light(f.type) if columns is None else f.name in columns)]
+    refuse_repeated(path, schema, {field.name for field in asked})
+    names = set(repeated_names(schema.names))
+    return pa.schema([field for field in schema if field.name not in names], schema.metadata)
 
 
 def check_tables_agree(tables: Sequence[EmbeddingTable]) -> None:
@@ -302,8 +313,18 @@ def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
     if not (is_list and pa.types.is_floating(kind.value_type)):
         raise BadTable(
             f"{path}: {name} is {kind}, not a list of float16, float32 or float64",
-            fix="give embedding tables: what `ncaudit embed` wrote, or lists of numbers in both columns",
+            fix=_as_floats(name, kind),
         )
+
+
+def _as_floats(name: str, kind: pa.DataType) -> str:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if is_list and (pa.types.is_integer(kind.value_type) or pa.types.is_decimal(kind.value_type)):
+        return (
+            f"quantised rows must be given back their scale: write {name} as lists of float32 (int8: divide by 127, or "
+            "by the scale of the row)"
+        )
+    return "give embedding tables: what `ncaudit embed` wrote, or lists of float16, float32 or float64 in both columns"
 
 
 def _dims(file: ShardFile, name: str) -> int:

@@ -27,8 +27,9 @@ from ncaudit.matchers.heads.projection import SavedHeads
 from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
-from ncaudit.shards.columns import find_columns
+from ncaudit.shards.columns import carriable, find_columns, not_carried
 from ncaudit.shards.dataset.keys import PairNames
+from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
 from ncaudit.shards.files.locations import is_remote, real
 from ncaudit.shards.files.provenance import EMBED_RECORD, EarlierOutputs, Provenance, fingerprint
 from ncaudit.shards.files.shard import Shard
@@ -73,15 +74,16 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     options = _on_devices(options)
     shards = find_shards(options.sources)
     _refuse_overlap(options, shards)
-    counts, key = _looked_at(options, shards)
-    plan = _plan(options, shards, key, progress)
+    look = _looked_at(options, shards)
+    counts, key = look.rows, look.key
+    plan = _plan(options, shards, look, progress)
     progress.stage("embed", sum(counts.values()))
     accounting = _run(plan, shards, progress)
     failed = {error.shard for error in accounting.shard_errors}
     return EmbedResult(
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
         input_rows=sum(rows for shard, rows in counts.items() if shard.name not in failed),
-        seconds=monotonic() - begun, notes=(*notes, *_notes(plan, shards)),
+        seconds=monotonic() - begun, notes=(*notes, *_notes(plan, shards), *look.left_out(options.columns)),
     )  # fmt: skip
 
 
@@ -91,6 +93,25 @@ def _on_devices(options: EmbedOptions) -> EmbedOptions:
         return options
     first, *others = pick_devices(options.devices)
     return replace(options, devices=(first, *others)) if others else replace(options, device=first, devices=None)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at every shard told. rows, schemas: of the shards that can be read."""
+
+    rows: Mapping[Shard, int]
+    schemas: Sequence[pa.Schema]
+    key: str | None  # the column that names the pairs; None: shard and row
+
+    def types(self, options: EmbedOptions, record: Mapping[str, Any]) -> Types:
+        """Of all columns that are carried: what an earlier run has settled stays."""
+        chosen = [carriable(schema, options.columns) for schema in self.schemas]
+        return settled_types(chosen, from_text(record.get("types")))
+
+    def left_out(self, columns: Sequence[str] | None) -> list[str]:
+        """What must be said of columns that no table of ours can hold."""
+        names = dict.fromkeys(name for schema in self.schemas for name in not_carried(schema)) if columns is None else ()
+        return [f"left out, as parquet has no such type: {', '.join(names)}"] if names else []
 
 
 @dataclass(frozen=True)
@@ -106,29 +127,29 @@ class _Plan:
     files: Files | None = None  # None: the rows go into a stream
 
 
-def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progress: Progress) -> _Plan:
+def _plan(options: EmbedOptions, shards: Sequence[Shard], look: _Look, progress: Progress) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
-    heads = heads_of(options)
+    heads, key = heads_of(options), look.key
     if options.out == STREAM:
-        stream = ModelToStream.load(options, key)
+        stream = ModelToStream.load(options, key, look.types(options, {}))
         return _Plan(options, stream.identity, heads, stream.batch_pairs, frozenset(), stream)
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
     source = source_behind(source, options.model) if heads else source
-    known = _known_identity(record, source, options)
+    known, types = _known_identity(record, source, options), look.types(options, record)
     names = [shard.name for shard in shards]
     files = files_of(options, names)
     files.refuse_others()
     finished_at = partial(_finished, files, shards, EarlierOutputs(progress.note))
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
-        finished = finished_at(_made_from(options, key, known), batch)
+        finished = finished_at(_made_from(options, key, types, known), batch)
         if len(finished) == len(shards):
             return _Plan(options, known, heads, batch, finished, None, files)
     asked = replace(options, precision=Precision(known.precision)) if known else options
-    model = _load(asked, key, record, names, progress)
+    model = _load(asked, key, types, record, names, progress)
     try:
-        _write_record(options.out, model.identity, source, model.batch_pairs)
-        finished = finished_at(_made_from(options, key, model.identity), model.batch_pairs)
+        _write_record(options.out, model.identity, source, model.batch_pairs, types)
+        finished = finished_at(_made_from(options, key, types, model.identity), model.batch_pairs)
     except BaseException:
         model.close()
         raise
@@ -136,11 +157,16 @@ def _plan(options: EmbedOptions, shards: Sequence[Shard], key: str | None, progr
 
 
 def _load(
-    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: Sequence[str], progress: Progress
+    options: EmbedOptions,
+    key: str | None,
+    types: Types,
+    record: dict[str, Any],
+    shards: Sequence[str],
+    progress: Progress,
 ) -> ModelHere | ModelInWorkers:
     if options.devices is None:
-        return ModelHere.load(options, key, record, shards)
-    return ModelInWorkers(options, key, record, shards, progress)
+        return ModelHere.load(options, key, types, record, shards)
+    return ModelInWorkers(options, key, types, record, shards, progress)
 
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
@@ -163,12 +189,14 @@ def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting
 def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:
     """The accounts of a finished shard, from its files themselves."""
     counts = files.statuses(shard)
-    progress.advance(open_shard(shard).rows, sum(counts.values()) - counts.get(OK, 0))
+    progress.advance(open_shard(shard, choosing=True).rows, sum(counts.values()) - counts.get(OK, 0))
     return ShardRows(counts, resumed=True)
 
 
-def _made_from(options: EmbedOptions, key: str | None, identity: ModelIdentity) -> Callable[[Shard, int], Provenance]:
-    return lambda shard, batch_pairs: table_provenance(shard, options, key, identity, batch_pairs)
+def _made_from(
+    options: EmbedOptions, key: str | None, types: Types, identity: ModelIdentity
+) -> Callable[[Shard, int], Provenance]:
+    return lambda shard, batch_pairs: table_provenance(shard, options, key, types, identity, batch_pairs)
 
 
 def _finished(
@@ -212,7 +240,7 @@ def _read_record(out: str) -> dict[str, Any]:
     return record if whole and format_of(record) == FORMATS["embed"] else {}
 
 
-def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_pairs: int) -> None:
+def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_pairs: int, types: Types) -> None:
     """Written before the first shard: the rerun after a kill must cut its batches in the same places."""
     record = {
         **written_by("embed"),
@@ -221,6 +249,7 @@ def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_
         "weights": source.fingerprint(),
         "folder": source.folder and os.path.abspath(source.folder),  # where heads on these embeddings find the encoder
         "batch_pairs": batch_pairs,
+        "types": as_text(types),  # of columns that are null throughout some shard, now or later
     }
     if not told_alike(_read_record(out), record):
         with atomic_file(os.path.join(out, EMBED_RECORD)) as file:
@@ -240,8 +269,8 @@ def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedO
     return identity if same and options.precision in (Precision.auto, identity.precision) else None
 
 
-def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Shard, int], str | None]:
-    """The rows of every shard and the column that names the pairs, from one look at each.
+def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> _Look:
+    """The rows and columns of every shard and the column that names the pairs, from one look at each.
 
     Shards that cannot be read are left out, and reported when it is their turn. A wrong command is told before a model
     is loaded and anything is written; one good shard is enough to go on.
@@ -250,7 +279,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Sha
     found: dict[Shard, pa.Schema | BadTable] = {}
     for shard in shards:
         try:
-            file = open_shard(shard)
+            file = open_shard(shard, choosing=True)
             counts[shard], found[shard] = file.rows, file.schema
             names.see(shard, file)
         except BadTable as error:
@@ -258,7 +287,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Sha
     _refuse_emptiness(shards, counts)
     names.refuse_repeats()
     _refuse_if_none_fits(options, found, names.column)
-    return counts, names.column
+    return _Look(counts, [schema for schema in found.values() if isinstance(schema, pa.Schema)], names.column)
 
 
 def _refuse_if_none_fits(
