@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint8).reshape(256, 2)
+TYPELESS = b"ncaudit_typeless"
 UUID_BYTES, UUID_LETTERS = 16, 36
 HYPHENS = (8, 13, 18, 23)
 DIGITS = [place for place in range(UUID_LETTERS) if place not in HYPHENS]
@@ -172,6 +173,16 @@ def parquet_holds(kind: pa.DataType) -> bool:
     except pa.ArrowException:
         return False
     return True
+
+
+def typeless(field: pa.Field) -> pa.Field:
+    """The field, marked: its type is a guess, as no value of the file shows one."""
+    return field.with_metadata({**(field.metadata or {}), TYPELESS: b"1"})
+
+
+def is_typeless(field: pa.Field) -> bool:
+    """Whether `typeless` has marked it."""
+    return TYPELESS in (field.metadata or {})
 
 
 def repeated_names(names: Iterable[str]) -> list[str]:

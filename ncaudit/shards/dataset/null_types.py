@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 import pyarrow.types as t
 
+from ncaudit.shards.arrow_types import is_typeless
 from ncaudit.shards.columns import carried_type
 
 Types = Mapping[str, pa.DataType]
@@ -26,7 +27,7 @@ def settled_types(schemas: Iterable[pa.Schema], known: Types) -> Types:
         for field in schema:
             if field.name not in known:
                 before = types.get(field.name, pa.null())
-                types[field.name] = filled(before, carried_type(field.type) if has_null(before) else before)
+                types[field.name] = filled(before, _shown(field)) if has_null(before) else before
     return {**known, **{name: carried_type(kind) for name, kind in types.items()}}
 
 
@@ -56,7 +57,8 @@ def has_null(kind: pa.DataType) -> bool:
 
 def types_of_nulls(schema: pa.Schema, types: Types) -> dict[str, pa.DataType]:
     """The columns of a shard that `types` makes something else of than they would be alone."""
-    changed = {field.name: _given(field.type, types.get(field.name)) for field in schema if has_null(field.type)}
+    open_ones = [field.with_type(_shown(field)) for field in schema if has_null(_shown(field))]
+    changed = {field.name: _given(field.type, types.get(field.name)) for field in open_ones}
     return {name: kind for name, kind in changed.items() if kind != carried_type(schema.field(name).type)}
 
 
@@ -75,6 +77,13 @@ def from_text(text: object) -> Types:
     except (pa.ArrowException, ValueError, OSError):
         return {}
     return {field.name: field.type for field in schema}
+
+
+def _shown(field: pa.Field) -> pa.DataType:
+    """The type that the values have; null where none shows one."""
+    if is_typeless(field):
+        return pa.null()
+    return field.type.value_type if t.is_dictionary(field.type) else field.type
 
 
 def _given(kind: pa.DataType, other: pa.DataType | None) -> pa.DataType:

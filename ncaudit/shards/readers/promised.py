@@ -9,10 +9,11 @@ from functools import cached_property
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.arrow_types import normal_batch, normal_schema, repeated_names, repeats_within
+from ncaudit.shards.arrow_types import normal_batch, normal_schema, repeated_names, repeats_within, typeless
 from ncaudit.shards.files.locations import is_remote
 from ncaudit.shards.files.remembered import version_now
 from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.shard_file import ShardFile
 
 Versions = dict[str, str | None]
@@ -37,7 +38,7 @@ class PromisedShard:
     @cached_property
     def schema(self) -> pa.Schema:
         """In plain types. Names may be there twice."""
-        return normal_schema(self._file.schema)
+        return normal_schema(_marked(self._file))
 
     @property
     def rows(self) -> int:
@@ -60,7 +61,7 @@ class PromisedShard:
         """As the reader has it, and checked."""
         refuse_repeated(self._path, self._file.schema, columns)
         promised, read = self._promised(pieces), 0
-        plain = self.schema is self._file.schema
+        plain = normal_schema(self._file.schema) is self._file.schema
         try:
             for batch in self._file.batches(rows, columns, pieces):
                 read += len(batch)
@@ -84,6 +85,15 @@ class PromisedShard:
         if known is None:
             return None
         return sum(known) if pieces is None else sum(known[piece] for piece in pieces)
+
+
+def _marked(file: ShardFile) -> pa.Schema:
+    """The schema, with the columns marked whose type no value shows, in formats that tell none."""
+    if not isinstance(file, OnePiece):
+        return file.schema
+    empty = {name for name in file.schema.names if file.nulls(0, name) == file.rows}
+    fields = [typeless(field) if field.name in empty else field for field in file.schema]
+    return pa.schema(fields, file.schema.metadata) if empty else file.schema
 
 
 def refuse_changed(seen: Versions, error: Exception | None = None) -> None:

@@ -42,7 +42,7 @@ from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
 from ncaudit.verbs.outputs import is_at_or_below
-from ncaudit.version import FORMATS, format_of, told_alike, written_by
+from ncaudit.version import same_results, told_alike, written_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +237,7 @@ def _read_record(out: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     whole = isinstance(record, dict) and {"model", "weights", "batch_pairs"} <= set(record)
-    return record if whole and format_of(record) == FORMATS["embed"] else {}
+    return record if whole and same_results(record, "embed") else {}
 
 
 def _write_record(out: str, identity: ModelIdentity, source: ModelSource, batch_pairs: int, types: Types) -> None:

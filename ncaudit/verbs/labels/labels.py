@@ -38,7 +38,7 @@ from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
 from ncaudit.verbs.outputs import is_folder, one_table, without_outputs
-from ncaudit.version import FORMATS, format_of, told_format
+from ncaudit.version import same_results, told_format
 
 AUDIT_FILE = "audit.json"
 MEANING = (
@@ -208,7 +208,7 @@ def _earlier(folder: str, digest: str) -> dict[str, Any] | None:
             kept = json.load(file)
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or kept.get("digest") != digest or format_of(kept) != FORMATS["labels"]:
+    if not isinstance(kept, dict) or kept.get("digest") != digest or not same_results(kept, "labels"):
         return None
     return dict(kept["facts"])
 
