@@ -67,11 +67,12 @@ class PromisedShard:
                 read += len(batch)
                 yield batch if plain else normal_batch(batch)
         except (pa.ArrowException, BadTable) as error:
-            refuse_changed(self._seen, error)
+            refuse_changed(self._seen, error, self._so_far(read, pieces))
             if isinstance(error, BadTable):
                 raise
             raise _unread(self._path, error) from error
         if promised is not None and read != promised:
+            refuse_changed(self._seen, None, self._so_far(read, pieces))
             raise too_few(self._path, promised, read)
         if pieces is None or self.pieces - 1 in pieces or not any(map(is_remote, self._seen)):
             refuse_changed(self._seen)
@@ -79,6 +80,13 @@ class PromisedShard:
     def nulls(self, piece: int, column: str) -> int | None:
         """As the reader has it."""
         return self._file.nulls(piece, column)
+
+    def _so_far(self, read: int, pieces: Sequence[int] | None) -> str:
+        known = self._file.piece_rows
+        if known is None:
+            return ""
+        before = sum(known[: pieces[0]]) if pieces else 0
+        return f": of its {sum(known):,} rows {before + read:,} could be read"
 
     def _promised(self, pieces: Sequence[int] | None) -> int | None:
         known = self._file.piece_rows
@@ -96,12 +104,12 @@ def _marked(file: ShardFile) -> pa.Schema:
     return pa.schema(fields, file.schema.metadata) if empty else file.schema
 
 
-def refuse_changed(seen: Versions, error: Exception | None = None) -> None:
-    """Raises BadTable when one of these files is no longer the one that was seen. error: what came of that."""
+def refuse_changed(seen: Versions, error: Exception | None = None, so_far: str = "") -> None:
+    """Raises BadTable when one of these files is no longer the one that was seen. error, so_far: what came of that."""
     for path, version in seen.items():
         if version_now(path) != version:
             fix = "run it again when nothing writes there"
-            raise BadTable(f"{path} was changed while it was read", fix=fix) from error
+            raise BadTable(f"{path} was changed while it was read{so_far}", fix=fix) from error
 
 
 def too_few(path: str, promised: int, read: int) -> BadTable:
