@@ -59,7 +59,7 @@ def told_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _deciding(record: Mapping[str, Any]) -> dict[str, Any]:
-    verb = record.get("verb")
+    verb = str(record.get("verb"))
     today = verb in FORMATS and same_results(record, verb)
     told = {name: value for name, value in record.items() if name != "ncaudit"}
     return {**told, "format": FORMATS[verb] if today else format_of(record)}

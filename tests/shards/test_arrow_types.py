@@ -10,6 +10,7 @@ from ncaudit.shards.arrow_types import normal_array, normal_batch, normal_schema
 UUIDS = [uuid.UUID(int=i * 7919**5) for i in range(5)]
 SPELLED = [None if i == 2 else str(one) for i, one in enumerate(UUIDS)]
 WORDS = [["a", "b"], None, [], ["c", None], ["d"]]
+TEXTS, BYTES = ["a", None, "b" * 40, "", "c"], [b"a", None, b"\xff" * 40, b"", b"c"]
 PAIRS = [[("k", "v")], None, [], [("a", None), ("b", "c")], [("z", "z")]]
 
 
@@ -59,12 +60,12 @@ WAYS = {
         [[1, 2], None, [3, 4], [5, 6], [7, 8]],
     ),
     "opaque": (
-        lambda: extension(pa.opaque(pa.string_view(), "a", "b"), pa.array(["a", "b", "c", "d", None], pa.string_view())),
+        lambda: extension(pa.opaque(pa.string_view(), "a", "b"), pa.array(TEXTS, pa.string_view())),
         pa.string(),
-        ["a", "b", "c", "d", None],
+        TEXTS,
     ),
-    "text view": (lambda: pa.array(["a", None, "b" * 40, "", "c"], pa.string_view()), pa.string(), ["a", None, "b" * 40, "", "c"]),
-    "bytes view": (lambda: pa.array([b"a", None, b"\xff" * 40, b"", b"c"], pa.binary_view()), pa.binary(), [b"a", None, b"\xff" * 40, b"", b"c"]),
+    "text view": (lambda: pa.array(TEXTS, pa.string_view()), pa.string(), TEXTS),
+    "bytes view": (lambda: pa.array(BYTES, pa.binary_view()), pa.binary(), BYTES),
     "list view": (lambda: pa.array(WORDS, pa.list_view(pa.string_view())), pa.list_(pa.string()), WORDS),
     "large list view": (lambda: pa.array(WORDS, pa.large_list_view(pa.string())), pa.large_list(pa.string()), WORDS),
     "list view out of order": (
@@ -75,7 +76,11 @@ WAYS = {
         [["z"], ["w", "x"], [], ["x", "y"], ["y", "z"]],
     ),
     "list of views": (lambda: pa.array(WORDS, pa.list_(pa.string_view())), pa.list_(pa.string()), WORDS),
-    "large list of views": (lambda: pa.array(WORDS, pa.large_list(pa.string_view())), pa.large_list(pa.string()), WORDS),
+    "large list of views": (
+        lambda: pa.array(WORDS, pa.large_list(pa.string_view())),
+        pa.large_list(pa.string()),
+        WORDS,
+    ),
     "fixed list of views": (
         lambda: pa.array([["a", "b"], None, ["c", None], ["e", "f"], ["g", "h"]], pa.list_(pa.string_view(), 2)),
         pa.list_(pa.string(), 2),
@@ -133,7 +138,8 @@ def test_what_is_plain_already_is_left_alone(kind):
 
 def test_a_batch_keeps_names_metadata_and_the_promise_of_no_nulls():
     fields = [pa.field("id", pa.uuid(), nullable=False, metadata={"a": "b"}), pa.field("n", pa.int8())]
-    batch = pa.RecordBatch.from_arrays([uuids().slice(3), pa.array([1, 2], pa.int8())], schema=pa.schema(fields, {"c": "d"}))
+    columns = [uuids().slice(3), pa.array([1, 2], pa.int8())]
+    batch = pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, {"c": "d"}))
     plain = normal_batch(batch)
     assert plain.schema.equals(normal_schema(batch.schema), check_metadata=True)
     assert plain.schema.metadata == {b"c": b"d"}

@@ -1,4 +1,4 @@
-"""No read changes a value: every type that parquet knows, far values included, carried into a table and written back."""
+"""No read changes a value: of any type that parquet knows, far ones included, carried into a table or written back."""
 
 import decimal
 import struct
@@ -35,6 +35,7 @@ def decimals(digits, places):
 HALVES = st.floats(width=16, allow_nan=False)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 MOST_SECONDS = 2**63 // 1000 - 1  # parquet has no unit above the millisecond
+DECIMALS = (pa.decimal128(38, 0), pa.decimal128(5, 5), pa.decimal256(76, 10), pa.decimal32(9, 2), pa.decimal64(18, 3))
 TYPES = {
     **{kind: (kind, whole(kind.bit_width)) for kind in (pa.int8(), pa.int16(), pa.int32(), pa.int64())},
     **{kind: (kind, whole(kind.bit_width, False)) for kind in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())},
@@ -50,8 +51,7 @@ TYPES = {
     pa.float16(): (pa.float16(), HALVES.map(np.float16)),
     pa.float32(): (pa.float32(), st.floats(width=32, allow_nan=False)),
     pa.float64(): (pa.float64(), st.floats(allow_nan=False)),
-    **{kind: (kind, decimals(kind.precision, kind.scale))
-       for kind in (pa.decimal128(38, 0), pa.decimal128(5, 5), pa.decimal256(76, 10), pa.decimal32(9, 2), pa.decimal64(18, 3))},
+    **{kind: (kind, decimals(kind.precision, kind.scale)) for kind in DECIMALS},
     pa.string(): (pa.string(), TEXT),
     pa.large_string(): (pa.large_string(), TEXT),
     pa.string_view(): (pa.string_view(), TEXT),

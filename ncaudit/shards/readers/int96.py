@@ -62,7 +62,8 @@ def look_at_int96(opens: Opens, columns: list[str]) -> Int96:
 
 def _column_of(path: str, schema: pa.Schema) -> str:
     """The column that a leaf is of: the longest name that its path begins with, as names may hold dots."""
-    return max((name for name in schema.names if f"{path}.".startswith(f"{name}.")), key=len)
+    names: list[str] = [name for name in schema.names if f"{path}.".startswith(f"{name}.")]
+    return max(names, key=len)
 
 
 def _look(opens: Opens, name: str) -> tuple[bool, int | None]:

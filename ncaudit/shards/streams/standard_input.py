@@ -142,8 +142,11 @@ def _left_out(schema: pa.Schema) -> list[str]:
 
 
 def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: str) -> None:
-    """What parquet cannot hold is left out."""
+    """What parquet cannot hold is left out. Raises BadTable when nothing else is there: rows would go with it."""
+    lacking = _left_out(schema)
     schema = pa.schema([field for field in schema if parquet_holds(field.type)], schema.metadata)
+    if lacking and not schema.names:
+        raise BadTable(f"{STDIN} has a column that cannot be kept, and no other ({lacking[0]})", fix=ACCEPTED)
     with _Hashed(io.FileIO(path, "w")) as file, _parquet(file, schema) as writer:
         for group in _groups(batches):
             writer.write_table(group.select(schema.names))

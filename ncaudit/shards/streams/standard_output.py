@@ -158,4 +158,4 @@ def _plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.array(list(map(_plain, column.to_pylist())), pa.string())])
     if pa.types.is_duration(column.type) or pa.types.is_time(column.type):
         return pa.chunked_array([pa.array([None if x is None else str(x) for x in _values(column)], pa.string())])
-    return column
+    return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column

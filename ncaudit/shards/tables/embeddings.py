@@ -4,18 +4,21 @@ Knows arrow tables and unit rows; nothing of encoders or scorers.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_rows, hash_values
 from ncaudit.schema import EMBEDDING_COLUMNS, OK, SCORE, STATUSES, SUGGESTION, carried_name
 from ncaudit.shards.arrow_types import repeated_names
+from ncaudit.shards.columns import not_carried
+from ncaudit.shards.dataset.null_types import Types, settled_types
 from ncaudit.shards.files.provenance import Provenance, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import ShardFile, open_shard, read_batches
@@ -72,6 +75,7 @@ class EmbeddingTable:
     carried_from: tuple[str, ...]  # the names that `carried` has in the file
     names_contents: bool  # there are columns that tell photos and captions apart without embeddings
     stratify: str | None = None  # the column whose values labels are calibrated by; None: the shard
+    left_out: tuple[str, ...] = ()  # columns that no table of ours can hold, each with its type
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[EmbeddingBatch]:
         """All rows, in order, none dropped: an ok row without a usable embedding becomes `embedding_invalid`.
@@ -180,7 +184,7 @@ class EmbeddingTable:
             row=self._row_numbers(batch, first),
             status=[_final_status(status, fine) for status, fine in zip(told, ok.tolist(), strict=True)],
             ok=ok,
-            carried=pa.RecordBatch.from_arrays([batch[name] for name in self.carried_from], schema=self.carried),
+            carried=self._carried(batch),
             caption=caption_texts(batch),
             image=image,
             text=text,
@@ -189,6 +193,11 @@ class EmbeddingTable:
             host_id=host_ids(batch, ok, image_id),
             stratum=self._strata(batch, ok),
         )
+
+    def _carried(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        pairs = zip(self.carried_from, self.carried.types, strict=True)
+        columns = [pa.nulls(len(batch), k) if t.is_null(batch[name].type) else batch[name] for name, k in pairs]
+        return pa.RecordBatch.from_arrays(columns, schema=self.carried)
 
     def _strata(self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_]) -> list[str]:
         name = self.stratify or "shard"
@@ -275,7 +284,28 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
         carried_from=carried_from,
         names_contents=set(CONTENTS) <= set(schema.names),
         stratify=stratify,
+        left_out=tuple(not_carried(schema)) if columns is None else (),
     )
+
+
+def with_common_nulls(tables: Sequence[EmbeddingTable]) -> list[EmbeddingTable]:
+    """The tables, where a carried column that is null throughout one has the type that it has in others."""
+    types = settled_types([table.carried for table in tables], {})
+    shown = {field.name for table in tables for field in table.carried if not t.is_null(field.type)}
+    return [
+        replace(table, carried=_typed(table.carried, {n: k for n, k in types.items() if n in shown}))
+        for table in tables
+    ]
+
+
+def _typed(carried: pa.Schema, types: Types) -> pa.Schema:
+    return pa.schema([f.with_type(types.get(f.name, f.type)) if t.is_null(f.type) else f for f in carried])
+
+
+def left_out_notes(tables: Sequence[EmbeddingTable]) -> list[str]:
+    """What must be said of columns that are not carried, as no table of ours can hold them."""
+    names = dict.fromkeys(name for table in tables for name in table.left_out)
+    return [f"left out, as parquet has no such type: {', '.join(names)}"] if names else []
 
 
 def _asked_for(path: str, schema: pa.Schema, columns: Sequence[str] | None, stratify: str | None) -> pa.Schema:

@@ -110,7 +110,9 @@ class _Look:
 
     def left_out(self, columns: Sequence[str] | None) -> list[str]:
         """What must be said of columns that no table of ours can hold."""
-        names = dict.fromkeys(name for schema in self.schemas for name in not_carried(schema)) if columns is None else ()
+        names = (
+            dict.fromkeys(name for schema in self.schemas for name in not_carried(schema)) if columns is None else ()
+        )
         return [f"left out, as parquet has no such type: {', '.join(names)}"] if names else []
 
 
@@ -290,9 +292,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> _Look:
     return _Look(counts, [schema for schema in found.values() if isinstance(schema, pa.Schema)], names.column)
 
 
-def _refuse_if_none_fits(
-    options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None
-) -> None:
+def _refuse_if_none_fits(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> None:
     errors: list[NcauditError] = []
     for shard, schema in found.items():
         try:
@@ -345,5 +345,3 @@ def _would_find(source: str, out: str) -> bool:
         fixed = os.sep.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
         return is_at_or_below(out, fixed)
     return len(parts) >= len(wanted) and all(fnmatch.fnmatch(p, w) for p, w in zip(parts, wanted, strict=False))
-
-

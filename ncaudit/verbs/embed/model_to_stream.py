@@ -79,7 +79,9 @@ class ModelToStream:
     def _provenance(self, shards: Sequence[Shard]) -> Provenance:
         """One shard's own, or what all have in common and the shards' own. Not the batch size: it may yet be halved."""
         here = self.here
-        told = [table_provenance(s, here.options, here.key, here.types, self.identity, self.batch_pairs) for s in shards]
+        told = [
+            table_provenance(s, here.options, here.key, here.types, self.identity, self.batch_pairs) for s in shards
+        ]
         for one in told:
             del one["options"]["batch_pairs"]
         common = {name: value for name, value in told[0].items() if name != "source"}

@@ -35,7 +35,7 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings, with_common_nulls
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
 from ncaudit.verbs.outputs import is_folder, one_table, without_outputs
 from ncaudit.version import same_results, told_format
@@ -98,7 +98,7 @@ def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
     shards = without_outputs(found, options.out)
     for shard in shards:
         require_class_column(shard.path, open_shard(shard).schema, options.label_column)
-    tables = [open_embeddings(shard, [options.label_column]) for shard in shards]
+    tables = with_common_nulls([open_embeddings(shard, [options.label_column]) for shard in shards])
     check_tables_agree(tables)
     for table in tables:
         if not table.carried_from:

@@ -45,7 +45,9 @@ def test_nanoseconds_stay_where_every_value_fits_to_the_very_edge(tmp_path):
 def test_one_far_value_anywhere_makes_microseconds_of_all_columns_of_that_file(tmp_path, row):
     days = [NEAR] * 100
     days[row] = SENTINEL
-    shard = int96(tmp_path / "x.parquet", {"d": pa.array(days, MICROS), "e": pa.array([NEAR] * 100, MICROS)}, row_group_size=30)
+    shard = int96(
+        tmp_path / "x.parquet", {"d": pa.array(days, MICROS), "e": pa.array([NEAR] * 100, MICROS)}, row_group_size=30
+    )
     table = read(shard)
     assert table.schema.types == open_shard(shard).schema.types == [MICROS, MICROS]
     assert table["d"].to_pylist() == days

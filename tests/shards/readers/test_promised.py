@@ -75,7 +75,7 @@ def test_a_file_that_changes_while_it_is_read_is_told_in_every_format(shard, hap
     batches = open_shard(shard).batches(50)
     read = len(next(batches))
     happens(shard.path)
-    with pytest.raises(BadTable, match="was changed while it was read|cut short") as told:
+    with pytest.raises(BadTable, match=r"was changed while it was read|cut short") as told:
         read += sum(len(batch) for batch in batches)
     assert shard.path in told.value.message
     assert read <= ROWS

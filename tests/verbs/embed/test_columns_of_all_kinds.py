@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds.commands import embedded, run, told
+from tests.worlds.commands import embedded, told
 from tests.worlds.datasets import write
 from tests.worlds.images import of_one_colour
 
@@ -64,8 +64,10 @@ def test_tables_of_views_are_embedded_like_the_same_rows_in_parquet(tmp_path, ne
         views = {"image": image, "caption": pa.array(CAPTIONS, pa.string_view()), "lang": category, "n": range(ROWS)}
         embedded(arrow(tmp_path / "x.arrow", pa.table(views), new), tmp_path / name)
     embedded(write(tmp_path / "x.parquet", plain), tmp_path / "plain")
-    assert pq.read_table(tmp_path / "bytes/x.parquet").drop(["shard"]).equals(
-        pq.read_table(tmp_path / "plain/x.parquet").drop(["shard"])
+    assert (
+        pq.read_table(tmp_path / "bytes/x.parquet")
+        .drop(["shard"])
+        .equals(pq.read_table(tmp_path / "plain/x.parquet").drop(["shard"]))
     )
     assert pq.read_table(tmp_path / "struct/x.parquet").equals(pq.read_table(tmp_path / "bytes/x.parquet"))
 
@@ -82,8 +84,8 @@ def test_what_parquet_cannot_hold_is_left_out_and_said_and_refused_where_it_was_
     )
 
 
-def shards(folder, *, second_open=True):
-    """Two shards: of the first three columns are open, of the second two."""
+def shards(folder):
+    """Two shards: three columns are open in the first alone, one in both."""
     open_ones = {"n": pa.nulls(ROWS), "list": [[None]] * ROWS, "struct": [{"a": None, "b": 1}] * ROWS}
     full = {"n": range(ROWS), "list": [[1]] * ROWS, "struct": [{"a": "x", "b": 1}] * ROWS}
     write(folder / "0.parquet", pairs(**open_ones, never=pa.nulls(ROWS)))
@@ -95,8 +97,8 @@ def test_a_column_that_is_null_throughout_a_shard_has_the_type_of_the_others(tmp
     embedded(shards(tmp_path / "data"), tmp_path / "e", *NESTED, "--columns", "never")
     first, second = (types(tmp_path / f"e/{i}.parquet") for i in range(2))
     assert first == second
-    assert (first["n"], first["list"].value_type, first["struct"].field("a").type) == (pa.int64(), pa.int64(), pa.string())
-    assert first["never"] == pa.string()
+    assert (first["n"], first["list"].value_type) == (pa.int64(), pa.int64())
+    assert (first["struct"].field("a").type, first["never"]) == (pa.string(), pa.string())
     assert options(tmp_path / "e/0.parquet")["types"]["n"] == "int64"
     assert "types" not in options(tmp_path / "e/1.parquet")
     assert pq.read_table(tmp_path / "e/0.parquet")["n"].null_count == ROWS
@@ -147,8 +149,8 @@ def test_an_empty_column_of_text_formats_has_the_type_of_the_others(tmp_path, su
 
 def test_two_columns_of_one_name_are_refused_unless_others_are_asked_for(tmp_path):
     table = pa.table(pairs(uid=[f"u{i}" for i in range(ROWS)], n=range(ROWS)))
-    for name, twin in (("caption", table["caption"]), ("image", table["image"]), ("n", table["n"]), ("uid", table["uid"])):
-        write(tmp_path / f"{name}.parquet", table.append_column(name, twin))
+    for name in ("caption", "image", "n", "uid"):
+        write(tmp_path / f"{name}.parquet", table.append_column(name, table[name]))
         words = ("--model", "local-dir:nowhere", "--out", tmp_path / "never")
         assert f"{name}.parquet has two columns {name} | " in told("embed", tmp_path / f"{name}.parquet", *words)
     embedded(tmp_path / "n.parquet", tmp_path / "e", "--columns", "uid")
@@ -159,11 +161,11 @@ def test_two_columns_of_one_name_are_refused_unless_others_are_asked_for(tmp_pat
 def test_damaged_pages_of_a_finished_table_are_found_when_it_is_next_read(tmp_path):
     embedded(write(tmp_path / "x.parquet", pairs()), tmp_path / "e")
     path = tmp_path / "e/x.parquet"
-    chunk = next(c for c in map(pq.read_metadata(path).row_group(0).column, range(12)) if "image_embedding" in c.path_in_schema)
+    chunks = map(pq.read_metadata(path).row_group(0).column, range(12))
+    chunk = next(c for c in chunks if "image_embedding" in c.path_in_schema)
     data = bytearray(path.read_bytes())
     data[chunk.data_page_offset + chunk.total_compressed_size - 8] ^= 0x10  # a value, which would pass for another
     path.write_bytes(data)
     said = told("score", tmp_path / "e", "--out", tmp_path / "s", "--no-check", "--device", "cpu")
     assert "x.parquet is damaged: a page of it is not what its checksum says" in said
     assert "delete it and run that command again" in said
-    assert run("embed", tmp_path / "x.parquet", "--help").exit_code == 0

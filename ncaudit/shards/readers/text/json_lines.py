@@ -64,7 +64,6 @@ class JsonLinesShard(OnePiece):
             block = _columns(self._path, fields, lines, objects)
             yield from (block.slice(first, rows) for first in range(0, len(block), rows))
 
-
     def nulls(self, piece: int, column: str) -> int | None:
         """Counted with the rows."""
         return self._told.nulls.get(column)
