@@ -1,8 +1,8 @@
 """The version of ncaudit, and for each verb the format of its outputs: what both say of who made a table or a folder.
 
-Knows numbers; nothing of what is written. A version is for people to read and decides nothing. An output counts as
-finished while its verb's format is the same: raise that number when, and only when, the same command gives other
-results than the release before, and say so in CHANGELOG.md.
+Knows numbers; nothing of what is written. A version is for people to read and decides nothing. Raise a verb's format
+when the same command writes other bytes than the release before, and say so in CHANGELOG.md. An output counts as
+finished while its results are those of today: where they are others, `RESULTS_SINCE` becomes the new format as well.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,10 @@ from typing import Any, Final
 __version__ = "0.1.0"
 
 FIRST_FORMAT: Final = 1  # of a record that names none: it is not told, so that outputs stay as version 0.1.0 wrote them
-FORMATS: Final = {"embed": 1, "score": 1, "filter": 1, "labels": 1, "corrupt": 1, "train": 1}
+# 2: pages of tables have checksums
+FORMATS: Final = {"embed": 2, "score": 2, "filter": 2, "labels": 2, "corrupt": 2, "train": 1}
+# the first format with the results of today, which nobody wants to wait for again only to have them stored otherwise
+RESULTS_SINCE: Final = {"embed": 1, "score": 1, "filter": 1, "labels": 1, "corrupt": 1, "train": 1}
 
 
 def told_format(verb: str) -> dict[str, int]:
@@ -33,6 +36,15 @@ def format_of(record: Mapping[str, Any]) -> int:
     return int(record.get("format", FIRST_FORMAT))
 
 
+def same_results(record: Mapping[str, Any], verb: str) -> bool:
+    """Whether what a record of `verb` stands beside is what that verb gives today, if perhaps stored otherwise.
+
+    >>> same_results({"verb": "embed"}, "embed"), same_results({"format": 99}, "embed")
+    (True, False)
+    """
+    return RESULTS_SINCE[verb] <= format_of(record) <= FORMATS[verb]
+
+
 def told_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two records say the same of how an output came about, by whichever versions they were written.
 
@@ -40,9 +52,14 @@ def told_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     True
     >>> told_alike({"ncaudit": "0.1.0", "k": 1}, {"ncaudit": "0.1.0", "k": 1, "format": 2})
     False
+    >>> told_alike({"verb": "embed", "k": 1}, {"verb": "embed", "k": 1, "format": 2})
+    True
     """
     return _deciding(one) == _deciding(other)
 
 
 def _deciding(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: value for name, value in record.items() if name != "ncaudit"}, "format": format_of(record)}
+    verb = str(record.get("verb"))
+    today = verb in FORMATS and same_results(record, verb)
+    told = {name: value for name, value in record.items() if name != "ncaudit"}
+    return {**told, "format": FORMATS[verb] if today else format_of(record)}

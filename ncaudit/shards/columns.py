@@ -4,9 +4,10 @@ Knows arrow schemas and the names that tools and releases use; nothing of what t
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable
 from ncaudit.options import DataOptions
 from ncaudit.schema import carried_name
+from ncaudit.shards.arrow_types import parquet_holds, repeated_names
 
 # In order of preference; compared in lower case.
 ENCODINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tiff", "tif", "avif", "jp2")  # img2dataset names it so
@@ -48,7 +50,7 @@ class ImageKind(StrEnum):
 
 @dataclass(frozen=True)
 class Columns:
-    """What `read_rows` reads of one shard."""
+    """What `read_rows` reads of one shard. types: of carried columns that are null throughout it: see `null_types`."""
 
     image: str
     kind: ImageKind
@@ -58,25 +60,34 @@ class Columns:
     key: str | None = None
     status: str | None = None  # img2dataset's: anything but "success" is a download that failed
     carried: tuple[str, ...] = ()
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
 
 
 def find_columns(
-    schema: pa.Schema, shard: str, options: DataOptions, *, key: str | None = None, carry: Sequence[str] | None = None
+    schema: pa.Schema,
+    shard: str,
+    options: DataOptions,
+    *,
+    key: str | None = None,
+    carry: Sequence[str] | None = None,
+    types: Mapping[str, pa.DataType] = MappingProxyType({}),
 ) -> Columns:
     """The columns of one shard. `options` name some of them; the rest are found.
 
     key: the column that pair ids come from, already decided (see `key_candidates`), or None.
-    carry: light columns to carry; None for all of them, an empty list for none.
+    carry: light columns to carry; None for all of them, an empty list for none. types: those of columns that are null
+    throughout this shard, where others have them.
+    Columns that share a name are no fault while none of them is chosen.
     Raises BadTable naming the shard, what is missing or wrong, and the flag that settles it.
     """
-    _refuse_twins(schema, shard)
+    twins, schema = repeated_names(schema.names), _first_of_each(schema)
     image = _image(schema, shard, options.image_column)
     caption = _caption(schema, shard, options.caption_column)
     if key is not None:
         usable = key in schema.names and is_key(schema.field(key).type)
         _require(usable, f"{shard} has no column {key} that can name pairs", schema, "--key")
     kind, many_images = _image_kind(schema.field(image).type) or (ImageKind.path, False)
-    return Columns(
+    columns = Columns(
         image=image,
         kind=kind,
         many_images=many_images,
@@ -85,7 +96,21 @@ def find_columns(
         key=key,
         status="status" if set(schema.names) >= IMG2DATASET and is_text(schema.field("status").type) else None,
         carried=_carried(schema, shard, {image, caption}, carry),
+        types=types,
     )
+    _refuse_twins(twins, columns, shard)
+    return columns
+
+
+def carriable(schema: pa.Schema, carry: Sequence[str] | None) -> pa.Schema:
+    """The columns that our tables may carry of this shard: those of `carry`, or all light ones."""
+    fields = (schema.field(i) for i in range(len(schema)))
+    return pa.schema([f for f in fields if (_is_light(f.type) if carry is None else f.name in carry)])
+
+
+def not_carried(schema: pa.Schema) -> list[str]:
+    """Light columns that are left out of our tables unasked, as no parquet file can hold them, each with its type."""
+    return [f"{f.name} ({f.type})" for f in schema if _has_light_type(f.type) and not parquet_holds(f.type)]
 
 
 def image_candidates(schema: pa.Schema) -> list[str]:
@@ -95,12 +120,14 @@ def image_candidates(schema: pa.Schema) -> list[str]:
 
 def caption_candidates(schema: pa.Schema) -> list[str]:
     """Columns that may hold the captions, the most telling name first: `find_columns` takes the first."""
+    schema = _first_of_each(schema)
     return [name for name in _by_name(schema, CAPTIONS) if _is_captions(schema.field(name).type)]
 
 
 def key_candidates(schema: pa.Schema, *, one_folder: bool) -> list[str]:
     """Columns that may name pairs, the most telling first. `key` counts only where all shards lie in one folder."""
     known = [name for name in KEYS if one_folder or name not in FOLDER_KEYS]
+    schema = _first_of_each(schema)
     return [name for name in _by_name(schema, known) if is_key(schema.field(name).type)]
 
 
@@ -132,13 +159,13 @@ def carried_names(names: Sequence[str]) -> list[str]:
 
 
 def carried_type(kind: pa.DataType) -> pa.DataType:
-    """The type of a carried column in our table: plain text for all the ways to write text.
+    """The type of a carried column in our table: a dictionary's own values.
 
-    An all-null column becomes text as well, which it is in the shards where something went wrong.
+    An all-null column becomes text, where no other shard says what it is.
     """
     if t.is_dictionary(kind):
         return carried_type(kind.value_type)
-    return pa.string() if t.is_null(kind) or t.is_string_view(kind) else kind
+    return pa.string() if t.is_null(kind) else kind
 
 
 def _image(schema: pa.Schema, shard: str, named: str | None) -> str:
@@ -202,15 +229,21 @@ def _carried(schema: pa.Schema, shard: str, taken: set[str], wanted: Sequence[st
         return tuple(f.name for f in schema if f.name not in taken and _is_light(f.type))
     for name in wanted:
         _require(name in schema.names, f"{shard} has no column {name}", schema, "--columns")
-        light = not _is_heavy(schema.field(name).type)
+        kind = schema.field(name).type
+        light = not _is_heavy(kind)
         _require(light, f"{shard}: column {name} holds bytes, and tables carry light columns only", schema, "--columns")
+        if not parquet_holds(kind):
+            raise BadTable(
+                f"{shard}: column {name} is {kind}, which no table in parquet can hold",
+                fix="leave it out of --columns, or write it as text",
+            )
     return tuple(f.name for f in schema if f.name in set(wanted) - taken)
 
 
 def _by_name(schema: pa.Schema, known: Sequence[str]) -> list[str]:
     """The schema's columns that carry a known name, in the order of `known`, whatever their case."""
     lower = {name: [f.name for f in schema if f.name.lower() == name] for name in known}
-    return [column for name in known for column in lower[name]]
+    return [column for name in known for column in dict.fromkeys(lower[name])]
 
 
 def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
@@ -246,6 +279,10 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _is_light(kind: pa.DataType) -> bool:
+    return _has_light_type(kind) and parquet_holds(kind)
+
+
+def _has_light_type(kind: pa.DataType) -> bool:
     return not (_is_binary(kind) or t.is_nested(kind))
 
 
@@ -256,11 +293,19 @@ def _is_heavy(kind: pa.DataType) -> bool:
     return _is_binary(kind)
 
 
-def _refuse_twins(schema: pa.Schema, shard: str) -> None:
-    twins = sorted({name for name in schema.names if schema.names.count(name) > 1})
-    if twins:
-        called = ", ".join(twins)
-        raise BadTable(f"{shard} has several columns called {called}", fix="rename them: columns are found by name")
+def _first_of_each(schema: pa.Schema) -> pa.Schema:
+    """The schema with one column of each name."""
+    places = sorted({name: place for place, name in reversed([*enumerate(schema.names)])}.values())
+    return schema if len(places) == len(schema) else pa.schema([schema.field(i) for i in places], schema.metadata)
+
+
+def _refuse_twins(twins: Sequence[str], columns: Columns, shard: str) -> None:
+    chosen = {columns.image, columns.caption, columns.key, columns.status, *columns.carried}
+    if asked := [name for name in twins if name in chosen]:
+        raise BadTable(
+            f"{shard} has two columns {asked[0]}",
+            fix="rename one, or carry others with --columns: columns are known by their names",
+        )
 
 
 def _require(holds: bool, what: str, schema: pa.Schema, flag: str) -> None:

@@ -49,6 +49,15 @@ READ = [
 ]
 
 
+OTHER = 9
+
+
+def of_other_results(monkeypatch, verb):
+    """From now on the verb's results are others than any before."""
+    monkeypatch.setitem(version.FORMATS, verb, OTHER)
+    monkeypatch.setitem(version.RESULTS_SINCE, verb, OTHER)
+
+
 @pytest.fixture
 def there(tmp_path, monkeypatch):
     """A copy of all that is there, which is where commands run."""
@@ -105,41 +114,41 @@ def test_every_verb_reads_it(there, line):
 @pytest.mark.parametrize("line", [line for line in LINES if not line.startswith("ncaudit train")])
 def test_of_another_format_it_is_told_and_done_again(there, line, monkeypatch):
     verb, out = line.split()[1], there / out_of(line)
-    monkeypatch.setitem(version.FORMATS, verb, 2)
+    of_other_results(monkeypatch, verb)
     if " --fit " in line:  # a fit of another format is refused: it is made again first
         ran(next(other for other in LINES if "--out scores" in other))
     told = ran(line)
     assert told.stderr.count(f"is in format 1 of {verb}, of ncaudit 0.1.0") == 1
     tables = [path for path in out.rglob("*.parquet") if path.parent.name != "_fit"]
-    assert [format_told(path) for path in tables] == [2] * len(tables)
+    assert [format_told(path) for path in tables] == [OTHER] * len(tables)
     assert "is in format" not in ran(line).stderr
 
 
 def test_a_run_record_of_another_format_is_not_gone_by(there, monkeypatch):
-    monkeypatch.setitem(version.FORMATS, "embed", 2)
+    of_other_results(monkeypatch, "embed")
     monkeypatch.setattr(model_here, "automatic_batch_pairs", lambda encoder: 7)
     ran(LINES[0].replace(" --batch-pairs 16", ""))
     record = json.loads((there / "embeddings/_run.json").read_text("utf-8"))
-    assert (record["format"], record["batch_pairs"]) == (2, 7)
+    assert (record["format"], record["batch_pairs"]) == (OTHER, 7)
 
 
 def test_an_audit_of_another_format_is_made_anew(there, monkeypatch):
-    monkeypatch.setitem(version.FORMATS, "labels", 2)
+    of_other_results(monkeypatch, "labels")
     ran(next(line for line in LINES if line.startswith("ncaudit labels")))
-    assert json.loads((there / "labels/audit.json").read_text("utf-8"))["format"] == 2
+    assert json.loads((there / "labels/audit.json").read_text("utf-8"))["format"] == OTHER
 
 
 def test_a_fit_of_another_format_is_made_anew_and_refused_where_it_was_asked_for(there, monkeypatch):
-    monkeypatch.setitem(version.FORMATS, "score", 2)
+    of_other_results(monkeypatch, "score")
     told = ran("score tar-embeddings --out new --fit scores/_fit --device cpu", code=1)
     assert "the fit in scores/_fit is in format 1" in told.stderr
     ran("score embeddings --out scores --no-check --device cpu")
-    assert json.loads((there / "scores/_fit/fit.json").read_text("utf-8"))["format"] == 2
+    assert json.loads((there / "scores/_fit/fit.json").read_text("utf-8"))["format"] == OTHER
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("ncaudit train")])
 def test_a_training_run_of_another_format_is_kept_until_it_is_discarded(there, line, monkeypatch):
-    monkeypatch.setitem(version.FORMATS, "train", 2)
+    of_other_results(monkeypatch, "train")
     assert "holds a run with another format" in ran(line, code=1).stderr
     ran(line, "--restart")
     assert json.loads(ran(line, "--json").stdout)["finished_earlier"]

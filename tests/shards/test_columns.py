@@ -103,7 +103,7 @@ def test_carried_names_never_meet_ours_or_each_other():
 
 
 def test_twin_columns_are_refused():
-    with pytest.raises(BadTable, match="several columns called text"):
+    with pytest.raises(BadTable, match="has two columns text"):
         find(("jpg", pa.binary()), ("text", pa.string()), ("text", pa.string()))
 
 

@@ -72,7 +72,8 @@ def read_rows(
     root = image_root if image_root is not None else locations.dirname(shard.path)
     files = _RemoteFiles(root) if locations.is_remote(root) else _Files(root)
     first = 0
-    batches = _batches(open_shard(shard) if file is None else file, columns, min(rows, READ_ROWS))
+    file = open_shard(shard, choosing=True) if file is None else file
+    batches = _batches(file, columns, min(rows, READ_ROWS))
     for table in _windows(batches, columns, files, rows, window_bytes):
         try:
             pairs = _pairs(table, first, shard, columns, files)
@@ -89,7 +90,7 @@ def read_column(shard: Shard, name: str, file: ShardFile | None = None) -> Itera
 
     file: the shard, where somebody has it open.
     """
-    file = open_shard(shard) if file is None else file
+    file = open_shard(shard, choosing=True) if file is None else file
     if name not in file.schema.names:
         found = ", ".join(file.schema.names)
         raise BadTable(
@@ -102,7 +103,14 @@ def read_column(shard: Shard, name: str, file: ShardFile | None = None) -> Itera
 def carried_fields(schema: pa.Schema, columns: Columns) -> list[pa.Field]:
     """The carried columns as our table declares them."""
     pairs = zip(columns.carried, carried_names(columns.carried), strict=True)
-    return [pa.field(new, carried_type(schema.field(old).type)) for old, new in pairs]
+    return [pa.field(new, columns.types.get(old) or carried_type(schema.field(old).type)) for old, new in pairs]
+
+
+def as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column in the type that our table declares: what is null throughout may be of any."""
+    if column.null_count == len(column):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
+    return column.cast(kind)
 
 
 def text(array: pa.Array) -> list[str | None]:
@@ -251,7 +259,7 @@ def _carried(table: pa.Table, columns: Columns, source: Numbers) -> pa.RecordBat
     fields = carried_fields(table.schema, columns)
     rows = pa.array(source)
     arrays = [
-        pa.concat_arrays(table.column(old).cast(field.type).chunks).take(rows)
+        pa.concat_arrays(as_type(table.column(old), field.type).chunks).take(rows)
         for old, field in zip(columns.carried, fields, strict=True)
     ]
     if not arrays:

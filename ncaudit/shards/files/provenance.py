@@ -18,7 +18,7 @@ from ncaudit.shards.files import locations
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import Shard
-from ncaudit.version import FORMATS, format_of, told_alike, written_by
+from ncaudit.version import FORMATS, format_of, same_results, told_alike, written_by
 
 Provenance = dict[str, Any]
 
@@ -177,7 +177,7 @@ class EarlierOutputs:
         self._tell(f"{path} was made with other {_differences(found, expected)}: it is made again, and what else was")
 
     def _compare_formats(self, path: str, found: Provenance, verb: str) -> None:
-        if self._told or found.get("verb") != verb or format_of(found) == FORMATS[verb]:
+        if self._told or found.get("verb") != verb or same_results(found, verb):
             return
         self._told = True
         self._tell(

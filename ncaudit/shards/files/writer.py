@@ -26,7 +26,7 @@ class TableWriter:
 
     def __init__(self, file: Any, schema: pa.Schema, *, rows_per_group: int = ROWS_PER_GROUP) -> None:
         self._writer = pq.ParquetWriter(
-            file, schema, compression=_compression(schema), use_dictionary=_dictionary(schema)
+            file, schema, compression=_compression(schema), use_dictionary=_dictionary(schema), write_page_checksum=True
         )
         self._schema = schema
         self._pending: list[pa.RecordBatch] = []

@@ -17,6 +17,7 @@ from ncaudit.shards.readers.arrays.datacomp import open_datacomp
 from ncaudit.shards.readers.arrays.npy_pair import open_npy_pair
 from ncaudit.shards.readers.arrow_ipc import ArrowShard
 from ncaudit.shards.readers.parquet import ParquetShard, knows_parquet
+from ncaudit.shards.readers.promised import PromisedShard, refuse_repeated, versions_of
 from ncaudit.shards.readers.shard_file import ShardFile
 from ncaudit.shards.readers.tars.tar import TarShard
 from ncaudit.shards.readers.text.delimited import DelimitedShard
@@ -34,12 +35,21 @@ READERS: dict[Format, Callable[[str], ShardFile]] = {
 }  # and parquet, which is handed on as it was opened to be told from these
 
 
-def open_shard(shard: Shard) -> ShardFile:
+def open_shard(shard: Shard, *, choosing: bool = False) -> ShardFile:
     """The rows of a shard, whatever its format. Raises BadTable when it is of none that we read, or damaged.
 
     What an earlier look has told of a file (its format, a parquet's columns and rows, what a survey found) is asked
     of memory: the file itself is opened when rows are read.
+    Two columns of one name are refused here; choosing: only once one of them is asked for, by somebody who can tell.
     """
+    seen = versions_of(shard)
+    file = PromisedShard(_open(shard), shard.path, seen)
+    if not choosing:
+        refuse_repeated(shard.path, file.schema)
+    return file
+
+
+def _open(shard: Shard) -> ShardFile:
     if shard.parts is None:
         return _open_file(shard.path)
     if isinstance(shard.parts, ArrayPair):
@@ -71,4 +81,4 @@ def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[
 
     Raises BadTable when it cannot be read, also in the middle.
     """
-    return open_shard(shard).batches(rows, columns)
+    return open_shard(shard, choosing=True).batches(rows, columns)

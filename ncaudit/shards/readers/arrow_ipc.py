@@ -1,6 +1,7 @@
 """Arrow IPC, as a file or as a stream: what `datasets` keeps in its cache, and what other tools call Feather.
 
-Knows arrow; nothing of what columns mean.
+Knows arrow; nothing of what columns mean. Nothing of a file is trusted: every batch is validated whole before anybody
+touches it, as one offset that lies would end the process; and files are read, not mapped, as those that shrink would.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,6 +16,7 @@ from ncaudit.shards.files.formats import ARROW
 from ncaudit.shards.files.remembered import Remembered
 
 END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of a stream that its writer closed
+DAMAGE = (pa.ArrowException, OSError, UnicodeError, SystemError)  # what arrow raises of files that lie
 
 
 class ArrowShard:
@@ -26,10 +28,12 @@ class ArrowShard:
     def __init__(self, path: str) -> None:
         self._path = path
         with _telling(path):
-            self._source: Any = _source(path)
-            self._is_file = self._source.read(len(ARROW)) == ARROW
+            self._source = _source(path)
+            self._is_file = bytes(self._source.read(len(ARROW))) == ARROW
             self._file = pa.ipc.open_file(self._source) if self._is_file else None
-            self._schema = self._file.schema if self._file else self._stream().schema
+            self._schema = self._file.schema if self._file else _stream(path).schema
+            self._opened: tuple[list[int], Any] = ([], None)
+            _ = self._schema.names, str(self._schema)  # names that are no text are told here
         if not self._is_file:
             self._refuse_cut()
 
@@ -51,28 +55,43 @@ class ArrowShard:
         """Record batches of a file."""
         return 1 if self._file is None else int(self._file.num_record_batches)
 
+    @property
+    def piece_rows(self) -> None:
+        """A batch is whole or an error, and of a stream the end mark speaks."""
+        return None
+
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """A local file's batches are mapped, not copied; compressed and remote ones are held one at a time."""
-        names = [name for name in self.schema.names if columns is None or name in columns]
+        """One of the file's batches at a time is in memory, of the columns asked for alone."""
+        chosen = [place for place, name in enumerate(self.schema.names) if columns is None or name in columns]
         with _telling(self._path):
-            for batch in self._whole(pieces):
-                chosen = batch.select(names)
-                yield from (chosen.slice(first, rows) for first in range(0, len(chosen), rows))
+            for batch in self._whole(chosen, pieces):
+                yield from (batch.slice(first, rows) for first in range(0, len(batch), rows))
 
     def nulls(self, piece: int, column: str) -> int | None:
         """Not known unread."""
         return None
 
-    def _whole(self, pieces: Sequence[int] | None) -> Iterator[pa.RecordBatch]:
-        if self._file is not None:
-            yield from map(self._file.get_batch, range(self.pieces) if pieces is None else pieces)
-        elif pieces is None or 0 in pieces:
-            yield from self._stream()
+    def _whole(self, chosen: list[int], pieces: Sequence[int] | None) -> Iterator[pa.RecordBatch]:
+        """The batches with these columns, by their places. One is read where none is asked for, to count rows."""
+        reading = chosen or [0] * bool(self.schema.names)
+        for batch in self._read(reading, pieces):
+            validate(self._path, batch)
+            yield batch if chosen else batch.select([])
 
-    def _stream(self) -> Any:
-        return pa.ipc.open_stream(_source(self._path))
+    def _read(self, places: list[int], pieces: Sequence[int] | None) -> Iterator[pa.RecordBatch]:
+        if self._file is not None:
+            reader = self._reader(places)
+            yield from map(reader.get_batch, range(self.pieces) if pieces is None else pieces)
+        elif pieces is None or 0 in pieces:
+            yield from _stream(self._path, places)
+
+    def _reader(self, places: list[int]) -> Any:
+        """It reads dictionaries anew when it is made, so the last one is kept for the next piece."""
+        if self._opened[0] != places or self._opened[1] is None:
+            self._opened = (places, pa.ipc.open_file(self._source, options=_only(places)))
+        return self._opened[1]
 
     def _refuse_cut(self) -> None:
         with locations.open_file(self._path, jumps=True) as file:
@@ -84,24 +103,44 @@ class ArrowShard:
                 )
 
 
-def _count(path: str) -> int:
-    with _telling(path):
-        return sum(len(batch) for batch in pa.ipc.open_stream(_source(path)))
+def validate(path: str, batch: pa.RecordBatch) -> None:
+    """Raises BadTable unless every offset, index and text of a batch from elsewhere is what it must be."""
+    try:
+        batch.validate(full=True)
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
 
 
-_rows_of_streams = Remembered(_count)
+def _only(places: list[int]) -> pa.ipc.IpcReadOptions:
+    return pa.ipc.IpcReadOptions(included_fields=places)
+
+
+def _stream(path: str, places: list[int] | None = None) -> Any:
+    return pa.ipc.open_stream(_source(path), options=_only(places or []))
 
 
 def _source(path: str) -> Any:
-    return locations.open_file(path) if locations.is_remote(path) else pa.memory_map(path)
+    return locations.open_file(path) if locations.is_remote(path) else locations.open_native(path)
+
+
+def _count(path: str) -> int:
+    with _telling(path):
+        return sum(len(batch) for batch in _stream(path, [0]))
+
+
+_rows_of_streams = Remembered(_count)
 
 
 @contextmanager
 def _telling(path: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise BadTable(
-            f"{path} cannot be read as Arrow IPC: {reason}", fix="the file is damaged; fetch it again or leave it out"
-        ) from error
+    except DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str, error: BaseException) -> BadTable:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return BadTable(
+        f"{path} cannot be read as Arrow IPC: {reason}", fix="the file is damaged; fetch it again or leave it out"
+    )

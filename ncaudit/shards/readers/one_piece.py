@@ -38,6 +38,11 @@ class OnePiece:
         """The file."""
         return 1
 
+    @property
+    def piece_rows(self) -> list[int]:
+        """As the survey counted them."""
+        return [self._survey.rows]
+
     def nulls(self, piece: int, column: str) -> int | None:
         """Not known."""
         return None

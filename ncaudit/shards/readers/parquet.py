@@ -1,6 +1,7 @@
 """Parquet: of img2dataset, of Hugging Face, ours, anybody's."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,10 +13,16 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
 from ncaudit.shards.files.provenance import fingerprint_in, fingerprints, unreadable
 from ncaudit.shards.files.remembered import Remembered, version_now
+from ncaudit.shards.readers.int96 import Int96, int96_columns, look_at_int96, refused_words
+
+DAMAGE = (pa.ArrowException, OSError, UnicodeError)  # what arrow raises of files that lie
+CHECKSUM = "CRC checksum verification failed"
+NEW_PAGES = "fetch it again; if ncaudit wrote it, delete it and run that command again, which makes it anew"
+FINER = "write it as text, or leave it out (`embed --columns` names those that are carried)"
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
-    """A parquet file read in small pieces. Raises BadTable when it is none."""
+    """A parquet file read in small pieces, no value of which is changed by it. Raises BadTable when it is none."""
     try:
         return _read_by(path, open_native(path))
     except OSError as error:
@@ -23,17 +30,57 @@ def open_parquet(path: str) -> pq.ParquetFile:
 
 
 def _read_by(path: str, file: Any) -> pq.ParquetFile:
+    parquet = _in_unit(path, file, None)
+    if not int96_columns(parquet):
+        return parquet
+    unit = int96_found(path).unit
+    return parquet if unit == "ns" else _in_unit(path, open_native(path), unit)
+
+
+def _in_unit(path: str, file: Any, unit: str | None) -> pq.ParquetFile:
     """The default reader took 1.2 GiB for a file of images; these settings 0.2 to 0.3 GiB, and they are faster.
 
     From afar each request costs more than memory does: what is asked for of a row group is fetched at once, and
-    nothing else.
+    nothing else. Pages that have a checksum are held against it.
     """
+    asked: dict[str, Any] = {"coerce_int96_timestamp_unit": unit, "page_checksum_verification": True}
     try:
         if is_remote(path):
-            return pq.ParquetFile(file, pre_buffer=True, metadata=_footers(path))
-        return pq.ParquetFile(file, pre_buffer=False, buffer_size=MIB)
-    except (pa.ArrowException, OSError) as error:
+            return pq.ParquetFile(file, pre_buffer=True, metadata=_footers(path), **asked)
+        return pq.ParquetFile(file, pre_buffer=False, buffer_size=MIB, **asked)
+    except DAMAGE as error:
         raise unreadable(path, error) from error
+
+
+def _int96_in(path: str) -> Int96:
+    def opens(unit: str) -> pq.ParquetFile:
+        return _in_unit(path, open_native(path), unit)
+
+    with telling(path):
+        return look_at_int96(opens, int96_columns(opens("ns")))
+
+
+int96_found = Remembered(_int96_in)
+
+
+@contextmanager
+def telling(path: str) -> Iterator[None]:
+    """Whatever parquet raises while it reads, as BadTable."""
+    try:
+        yield
+    except DAMAGE as error:
+        if CHECKSUM in str(error):
+            raise BadTable(f"{path} is damaged: a page of it is not what its checksum says", fix=NEW_PAGES) from error
+        raise unreadable(path, error) from error
+
+
+def refuse_finer(path: str, parquet: pq.ParquetFile, names: Collection[str]) -> None:
+    """Raises BadTable where one of these columns has values that no unit holds: see `int96`."""
+    if set(names).isdisjoint(int96_columns(parquet)):
+        return
+    for name, row in sorted(int96_found(path).refused.items()):
+        if name in names:
+            raise BadTable(refused_words(path, name, row), fix=FINER)
 
 
 _footers = Remembered(lambda path: pq.read_metadata(open_file(path, jumps=True)), at_most=1024)  # of remote files
@@ -111,11 +158,10 @@ class ParquetShard:
         groups = [pieces]
         if is_remote(self._path):  # fetched ahead, several row groups would all be in memory
             groups = [[piece] for piece in (range(self.pieces) if pieces is None else pieces)]
-        try:
+        refuse_finer(self._path, self._file, names)
+        with telling(self._path):
             for chosen in groups:
                 yield from self._file.iter_batches(rows, columns=names, row_groups=chosen)
-        except (pa.ArrowException, OSError) as error:
-            raise unreadable(self._path, error) from error
 
     def nulls(self, piece: int, column: str) -> int | None:
         """By the footer, where it has statistics."""

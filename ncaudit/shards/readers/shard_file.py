@@ -21,6 +21,10 @@ class ShardFile(Protocol):
     def pieces(self) -> int:
         """Parts that can be read alone (parquet's row groups); 1 where a format has none, 0 perhaps where no row is."""
 
+    @property
+    def piece_rows(self) -> Sequence[int] | None:
+        """Rows of each piece by the file's own count; None where there is none that could differ from what is read."""
+
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:

@@ -19,8 +19,8 @@ from ncaudit.shards.files.provenance import Provenance, attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.overlap import ahead
-from ncaudit.shards.readers.parquet import open_parquet
-from ncaudit.shards.rewriting.rewrite import group_batches, storage_like
+from ncaudit.shards.readers.promised import refuse_changed, versions_of
+from ncaudit.shards.rewriting.rewrite import group_batches, open_whole, storage_like
 
 PIECE_BYTES = 96 * MIB  # of rows that are written at once; two such pieces are held, and one is being encoded
 HEAVY_VALUE_BYTES = 1_024  # on average, as stored: where a dictionary helped, values are light
@@ -59,7 +59,8 @@ def split_shard(
     is written are not even read. Both files appear whole or not at all. Raises BadTable when the shard cannot be read,
     or has a column that is called like `reason`.
     """
-    parquet = open_parquet(shard.path)
+    seen = versions_of(shard)
+    parquet = open_whole(shard)
     schema = parquet.schema_arrow
     if dropped is not None and reason.name in schema.names:
         raise BadTable(f"{shard.path} already has a column {reason.name}", fix="rename or drop that column first")
@@ -72,6 +73,7 @@ def split_shard(
             for writer, table in zip(files, (piece.kept, piece.dropped), strict=False):
                 if table is not None:
                     writer.write_table(table, row_group_size=len(table))
+        refuse_changed(seen)
 
 
 def _writer(stack: ExitStack, parquet: pq.ParquetFile, schema: pa.Schema, target: Target) -> pq.ParquetWriter:

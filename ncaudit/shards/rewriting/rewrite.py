@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.locations import MIB
-from ncaudit.shards.files.provenance import Provenance, attach, unreadable
+from ncaudit.shards.files.provenance import Provenance, attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
-from ncaudit.shards.readers.parquet import open_parquet
+from ncaudit.shards.readers.parquet import open_parquet, refuse_finer, telling
+from ncaudit.shards.readers.promised import refuse_changed, too_few, versions_of
 
 GROUP_BYTES = 256 * MIB  # a row group is held whole while it is written; a larger one is cut into pieces of this size
 BATCH_BYTES = 16 * MIB
@@ -43,7 +44,8 @@ def rewrite_shard(
     `out` appears whole or not at all, and memory is bounded by a row group. Returns the number of rows.
     Raises BadTable when the shard cannot be read, lacks a column to replace, or already has one to add.
     """
-    parquet = open_parquet(shard.path)
+    seen = versions_of(shard)
+    parquet = open_whole(shard)
     schema = _with_fields(shard, parquet.schema_arrow, add, replace)
     if provenance is not None:
         schema = attach(schema, provenance)
@@ -55,7 +57,25 @@ def rewrite_shard(
             table = pa.Table.from_batches(made, schema=schema)
             first += len(table)
             writer.write_table(table, row_group_size=len(table))
+        refuse_changed(seen)
     return first
+
+
+def open_whole(shard: Shard) -> pq.ParquetFile:
+    """A shard all of whose columns are to be written again, as they are.
+
+    Raises BadTable where one would come back as something else: of a type that cannot be written, or of values that
+    cannot be read as they are.
+    """
+    parquet = open_parquet(shard.path)
+    refuse_finer(shard.path, parquet, parquet.schema_arrow.names)
+    leaves = [parquet.schema.column(i) for i in range(len(parquet.schema))]
+    if lost := next((leaf.path for leaf in leaves if leaf.converted_type == "INTERVAL"), None):
+        raise BadTable(
+            f"{shard.path}: column {lost} is an INTERVAL, which would be written as 12 bytes of no meaning",
+            fix="write it as text, or as months, days and milliseconds in columns of numbers",
+        )
+    return parquet
 
 
 def require_format(shards: Sequence[Shard], known: Sequence[Format], writer: str, fix: str) -> None:
@@ -93,8 +113,15 @@ def storage_like(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
             codecs[leaf] = _codec(column.compression)
             if not any("DICTIONARY" in encoding for encoding in column.encodings):
                 dictionaries.discard(leaf)
-    storage = {"compression": codecs, "use_dictionary": sorted(dictionaries)}
-    return {**storage, "use_compliant_nested_type": standard}
+    storage = {"compression": codecs, "use_dictionary": sorted(dictionaries), "write_page_checksum": True}
+    return {**storage, "use_compliant_nested_type": standard, "use_deprecated_int96_timestamps": _all_int96(parquet)}
+
+
+def _all_int96(parquet: pq.ParquetFile) -> bool:
+    """Whether all timestamps are of 96 bits. Arrow writes all so or none: beside others they become ordinary ones."""
+    leaves = [parquet.schema.column(i) for i in range(len(parquet.schema))]
+    ordinary = any(leaf.logical_type.type == "TIMESTAMP" for leaf in leaves)
+    return not ordinary and any(leaf.physical_type == "INT96" for leaf in leaves)
 
 
 def _codec(name: str) -> str:
@@ -126,13 +153,15 @@ def _pieces(shard: Shard, parquet: pq.ParquetFile) -> Iterator[list[pa.RecordBat
 
 
 def group_batches(shard: Shard, parquet: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
-    """The rows of one row group in pieces of about 16 MiB. Raises BadTable when the file is damaged there."""
-    facts = parquet.metadata.row_group(group)
+    """The rows of one row group in pieces of about 16 MiB. Raises BadTable when the file is damaged or cut there."""
+    facts, read = parquet.metadata.row_group(group), 0
     rows = max(1, min(MAX_BATCH_ROWS, BATCH_BYTES * facts.num_rows // max(1, facts.total_byte_size)))
-    try:
-        yield from parquet.iter_batches(rows, row_groups=[group])
-    except (pa.ArrowException, OSError) as error:
-        raise unreadable(shard.path, error) from error
+    with telling(shard.path):
+        for batch in parquet.iter_batches(rows, row_groups=[group]):
+            read += len(batch)
+            yield batch
+    if read != facts.num_rows:
+        raise too_few(shard.path, facts.num_rows, read)
 
 
 def _numbered(batches: list[pa.RecordBatch], first: int) -> Iterator[tuple[int, pa.RecordBatch]]:

@@ -21,8 +21,11 @@ import pyarrow.types as t
 
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import STREAM
+from ncaudit.shards.arrow_types import normal_batch, normal_schema, parquet_holds
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.readers.arrow_ipc import DAMAGE
+from ncaudit.shards.readers.promised import refuse_repeated
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard, json_object
 from ncaudit.shards.readers.text.json_types import shown_type
 
@@ -59,17 +62,18 @@ class StandardInput:
 
     def _arrow(self, file: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         tail = _Tail(file)
-        try:
+        with _telling():
             reader = pa.ipc.open_stream(tail)
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error) from error
-        return reader.schema, self._arrow_batches(reader, tail)
+            schema = normal_schema(reader.schema)
+            _ = str(schema)  # names that are no text are told here
+        refuse_repeated(STDIN, schema)
+        return schema, self._arrow_batches(reader, tail)
 
     def _arrow_batches(self, reader: Any, tail: "_Tail") -> Iterator[pa.RecordBatch]:
-        try:
-            yield from reader
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(error) from error
+        with _telling():
+            for batch in reader:
+                batch.validate(full=True)  # one offset that lies would end the process
+                yield normal_batch(batch)
         if tail.last != ARROW_END:
             self.notes.append(f"{STDIN} ended without Arrow's end mark: the command before the pipe may have stopped")
 
@@ -114,7 +118,7 @@ def _spool(file: Any, path: str, lines: str) -> list[str]:
         if not _holds_lines(file):
             stream = StandardInput(file)
             _write(stream.schema, stream.batches(), path)
-            return stream.notes
+            return [*stream.notes, *_left_out(stream.schema)]
         with open(lines, "wb") as copy:
             shutil.copyfileobj(file, copy, MIB)
         shard = JsonLinesShard(lines)
@@ -132,10 +136,20 @@ def _spool(file: Any, path: str, lines: str) -> list[str]:
         ) from error
 
 
+def _left_out(schema: pa.Schema) -> list[str]:
+    names = [f"{field.name} ({field.type})" for field in schema if not parquet_holds(field.type)]
+    return [f"left out, as parquet has no such type: {', '.join(names)}"] if names else []
+
+
 def _write(schema: pa.Schema, batches: Iterable[pa.RecordBatch], path: str) -> None:
+    """What parquet cannot hold is left out. Raises BadTable when nothing else is there: rows would go with it."""
+    lacking = _left_out(schema)
+    schema = pa.schema([field for field in schema if parquet_holds(field.type)], schema.metadata)
+    if lacking and not schema.names:
+        raise BadTable(f"{STDIN} has a column that cannot be kept, and no other ({lacking[0]})", fix=ACCEPTED)
     with _Hashed(io.FileIO(path, "w")) as file, _parquet(file, schema) as writer:
         for group in _groups(batches):
-            writer.write_table(group)
+            writer.write_table(group.select(schema.names))
         writer.add_key_value_metadata({DIGEST_KEY: file.digest.hexdigest()})
 
 
@@ -207,8 +221,13 @@ def _holds_lines(file: Any) -> bool:
     return bool(start[:1] != ARROW_START[:1])
 
 
-def _unreadable(error: Exception) -> BadTable:
-    return BadTable(f"{STDIN} is no whole Arrow stream: {str(error).splitlines()[0]}", fix=ACCEPTED)
+@contextmanager
+def _telling() -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BadTable(f"{STDIN} is no whole Arrow stream: {reason}", fix=ACCEPTED) from error
 
 
 def _json_lines(file: Any, known: Mapping[str, pa.Field]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

@@ -7,6 +7,8 @@ spelled in the nearest one.
 import io
 import json
 import math
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
@@ -36,7 +38,7 @@ class StreamWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows in the stream's schema."""
         if self._kind is StreamFormat.jsonl:
-            self._file.write("".join(_line(row) for row in batch.to_pylist()).encode("utf-8", "surrogatepass"))
+            self._file.write("".join(map(_line, _objects(batch))).encode("utf-8", "surrogatepass"))
         else:
             self._writer.write(self._cells(pa.Table.from_batches([batch])) if self._kind is StreamFormat.csv else batch)
         self._file.flush()
@@ -60,6 +62,37 @@ def whole_writes(file: Any) -> Any:
     return open(file.fileno(), "wb", closefd=False) if isinstance(file, io.RawIOBase) else file
 
 
+def _objects(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    names, columns = batch.schema.names, [_values(column) for column in batch.columns]
+    return (dict(zip(names, (column[row] for column in columns), strict=True)) for row in range(len(batch)))
+
+
+def _values(column: Any) -> list[Any]:
+    """The values as Python has them; as text where it has no such time: beyond the year 9999, or of nanoseconds."""
+    if not pa.types.is_time64(column.type):
+        try:
+            return list(column.to_pylist())
+        except (OverflowError, ValueError):  # ValueError: nanoseconds, where pandas is not installed
+            pass
+    return list(column.cast(_spelled(column.type)).to_pylist())
+
+
+def _spelled(kind: pa.DataType) -> pa.DataType:
+    """The type with text for points in time and whole numbers for lengths of it, at any depth."""
+    if pa.types.is_struct(kind):
+        return pa.struct([kind.field(i).with_type(_spelled(kind.field(i).type)) for i in range(kind.num_fields)])
+    if pa.types.is_map(kind):
+        return pa.map_(_spelled(kind.key_type), _spelled(kind.item_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_spelled(kind.value_type), kind.list_size)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = _spelled(kind.value_type)
+        return pa.list_(inner) if pa.types.is_list(kind) else pa.large_list(inner)
+    if pa.types.is_duration(kind):
+        return pa.int64()
+    return pa.string() if pa.types.is_temporal(kind) else kind
+
+
 def _line(row: dict[str, Any]) -> str:
     return json.dumps(_plain(row), ensure_ascii=False) + "\n"
 
@@ -68,6 +101,8 @@ def _plain(value: Any) -> Any:
     """What JSON has no word for: not-a-number and infinities as null, bytes as hex, dates as ISO 8601, else text."""
     if isinstance(value, dict):
         return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, pa.MonthDayNano):
+        return f"P{value.months}M{value.days}DT{Decimal(value.nanoseconds).scaleb(-9).normalize():f}S"
     if isinstance(value, list):
         return [_plain(entry) for entry in value]
     if isinstance(value, float):
@@ -112,13 +147,15 @@ def _flat(rows: pa.Table) -> pa.Table:
 
 
 def _as_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    values = column.to_pylist()
+    values = _values(column)
     texts = [None if value is None else json.dumps(_plain(value), ensure_ascii=False) for value in values]
     return pa.chunked_array([pa.array(texts, pa.string())])
 
 
 def _plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """What arrow's CSV does not know, or would write as a bare number, as text."""
+    if pa.types.is_interval(column.type):
+        return pa.chunked_array([pa.array(list(map(_plain, column.to_pylist())), pa.string())])
     if pa.types.is_duration(column.type) or pa.types.is_time(column.type):
-        return pa.chunked_array([pa.array([None if x is None else str(x) for x in column.to_pylist()], pa.string())])
+        return pa.chunked_array([pa.array([None if x is None else str(x) for x in _values(column)], pa.string())])
     return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.schema import IDENTITY
+from ncaudit.shards.arrow_types import parquet_holds
 
 ALWAYS_THERE = frozenset([*IDENTITY.names, "status"])
 
@@ -54,8 +55,10 @@ def is_word(kind: pa.DataType) -> bool:
 
 
 def is_light(kind: pa.DataType) -> bool:
-    """Whether a column of this type is carried along unasked: no bytes, lists or structs."""
-    return not is_binary(kind) and not pa.types.is_nested(kind)
+    """Whether a column of this type is carried along unasked: no bytes, lists or structs, and nothing that no table
+    can hold.
+    """
+    return not is_binary(kind) and not pa.types.is_nested(kind) and parquet_holds(kind)
 
 
 def is_binary(kind: pa.DataType) -> bool:

@@ -4,20 +4,25 @@ Knows arrow tables and unit rows; nothing of encoders or scorers.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_rows, hash_values
 from ncaudit.schema import EMBEDDING_COLUMNS, OK, SCORE, STATUSES, SUGGESTION, carried_name
+from ncaudit.shards.arrow_types import repeated_names
+from ncaudit.shards.columns import not_carried
+from ncaudit.shards.dataset.null_types import Types, settled_types
 from ncaudit.shards.files.provenance import Provenance, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import ShardFile, open_shard, read_batches
+from ncaudit.shards.readers.promised import refuse_repeated
 from ncaudit.shards.tables.checks import (
     ALWAYS_THERE,
     is_light,
@@ -70,6 +75,7 @@ class EmbeddingTable:
     carried_from: tuple[str, ...]  # the names that `carried` has in the file
     names_contents: bool  # there are columns that tell photos and captions apart without embeddings
     stratify: str | None = None  # the column whose values labels are calibrated by; None: the shard
+    left_out: tuple[str, ...] = ()  # columns that no table of ours can hold, each with its type
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[EmbeddingBatch]:
         """All rows, in order, none dropped: an ok row without a usable embedding becomes `embedding_invalid`.
@@ -91,7 +97,7 @@ class EmbeddingTable:
         `batches`; one whose embedding is not finite or zero is found only where it had to be decoded, and counted as
         ok elsewhere. Both arrays are (n_ok,) int64.
         """
-        file = open_shard(self.shard)
+        file = open_shard(self.shard, choosing=True)
         for group in range(file.pieces):
             yield from self._group_identities(file, group, rows)
 
@@ -178,7 +184,7 @@ class EmbeddingTable:
             row=self._row_numbers(batch, first),
             status=[_final_status(status, fine) for status, fine in zip(told, ok.tolist(), strict=True)],
             ok=ok,
-            carried=pa.RecordBatch.from_arrays([batch[name] for name in self.carried_from], schema=self.carried),
+            carried=self._carried(batch),
             caption=caption_texts(batch),
             image=image,
             text=text,
@@ -187,6 +193,11 @@ class EmbeddingTable:
             host_id=host_ids(batch, ok, image_id),
             stratum=self._strata(batch, ok),
         )
+
+    def _carried(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        pairs = zip(self.carried_from, self.carried.types, strict=True)
+        columns = [pa.nulls(len(batch), k) if t.is_null(batch[name].type) else batch[name] for name, k in pairs]
+        return pa.RecordBatch.from_arrays(columns, schema=self.carried)
 
     def _strata(self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_]) -> list[str]:
         name = self.stratify or "shard"
@@ -253,8 +264,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     stratify: the column that `EmbeddingBatch.stratum` gives; None: the shard.
     Raises BadTable when it is no parquet, lacks an embedding column (or one of `columns`), or has one of another type.
     """
-    file = open_shard(shard)
-    schema = file.schema
+    file = open_shard(shard, choosing=True)
+    schema = _asked_for(shard.path, file.schema, columns, stratify)
     for name in (IMAGE, TEXT):
         _require_embedding(shard.path, schema, name)
     for name in ("pair_id", "shard", "status"):
@@ -273,7 +284,37 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
         carried_from=carried_from,
         names_contents=set(CONTENTS) <= set(schema.names),
         stratify=stratify,
+        left_out=tuple(not_carried(schema)) if columns is None else (),
     )
+
+
+def with_common_nulls(tables: Sequence[EmbeddingTable]) -> list[EmbeddingTable]:
+    """The tables, where a carried column that is null throughout one has the type that it has in others."""
+    types = settled_types([table.carried for table in tables], {})
+    shown = {field.name for table in tables for field in table.carried if not t.is_null(field.type)}
+    return [
+        replace(table, carried=_typed(table.carried, {n: k for n, k in types.items() if n in shown}))
+        for table in tables
+    ]
+
+
+def _typed(carried: pa.Schema, types: Types) -> pa.Schema:
+    return pa.schema([f.with_type(types.get(f.name, f.type)) if t.is_null(f.type) else f for f in carried])
+
+
+def left_out_notes(tables: Sequence[EmbeddingTable]) -> list[str]:
+    """What must be said of columns that are not carried, as no table of ours can hold them."""
+    names = dict.fromkeys(name for table in tables for name in table.left_out)
+    return [f"left out, as parquet has no such type: {', '.join(names)}"] if names else []
+
+
+def _asked_for(path: str, schema: pa.Schema, columns: Sequence[str] | None, stratify: str | None) -> pa.Schema:
+    """The columns that are the only ones of their names. Raises BadTable where somebody asks for one that is not."""
+    ours = {*ALWAYS_THERE, *EMBEDDING_COLUMNS, "url", stratify}
+    asked = [f for f in schema if f.name in ours or (is_light(f.type) if columns is None else f.name in columns)]
+    refuse_repeated(path, schema, {field.name for field in asked})
+    names = set(repeated_names(schema.names))
+    return pa.schema([field for field in schema if field.name not in names], schema.metadata)
 
 
 def check_tables_agree(tables: Sequence[EmbeddingTable]) -> None:
@@ -302,8 +343,18 @@ def _require_embedding(path: str, schema: pa.Schema, name: str) -> None:
     if not (is_list and pa.types.is_floating(kind.value_type)):
         raise BadTable(
             f"{path}: {name} is {kind}, not a list of float16, float32 or float64",
-            fix="give embedding tables: what `ncaudit embed` wrote, or lists of numbers in both columns",
+            fix=_as_floats(name, kind),
         )
+
+
+def _as_floats(name: str, kind: pa.DataType) -> str:
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if is_list and (pa.types.is_integer(kind.value_type) or pa.types.is_decimal(kind.value_type)):
+        return (
+            f"quantised rows must be given back their scale: write {name} as lists of float32 (int8: divide by 127, or "
+            "by the scale of the row)"
+        )
+    return "give embedding tables: what `ncaudit embed` wrote, or lists of float16, float32 or float64 in both columns"
 
 
 def _dims(file: ShardFile, name: str) -> int:

@@ -11,8 +11,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import Provenance, provenance_of
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import read_batches
-from ncaudit.shards.readers.parquet import ParquetShard
+from ncaudit.shards.readers import open_shard, read_batches
 from ncaudit.shards.tables.checks import (
     is_light,
     require_column,
@@ -49,8 +48,8 @@ class ScoreTable:
         Columns and errors as in `batches`.
         """
         schema, found, first = self._schema(columns), [], 0
-        file = ParquetShard(self.shard.path)
-        for group, rows in enumerate(file.piece_rows):
+        file = open_shard(self.shard)
+        for group, rows in enumerate(file.piece_rows or ()):
             end = first + rows
             if np.searchsorted(places, first) < np.searchsorted(places, end):
                 for batch in file.batches(65_536, set(schema.names), [group]):
@@ -84,7 +83,7 @@ def open_scores(shard: Shard) -> ScoreTable:
             f"{shard.path} is not parquet, as score tables in files are, but {kind}",
             fix="give it to a command that reads - on standard input (`ncaudit filter - < FILE`), or write parquet",
         )
-    parquet = ParquetShard(shard.path)
+    parquet = open_shard(shard)
     for name in ("pair_id", "status"):
         require_column(shard.path, parquet.schema, name)
         require_word(shard.path, parquet.schema, name)

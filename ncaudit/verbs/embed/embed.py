@@ -26,8 +26,9 @@ from ncaudit.matchers.heads.projection import SavedHeads
 from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
-from ncaudit.shards.columns import find_columns
+from ncaudit.shards.columns import carriable, find_columns, not_carried
 from ncaudit.shards.dataset.keys import PairNames
+from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
 from ncaudit.shards.files.claims import Claim, claim, is_ours
 from ncaudit.shards.files.departed import settle_departed
 from ncaudit.shards.files.locations import is_remote, real
@@ -43,7 +44,7 @@ from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
 from ncaudit.verbs.outputs import inputs_of, is_at_or_below, told_by_options
-from ncaudit.version import FORMATS, format_of
+from ncaudit.version import same_results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +76,20 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     options = _on_devices(options)
     shards = find_shards(options.sources)
     _refuse_overlap(options, shards)
-    counts, key = _looked_at(options, shards)
+    look = _looked_at(options, shards)
     files = files_of(options, [shard.name for shard in shards])
     claimed = _claimed(options, files, shards)
     with claimed.held():
         departed = _departed(options, files, claimed, shards)
-        plan = _plan(options, shards, key, files, claimed, progress)
-        progress.stage("embed", sum(counts.values()))
+        plan = _plan(options, shards, look, files, claimed, progress)
+        progress.stage("embed", sum(look.rows.values()))
         accounting = _run(plan, shards, progress)
     failed = {error.shard for error in accounting.shard_errors}
     return EmbedResult(
-        out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
-        input_rows=sum(rows for shard, rows in counts.items() if shard.name not in failed),
-        seconds=monotonic() - begun, notes=(*notes, *departed, *_notes(plan, shards)),
+        out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=look.key, accounting=accounting,
+        input_rows=sum(rows for shard, rows in look.rows.items() if shard.name not in failed),
+        seconds=monotonic() - begun,
+        notes=(*notes, *departed, *_notes(plan, shards), *look.left_out(options.columns)),
     )  # fmt: skip
 
 
@@ -97,6 +99,27 @@ def _on_devices(options: EmbedOptions) -> EmbedOptions:
         return options
     first, *others = pick_devices(options.devices)
     return replace(options, devices=(first, *others)) if others else replace(options, device=first, devices=None)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at every shard told. rows, schemas: of the shards that can be read."""
+
+    rows: Mapping[Shard, int]
+    schemas: Sequence[pa.Schema]
+    key: str | None  # the column that names the pairs; None: shard and row
+
+    def types(self, options: EmbedOptions, record: Mapping[str, Any]) -> Types:
+        """Of all columns that are carried: what an earlier run has settled stays."""
+        chosen = [carriable(schema, options.columns) for schema in self.schemas]
+        return settled_types(chosen, from_text(record.get("types")))
+
+    def left_out(self, columns: Sequence[str] | None) -> list[str]:
+        """What must be said of columns that no table of ours can hold."""
+        names = (
+            dict.fromkeys(name for schema in self.schemas for name in not_carried(schema)) if columns is None else ()
+        )
+        return [f"left out, as parquet has no such type: {', '.join(names)}"] if names else []
 
 
 @dataclass(frozen=True)
@@ -137,33 +160,33 @@ def _departed(
 def _plan(
     options: EmbedOptions,
     shards: Sequence[Shard],
-    key: str | None,
+    look: _Look,
     files: TableFiles | ClipRetrievalOutput,
     claimed: Claim,
     progress: Progress,
 ) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
-    heads = heads_of(options)
+    heads, key = heads_of(options), look.key
     if options.out == STREAM:
-        stream = ModelToStream.load(options, key)
+        stream = ModelToStream.load(options, key, look.types(options, {}))
         return _Plan(options, stream.identity, heads, stream.batch_pairs, frozenset(), stream)
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
     source = source_behind(source, options.model) if heads else source
-    known = _known_identity(record, source, options)
+    known, types = _known_identity(record, source, options), look.types(options, record)
     names = [shard.name for shard in shards]
     finished_at = partial(_finished, files, shards, EarlierOutputs(progress.note))
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     if known is not None and batch:
-        finished = finished_at(_made_from(options, key, known), batch)
+        finished = finished_at(_made_from(options, key, types, known), batch)
         if len(finished) == len(shards):
             return _Plan(options, known, heads, batch, finished, None, files)
     asked = replace(options, precision=Precision(known.precision)) if known else options
-    model = _load(asked, key, record, names, progress)
+    model = _load(asked, key, types, record, names, progress)
     try:
         _refuse_another_model(options, files, shards, model.identity)
         claimed.settle(_deciding(options, model.identity))
-        claimed.begin(claimed.places[0], _record(model.identity, source, model.batch_pairs))
-        finished = finished_at(_made_from(options, key, model.identity), model.batch_pairs)
+        claimed.begin(claimed.places[0], _record(model.identity, source, model.batch_pairs, types))
+        finished = finished_at(_made_from(options, key, types, model.identity), model.batch_pairs)
     except BaseException:
         model.close()
         raise
@@ -171,11 +194,16 @@ def _plan(
 
 
 def _load(
-    options: EmbedOptions, key: str | None, record: dict[str, Any], shards: Sequence[str], progress: Progress
+    options: EmbedOptions,
+    key: str | None,
+    types: Types,
+    record: dict[str, Any],
+    shards: Sequence[str],
+    progress: Progress,
 ) -> ModelHere | ModelInWorkers:
     if options.devices is None:
-        return ModelHere.load(options, key, record, shards)
-    return ModelInWorkers(options, key, record, shards, progress)
+        return ModelHere.load(options, key, types, record, shards)
+    return ModelInWorkers(options, key, types, record, shards, progress)
 
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
@@ -198,12 +226,14 @@ def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting
 def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:
     """The accounts of a finished shard, from its files themselves."""
     counts = files.statuses(shard)
-    progress.advance(open_shard(shard).rows, sum(counts.values()) - counts.get(OK, 0))
+    progress.advance(open_shard(shard, choosing=True).rows, sum(counts.values()) - counts.get(OK, 0))
     return ShardRows(counts, resumed=True)
 
 
-def _made_from(options: EmbedOptions, key: str | None, identity: ModelIdentity) -> Callable[[Shard, int], Provenance]:
-    return lambda shard, batch_pairs: table_provenance(shard, options, key, identity, batch_pairs)
+def _made_from(
+    options: EmbedOptions, key: str | None, types: Types, identity: ModelIdentity
+) -> Callable[[Shard, int], Provenance]:
+    return lambda shard, batch_pairs: table_provenance(shard, options, key, types, identity, batch_pairs)
 
 
 def _finished(
@@ -241,7 +271,7 @@ def _read_record(out: str) -> dict[str, Any]:
     """What an earlier run into this folder settled, empty when there is none to be trusted."""
     record = read_record(os.path.join(out, EMBED_RECORD)) or {}
     whole = {"model", "weights", "batch_pairs"} <= set(record) and _is_identity(record["model"])
-    return record if whole and format_of(record) == FORMATS["embed"] else {}
+    return record if whole and same_results(record, "embed") else {}
 
 
 def _is_identity(told: Any) -> bool:
@@ -252,13 +282,14 @@ def _is_identity(told: Any) -> bool:
     return True
 
 
-def _record(identity: ModelIdentity, source: ModelSource, batch_pairs: int) -> dict[str, Any]:
+def _record(identity: ModelIdentity, source: ModelSource, batch_pairs: int, types: Types) -> dict[str, Any]:
     """Written before the first shard: the rerun after a kill must cut its batches in the same places."""
     return {
         "model": identity.as_dict(),
         "weights": source.fingerprint(),
         "folder": source.folder and os.path.abspath(source.folder),  # where heads on these embeddings find the encoder
         "batch_pairs": batch_pairs,
+        "types": as_text(types),  # of columns that are null throughout some shard, now or later
     }
 
 
@@ -314,8 +345,8 @@ def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedO
     return identity if same and options.precision in (Precision.auto, identity.precision) else None
 
 
-def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Shard, int], str | None]:
-    """The rows of every shard and the column that names the pairs, from one look at each.
+def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> _Look:
+    """The rows and columns of every shard and the column that names the pairs, from one look at each.
 
     Shards that cannot be read are left out, and reported when it is their turn. A wrong command is told before a model
     is loaded and anything is written; one good shard is enough to go on.
@@ -324,7 +355,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Sha
     found: dict[Shard, pa.Schema | BadTable] = {}
     for shard in shards:
         try:
-            file = open_shard(shard)
+            file = open_shard(shard, choosing=True)
             counts[shard], found[shard] = file.rows, file.schema
             names.see(shard, file)
         except BadTable as error:
@@ -332,7 +363,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Sha
     _refuse_emptiness(shards, counts)
     names.refuse_repeats()
     _refuse_if_none_fits(options, found, names.column)
-    return counts, names.column
+    return _Look(counts, [schema for schema in found.values() if isinstance(schema, pa.Schema)], names.column)
 
 
 def _refuse_if_none_fits(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> None:

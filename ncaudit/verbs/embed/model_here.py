@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pyarrow as pa
 import torch
 
 from ncaudit.encoders.batch_size import automatic_batch_pairs
 from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.open_clip import Encoder, ModelIdentity, load_encoder
 from ncaudit.engines.local import Outcome, ShardRows, outcomes
-from ncaudit.errors import NcauditError
+from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, with_heads
 from ncaudit.options import EmbedOptions, Layout
 from ncaudit.progress import Progress
-from ncaudit.shards.columns import find_columns
+from ncaudit.shards.columns import carriable, find_columns
+from ncaudit.shards.dataset.null_types import Types, types_of_nulls
 from ncaudit.shards.files.provenance import Provenance, describe
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
@@ -33,6 +35,7 @@ class ModelHere:
 
     options: EmbedOptions
     key: str | None
+    types: Types
     encoder: Encoder
     pool: DecodePool
     batch_pairs: int
@@ -40,10 +43,11 @@ class ModelHere:
 
     @classmethod
     def load(
-        cls, options: EmbedOptions, key: str | None, record: Mapping[str, Any], shards: Sequence[str] = ()
+        cls, options: EmbedOptions, key: str | None, types: Types, record: Mapping[str, Any], shards: Sequence[str] = ()
     ) -> "ModelHere":
         """The model that `options` name; its batch size is asked for, on record for this very model, or found now.
 
+        types: of columns that are null throughout a shard.
         record: `model` and `batch_pairs` of an earlier run into the same folder, or empty. shards: the names of all
         that the run is about, where files are numbered by them.
         """
@@ -55,7 +59,7 @@ class ModelHere:
         except BaseException:
             pool.close()
             raise
-        return cls(options, key, encoder, pool, batch, files_of(options, shards))
+        return cls(options, key, types, encoder, pool, batch, files_of(options, shards))
 
     @property
     def identity(self) -> ModelIdentity:
@@ -70,19 +74,25 @@ class ModelHere:
         """Embed all of them, one after the other."""
         return outcomes(shards, lambda shard: self.embed(shard, progress))
 
+    def types_in(self, schema: pa.Schema) -> Types:
+        """Of the columns of this shard that are null throughout it."""
+        return types_of_nulls(carriable(schema, self.options.columns), self.types)
+
     def embed(self, shard: Shard, progress: Progress, tables: Tables | None = None) -> ShardRows:
         """Write one shard's table; with half the batch when memory runs out, as the table then says.
 
         tables: None for files below `options.out`.
         """
         options, size, tables = self.options, self.batch_pairs, tables or self.files
-        file = open_shard(shard)
-        columns = find_columns(file.schema, shard.name, options, key=self.key, carry=options.columns)
+        file = open_shard(shard, choosing=True)
+        columns = find_columns(
+            file.schema, shard.name, options, key=self.key, carry=options.columns, types=self.types_in(file.schema)
+        )
         columns = columns if options.layout is Layout.parquet else with_image_path(columns)
         embedder = ShardEmbedder(self.encoder, self.pool, options.image_root, options.max_image_pixels)
         while True:
             told = _Told(progress)
-            provenance = table_provenance(shard, options, self.key, self.identity, size)
+            provenance = table_provenance(shard, options, self.key, self.types, self.identity, size)
             try:
                 opened = partial(tables.open, shard, provenance)
                 return ShardRows(embedder.run(shard, file, columns, opened, size, told))
@@ -99,7 +109,7 @@ class ModelHere:
 
 
 def table_provenance(
-    shard: Shard, options: EmbedOptions, key: str | None, identity: ModelIdentity, batch_pairs: int
+    shard: Shard, options: EmbedOptions, key: str | None, types: Types, identity: ModelIdentity, batch_pairs: int
 ) -> Provenance:
     """Everything that decides on a table's bytes: no workers, no device, no absolute path."""
     said: dict[str, Any] = {
@@ -113,7 +123,18 @@ def table_provenance(
     }
     if options.layout is not Layout.parquet:  # not told where it is as ever, so that tables stay as they were
         said["layout"] = str(options.layout)
+    if given := _types_given(shard, options, types):  # nor where no column of the shard is null throughout
+        said["types"] = given
     return describe("embed", shard, options=said, model=identity.as_dict())
+
+
+def _types_given(shard: Shard, options: EmbedOptions, types: Types) -> dict[str, str]:
+    """The types that columns of this shard have from others."""
+    try:
+        schema = carriable(open_shard(shard, choosing=True).schema, options.columns)
+    except BadTable:  # told when it is this shard's turn
+        return {}
+    return {name: str(kind) for name, kind in sorted(types_of_nulls(schema, types).items())}
 
 
 def _load(options: EmbedOptions) -> Encoder:

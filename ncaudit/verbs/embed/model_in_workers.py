@@ -20,6 +20,7 @@ from ncaudit.engines.workers import Workers
 from ncaudit.errors import ModelUnavailable
 from ncaudit.options import EmbedOptions, Layout, Precision
 from ncaudit.progress import Progress
+from ncaudit.shards.dataset.null_types import Types, as_text, from_text
 from ncaudit.shards.files.claims import Follower
 from ncaudit.shards.files.records import EMBED_RECORD
 from ncaudit.shards.files.shard import Shard
@@ -37,6 +38,7 @@ class ModelInWorkers:
         self,
         options: EmbedOptions,
         key: str | None,
+        types: Types,
         record: Mapping[str, Any],
         shards: Sequence[str],
         progress: Progress,
@@ -47,7 +49,7 @@ class ModelInWorkers:
         if most < len(devices):
             shards = "shard" if most == 1 else "shards"
             progress.note(f"{len(devices)} devices, but {most} {shards} to share: some stay idle")
-        self._options, self._key, self._devices = options, key, devices[:most]
+        self._options, self._key, self._types, self._devices = options, key, as_text(types), devices[:most]
         self._shards = [] if options.layout is Layout.parquet else list(shards)
         self._workers = Workers(__name__, self._devices)
         try:
@@ -78,7 +80,8 @@ class ModelInWorkers:
             devices=None,
             workers=decoders(options.workers, len(self._devices), number),
         )
-        return {"options": asdict(own), "key": self._key, "record": {}, "model": None, "shards": self._shards, **more}
+        settled = {"options": asdict(own), "key": self._key, "types": self._types, "shards": self._shards}
+        return {**settled, "record": {}, "model": None, **more}
 
 
 def decoders(workers: int | None, count: int, number: int) -> int:
@@ -103,7 +106,8 @@ def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
     device = pick_device(options.device)
     if device.type == "cuda":
         torch.cuda.set_device(device.index or 0)  # else some calls would open a context on the first GPU, too
-    with closing(ModelHere.load(options, orders["key"], orders["record"], orders["shards"])) as here:
+    types = from_text(orders["types"])
+    with closing(ModelHere.load(options, orders["key"], types, orders["record"], orders["shards"])) as here:
         model = here.identity.as_dict()
         if orders["model"] not in (None, model):
             raise ModelUnavailable(

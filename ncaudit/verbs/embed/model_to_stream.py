@@ -19,6 +19,7 @@ from ncaudit.options import EmbedOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import embedding_schema
 from ncaudit.shards.columns import find_columns
+from ncaudit.shards.dataset.null_types import Types
 from ncaudit.shards.dataset.rows import carried_fields
 from ncaudit.shards.files.provenance import Provenance, attach
 from ncaudit.shards.files.shard import Shard
@@ -34,9 +35,9 @@ class ModelToStream:
     here: ModelHere
 
     @classmethod
-    def load(cls, options: EmbedOptions, key: str | None) -> "ModelToStream":
+    def load(cls, options: EmbedOptions, key: str | None, types: Types) -> "ModelToStream":
         """The model that `options` name."""
-        return cls(ModelHere.load(options, key, {}))
+        return cls(ModelHere.load(options, key, types, {}))
 
     @property
     def identity(self) -> ModelIdentity:
@@ -66,17 +67,21 @@ class ModelToStream:
 
     def _schema(self, shards: Sequence[Shard]) -> pa.Schema:
         """Of all shards, embeddings in single precision: DuckDB reads no half floats from Arrow."""
-        options, carried = self.here.options, pa.schema([])
+        here, options, carried = self.here, self.here.options, pa.schema([])
         for shard in shards:
-            schema = open_shard(shard).schema
-            columns = find_columns(schema, shard.name, options, key=self.here.key, carry=options.columns)
+            schema = open_shard(shard, choosing=True).schema
+            types = here.types_in(schema)
+            columns = find_columns(schema, shard.name, options, key=here.key, carry=options.columns, types=types)
             carried = _unified(carried, pa.schema(carried_fields(schema, columns)), shard)
         halves = embedding_schema(self.identity.image_dims, self.identity.text_dims, list(carried))
         return pa.schema([field.with_type(_single(field.type)) for field in halves])
 
     def _provenance(self, shards: Sequence[Shard]) -> Provenance:
         """One shard's own, or what all have in common and the shards' own. Not the batch size: it may yet be halved."""
-        told = [table_provenance(s, self.here.options, self.here.key, self.identity, self.batch_pairs) for s in shards]
+        here = self.here
+        told = [
+            table_provenance(s, here.options, here.key, here.types, self.identity, self.batch_pairs) for s in shards
+        ]
         for one in told:
             del one["options"]["batch_pairs"]
         common = {name: value for name, value in told[0].items() if name != "source"}

@@ -37,7 +37,7 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings, with_common_nulls
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
 from ncaudit.verbs.outputs import (
     inputs_of,
@@ -48,7 +48,7 @@ from ncaudit.verbs.outputs import (
     tables_of,
     without_outputs,
 )
-from ncaudit.version import FORMATS, format_of, told_format
+from ncaudit.version import same_results, told_format
 
 AUDIT_FILE = "audit.json"
 MEANING = (
@@ -121,7 +121,7 @@ def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
     shards = without_outputs(found, "labels", options.out)
     for shard in shards:
         require_class_column(shard.path, open_shard(shard).schema, options.label_column)
-    tables = [open_embeddings(shard, [options.label_column]) for shard in shards]
+    tables = with_common_nulls([open_embeddings(shard, [options.label_column]) for shard in shards])
     check_tables_agree(tables)
     for table in tables:
         if not table.carried_from:
@@ -227,7 +227,7 @@ class _Run:
 
 def _earlier(folder: str, digest: str) -> dict[str, Any] | None:
     kept = _kept(os.path.join(folder, AUDIT_FILE))
-    if kept is None or kept.get("digest") != digest or format_of(kept) != FORMATS["labels"]:
+    if kept is None or kept.get("digest") != digest or not same_results(kept, "labels"):
         return None
     return dict(kept["facts"])
 

@@ -18,7 +18,7 @@ from ncaudit.shards.people.verdicts import read_verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score.judged_scores import JudgedScores
-from ncaudit.version import FORMATS
+from ncaudit.version import FORMATS, same_results
 
 FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
 
@@ -48,7 +48,7 @@ def _left_in(folder: str, progress: Progress) -> SavedFit | None:
 
 def _asked_for(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> SavedFit:
     saved = load_fit(str(options.fit))
-    if saved.format != FORMATS["score"]:
+    if not same_results({"format": saved.format}, "score"):
         raise BadTable(
             f"the fit in {options.fit} is in format {saved.format}, and this ncaudit scores in format"
             f" {FORMATS['score']}, with other results",
@@ -87,7 +87,7 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
     known = (table.shard for table in tables if table.shard.name in saved.shards)
     unchanged = all(saved.shards[shard.name] == fingerprint(shard) for shard in known)
     same = asked == dict(saved.fit.options) and unchanged and _model(tables) == saved.model
-    return same and saved.format == FORMATS["score"]
+    return same and same_results({"format": saved.format}, "score")
 
 
 def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:

@@ -30,7 +30,14 @@ from ncaudit.shards.files.writer import atomic_table
 from ncaudit.shards.rewriting.write_back import DatasetShards, match_dataset
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.checks import common_schema
-from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
+from ncaudit.shards.tables.embeddings import (
+    EmbeddingBatch,
+    EmbeddingTable,
+    check_tables_agree,
+    left_out_notes,
+    open_embeddings,
+    with_common_nulls,
+)
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
 from ncaudit.shards.tables.repeats import Repeats, count_repeats
 from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_left_overs, without_outputs
@@ -94,7 +101,7 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
         if options.save_fit:
             keep_fit(saved, options)
         counts = _Counts.of(options, saved, tables)
-        notes = [*notes, *training_notes(tables)]
+        notes = [*notes, *training_notes(tables), *left_out_notes(tables)]
         run = _Run(options, tables, saved, applier_of(options, saved), counts, progress, join, notes=notes)
         progress.stage("score", sum(table.rows for table in tables))
         accounts = _write(run, tables, dataset)
@@ -221,7 +228,7 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
     shards = without_outputs(found, "score", options.out)
     column = None if options.stratify in ("auto", "none") else options.stratify
     columns = other.own(options.columns, shards) if other else options.columns
-    tables = [open_embeddings(shard, columns, column) for shard in shards]
+    tables = with_common_nulls([open_embeddings(shard, columns, column) for shard in shards])
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")

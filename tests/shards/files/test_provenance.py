@@ -99,19 +99,34 @@ def test_which_version_wrote_it_decides_nothing(tmp_path, monkeypatch):
     assert EarlierOutputs(pytest.fail).hold(path, describe("score", shard, options={}))
 
 
-def test_what_names_no_format_is_of_the_first_and_another_format_is_told_once(tmp_path, monkeypatch):
+def test_a_format_of_other_results_is_told_once_and_what_names_none_is_of_the_first(tmp_path, monkeypatch):
     write(tmp_path / "in.parquet", [1])
     shard, notes = Shard(str(tmp_path / "in.parquet"), "in.parquet"), []
+    monkeypatch.setitem(version.FORMATS, "score", 1)
     first = describe("score", shard, options={})
     assert "format" not in first
     paths = [table(tmp_path / f"{i}.parquet", **first) for i in range(2)]
-    monkeypatch.setitem(version.FORMATS, "score", 2)
-    second, earlier = describe("score", shard, options={}), EarlierOutputs(notes.append)
-    assert second == {**first, "format": 2}
-    assert [earlier.hold(path, second) for path in paths] == [False, False]
+    monkeypatch.setitem(version.FORMATS, "score", 3)
+    monkeypatch.setitem(version.RESULTS_SINCE, "score", 3)
+    third, earlier = describe("score", shard, options={}), EarlierOutputs(notes.append)
+    assert third == {**first, "format": 3}
+    assert [earlier.hold(path, third) for path in paths] == [False, False]
     assert len(notes) == 1
     assert f"{paths[0]} is in format 1 of score" in notes[0]
-    assert earlier.hold(table(tmp_path / "2.parquet", **second), second)
+    assert earlier.hold(table(tmp_path / "2.parquet", **third), third)
+
+
+def test_a_format_of_the_same_results_stored_otherwise_is_finished_and_later_ones_are_not(tmp_path, monkeypatch):
+    write(tmp_path / "in.parquet", [1])
+    shard = Shard(str(tmp_path / "in.parquet"), "in.parquet")
+    monkeypatch.setitem(version.FORMATS, "score", 3)
+    monkeypatch.setitem(version.RESULTS_SINCE, "score", 2)
+    told = describe("score", shard, options={})
+    held = {number: table(tmp_path / f"{number}.parquet", **{**told, "format": number}) for number in (1, 2, 3, 4)}
+    notes = []
+    earlier = EarlierOutputs(notes.append)
+    assert [number for number, path in held.items() if earlier.hold(path, told)] == [2, 3]
+    assert len(notes) == 1
 
 
 def test_a_truncated_parquet_is_told_with_its_name(tmp_path):

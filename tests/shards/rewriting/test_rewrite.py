@@ -8,6 +8,7 @@ import pytest
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import provenance_of
 from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting import rewrite
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
 
@@ -145,3 +146,39 @@ def test_a_damaged_shard_is_refused_by_name(tmp_path):
     with pytest.raises(BadTable, match=r"s\.parquet cannot be read"):
         rewrite_shard(shard, str(tmp_path / "o"), add=[NUMBER], columns_for=row_numbers)
     assert not (tmp_path / "o").exists()
+
+
+def test_pages_are_written_with_checksums_and_a_damaged_one_is_told_with_the_file_and_what_helps(tmp_path):
+    shard, _ = dataset(tmp_path / "s.parquet", compression="none", use_dictionary=False)
+    out = tmp_path / "out.parquet"
+    rewrite_shard(shard, str(out), add=[NUMBER], columns_for=row_numbers)
+    chunk = pq.read_metadata(out).row_group(1).column(0)
+    data = bytearray(out.read_bytes())
+    data[chunk.data_page_offset + chunk.total_compressed_size - 8] ^= 1
+    out.write_bytes(data)
+    again = Shard.of_file(str(out))
+    with pytest.raises(BadTable, match=r"out\.parquet is damaged: a page of it is not what its checksum says") as told:
+        rewrite_shard(again, str(tmp_path / "never.parquet"), columns_for=lambda first, batch: [])
+    assert "delete it and run that command again" in told.value.fix
+    with pytest.raises(BadTable, match="is not what its checksum says"):
+        list(open_shard(again).batches(9))
+    assert not (tmp_path / "never.parquet").exists()
+
+
+def test_an_interval_that_would_lose_its_meaning_is_refused_and_never_left_out(tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "s.parquet"
+    duckdb.sql(f"copy (select 'c' as caption, interval 3 months as age) to '{path}' (format parquet)")
+    with pytest.raises(BadTable, match=r"s\.parquet: column age is an INTERVAL") as told:
+        rewrite_shard(Shard.of_file(str(path)), str(tmp_path / "out.parquet"), columns_for=lambda first, batch: [])
+    assert "write it as text" in told.value.fix
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_two_columns_of_one_name_that_nobody_asks_for_are_written_back(tmp_path):
+    table = pa.Table.from_arrays([pa.array(["c"]), pa.array([1]), pa.array([2])], names=["caption", "n", "n"])
+    pq.write_table(table, tmp_path / "s.parquet")
+    rewrite_shard(
+        Shard.of_file(str(tmp_path / "s.parquet")), str(tmp_path / "out.parquet"), columns_for=lambda f, b: []
+    )
+    assert pq.ParquetFile(tmp_path / "out.parquet").read().equals(table)

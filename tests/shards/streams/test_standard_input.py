@@ -185,3 +185,52 @@ def test_a_full_disk_and_a_type_that_parquet_lacks_are_told(stdin, monkeypatch):
     with pytest.raises(NcauditError) as caught, received(["-"]):
         pass
     assert "TMPDIR" in caught.value.fix
+
+
+VIEWS = {
+    "id": pa.array(["a", "b"], pa.string_view()),
+    "raw": pa.array([b"\xff", None], pa.binary_view()),
+    "lang": pa.DictionaryArray.from_arrays(pa.array([0, None], pa.int8()), pa.array(["en"], pa.string_view())),
+    "uid": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([bytes(16), None], pa.binary(16))),
+}
+
+
+def test_views_and_extensions_come_in_as_plain_types(stdin):
+    sent = arrow(pa.record_batch(VIEWS))
+    plain = {
+        "id": ["a", "b"],
+        "raw": [b"\xff", None],
+        "lang": ["en", None],
+        "uid": ["-".join("0" * n for n in (8, 4, 4, 4, 12)), None],
+    }
+    assert rows_of(sent).to_pydict() == plain
+    stdin(sent)
+    with received(["-"]) as given:
+        assert pq.read_table(given.sources[0]).to_pydict() == plain
+
+
+def test_what_the_file_for_a_while_cannot_hold_is_left_out_and_said(stdin):
+    stdin(arrow(pa.record_batch({"id": ["a"], "age": pa.array([pa.MonthDayNano([1, 2, 3])])})))
+    with received(["-"]) as given:
+        assert pq.read_table(given.sources[0]).column_names == ["id"]
+        assert given.notes == ("left out, as parquet has no such type: age (month_day_nano_interval)",)
+
+
+def test_a_stream_keeps_what_parquet_could_not_hold():
+    sent = pa.record_batch({"age": pa.array([pa.MonthDayNano([1, 2, 3])])})
+    assert rows_of(arrow(sent)).to_batches() == [sent]
+
+
+def test_two_columns_of_one_name_are_refused_in_a_stream():
+    batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
+    with pytest.raises(BadTable, match="standard input has two columns a"):
+        read(arrow(batch))
+    with pytest.raises(BadTable, match="standard input, line 1 names a twice"):
+        read(b'{"a": 1, "a": 2}')
+
+
+def test_an_offset_that_lies_is_told_before_anybody_follows_it():
+    offsets = pa.array([0, 2**30, 2], pa.int32()).buffers()[1]
+    lies = pa.StringArray.from_buffers(2, offsets, pa.py_buffer(b"ab"))
+    with pytest.raises(BadTable, match="standard input is no whole Arrow stream"):
+        rows_of(arrow(pa.record_batch({"a": lies})))

@@ -83,3 +83,24 @@ def test_a_stream_without_rows_is_whole(kind: StreamFormat):
     StreamWriter(file, TABLE.schema, kind).close()
     if kind is StreamFormat.arrow:
         assert pa.ipc.open_stream(file.getvalue()).read_all().num_rows == 0
+
+
+FAR = {
+    "year 10000": (pa.array([253402300800000001], pa.timestamp("us")), "10000-01-01 00:00:00.000001"),
+    "nanoseconds of a day": (pa.array([1], pa.time64("ns")), "00:00:00.000000001"),
+    "year 29349": (pa.array([10**7], pa.date32()), "29349-01-26"),
+    "calendar interval": (pa.array([pa.MonthDayNano([1, 2, 3])]), "P1M2DT0.000000003S"),
+    "inside a list": (pa.array([[253402300800000001]], pa.list_(pa.timestamp("us"))), ["10000-01-01 00:00:00.000001"]),
+    "more seconds than Python knows": (pa.array([10**15], pa.duration("s")), 10**15),
+}
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_times_that_python_does_not_know_are_spelled_and_not_changed(name):
+    column, spelled = FAR[name]
+    table = pa.table({"x": column})
+    assert json.loads(written(StreamFormat.jsonl, table)) == {"x": spelled}
+    cell = list(csv.reader(io.StringIO(written(StreamFormat.csv, table).decode())))[1][0]
+    assert (json.loads(cell) if isinstance(spelled, list) else cell) == (
+        spelled if isinstance(spelled, list) else str(spelled)
+    )

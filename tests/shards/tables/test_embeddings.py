@@ -13,7 +13,7 @@ from ncaudit.hashing import fit_sample_keys, hash_rows, hash_values
 from ncaudit.schema import embedding_schema
 from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
+from ncaudit.shards.tables.embeddings import check_tables_agree, left_out_notes, open_embeddings, with_common_nulls
 from ncaudit.shards.tables.scores import open_scores
 
 E4 = np.eye(4, dtype=np.float32)
@@ -276,3 +276,56 @@ def test_the_smallest_keys_are_a_fair_draw_that_another_shard_does_not_change():
     both = fit_sample_keys(["a.parquet", "b.parquet"] * 5, np.arange(10), seed=3)
     np.testing.assert_array_equal(both[::2], keys[:10:2])
     assert not np.array_equal(fit_sample_keys("a.parquet", rows, seed=4), keys)
+
+
+def test_embeddings_of_whole_numbers_are_told_what_they_lack(tmp_path):
+    rows = [[127, 0, 0, 0], [0, 127, 0, 0]]
+    for kind in (pa.list_(pa.int8()), pa.list_(pa.uint8(), 4), pa.large_list(pa.int16())):
+        shard = write(tmp_path / "s.parquet", image_embedding=pa.array(rows, kind), text_embedding=pa.array(rows, kind))
+        with pytest.raises(BadTable, match="not a list of float16, float32 or float64") as told:
+            open_embeddings(shard)
+        assert "write image_embedding as lists of float32" in told.value.fix
+    text = write(tmp_path / "t.parquet", image_embedding=["1, 0"], text_embedding=["1, 0"])
+    with pytest.raises(BadTable) as told:
+        open_embeddings(text)
+    assert "lists of float16, float32 or float64 in both columns" in told.value.fix
+
+
+def test_a_column_of_nothing_but_nulls_has_the_type_of_the_other_tables(tmp_path):
+    columns = {"lang": (["en"] * 4, pa.nulls(4)), "n": (pa.nulls(4), [1, 2, 3, 4]), "never": (pa.nulls(4), pa.nulls(4))}
+    shards = [
+        foreign(tmp_path / f"{i}.parquet", E4, E4, **{name: own[i] for name, own in columns.items()}) for i in range(2)
+    ]
+    tables = with_common_nulls([open_embeddings(shard) for shard in shards])
+    assert tables[0].carried == tables[1].carried
+    assert tables[0].carried.types == [pa.string(), pa.int64(), pa.null()]
+    assert [only(table).carried["n"].to_pylist() for table in tables] == [[None] * 4, [1, 2, 3, 4]]
+    assert [only(table).carried["lang"].to_pylist() for table in tables] == [["en"] * 4, [None] * 4]
+
+
+def test_columns_that_no_table_can_hold_are_left_out_and_named(tmp_path):
+    table = pa.table(
+        {
+            "image_embedding": lists(E4, FLOATS),
+            "text_embedding": lists(E4, FLOATS),
+            "age": pa.array([pa.MonthDayNano([1, 2, 3])] * 4),
+        }
+    )
+    with pa.OSFile(str(tmp_path / "x.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    opened = open_embeddings(Shard(str(tmp_path / "x.arrow"), "x.arrow"))
+    assert opened.carried.names == []
+    assert left_out_notes([opened, opened]) == ["left out, as parquet has no such type: age (month_day_nano_interval)"]
+
+
+def test_two_columns_of_one_name_count_only_where_one_is_asked_for(tmp_path):
+    twice = pa.Table.from_arrays(
+        [lists(E4, FLOATS), lists(E4, FLOATS), pa.array([1] * 4), pa.array([2] * 4)],
+        names=["image_embedding", "text_embedding", "n", "n"],
+    )
+    pq.write_table(twice, tmp_path / "s.parquet")
+    shard = Shard(str(tmp_path / "s.parquet"), "s.parquet")
+    for columns, stratify in ((None, None), (["n"], None), ([], "n")):
+        with pytest.raises(BadTable, match="has two columns n"):
+            open_embeddings(shard, columns, stratify)
+    assert only(open_embeddings(shard, [])).status == ["ok"] * 4

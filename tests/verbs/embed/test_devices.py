@@ -162,14 +162,14 @@ def test_more_devices_than_shards_are_told(monkeypatch):
     monkeypatch.setattr(model_in_workers, "Workers", start)
     told = Told()
     with pytest.raises(NcauditError, match="enough"):
-        model_in_workers.ModelInWorkers(options("d", "o", devices="cpu,cpu,cpu"), None, {}, ["a"], progress=told)
+        model_in_workers.ModelInWorkers(options("d", "o", devices="cpu,cpu,cpu"), None, {}, {}, ["a"], progress=told)
     assert names == ["cpu"]
     assert told.notes == ["3 devices, but 1 shard to share: some stay idle"]
 
 
 def test_another_model_than_the_first_devices_is_refused(tmp_path):
     own = options("d", tmp_path, device="cpu", batch_pairs=8)
-    orders = {"options": vars(own), "key": None, "record": {}, "model": None, "shards": []}
+    orders = {"options": vars(own), "key": None, "types": "", "record": {}, "model": None, "shards": []}
     with model_in_workers._set_up(orders, SILENT) as (facts, _):
         assert facts["batch_pairs"] == 8
     other = {**facts["model"], "weight_hash": "0"}

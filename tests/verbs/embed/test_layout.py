@@ -181,7 +181,8 @@ def test_a_worker_process_numbers_partitions_as_the_whole_run_does(written, tmp_
     own = options(shards, tmp_path)
     found = find_shards([str(shards)])
     orders = {
-        "options": vars(own), "key": None, "record": {}, "model": None, "shards": [shard.name for shard in found],
+        "options": vars(own), "key": None, "types": "", "record": {}, "model": None,
+        "shards": [shard.name for shard in found],
     }  # fmt: skip
     with model_in_workers._set_up(orders, SILENT) as (_, work):
         work(found[1])

@@ -81,6 +81,11 @@ class ArrayShard:
         """The row groups of the table; one where there is none."""
         return self._described.table.pieces if self._described else 1
 
+    @property
+    def piece_rows(self) -> list[int]:
+        """Of the table's row groups; all rows where there is no table."""
+        return self._described.table.piece_rows if self._described else [self.rows]
+
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:

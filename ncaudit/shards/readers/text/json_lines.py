@@ -6,14 +6,17 @@ Knows JSON and arrow's types; nothing of what fields mean.
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.arrow_types import repeated_names
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
@@ -24,6 +27,7 @@ from ncaudit.shards.readers.text.plain_text import open_text
 LINES_BYTES = MIB  # of lines that are taken apart at once; a longer line comes alone
 ONE_PER_LINE = "write one object per line, a field per column"
 SHOWN = 60  # characters of a value in an error
+NAME = re.compile(rb'"\s*:')
 ESCAPED_HALF = re.compile(rb"\\[uU][dD][89a-fA-F]")
 Lines = list[tuple[int, bytes]]  # each with its number, from 1
 Objects = list[dict[str, Any]]
@@ -35,6 +39,7 @@ class _Survey:
 
     schema: pa.Schema
     rows: int
+    nulls: Mapping[str, int]
 
 
 class JsonLinesShard(OnePiece):
@@ -46,7 +51,8 @@ class JsonLinesShard(OnePiece):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, _surveys(path))
+        self._told = _surveys(path)
+        super().__init__(path, self._told)
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
@@ -58,6 +64,10 @@ class JsonLinesShard(OnePiece):
             block = _columns(self._path, fields, lines, objects)
             yield from (block.slice(first, rows) for first in range(0, len(block), rows))
 
+    def nulls(self, piece: int, column: str) -> int | None:
+        """Counted with the rows."""
+        return self._told.nulls.get(column)
+
 
 def read_as_text(path: str) -> pa.Table:
     """All fields of all lines as text, of whatever types their values are: see `json_column`."""
@@ -67,7 +77,7 @@ def read_as_text(path: str) -> pa.Table:
 
 
 def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -> dict[str, Any]:
-    """The object of one line. Raises BadTable naming the line when it is none."""
+    """The object of one line. Raises BadTable naming the line when it is none, or a name is there twice."""
     try:
         found = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
@@ -76,19 +86,29 @@ def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -
         raise BadTable(f"{place}, line {number} is no JSON: {error}", fix=fix) from error
     if not isinstance(found, dict):
         raise BadTable(f"{place}, line {number} is no JSON object", fix=ONE_PER_LINE)
+    if len(NAME.findall(line)) != len(found):  # else every name that is written there is one of the object's
+        json.loads(line, object_pairs_hook=partial(_refuse_repeated, place, number))
     return dict(whole_text(found)) if ESCAPED_HALF.search(line) else found
+
+
+def _refuse_repeated(place: str, number: int, pairs: Sequence[tuple[str, Any]]) -> None:
+    if twice := repeated_names(name for name, _ in pairs):
+        raise BadTable(f"{place}, line {number} names {twice[0]} twice", fix="rename one: only the last would be read")
 
 
 def _survey(path: str) -> _Survey:
     types: dict[str, pa.DataType] = {}
+    present = Counter[str]()
     rows = 0
     for lines in _lines(path):
         objects = [json_object(path, number, line) for number, line in lines]
         for name in dict.fromkeys(name for found in objects for name in found):
             values = [found.get(name) for found in objects]
             types[name] = _type_with(path, name, types.get(name, pa.null()), lines, values)
+            present[name] += len(values) - values.count(None)
         rows += len(objects)
-    return _Survey(pa.schema([(name, text_for_nulls(kind)) for name, kind in types.items()]), rows)
+    schema = pa.schema([(name, text_for_nulls(kind)) for name, kind in types.items()])
+    return _Survey(schema, rows, {name: rows - present[name] for name in types})
 
 
 _surveys = Remembered(_survey)
