@@ -21,7 +21,10 @@ def found(folder):
     return sorted(os.path.relpath(path, folder) for path in files_in([str(folder)]))
 
 
-@pytest.mark.parametrize("links", [{"again": "."}, {"a1": ".", "a2": "."}, {"A/up": ".."}, {"A/up": "../..", "out": "A"}])
+LOOPS = [{"again": "."}, {"a1": ".", "a2": "."}, {"A/up": ".."}, {"A/up": "../..", "out": "A"}]
+
+
+@pytest.mark.parametrize("links", LOOPS)
 def test_links_that_go_round_in_circles_add_nothing(tmp_path, links):
     touch(tmp_path, "data/0", "data/A/1", "data/B/2", "beside/3")
     for name, target in links.items():
