@@ -22,7 +22,7 @@ from ncaudit.shards.readers.tars.tar import TarShard
 from ncaudit.shards.readers.text.delimited import DelimitedShard
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard
 
-__all__ = ["ShardFile", "open_shard", "read_batches"]
+__all__ = ["ShardFile", "instead_of_image", "open_shard", "read_batches"]
 
 READERS: dict[Format, Callable[[str], ShardFile]] = {
     Format.tar: TarShard,
@@ -72,3 +72,8 @@ def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[
     Raises BadTable when it cannot be read, also in the middle.
     """
     return open_shard(shard).batches(rows, columns)
+
+
+def instead_of_image(file: ShardFile, row: int) -> str | None:
+    """What a row has that has no image, where the format can tell."""
+    return file.instead_of_image(row) if isinstance(file, TarShard) else None

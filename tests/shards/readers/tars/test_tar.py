@@ -54,7 +54,7 @@ def test_only_what_is_asked_for_is_read(tmp_path):
     assert table(path, columns=["caption"])["caption"].to_pylist() == [f"é caption {i}" for i in range(4)]
     assert [len(batch) for batch in TarShard(str(path)).batches(3, [])] == [3, 1]
     assert list(TarShard(str(path)).batches(3, pieces=[])) == []
-    wanted = tar._Wanted(pa.schema([("__key__", STRING), ("caption", STRING)]))
+    wanted = tar._Wanted(pa.schema([("__key__", STRING), ("caption", STRING)]), tar._surveys(str(path)))
     assert [wanted(suffix) for suffix in ("jpg", "txt", "json")] == [False, True, True]
 
 
