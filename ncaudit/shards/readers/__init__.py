@@ -21,6 +21,7 @@ from ncaudit.shards.readers.shard_file import ShardFile
 from ncaudit.shards.readers.tars.tar import TarShard
 from ncaudit.shards.readers.text.delimited import DelimitedShard
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard
+from ncaudit.shards.readers.with_columns import WithColumns, with_columns
 
 __all__ = ["ShardFile", "instead_of_image", "open_shard", "read_batches"]
 
@@ -41,7 +42,7 @@ def open_shard(shard: Shard) -> ShardFile:
     of memory: the file itself is opened when rows are read.
     """
     if shard.parts is None:
-        return _open_file(shard.path)
+        return with_columns(shard, _open_file(shard.path))
     if isinstance(shard.parts, ArrayPair):
         return open_npy_pair(shard.parts)
     if isinstance(shard.parts, ClipRetrievalFiles):
@@ -76,4 +77,5 @@ def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[
 
 def instead_of_image(file: ShardFile, row: int) -> str | None:
     """What a row has that has no image, where the format can tell."""
+    file = file.file if isinstance(file, WithColumns) else file
     return file.instead_of_image(row) if isinstance(file, TarShard) else None
