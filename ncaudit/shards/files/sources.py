@@ -26,7 +26,7 @@ from ncaudit.shards.files.passed_over import (
     passed_over,
     without_caches,
 )
-from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.files.shard import Shard, spelled
 
 TARS = (".tar", ".tar.gz", ".tgz")
 # What a folder is taken for: the first kind of which it holds a file.
@@ -62,7 +62,7 @@ def _found(sources: Sequence[str]) -> list[Shard]:
     found = {path: base for source in sources for base, path in _expand(source)}
     found = {path: found[path] for path in each_once(found)}
     root = locations.common_folder(list(found.values()))
-    names = {path: shard_name(locations.relative(path, root)) for path in found}
+    names = {path: spelled(shard_name(locations.relative(path, root))) for path in found}
     return [shard_at(path, names[path]) for path in sorted(found, key=lambda path: sort_key(names[path]))]
 
 

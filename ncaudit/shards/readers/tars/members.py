@@ -75,8 +75,8 @@ class Met:
         more = len(self._counts) - len(most)
         told = ", ".join(most) + (f" and {more:,} more suffixes" if more else "")
         if sum("." in suffix for suffix in self._counts) > max(2, self._samples):
-            key = f"{self._samples:,} samples, the first with the key {self._first_key!r}"
-            return f"{told}; {key}: webdataset ends a key at the first dot"
+            files = f"{self._counts.total():,} files share {self._samples:,} key{'s' * (self._samples != 1)}"
+            return f"{told}; {files}, the first {self._first_key!r}: webdataset ends a key at the first dot"
         return f"{told} of {self._samples:,} samples"
 
 
