@@ -74,7 +74,8 @@ class Met:
         most = [f"{printable(suffix)} in {count:,}" for suffix, count in self._counts.most_common(SUFFIXES_TOLD)]
         more = len(self._counts) - len(most)
         told = ", ".join(most) + (f" and {more:,} more suffixes" if more else "")
-        if sum("." in suffix for suffix in self._counts) > max(2, self._samples):
+        parted = [count for suffix, count in self._counts.items() if "." in suffix]
+        if len(parted) > 2 and max(parted) <= max(1, self._samples // 10):  # hardly any comes back in another sample
             files = f"{self._counts.total():,} files share {self._samples:,} key{'s' * (self._samples != 1)}"
             return f"{told}; {files}, the first {self._first_key!r}: webdataset ends a key at the first dot"
         return f"{told} of {self._samples:,} samples"
