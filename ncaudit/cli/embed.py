@@ -28,6 +28,7 @@ def embed(
     pretrained: flags.Pretrained = EmbedOptions.pretrained,
     image_column: flags.ImageColumn = None,
     caption_column: flags.CaptionColumn = None,
+    caption_lines: flags.CaptionLines = EmbedOptions.caption_lines,
     key: flags.Key = None,
     image_root: flags.ImageRoot = None,
     columns: flags.Columns = None,
@@ -65,7 +66,7 @@ def embed(
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = EmbedOptions(
         sources=sources, out=out, model=model, pretrained=pretrained, image_column=image_column,
-        caption_column=caption_column, key=key, image_root=image_root, columns=columns,
+        caption_column=caption_column, caption_lines=caption_lines, key=key, image_root=image_root, columns=columns,
         max_image_pixels=max_image_pixels, batch_pairs=batch_pairs, workers=workers, device=device,
         devices=devices, precision=precision, layout=layout, format=stream_format, csv_safe=csv_safe,
         max_failed=max_failed, overwrite=overwrite, prune=prune,

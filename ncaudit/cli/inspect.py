@@ -18,6 +18,7 @@ def inspect(
     ],
     image_column: flags.ImageColumn = None,
     caption_column: flags.CaptionColumn = None,
+    caption_lines: flags.CaptionLines = InspectOptions.caption_lines,
     key: flags.Key = None,
     image_root: flags.ImageRoot = None,
     features: flags.Features = InspectOptions.features,
@@ -28,7 +29,8 @@ def inspect(
     Reads the light columns once and a sample of 64 images; nothing is written, no model is loaded.
     """
     options = InspectOptions(
-        sources=sources, image_column=image_column, caption_column=caption_column, key=key, image_root=image_root,
+        sources=sources, image_column=image_column, caption_column=caption_column, caption_lines=caption_lines,
+        key=key, image_root=image_root,
         features=features,
     )  # fmt: skip
     from ncaudit.cli.words.inspect import lines

@@ -19,7 +19,7 @@ from ncaudit.schema import carried_name
 from ncaudit.shards.arrow_types import parquet_holds, repeated_names
 
 # In order of preference; compared in lower case.
-ENCODINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tiff", "tif", "avif", "jp2")  # img2dataset names it so
+ENCODINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tiff", "tif", "avif", "jp2", "jfif", "jpe")  # of img2dataset
 IMAGES = ("image", "img", "image_bytes", "img_bytes", "image_data", "picture", "photo")
 PATHS = (
     "image_path",
@@ -40,6 +40,9 @@ FOLDER_KEYS = ("key", "__key__")  # img2dataset and webdataset count anew in eve
 IMG2DATASET = frozenset({"status", "error_message"})  # together they are no user's own columns
 
 
+FILES_KEY = b"files"  # of schema metadata: what a tar's samples have, in words
+
+
 class ImageKind(StrEnum):
     """How a column holds its images."""
 
@@ -56,11 +59,13 @@ class Columns:
     kind: ImageKind
     many_images: bool  # a list per row: its first image is the pair's
     caption: str
-    many_captions: bool  # a list per row: one pair per caption
+    many_captions: bool  # several per row: one pair per caption
     key: str | None = None
     status: str | None = None  # img2dataset's: anything but "success" is a download that failed
     carried: tuple[str, ...] = ()
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    caption_fields: tuple[str, ...] = ()  # where the captions are below their column, if that holds structs
+    caption_lines: bool = False  # whether each line is a caption
 
 
 def find_columns(
@@ -82,7 +87,7 @@ def find_columns(
     """
     twins, schema = repeated_names(schema.names), _first_of_each(schema)
     image = _image(schema, shard, options.image_column)
-    caption = _caption(schema, shard, options.caption_column)
+    caption, *fields = _caption(schema, shard, options.caption_column)
     if key is not None:
         usable = key in schema.names and is_key(schema.field(key).type)
         _require(usable, f"{shard} has no column {key} that can name pairs", schema, "--key")
@@ -92,11 +97,13 @@ def find_columns(
         kind=kind,
         many_images=many_images,
         caption=caption,
-        many_captions=_is_list(schema.field(caption).type),
+        many_captions=options.caption_lines or _is_many(schema.field(caption).type, fields),
         key=key,
         status="status" if set(schema.names) >= IMG2DATASET and is_text(schema.field("status").type) else None,
         carried=_carried(schema, shard, {image, caption}, carry),
         types=types,
+        caption_fields=tuple(fields),
+        caption_lines=options.caption_lines,
     )
     _refuse_twins(twins, columns, shard)
     return columns
@@ -121,7 +128,8 @@ def image_candidates(schema: pa.Schema) -> list[str]:
 def caption_candidates(schema: pa.Schema) -> list[str]:
     """Columns that may hold the captions, the most telling name first: `find_columns` takes the first."""
     schema = _first_of_each(schema)
-    return [name for name in _by_name(schema, CAPTIONS) if _is_captions(schema.field(name).type)]
+    named = [name for name in _by_name(schema, CAPTIONS) if _is_captions(schema.field(name).type)]
+    return sorted(named, key=lambda name: _holds_bytes(schema.field(name).type))  # text before the bytes of text
 
 
 def key_candidates(schema: pa.Schema, *, one_folder: bool) -> list[str]:
@@ -181,7 +189,18 @@ def _image(schema: pa.Schema, shard: str, named: str | None) -> str:
         raise BadTable(f"{shard} has several image columns ({several})", fix="name one with --image-column")
     if candidates:
         return candidates[0]
-    raise BadTable(f"{shard} has no image column (found: {_found(schema)})", fix="name it with --image-column")
+    raise BadTable(f"{shard} has no image column (found: {_found(schema)})", fix=_image_fix(schema))
+
+
+def _image_fix(schema: pa.Schema) -> str:
+    """How to name the images; in a tar, what to do where there is nothing to name."""
+    kinds = {field.name: _image_kind(field.type) for field in schema}
+    able = [name for name, kind in kinds.items() if kind and kind[0] is not ImageKind.path]
+    if able:
+        return f"name it with --image-column, such as --image-column {able[0]}"
+    if FILES_KEY in (schema.metadata or {}):
+        return "write the images of a tar as KEY.jpg (or .png, .webp, …) with no other dot in their names"
+    return "name it with --image-column"
 
 
 def _image_candidates(schema: pa.Schema) -> Iterable[list[str]]:
@@ -212,16 +231,63 @@ def _is_image_feature(feature: Any) -> bool:
     return feature.get("_type") == "Image" or (inner is not None and _is_image_feature(inner))
 
 
-def _caption(schema: pa.Schema, shard: str, named: str | None) -> str:
+def _caption(schema: pa.Schema, shard: str, named: str | None) -> tuple[str, ...]:
+    """The caption's column, and the fields below it that lead to the captions."""
     if named is not None:
-        _require(named in schema.names, f"{shard} has no column {named}", schema, "--caption-column")
-        kind = schema.field(named).type
-        holds = _is_captions(kind)
-        _require(holds, f"{shard}: column {named} is {kind}, which holds no caption", schema, "--caption-column")
-        return named
+        column, *fields = way = _way(schema, named)
+        _require(column in schema.names, f"{shard} has no column {named}", schema, "--caption-column")
+        kind = _type_at(schema.field(column).type, fields)
+        if kind is None or not _is_captions(kind):
+            what = f"{shard}: column {named} is {kind or schema.field(column).type}, which holds no caption"
+            raise BadTable(f"{what} (found: {_found(schema)})", fix=_field_fix(schema, [column]))
+        return way
     candidates = caption_candidates(schema)
-    _require(bool(candidates), f"{shard} has no caption column", schema, "--caption-column")
-    return candidates[0]
+    if not candidates:
+        fix = _field_fix(schema, _by_name(schema, CAPTIONS) or schema.names)
+        raise BadTable(f"{shard} has no caption column (found: {_found(schema)})", fix=fix)
+    return (candidates[0],)
+
+
+def _way(schema: pa.Schema, named: str) -> tuple[str, ...]:
+    """A column's name, or one with fields below it behind dots: the longest name that is a column."""
+    parts = named.split(".")
+    for count in range(len(parts), 0, -1):
+        if (column := ".".join(parts[:count])) in schema.names:
+            return (column, *parts[count:])
+    return (named,)
+
+
+def _type_at(kind: pa.DataType, fields: Sequence[str]) -> pa.DataType | None:
+    """The type of a field below structs, or lists of structs; None where there is none."""
+    for place, name in enumerate(fields):
+        if _is_list(kind):
+            inner = _type_at(kind.value_type, fields[place:])
+            return None if inner is None or _is_list(inner) else pa.list_(inner)
+        if not t.is_struct(kind) or kind.get_field_index(name) < 0:
+            return None
+        kind = kind.field(name).type
+    return kind
+
+
+def _is_many(kind: pa.DataType, fields: Sequence[str]) -> bool:
+    return _is_list(_type_at(kind, fields) or kind)
+
+
+def _field_fix(schema: pa.Schema, names: Sequence[str]) -> str:
+    """How to name the captions; where some are in structs, by an example that works."""
+    examples = [way for name in names if name in schema.names for way in _text_fields(name, schema.field(name).type)]
+    shown = f", such as --caption-column {' or '.join(examples[:2])}" if examples else ""
+    return f"name it with --caption-column{shown}"
+
+
+def _text_fields(way: str, kind: pa.DataType) -> list[str]:
+    """The fields below a column that hold text, as they are named."""
+    kind = kind.value_type if _is_list(kind) else kind
+    if not t.is_struct(kind):
+        return []
+    fields = [kind.field(i) for i in range(kind.num_fields)]
+    own = [f"{way}.{field.name}" for field in fields if is_text(field.type)]
+    return [*own, *(found for field in fields for found in _text_fields(f"{way}.{field.name}", field.type))]
 
 
 def _carried(schema: pa.Schema, shard: str, taken: set[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -260,7 +326,12 @@ def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
 
 
 def _is_captions(kind: pa.DataType) -> bool:
-    return is_text(kind) or t.is_null(kind) or (_is_list(kind) and is_text(kind.value_type))
+    kind = kind.value_type if _is_list(kind) else kind
+    return is_text(kind) or t.is_null(kind) or _is_binary(kind)  # text may be held as its bytes
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    return _is_binary(kind.value_type if _is_list(kind) else kind)
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -314,4 +385,5 @@ def _require(holds: bool, what: str, schema: pa.Schema, flag: str) -> None:
 
 
 def _found(schema: pa.Schema) -> str:
-    return ", ".join(schema.names) or "no columns"
+    files = (schema.metadata or {}).get(FILES_KEY, b"").decode()
+    return (", ".join(schema.names) or "no columns") + (f"; files: {files}" if files else "")

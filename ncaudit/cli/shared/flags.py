@@ -65,7 +65,13 @@ PrecisionFlag = Annotated[
 ImageColumn = Annotated[
     str | None, typer.Option(help="Column with the image: bytes, struct<bytes,path> or path; by default it is found.")
 ]
-CaptionColumn = Annotated[str | None, typer.Option(help="Column with the caption; by default it is found.")]
+CaptionColumn = Annotated[
+    str | None,
+    typer.Option(help="Column with the caption; by default it is found. A field of a struct: COLUMN.FIELD."),
+]
+CaptionLines = Annotated[
+    bool, typer.Option("--caption-lines", help="Each line of a caption is a caption of its own: several per image.")
+]
 Key = Annotated[
     str | None,
     typer.Option(

@@ -156,6 +156,10 @@ def _captions(captions: Captions) -> list[str]:
     lacks = f", {captions.null:,} null" * bool(captions.null) + f", {captions.blank:,} blank" * bool(captions.blank)
     others = f" (could be too: {', '.join(map(shown, captions.others))})" if captions.others else ""
     told = [f"captions: column {shown(captions.column)}{several}{lacks}{others}"]
+    if captions.of_several_lines:
+        told.append(
+            f"  {captions.of_several_lines:,} hold several lines: if each is a caption, give embed --caption-lines"
+        )
     return told + [f"  {shown(example)}" for example in captions.examples]
 
 

@@ -33,6 +33,7 @@ class DataOptions:
 
     image_column: str | None = None
     caption_column: str | None = None
+    caption_lines: bool = False  # each line of a caption is a caption of its own
     key: str | None = None
     # folder that relative image paths start from; default: the shard's own, for standard input the working folder
     image_root: str | None = None

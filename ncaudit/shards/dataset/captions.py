@@ -62,6 +62,7 @@ def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progr
     """
     columns = [find_columns(open_shard(s).schema, s.name, options, carry=[]) for s in shards]
     _require_one_kind(shards, columns)
+    _refuse_nested(shards, columns)
     parts = [_captions(shard, own) for shard, own in zip(shards, columns, strict=True)]
     captions = pa.concat_arrays(parts)
     known = _known_words(captions)
@@ -86,9 +87,24 @@ def _require_one_kind(shards: Sequence[Shard], columns: Sequence[Columns]) -> No
             )
 
 
+def _refuse_nested(shards: Sequence[Shard], columns: Sequence[Columns]) -> None:
+    for shard, own in zip(shards, columns, strict=True):
+        if own.caption_fields:
+            raise BadTable(
+                f"{shard.path}: captions within column {own.caption} are read and not written",
+                fix="make a column of its own of them first, and name that with --caption-column",
+            )
+
+
 def _captions(shard: Shard, columns: Columns) -> pa.Array:
     kind = pa.large_list(pa.large_string()) if columns.many_captions else pa.large_string()
-    return pa.concat_arrays([pa.array([], kind), *(part.cast(kind) for part in read_column(shard, columns.caption))])
+    parts = read_column(shard, columns.caption)
+    try:
+        return pa.concat_arrays([pa.array([], kind), *(part.cast(kind) for part in parts)])
+    except pa.ArrowInvalid as error:
+        told = str(error).splitlines()[0]
+        fix = "write the column anew with valid text"
+        raise BadTable(f"{shard.path}: column {columns.caption} is no UTF-8 text: {told}", fix=fix) from error
 
 
 def _known_words(captions: pa.Array) -> pa.Array:

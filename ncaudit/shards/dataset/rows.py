@@ -3,10 +3,8 @@
 Knows tables, image files beside them and img2dataset's status; nothing of decoding, models or our own tables.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +13,19 @@ from numpy.typing import NDArray
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
+from ncaudit.shards.dataset.caption_cells import caption_problem, captions_in
+from ncaudit.shards.dataset.image_cells import NO_IMAGE, image_in, weight_of_text
+from ncaudit.shards.dataset.image_files import ImageFiles, Problem, files_below
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import ShardFile, open_shard
+from ncaudit.shards.readers import ShardFile, instead_of_image, open_shard
 
 COLUMN_ROWS = 65_536  # of one light column at a time
 READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
 WINDOW_BYTES = 128 * MIB
-MAX_FILE_BYTES = 512 * MIB  # an image file larger than this is none
-Problem = tuple[str, str | None]  # status, detail
 Numbers = NDArray[np.int64]
 
-OUTSIDE = "outside the image folder; see --image-root"
 SUCCESS = "success"  # img2dataset's word
 
 
@@ -70,13 +68,13 @@ def read_rows(
     Raises BadTable when the file turns out damaged, also in the middle.
     """
     root = image_root if image_root is not None else locations.dirname(shard.path)
-    files = _RemoteFiles(root) if locations.is_remote(root) else _Files(root)
+    files = files_below(root)
     first = 0
     file = open_shard(shard, choosing=True) if file is None else file
     batches = _batches(file, columns, min(rows, READ_ROWS))
     for table in _windows(batches, columns, files, rows, window_bytes):
         try:
-            pairs = _pairs(table, first, shard, columns, files)
+            pairs = _pairs(table, first, shard, columns, files, file)
         except UnicodeDecodeError as error:
             where = f"{shard.name}, rows {first} to {first + len(table) - 1}"
             raise BadTable(f"{where}: text that is not UTF-8", fix="write the column anew with valid text") from error
@@ -125,7 +123,7 @@ def text(array: pa.Array) -> list[str | None]:
 
 
 def _windows(
-    batches: Iterator[pa.RecordBatch], columns: Columns, files: "_Files | _RemoteFiles", rows: int, window_bytes: int
+    batches: Iterator[pa.RecordBatch], columns: Columns, files: ImageFiles, rows: int, window_bytes: int
 ) -> Iterator[pa.Table]:
     """A shard cut into tables of `rows` rows, or of fewer once their images weigh more than `window_bytes`."""
     pending: list[pa.RecordBatch] = []
@@ -153,7 +151,7 @@ def _batches(file: ShardFile, columns: Columns, rows: int) -> Iterator[pa.Record
         yield from file.batches(rows, wanted, [piece])
 
 
-def _weight(images: pa.Array, files: "_Files | _RemoteFiles") -> int:
+def _weight(images: pa.Array, files: ImageFiles) -> int:
     """Bytes that the images of these rows will take once they are read."""
     kind = images.type
     if pa.types.is_struct(kind) or pa.types.is_nested(kind):
@@ -161,47 +159,33 @@ def _weight(images: pa.Array, files: "_Files | _RemoteFiles") -> int:
     if pa.types.is_null(kind):
         return 0
     if is_text(kind):
-        return files.weight([path for path in text(images) if path])
+        return weight_of_text(text(images), files)
     return int(pc.sum(pc.binary_length(images)).as_py() or 0)
 
 
-def _pairs(table: pa.Table, first: int, shard: Shard, columns: Columns, files: "_Files | _RemoteFiles") -> Rows:
+def _pairs(
+    table: pa.Table, first: int, shard: Shard, columns: Columns, files: ImageFiles, file: ShardFile
+) -> Rows:
     """The pairs of one window: one per row, or one per caption where a row has a list of them."""
-    captions = [_captions_of(value) for value in _captions(table.column(columns.caption), columns)]
+    captions = captions_in(table.column(columns.caption).chunks, columns.caption_fields, columns.caption_lines)
     source = np.repeat(np.arange(len(table)), [len(own) for own in captions])
     index = np.concatenate([np.arange(len(own), dtype=np.int32) for own in captions])
     row = (first + source).astype(np.int64)
     images = _images(table.column(columns.image), columns, files)
     upstream = _upstream(table, columns)
     own = [caption for captions_of_row in captions for caption in captions_of_row]
-    problems = [upstream[i] or images[i][1] or _caption_problem(c) for i, c in zip(source, own, strict=True)]
+    problem_of = _without(images, file, first)
+    problems = [upstream[i] or problem_of[i] or caption_problem(c) for i, c in zip(source, own, strict=True)]
     return Rows(
         row=row,
         caption_index=index,
         pair_id=_pair_ids(table, row, source, index, shard, columns),
         images=[images[i][0] for i in source],
-        captions=own,
+        captions=[None if isinstance(caption, bytes) else caption for caption in own],
         status=[problem and problem[0] for problem in problems],
         detail=[problem and problem[1] for problem in problems],
         carried=_carried(table, columns, source),
     )
-
-
-def _captions(column: pa.ChunkedArray, columns: Columns) -> list[Any]:
-    if columns.many_captions:
-        return [None if value is None else list(value) for value in column.to_pylist()]
-    return [value for chunk in column.chunks for value in text(chunk)]
-
-
-def _captions_of(value: Any) -> list[str | None]:
-    """The captions of one row; a row without any is still one pair."""
-    return (value or [None]) if isinstance(value, list) else [value]
-
-
-def _caption_problem(caption: str | None) -> Problem | None:
-    if caption is None or not caption.strip():
-        return "caption_missing", "null" if caption is None else "blank"
-    return None
 
 
 def _upstream(table: pa.Table, columns: Columns) -> list[Problem | None]:
@@ -216,22 +200,23 @@ def _upstream(table: pa.Table, columns: Columns) -> list[Problem | None]:
 
 
 def _images(
-    column: pa.ChunkedArray, columns: Columns, files: "_Files | _RemoteFiles"
+    column: pa.ChunkedArray, columns: Columns, files: ImageFiles
 ) -> list[tuple[bytes | None, Problem | None]]:
     values = [value for chunk in column.chunks for value in (text(chunk) if is_text(chunk.type) else chunk.to_pylist())]
     if columns.many_images:
         values = [value[0] if value else None for value in values]
-    return [_image(value, files) for value in values]
+    return [image_in(value, files) for value in values]
 
 
-def _image(value: Any, files: "_Files | _RemoteFiles") -> tuple[bytes | None, Problem | None]:
-    if isinstance(value, dict):  # struct<bytes, path>: path-backed sets leave the bytes null
-        value = value["bytes"] if value["bytes"] is not None else value["path"]
-    if isinstance(value, str) and value:
-        return files.read(value)
-    if isinstance(value, bytes):
-        return value, None
-    return None, ("image_missing", "null")
+def _without(
+    images: Sequence[tuple[bytes | None, Problem | None]], file: ShardFile, first: int
+) -> list[Problem | None]:
+    """What is wrong with each image; of one that is null, what its row has instead, where the shard can tell."""
+    problems = [problem for _, problem in images]
+    return [
+        ("image_missing", instead_of_image(file, first + i) or problem[1]) if problem == NO_IMAGE else problem
+        for i, problem in enumerate(problems)
+    ]
 
 
 def _pair_ids(
@@ -265,88 +250,3 @@ def _carried(table: pa.Table, columns: Columns, source: Numbers) -> pa.RecordBat
     if not arrays:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * len(source), pa.struct([])))
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
-
-
-class _Files:
-    """Image files below one folder. What lies outside it is not read, whatever a table's paths say."""
-
-    def __init__(self, root: str) -> None:
-        self._root = locations.real(root)
-
-    def weight(self, paths: Sequence[str]) -> int:
-        """Bytes of these files, less those that will not be read."""
-        return sum(self._size(path) for path in paths)
-
-    def forget(self) -> None:
-        """Told when a window has been read. Files on this machine are read when they are asked for: nothing is held."""
-
-    def read(self, path: str) -> tuple[bytes | None, Problem | None]:
-        """The file's bytes, or why there are none."""
-        if "://" in path:
-            return None, ("image_missing", f"{path}: addresses are not fetched")
-        try:
-            return self._read(path)
-        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "no file name"
-            return None, ("image_missing", f"{path}: {reason}")
-
-    def _size(self, path: str) -> int:
-        try:
-            return os.path.getsize(os.path.join(self._root, path))
-        except (OSError, ValueError):
-            return 0
-
-    def _read(self, path: str) -> tuple[bytes | None, Problem | None]:
-        real = os.path.realpath(os.path.join(self._root, path))
-        if os.path.commonpath([real, self._root]) != self._root:
-            return None, ("image_missing", f"{path}: {OUTSIDE}")
-        if not os.path.exists(real):
-            return None, ("image_missing", f"{path}: no such file")
-        if not os.path.isfile(real):
-            return None, ("image_missing", f"{path}: no regular file")
-        if os.path.getsize(real) > MAX_FILE_BYTES:
-            return None, ("image_too_large", f"{path}: {os.path.getsize(real)} bytes")
-        with open(real, "rb") as file:
-            return file.read(), None
-
-
-class _RemoteFiles:
-    """Image files below an address. They are fetched together when they are weighed, and held until `forget`."""
-
-    def __init__(self, root: str) -> None:
-        self._root = locations.real(root)
-        self._held: dict[str, bytes | OSError] = {}
-
-    def weight(self, paths: Sequence[str]) -> int:
-        """Bytes of these files, which are fetched now."""
-        places = {path: place for path in paths if path not in self._held and (place := self._place(path))}
-        if places:
-            self._held.update(zip(places, locations.read_many([*places.values()], MAX_FILE_BYTES + 1), strict=True))
-        found = [self._held.get(path) for path in paths]
-        return sum(len(content) for content in found if isinstance(content, bytes))
-
-    def forget(self) -> None:
-        """Told when a window has been read."""
-        self._held.clear()
-
-    def read(self, path: str) -> tuple[bytes | None, Problem | None]:
-        """The file's bytes, or why there are none. Raises NcauditError when the place cannot be reached."""
-        if "://" in path:
-            return None, ("image_missing", f"{path}: addresses are not fetched")
-        if self._place(path) is None:
-            return None, ("image_missing", f"{path}: {OUTSIDE}")
-        self.weight([path])
-        content = self._held[path]
-        if isinstance(content, OSError):
-            absent = isinstance(content, FileNotFoundError)
-            return None, ("image_missing", f"{path}: {'no such file' if absent else content.strerror or content}")
-        if len(content) > MAX_FILE_BYTES:
-            return None, ("image_too_large", f"{path}: more than {MAX_FILE_BYTES} bytes")
-        return content, None
-
-    def _place(self, path: str) -> str | None:
-        """The address that a path means, None where that lies outside of the folder."""
-        if "://" in path or path.startswith("/"):
-            return None
-        place = locations.absolute(locations.join(self._root, path))
-        return place if place.startswith(f"{self._root}/") else None

@@ -78,7 +78,7 @@ def clip_retrieval_among(paths: Sequence[str]) -> dict[str, list[str]]:
 
 def metadata_files(folder: str) -> list[str]:
     """The metadata of all partitions of a clip-retrieval folder, in the order of their numbers."""
-    files = locations.files_below(locations.join(folder, "metadata"))
+    files = locations.files_below([locations.join(folder, "metadata")])
     named = ((file, _named_files(file)) for file in files)
     return sorted((file for file, partition in named if partition and file == partition.metadata), key=sort_key)
 

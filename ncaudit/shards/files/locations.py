@@ -10,13 +10,15 @@ import io
 import os
 import posixpath
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from ncaudit.errors import NcauditError
+from ncaudit.errors import BadTable, NcauditError
+from ncaudit.shards.files.walk import DEEP, deep_matches, files_in
 
 MIB = 1 << 20
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
@@ -129,13 +131,14 @@ def version(path: str) -> str:
 
 
 def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
-    """A file for reading, seekable. Raises OSError when it cannot be opened.
+    """A file for reading, seekable. Raises OSError when it cannot be opened, BadTable when it is no regular file.
 
     An address that cannot be reached is an NcauditError, also later, while it is read.
 
     jumps: for a reader that asks for exactly the ranges it needs: nothing is fetched ahead of it from an address.
     """
     if not is_remote(path):
+        _require_regular(path)
         return open(path.removeprefix(LOCAL), "rb")
     system, inner = _system(path)
     cache = {"cache_type": "none"} if jumps else {"block_size": 4 * MIB}
@@ -148,10 +151,33 @@ def open_native(path: str) -> Any:
     """A file for arrow, which reads local ones by itself; else as `open_file`, of which nothing is fetched ahead."""
     if is_remote(path):
         return open_file(path, jumps=True)
+    _require_regular(path)
     try:
-        return pa.OSFile(path.removeprefix(LOCAL))
+        return pa.OSFile(os.fsencode(path.removeprefix(LOCAL)))  # as bytes: names need not be UTF-8
     except OSError:
         return open_file(path)  # which says in the system's words what is wrong
+
+
+def no_regular_file(path: str) -> BadTable:
+    """The error of a pipe, socket or device in place of a file: opening it might wait for ever."""
+    return BadTable(
+        f"{path} is no regular file, but {_sort_of(path)}",
+        fix="copy what it holds into a file first, or send rows (an Arrow stream or JSON lines) to standard input: -",
+    )
+
+
+def _require_regular(path: str) -> None:
+    try:
+        mode = os.stat(path.removeprefix(LOCAL)).st_mode
+    except (OSError, ValueError):
+        return  # whoever opens it is told what is wrong
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise no_regular_file(path)
+
+
+def _sort_of(path: str) -> str:
+    mode = 0 if is_remote(path) else os.stat(path.removeprefix(LOCAL)).st_mode
+    return "a named pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def read_many(paths: Sequence[str], at_most: int) -> list[bytes | OSError]:
@@ -175,13 +201,26 @@ def _fetched(path: str, got: Any) -> bytes | OSError:
     return b""  # some places call it an error to ask for a range of an empty file
 
 
-def files_below(folder: str) -> list[str]:
-    """Every file in a folder and in those below it, links followed; as absolute paths, in no order."""
-    if is_remote(folder):
-        system, inner = _system(folder)
-        return _found(folder, lambda: system.find(inner))
-    walk = os.walk(os.path.abspath(folder.removeprefix(LOCAL)), followlinks=True)
-    return [os.path.join(parent, name) for parent, _, names in walk for name in names]
+def files_below(folders: Sequence[str], enter: Callable[[str], bool] = lambda name: True) -> list[str]:
+    """Every file in these folders of one place and below, links followed; as absolute paths, in no order.
+
+    enter: by the name of a folder below them, whether to look into it. On this machine each real folder is looked into
+    once: see `files_in`.
+    """
+    if not folders:
+        return []
+    if not is_remote(folders[0]):
+        return list(files_in([os.path.abspath(folder.removeprefix(LOCAL)) for folder in folders], enter))
+    return [file for folder in folders for file in _files_at(folder) if all(map(enter, _folders_below(folder, file)))]
+
+
+def _files_at(folder: str) -> list[str]:
+    system, inner = _system(folder)
+    return _found(folder, lambda: system.find(inner))
+
+
+def _folders_below(folder: str, file: str) -> list[str]:
+    return relative(file, absolute(folder)).split("/")[:-1]
 
 
 def has_magic(path: str) -> bool:
@@ -189,12 +228,18 @@ def has_magic(path: str) -> bool:
     return glob.has_magic(path)
 
 
-def matches(pattern: str) -> list[str]:
-    """The files and folders that a pattern stands for (`**`: any depth), as absolute paths, in no order."""
-    if is_remote(pattern):
-        system, inner = _system(pattern)
-        return _found(pattern, lambda: system.glob(inner))
-    return glob.glob(os.path.abspath(pattern.removeprefix(LOCAL)), recursive=True)
+def matches(base: str, parts: Sequence[str], enter: Callable[[str], bool]) -> list[str]:
+    """The files and folders that a pattern stands for (`**`: any depth), as absolute paths, in no order.
+
+    base: the folder above its first wildcard, whatever stands in that one's name. parts: the pattern from there on.
+    enter: by its name, whether `**` looks into a folder of this machine.
+    """
+    if is_remote(base):
+        system, inner = _system(join(base, *parts))
+        return _found(base, lambda: system.glob(inner))
+    if DEEP in parts:  # not left to `glob`, which goes round in circles of links
+        return list(deep_matches(base, parts, enter))
+    return glob.glob(os.path.join(glob.escape(base), *parts))
 
 
 class _RemoteFile(io.RawIOBase):

@@ -7,12 +7,15 @@ Most shards are one file. Embeddings of other tools lie in several beside each o
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
 
 ARRAY = ".npy"
+LONGEST_NAME = 255  # bytes that file systems take for one name
+HASH_LETTERS = 16
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Shard:
     @classmethod
     def of_file(cls, path: str) -> "Shard":
         """A file that stands alone, such as one of our own outputs."""
-        return cls(path, locations.relative(path, locations.dirname(path)))
+        return cls(path, spelled(locations.relative(path, locations.dirname(path))))
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -109,5 +112,31 @@ class Shard:
         return self.name.removesuffix(suffix_of(self.name))
 
     def output(self, out: str) -> str:
-        """Where this shard's output goes below the folder `out`: the input's relative path."""
-        return os.path.join(out, *f"{self.stem}{TABLE_SUFFIX}".split("/"))
+        """Where this shard's output goes below the folder `out`: the input's relative path.
+
+        A name that file systems would find too long ends in a hash of itself instead.
+        """
+        return os.path.join(out, *map(fitting, f"{self.stem}{TABLE_SUFFIX}".split("/")))
+
+
+def spelled(name: str) -> str:
+    r"""A file's name as text that every table can hold: bytes that are not UTF-8 are spelled out.
+
+    >>> print(spelled(os.fsdecode(b"caf\xe9.parquet")))
+    caf\xe9.parquet
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def fitting(name: str) -> str:
+    """The name of an output as file systems take it: one that is too long is cut, and told apart by a hash.
+
+    >>> fitting("00000.parquet"), len(fitting("a" * 255 + ".parquet"))
+    ('00000.parquet', 255)
+    """
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    suffix = suffix_of(name)
+    end = f"~{sha256(encoded).hexdigest()[:HASH_LETTERS]}{suffix}"
+    return encoded[: LONGEST_NAME - len(end.encode())].decode("utf-8", "ignore") + end

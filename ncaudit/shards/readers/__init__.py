@@ -22,8 +22,9 @@ from ncaudit.shards.readers.shard_file import ShardFile
 from ncaudit.shards.readers.tars.tar import TarShard
 from ncaudit.shards.readers.text.delimited import DelimitedShard
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard
+from ncaudit.shards.readers.with_columns import WithColumns, with_columns
 
-__all__ = ["ShardFile", "open_shard", "read_batches"]
+__all__ = ["ShardFile", "instead_of_image", "open_shard", "read_batches"]
 
 READERS: dict[Format, Callable[[str], ShardFile]] = {
     Format.tar: TarShard,
@@ -51,7 +52,7 @@ def open_shard(shard: Shard, *, choosing: bool = False) -> ShardFile:
 
 def _open(shard: Shard) -> ShardFile:
     if shard.parts is None:
-        return _open_file(shard.path)
+        return with_columns(shard, _open_file(shard.path))
     if isinstance(shard.parts, ArrayPair):
         return open_npy_pair(shard.parts)
     if isinstance(shard.parts, ClipRetrievalFiles):
@@ -82,3 +83,10 @@ def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[
     Raises BadTable when it cannot be read, also in the middle.
     """
     return open_shard(shard, choosing=True).batches(rows, columns)
+
+
+def instead_of_image(file: ShardFile, row: int) -> str | None:
+    """What a row has that has no image, where the format can tell."""
+    while isinstance(file, (PromisedShard, WithColumns)):
+        file = file.file
+    return file.instead_of_image(row) if isinstance(file, TarShard) else None

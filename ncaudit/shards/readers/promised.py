@@ -33,37 +33,37 @@ class PromisedShard:
 
     def __init__(self, file: ShardFile, path: str, seen: Versions) -> None:
         """path: what errors call it. seen: its files, as they were before it was opened."""
-        self._file, self._path, self._seen = file, path, seen
+        self.file, self._path, self._seen = file, path, seen
 
     @cached_property
     def schema(self) -> pa.Schema:
         """In plain types. Names may be there twice."""
-        return normal_schema(_marked(self._file))
+        return normal_schema(_marked(self.file))
 
     @property
     def rows(self) -> int:
         """As the reader has it."""
-        return self._file.rows
+        return self.file.rows
 
     @property
     def pieces(self) -> int:
         """As the reader has it."""
-        return self._file.pieces
+        return self.file.pieces
 
     @property
     def piece_rows(self) -> Sequence[int] | None:
         """As the reader has it."""
-        return self._file.piece_rows
+        return self.file.piece_rows
 
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """As the reader has it, and checked."""
-        refuse_repeated(self._path, self._file.schema, columns)
+        refuse_repeated(self._path, self.file.schema, columns)
         promised, read = self._promised(pieces), 0
-        plain = normal_schema(self._file.schema) is self._file.schema
+        plain = normal_schema(self.file.schema) is self.file.schema
         try:
-            for batch in self._file.batches(rows, columns, pieces):
+            for batch in self.file.batches(rows, columns, pieces):
                 read += len(batch)
                 yield batch if plain else normal_batch(batch)
         except (pa.ArrowException, BadTable) as error:
@@ -79,17 +79,17 @@ class PromisedShard:
 
     def nulls(self, piece: int, column: str) -> int | None:
         """As the reader has it."""
-        return self._file.nulls(piece, column)
+        return self.file.nulls(piece, column)
 
     def _so_far(self, read: int, pieces: Sequence[int] | None) -> str:
-        known = self._file.piece_rows
+        known = self.file.piece_rows
         if known is None:
             return ""
         before = sum(known[: pieces[0]]) if pieces else 0
         return f": of its {sum(known):,} rows {before + read:,} could be read"
 
     def _promised(self, pieces: Sequence[int] | None) -> int | None:
-        known = self._file.piece_rows
+        known = self.file.piece_rows
         if known is None:
             return None
         return sum(known) if pieces is None else sum(known[piece] for piece in pieces)

@@ -29,7 +29,7 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import TARS
 from ncaudit.shards.files.writer import atomic_file, atomic_table, remove_file
 from ncaudit.shards.readers import ShardFile, open_shard
-from ncaudit.shards.readers.tars.tar import IMAGE, KEY
+from ncaudit.shards.readers.tars.tar import KEY
 from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
 from ncaudit.shards.rewriting.kept_rows import KEPT, NEITHER, Target, split_shard
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex
@@ -202,7 +202,7 @@ def _write_texts(
 ) -> None:
     """Sidecars of what the tar itself says."""
     file, words = open_shard(shard), pa.array(list(reasons), pa.string())
-    light = pa.schema([field for field in file.schema if field.name != IMAGE])
+    light = pa.schema([field for field in file.schema if not pa.types.is_binary(field.type)])
     schemas = [attach(s, t.provenance) for s, t in zip((light, light.append(reason)), targets, strict=False)]
     with ExitStack() as stack:
         tables = [stack.enter_context(atomic_table(t.path, s)) for s, t in zip(schemas, targets, strict=True)]

@@ -31,19 +31,24 @@ def match_by_name(shards: Sequence[Shard], tables: Sequence[T], what: str, *, wh
     """
     if len(shards) == len(tables) == 1:  # one file each: nothing to confuse
         return {shards[0]: tables[0]}
-    by_stem = {table.shard.stem: table for table in tables}
-    stems = {shard.stem for shard in shards}
-    if missing := [shard.name for shard in shards if shard.stem not in by_stem]:
+    by_name = {_called(table.shard): table for table in tables}
+    names = {_called(shard) for shard in shards}
+    if missing := [shard.name for shard in shards if _called(shard) not in by_name]:
         raise BadTable(
             f"{missing[0]} has no {what} ({len(missing):,} of {len(shards):,} shards have none)",
             fix=f"give the folder of {what}s that was made from this dataset, one per shard",
         )
-    if whole and (strange := [table.shard.path for table in tables if table.shard.stem not in stems]):
+    if whole and (strange := [table.shard.path for table in tables if _called(table.shard) not in names]):
         raise BadTable(
             f"{strange[0]} has no shard in --data ({len(strange):,} of {len(tables):,} {what}s have none)",
             fix="give the whole dataset that they were made from, under the same names",
         )
-    return {shard: by_stem[shard.stem] for shard in shards}
+    return {shard: by_name[_called(shard)] for shard in shards}
+
+
+def _called(shard: Shard) -> str:
+    """What an output of this shard is called, and one of that: a name that is too long has been cut before."""
+    return shard.output("")
 
 
 def data_of(provenance: Provenance | None) -> list[Source]:

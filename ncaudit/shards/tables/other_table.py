@@ -98,7 +98,7 @@ class Join:
 
     def _files(self, shard: Shard) -> Sequence[Shard]:
         """The file of the shard's own name, where there is one; else all."""
-        same = [file for file in self.other.files if file.stem == shard.stem]
+        same = [file for file in self.other.files if file.output("") == shard.output("")]
         return same or self.other.files
 
     def _having(self, wanted: KeyIndex, files: Sequence[Shard]) -> pa.Table:

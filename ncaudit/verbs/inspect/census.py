@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ncaudit.hashing import hash_values
 from ncaudit.shards.columns import is_key, is_text
+from ncaudit.shards.dataset.caption_cells import captions_in, lines_of
 from ncaudit.shards.dataset.rows import text
 from ncaudit.shards.readers.shard_file import ShardFile
 
@@ -29,6 +30,8 @@ class Counted:
     in files. number: a column of labels from 0 to 1."""
 
     caption: str | None = None
+    caption_fields: tuple[str, ...] = ()
+    caption_lines: bool = False
     keys: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     paths: str | None = None
@@ -43,6 +46,7 @@ class Census:
     pairs: int = 0  # one per caption where a row has several, and one for a row without any
     captions_null: int = 0  # pairs; of a list, its null entries, and the lists that are null or empty
     captions_blank: int = 0
+    captions_of_lines: int = 0  # those with several lines that say something
     several_captions: bool = False
     paths_missing: int = 0
     words: dict[str, Counter[str]] = field(default_factory=dict)
@@ -55,7 +59,7 @@ class Census:
 
     def add(self, other: "Census") -> None:
         """Take over the counts of another shard. Its examples are left to whoever knows all shards."""
-        for name in ("rows", "pairs", "captions_null", "captions_blank", "paths_missing"):
+        for name in ("rows", "pairs", "captions_null", "captions_blank", "captions_of_lines", "paths_missing"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("number_sum", "number_rows", "number_below_half"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -95,7 +99,7 @@ def _count(census: Census, batch: pa.RecordBatch, counted: Counted) -> None:
     census.rows += len(batch)
     names = batch.schema.names
     if counted.caption in names:
-        _count_captions(census, batch[counted.caption])
+        _count_captions(census, _told_captions(batch[counted.caption], counted))
     else:
         census.pairs += len(batch)
     if counted.paths in names:
@@ -127,10 +131,22 @@ def _count_captions(census: Census, column: pa.Array) -> None:
         return
     census.captions_null += column.null_count
     for caption in _captions(column):
+        census.captions_of_lines += "\n" in caption and len(lines_of(caption)) > 1
         if not caption.strip():
             census.captions_blank += 1
         elif len(census.examples) < EXAMPLES and caption[:EXAMPLE_LENGTH] not in census.examples:
             census.examples.append(caption[:EXAMPLE_LENGTH])
+
+
+def _told_captions(column: pa.Array, counted: Counted) -> pa.Array:
+    """The captions as text, or as lists of text where rows have several."""
+    plain = is_text(column.type) or (pa.types.is_list(column.type) and is_text(column.type.value_type))
+    if plain and not counted.caption_fields and not counted.caption_lines:
+        return column
+    rows = captions_in([column], counted.caption_fields, counted.caption_lines)
+    told = [[caption if isinstance(caption, str) else None for caption in row] for row in rows]
+    one_each = not counted.caption_lines and all(len(row) == 1 for row in told)
+    return pa.array([row[0] for row in told], pa.string()) if one_each else pa.array(told, pa.list_(pa.string()))
 
 
 def _captions(column: pa.Array) -> Iterator[str]:

@@ -17,6 +17,7 @@ class Captions:
     several: bool  # a list per row
     null: int
     blank: int  # spaces at most
+    of_several_lines: int  # each of which may be a caption: see --caption-lines
     examples: tuple[str, ...]  # cut to 300 characters; anybody's text
 
 

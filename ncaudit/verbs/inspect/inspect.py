@@ -105,7 +105,8 @@ def _of_dataset(options: InspectOptions, group: ShardGroup, others: Mapping[str,
         paths = found.image if found and found.kind is ImageKind.path and not found.many_images else None
         status = (found.status,) if found and found.status else ()
         return Counted(
-            caption=caption, keys=tuple(keys), words=(*status, *_words(each.schema)), paths=paths,
+            caption=caption, caption_fields=found.caption_fields if found else (),
+            caption_lines=options.caption_lines, keys=tuple(keys), words=(*status, *_words(each.schema)), paths=paths,
             number=DATASET_PREFIX + "soft_label",
         )  # fmt: skip
 
@@ -222,6 +223,7 @@ def _captions(column: str | None, census: Census, examples: list[list[str]], sch
         several=census.several_captions,
         null=census.captions_null,
         blank=census.captions_blank,
+        of_several_lines=census.captions_of_lines,
         examples=tuple(chosen_examples(examples)),
     )
 

@@ -100,11 +100,12 @@ def _embed(options: InspectOptions, group: ShardGroup, found: DatasetFindings) -
     captions = found.captions
     named = {
         "--image-column": options.image_column,
-        "--caption-column": captions.column if captions and captions.others else options.caption_column,
+        "--caption-column": options.caption_column or (captions.column if captions and captions.others else None),
         "--key": options.key if options.key is not None else _key_to_name(group, found.keys),
         "--image-root": options.image_root,
     }
     flags = [word for flag, value in named.items() if value is not None for word in (flag, value)]
+    flags += ["--caption-lines"] * options.caption_lines
     out = _outside("embeddings", options.sources)
     return _command("embed", options.sources, "--model", ModelOptions.model, *flags, "--out", out)
 

@@ -41,6 +41,7 @@ NOT_RECORDED = {
     *("out", "restart", "overwrite", "workers", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
+RECORDED_WHERE_ON = {"caption_lines"}  # younger than runs that may still be resumed
 Json = dict[str, Any]
 
 
@@ -184,7 +185,8 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
     column = options.class_column if options.by_class else options.soft_label_column
     chosen = {"objective": options.chosen_objective, "label_column": column, "head": options.head_kind}
     given = {**asdict(options), **vars(options.pace), **chosen}
-    named = {name: value for name, value in given.items() if name not in NOT_RECORDED}
+    unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if not given[name]}
+    named = {name: value for name, value in given.items() if name not in unsaid}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     return {
         **told_format("train"),

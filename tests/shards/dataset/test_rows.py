@@ -204,9 +204,16 @@ def test_text_that_is_not_utf8_is_replaced_not_fatal(tmp_path):
 
 def test_bad_text_where_it_cannot_be_replaced_is_told_with_its_rows(tmp_path):
     bad = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
+    images = pa.StructArray.from_arrays([pa.array([b"i"]), bad], ["bytes", "path"])
+    with pytest.raises(BadTable, match=r"A/00000\.parquet, rows 0 to 0: text that is not UTF-8"):
+        read(shard_of(tmp_path, pa.table({"image": images, "caption": ["a"]})))
+
+
+def test_bad_text_among_several_captions_is_replaced_too(tmp_path):
+    bad = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe"))
     captions = pa.ListArray.from_arrays([0, 0, 1], bad)
-    with pytest.raises(BadTable, match=r"A/00000\.parquet, rows 0 to 1: text that is not UTF-8"):
-        read(shard_of(tmp_path, pa.table({"jpg": [b"i", b"i"], "captions": captions})))
+    window = only(read(shard_of(tmp_path, pa.table({"jpg": [b"i", b"i"], "captions": captions}))))
+    assert window.captions == [None, "\ufffd\ufffd"]
 
 
 def test_null_and_dictionary_columns_are_carried_as_plain_text(tmp_path):

@@ -41,8 +41,9 @@ def test_files_and_folders_are_told_apart(folder):
     assert locations.is_dir(locations.dirname(path))
     assert not locations.exists(locations.join(folder, "B"))
     assert locations.size(path) == len(CONTENT)
-    assert locations.files_below(folder) == locations.matches(locations.join(folder, "*/*.bin"))
-    assert [locations.relative(p, locations.absolute(folder)) for p in locations.files_below(folder)] == ["A/x.bin"]
+    base = locations.absolute(folder)
+    for found in (locations.files_below([folder]), locations.matches(base, ["*", "*.bin"], lambda name: True)):
+        assert [locations.relative(p, base) for p in found] == ["A/x.bin"]
 
 
 def test_what_is_not_there_is_a_file_error(folder):
@@ -99,9 +100,11 @@ def test_a_place_that_cannot_be_reached_is_told(monkeypatch):
     file = locations.open_file("memory://locations.bin")
     for name in ("info", "find", "glob", "open"):
         monkeypatch.setattr(MemoryFileSystem, name, fail)
-    for look in (locations.is_file, locations.files_below, locations.matches):
+    place, any_name = "memory://locations.bin", lambda name: True
+    looks = ((locations.is_file, place), (locations.files_below, [place]), (locations.matches, place, ["*"], any_name))
+    for look, *more in looks:
         with pytest.raises(NcauditError, match=r"memory://locations.bin cannot be reached: no route to bucket"):
-            look("memory://locations.bin")
+            look(*more)
     with pytest.raises(NcauditError, match="no route"):
         locations.open_file("memory://locations.bin")
     file.raw._file = Broken()

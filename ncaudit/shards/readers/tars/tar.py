@@ -8,15 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.columns import ENCODINGS, is_key_name
+from ncaudit.shards.columns import ENCODINGS, FILES_KEY, is_key_name
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered, version_now
 from ncaudit.shards.readers.one_piece import OnePiece
+from ncaudit.shards.readers.tars.members import JSON, TEXTS, Members, Met, first_of, has_any, listed, looked_at
 from ncaudit.shards.readers.tars.tar_samples import Sample, printable, read_samples
 from ncaudit.shards.readers.text.json_fields import JsonFields, json_column, text_column
 
 KEY, IMAGE, CAPTION = "__key__", "image", "caption"
-TEXT, JSON = "txt", "json"  # suffixes
 JSON_CAPTIONS = ("caption", "text")  # what stands in where a sample of a shard with .txt files has none
 RENAMED = "json_"
 BATCH_BYTES = 64 * MIB
@@ -26,10 +26,12 @@ class TarShard(OnePiece):
     """A `ShardFile` with a row per sample and these columns:
 
     `__key__`: all before the first dot of the base name, with the folder. `image`: the file jpg, jpeg, png, webp, …,
-    the first of these where a sample has several. `caption`: the .txt file, else the JSON's caption or text; only in a
-    shard that has .txt files. Then the fields of the .json files, as `JsonFields` types them over the whole shard;
-    one called like a column above becomes `json_NAME`, and is left out where it says the same in every row.
-    A shard without samples has the first three. Other files of a sample are not shown.
+    the first of these where a sample has several; else one whose bytes say so. `caption`: the .txt file, else the
+    JSON's caption or text; only in a shard that has .txt files. Then images and texts whose suffix has several parts,
+    called like it (`input.jpg`). Then the fields of the .json files, as `JsonFields` types them over the whole shard;
+    one called like a column above becomes `json_NAME`, and is left out where it says the same in every row. A .json
+    file that is a list of texts, or one text, is the field `caption`.
+    A shard without samples has the first three. Other files of a sample are not shown, but told in the metadata.
 
     Types and the number of rows are known only when the archive was read once, without the images. What that survey
     told is remembered, so that it is made once; whoever makes it holds what may name the pairs, too, and reads on.
@@ -45,6 +47,11 @@ class TarShard(OnePiece):
         self._seen = survey
         super().__init__(path, survey)
 
+    def instead_of_image(self, row: int) -> str | None:
+        """The files of a sample without image."""
+        found = self._seen.without.get(row)
+        return None if found is None else listed(found)
+
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
@@ -57,7 +64,7 @@ class TarShard(OnePiece):
             return
         held: list[Sample] = []
         weight = 0
-        for sample in read_samples(self._path, _Wanted(schema)):
+        for sample in read_samples(self._path, _Wanted(schema, self._seen)):
             size = sum(map(len, sample.contents.values()))
             if held and (len(held) == rows or weight + size > BATCH_BYTES):
                 yield self._batch(held, schema)
@@ -87,7 +94,11 @@ class TarShard(OnePiece):
         if field.name == KEY:
             return text_column([printable(sample.key) for sample in samples])
         if field.name == IMAGE:
-            return pa.array([_image(sample) for sample in samples], field.type)
+            return pa.array([first_of(s.contents, self._seen.members.images) for s in samples], field.type)
+        if field.name in self._seen.members.more_images:
+            return pa.array([sample.contents.get(field.name) for sample in samples], field.type)
+        if field.name in self._seen.members.more_texts:
+            return text_column([_text(self._path, sample, field.name) for sample in samples])
         pairs = zip(samples, objects, strict=True)
         return text_column([_caption(self._path, sample, values) for sample, values in pairs])
 
@@ -99,22 +110,22 @@ class _Survey:
     schema: pa.Schema
     json_names: dict[str, str]
     rows: int
+    members: Members
+    without: dict[int, tuple[str, ...]]  # rows without an image: the suffixes that their samples have
 
 
 class _Wanted:
     """Which files of the samples these columns need."""
 
-    def __init__(self, schema: pa.Schema) -> None:
-        self._image = IMAGE in schema.names
-        self._caption = CAPTION in schema.names
-        self._json = bool(set(schema.names) - {KEY, IMAGE})
+    def __init__(self, schema: pa.Schema, survey: _Survey) -> None:
+        ours = {name for name in schema.names if name not in survey.json_names}
+        self._files = {suffix for suffix in survey.members.columns if suffix in ours}
+        self._files |= set(survey.members.images) if IMAGE in ours else set()
+        self._files |= {*TEXTS, JSON} if CAPTION in ours else set()
+        self._files |= {JSON} if set(schema.names) - ours else set()
 
     def __call__(self, suffix: str) -> bool:
-        return (
-            (self._image and suffix in ENCODINGS)
-            or (self._caption and suffix == TEXT)
-            or (self._json and suffix == JSON)
-        )
+        return suffix in self._files
 
 
 _surveys: Remembered[_Survey] = Remembered(lambda path: _survey(path)[0])
@@ -122,25 +133,32 @@ _surveys: Remembered[_Survey] = Remembered(lambda path: _survey(path)[0])
 
 def _survey(path: str) -> tuple[_Survey, dict[str, list[Any]]]:
     """One reading of the whole shard, without its images; and the values of the columns that may name the pairs."""
-    fields, together = JsonFields(), _Together(path)
-    rows, images, texts = 0, False, False
+    fields, together, met = JsonFields(), _Together(path), Met()
+    rows, texts = 0, False
     differing: set[str] = set()
-    named = _Names()
-    for sample in read_samples(path, lambda suffix: suffix in (TEXT, JSON)):
+    named, imageless = _Names(), dict[int, tuple[str, ...]]()
+    for sample in read_samples(path, lambda suffix: suffix in (*TEXTS, JSON), looked_at):
         values = _object(path, sample)
         fields.see(values)
         named.see(sample, values)
         differing |= _differing(path, sample, values)
         together.check(sample)
+        met.see(sample)
         rows += 1
-        images |= _has_image(sample)
-        texts |= TEXT in sample.members
-    shown = {KEY: True, IMAGE: images or not rows, CAPTION: texts or not rows}
+        texts |= has_any(sample, TEXTS)
+        if not has_any(sample, ENCODINGS):
+            imageless[sample.row] = tuple(sample.members)
+    members = met.members
+    without = {row: found for row, found in imageless.items() if not {*found} & {*members.images}}
+    shown = {KEY: True, IMAGE: len(without) < rows or not rows, CAPTION: texts or not rows}
     ours = [pa.field(n, pa.binary() if n == IMAGE else pa.string()) for n, there in shown.items() if there]
+    ours += [pa.field(name, pa.binary()) for name in members.more_images]
+    ours += [pa.field(name, pa.string()) for name in members.more_texts]
     kinds = fields.types
     names = _names([field.name for field in ours], kinds, differing)
     theirs = [pa.field(column, kinds[name]) for column, name in names.items()]
-    return _Survey(pa.schema([*ours, *theirs]), names, rows), named.columns(names)
+    schema = pa.schema([*ours, *theirs], metadata={FILES_KEY: members.told} if rows else None)
+    return _Survey(schema, names, rows, members, without), named.columns(names)
 
 
 class _Names:
@@ -197,7 +215,7 @@ class _Together:
 
     def check(self, sample: Sample) -> None:
         """Raises BadTable when the sample is the rest of an earlier one."""
-        if _has_image(sample) and not {TEXT, JSON}.isdisjoint(sample.members):
+        if has_any(sample, ENCODINGS) and has_any(sample, (*TEXTS, JSON)):
             return
         suffixes = tuple(sample.members)
         row, earlier = self._partial.setdefault(sample.key, (sample.row, suffixes))
@@ -209,22 +227,19 @@ class _Together:
             )
 
 
-def _has_image(sample: Sample) -> bool:
-    return any(suffix in sample.members for suffix in ENCODINGS)
-
-
-def _image(sample: Sample) -> bytes | None:
-    return next((sample.contents[suffix] for suffix in ENCODINGS if suffix in sample.contents), None)
-
-
 def _caption(path: str, sample: Sample, values: dict[str, Any]) -> str | None:
-    raw = sample.contents.get(TEXT)
-    if raw is None:
-        return next((values[name] for name in JSON_CAPTIONS if isinstance(values.get(name), str)), None)
+    suffix = next((suffix for suffix in TEXTS if suffix in sample.contents), None)
+    if suffix is not None:
+        return _text(path, sample, suffix)
+    return next((values[name] for name in JSON_CAPTIONS if isinstance(values.get(name), str)), None)
+
+
+def _text(path: str, sample: Sample, suffix: str) -> str | None:
+    raw = sample.contents.get(suffix)
     try:
-        return raw.decode()
+        return None if raw is None else raw.decode()
     except UnicodeDecodeError as error:
-        raise _unreadable(path, sample, TEXT, "is not UTF-8 text") from error
+        raise _unreadable(path, sample, suffix, "is not UTF-8 text") from error
 
 
 def _object(path: str, sample: Sample) -> dict[str, Any]:
@@ -236,8 +251,10 @@ def _object(path: str, sample: Sample) -> dict[str, Any]:
         found = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise _unreadable(path, sample, JSON, f"is no JSON: {error}") from error
+    if isinstance(found, str) or (isinstance(found, list) and all(isinstance(word, str) for word in found)):
+        return {CAPTION: [found] if isinstance(found, str) else found}
     if not isinstance(found, dict):
-        raise _unreadable(path, sample, JSON, "is no JSON object")
+        raise _unreadable(path, sample, JSON, "is no JSON object, nor a list of captions")
     return found
 
 

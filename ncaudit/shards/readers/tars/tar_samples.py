@@ -24,6 +24,8 @@ BLANKS = b" " * 8
 REGULAR = (b"0", b"\0")
 RENAMING = re.compile(rb"path=|size=|GNU\.sparse|hdrcharset=")  # what in a pax header could change a file for us
 AGAIN = "fetch or write it again, or leave it out"
+HEAD = 32  # bytes by which formats are told apart
+Wanted = Callable[[str], bool]  # by suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,15 @@ class Sample:
     row: int
     key: str
     members: dict[str, Member]
-    contents: dict[str, bytes]  # of the suffixes that were asked for
+    contents: dict[str, bytes]  # of the suffixes that were asked for, or how they begin
 
 
-def read_samples(path: str, wanted: Callable[[str], bool] = lambda suffix: False) -> Iterator[Sample]:
+def read_samples(
+    path: str, wanted: Wanted = lambda suffix: False, looked_at: Wanted = lambda suffix: False
+) -> Iterator[Sample]:
     """The samples of a tar in order, with the contents of the suffixes that are `wanted`; the others are passed over.
+
+    looked_at: suffixes of which the first bytes do.
 
     Grouped as webdataset does: files with the same key and folder are one sample while they follow each other, so a key
     that comes back later is another sample. Folders, links, and files without a dot or with nothing before it are none.
@@ -58,7 +64,7 @@ def read_samples(path: str, wanted: Callable[[str], bool] = lambda suffix: False
     whole: Sample | None = None
     try:
         with open_tar(path) as file:
-            for sample in _grouped(_Archive(file), wanted):
+            for sample in _grouped(_Archive(file), wanted, looked_at):
                 yield sample
                 whole = sample
     except _Damaged as error:
@@ -145,6 +151,10 @@ class _Archive:
             raise _Damaged(f"holds {where}: too large for an image or a text", fix="leave it out")
         return self._exactly(member.size)
 
+    def head(self, member: Member) -> bytes:
+        """The first bytes of the file that was given last."""
+        return self._exactly(min(HEAD, member.size))
+
     def _block(self) -> bytes | None:
         """The next header's first block; None at the end mark."""
         block = self._read(BLOCK)
@@ -208,7 +218,7 @@ class _Archive:
                 self._exactly(min(MIB, end - self._at))
 
 
-def _grouped(archive: _Archive, wanted: Callable[[str], bool]) -> Iterator[Sample]:
+def _grouped(archive: _Archive, wanted: Wanted, looked_at: Wanted) -> Iterator[Sample]:
     sample: Sample | None = None
     for member in archive.members():
         name = split_name(member.name)
@@ -227,6 +237,8 @@ def _grouped(archive: _Archive, wanted: Callable[[str], bool]) -> Iterator[Sampl
         sample.members[suffix] = member
         if wanted(suffix):
             sample.contents[suffix] = archive.contents(member)
+        elif looked_at(suffix):
+            sample.contents[suffix] = archive.head(member)
     if sample is not None:
         yield sample
 

@@ -1,15 +1,17 @@
 """CSV and TSV: a header that names the columns, then a row per line, or over several lines where cells are quoted.
 
-Knows separators, quotes and where a row stands in its file; nothing of what columns mean.
+Knows separators, headers and types; where rows begin and end is `records.py`. Nothing of what columns mean.
+
+Whether quotes hold cells together is decided once per file, by all of it: they do wherever that can be. Where it
+cannot (a quote closes in the middle of a cell; in TSV: or never), and as plain text every line has as many cells as the
+header and none is wrapped in quotes, they are characters like any other. Else the file is refused with the line.
 """
 
 import codecs
 import csv
 import io
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -20,13 +22,10 @@ from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.text.cell_types import FALSE, TRUE, CellType
 from ncaudit.shards.readers.text.plain_text import open_text
+from ncaudit.shards.readers.text.records import Block, Dialect, MisquotedError, blocks, fits_unquoted, swallows_rows
 
-BLOCK = 16 * MIB  # text that is taken apart at once: no row may be longer
 HEADER = MIB
 SEPARATORS = ",;\t|"
-RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
-NO_ROW = "Empty CSV file"
-STRADDLES = "straddling"
 
 
 class WrittenCells:
@@ -38,7 +37,9 @@ class WrittenCells:
 
     def __init__(self, path: str, named: str) -> None:
         self._path = path
-        self._separator, self._names = _header(path, SEPARATORS, named)
+        separator, names = _header(path, SEPARATORS, named)
+        self._header = _settled(path, _Header(Dialect(separator), tuple(names)))
+        self._names = list(self._header.names)
 
     @property
     def schema(self) -> pa.Schema:
@@ -49,18 +50,27 @@ class WrittenCells:
         """Some of the columns: null where a cell is empty."""
         _refuse_twins(self._path, [name for name in self._names if name in columns])
         types = dict.fromkeys(self._names, pa.string())
-        blocks = list(_blocks(self._path, self._separator, types, columns))
-        return pa.Table.from_batches(blocks, schema=pa.schema([(name, pa.string()) for name in columns]))
+        found = [batch for _, batch in _batches(self._path, self._header, types, columns)]
+        return pa.Table.from_batches(found, schema=pa.schema([(name, pa.string()) for name in columns]))
+
+
+@dataclass(frozen=True)
+class _Header:
+    """How a file is cut, and what its first row says."""
+
+    dialect: Dialect
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Survey:
     """What one pass over a file told."""
 
-    separator: str
+    header: "_Header"
     schema: pa.Schema
     rows: int
     nulls: Mapping[str, int]
+    several_lines: bool  # whether any row may have them
 
 
 class DelimitedShard(OnePiece):
@@ -77,11 +87,12 @@ class DelimitedShard(OnePiece):
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """In memory bounded by the block that is taken apart at once."""
+        """In memory bounded by the text that is taken apart at once."""
         names = [name for name in self.schema.names if columns is None or name in columns]
         types = {field.name: field.type for field in self.schema}
-        for block in _blocks(self._path, self._told.separator, types, names) if pieces is None or 0 in pieces else ():
-            yield from (block.slice(first, rows).select(names) for first in range(0, len(block), rows))
+        if pieces is None or 0 in pieces:
+            for _, block in _batches(self._path, self._told.header, types, names):
+                yield from (block.slice(first, rows) for first in range(0, len(block), rows))
 
     def nulls(self, piece: int, column: str) -> int | None:
         """Counted with the rows."""
@@ -89,20 +100,66 @@ class DelimitedShard(OnePiece):
 
 
 def _survey(path: str) -> _Survey:
-    separator, names = _header(path, "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else SEPARATORS)
+    tabs = path.lower().removesuffix(".gz").endswith(".tsv")
+    separator, names = _header(path, "\t" if tabs else SEPARATORS)
+    header = _Header(Dialect(separator), tuple(names))
+    try:
+        told = _read_through(path, header)
+    except MisquotedError as error:
+        return _read_through(path, _plain_header(path, header, error))
+    _refuse_swallowed(path, header, told.several_lines)
+    return told
+
+
+def _read_through(path: str, header: _Header) -> _Survey:
+    names = header.names
     _refuse_twins(path, names)
     types = {name: CellType() for name in names}
-    nulls, rows = dict.fromkeys(names, 0), 0
-    for block in _blocks(path, separator, dict.fromkeys(names, pa.binary()), names):
+    nulls, rows, several = dict.fromkeys(names, 0), 0, False
+    for block, batch in _batches(path, header, dict.fromkeys(names, pa.binary()), names):
         for name in names:
-            cells = _as_text(path, block.column(name), rows)
+            cells = _as_text(path, batch.column(name), block, header.dialect)
             types[name].see(cells)
             nulls[name] += cells.null_count
-        rows += len(block)
-    return _Survey(separator, pa.schema([(name, types[name].type) for name in names]), rows, nulls)
+        rows += len(batch)
+        several |= block.lines > len(batch)
+    return _Survey(header, pa.schema([(name, types[name].type) for name in names]), rows, nulls, several)
 
 
 _surveys = Remembered(_survey)
+
+
+def _settled(path: str, header: _Header) -> _Header:
+    """The header as it is once the whole file has been looked through."""
+    try:
+        for _ in blocks(path, header.dialect):
+            pass
+    except MisquotedError as error:
+        return _plain_header(path, header, error)
+    _refuse_swallowed(path, header)
+    return header
+
+
+def _plain_header(path: str, header: _Header, error: MisquotedError) -> _Header:
+    """The header of the file with quotes as plain characters. Raises the error where it cannot be read so either."""
+    if not error.plain:
+        raise error
+    dialect = replace(header.dialect, quoted=False)
+    with open_text(path) as file:
+        first = (file.read(HEADER) or b"").decode("utf-8-sig", "replace").lstrip("\r\n").splitlines()[0]
+    names = tuple(first.split(dialect.separator))
+    if not fits_unquoted(path, dialect.separator, len(names)):
+        raise error
+    return _Header(dialect, names)
+
+
+def _refuse_swallowed(path: str, header: _Header, several_lines: bool = True) -> None:
+    line = swallows_rows(path, header.dialect, len(header.names)) if several_lines else None
+    if line is not None:
+        raise BadTable(
+            f"{path} line {line}: a cell that begins with a quote there goes on over lines which would all be rows",
+            fix="if that quote is part of the text, write it twice within quotes; or give parquet or JSON lines",
+        )
 
 
 def _header(path: str, separators: str, named: str | None = None) -> tuple[str, list[str]]:
@@ -139,63 +196,58 @@ def _first_row(text: str, separator: str) -> list[str]:
         return []
 
 
-def _blocks(
-    path: str, separator: str, types: Mapping[str, pa.DataType], names: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
-    """The rows with at least these columns."""
+def _batches(
+    path: str, header: _Header, types: Mapping[str, pa.DataType], names: Sequence[str]
+) -> Iterator[tuple[Block, pa.RecordBatch]]:
+    """The rows with these columns, block by block. types: of all columns."""
+    first = True
+    for block in blocks(path, header.dialect):
+        rows = block.behind_header(header.dialect) if first else block
+        first = first and not block.text.strip(b"\r\n")
+        if rows.text.strip(b"\r\n"):
+            yield rows, _parsed(path, rows, header, types, names)
+
+
+def _parsed(
+    path: str, block: Block, header: _Header, types: Mapping[str, pa.DataType], names: Sequence[str]
+) -> pa.RecordBatch:
+    """One block by arrow: in this thread, as one that is left behind by an error would end the process."""
+    places = [header.names.index(name) for name in names]
+    numbers = [str(place) for place in range(len(header.names))]
     convert = pa_csv.ConvertOptions(
-        column_types=types, include_columns=list(names or list(types)[:1]), null_values=[""], strings_can_be_null=True,
+        column_types={number: types[name] for number, name in zip(numbers, header.names, strict=True)},
+        include_columns=[numbers[place] for place in places or (0,)], null_values=[""], strings_can_be_null=True,
         quoted_strings_can_be_null=False, true_values=TRUE, false_values=FALSE,
     )  # fmt: skip
-    parse = pa_csv.ParseOptions(delimiter=separator, newlines_in_values=True)
-    read = pa_csv.ReadOptions(use_threads=False, block_size=BLOCK)
-    last: pa.RecordBatch | None = None
-    with open_text(path) as file, _telling(path):
-        for block in pa_csv.open_csv(file, read_options=read, parse_options=parse, convert_options=convert):
-            last = block if len(block) else last
-            yield block
-        _refuse_open_quote(path, last, file.tail)
-
-
-@contextmanager
-def _telling(path: str) -> Iterator[None]:
+    cut, quote = header.dialect.separator, '"' if header.dialect.quoted else False
+    parse = pa_csv.ParseOptions(delimiter=cut, quote_char=quote, newlines_in_values=header.dialect.quoted)
+    read = pa_csv.ReadOptions(use_threads=False, block_size=len(block.text) + 1, column_names=numbers)
     try:
-        yield
+        table = pa_csv.read_csv(pa.py_buffer(block.text), read, parse, convert).combine_chunks()
     except pa.ArrowException as error:
-        told = str(error)
-        if NO_ROW in told:  # a header without even a line break behind it
-            return
-        if found := RAGGED.search(told):
-            number, named, had = map(int, found.groups())
-            raise BadTable(
-                f"{path} line {_line_of(path, number - 1)} has {had} cells, and the first line names {named} columns",
-                fix="put cells that hold a separator or a quote in quotes, or repair that line",
-            ) from error
-        if STRADDLES in told:
-            told = f"a row is longer than {BLOCK // MIB} MiB, perhaps as a quote is left open"
-        raise BadTable(
-            f"{path} cannot be read: {told.splitlines()[0]}", fix="repair the file or leave it out"
-        ) from error
+        raise _unreadable(path, block, header, error) from error
+    arrays = [table.column(place).combine_chunks() for place in range(len(places))]
+    if not arrays:
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * len(table), pa.struct([])))
+    return pa.RecordBatch.from_arrays(arrays, names=list(names))
 
 
-def _refuse_open_quote(path: str, last: pa.RecordBatch | None, tail: bytes) -> None:
-    """A quote that is never closed makes one cell of all that follows: such a cell is the file's very end."""
-    if last is None:
-        return
-    cell = last.column(last.num_columns - 1)[-1].as_py()
-    content = cell.encode("utf-8", "surrogatepass") if isinstance(cell, str) else cell
-    if isinstance(content, bytes) and b"\n" in content and tail.endswith(content[-len(tail) :]):
-        raise BadTable(
-            f"{path} ends within a quoted cell", fix="close that quote; or fetch the file again if it was cut"
+def _unreadable(path: str, block: Block, header: _Header, error: Exception) -> BadTable:
+    if found := block.ragged(header.dialect, len(header.names)):
+        line, had = found
+        return BadTable(
+            f"{path} line {line} has {had} cells, and the first line names {len(header.names)} columns",
+            fix="put cells that hold a separator or a quote in quotes, or repair that line",
         )
+    return BadTable(f"{path} cannot be read: {str(error).splitlines()[0]}", fix="repair the file or leave it out")
 
 
-def _as_text(path: str, cells: pa.Array, first: int) -> pa.Array:
+def _as_text(path: str, cells: pa.Array, block: Block, dialect: Dialect) -> pa.Array:
     try:
         return cells.cast(pa.string())
     except pa.ArrowInvalid:
         row = next(i for i, cell in enumerate(cells.to_pylist()) if cell is not None and not _is_utf8(cell))
-        raise _not_text(path, _line_of(path, 1 + first + row)) from None
+        raise _not_text(path, block.line_of(row, dialect)) from None
 
 
 def _is_utf8(cell: bytes) -> bool:
@@ -208,17 +260,3 @@ def _is_utf8(cell: bytes) -> bool:
 
 def _not_text(path: str, line: int) -> BadTable:
     return BadTable(f"{path} line {line} is not UTF-8", fix="save it as UTF-8 (iconv -f LATIN1 -t UTF-8, or the like)")
-
-
-def _line_of(path: str, record: int) -> int:
-    """The line, from 1, on which a record begins; the header is record 0."""
-    begun = found = 0
-    inside = False
-    with open_text(path) as file:
-        for number, line in enumerate(io.BufferedReader(file), start=1):
-            if not inside and line.strip(b"\r\n"):
-                begun, found = number, found + 1
-                if found > record:
-                    break
-            inside ^= line.count(b'"') % 2 == 1
-    return begun

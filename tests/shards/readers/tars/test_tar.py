@@ -18,6 +18,7 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.tars import tar
 from ncaudit.shards.readers.tars.tar import TarShard
+from tests.worlds.images import drawn
 from tests.worlds.tars import img2dataset, pair, samples, write_tar
 
 BINARY, STRING = pa.binary(), pa.string()
@@ -54,7 +55,7 @@ def test_only_what_is_asked_for_is_read(tmp_path):
     assert table(path, columns=["caption"])["caption"].to_pylist() == [f"é caption {i}" for i in range(4)]
     assert [len(batch) for batch in TarShard(str(path)).batches(3, [])] == [3, 1]
     assert list(TarShard(str(path)).batches(3, pieces=[])) == []
-    wanted = tar._Wanted(pa.schema([("__key__", STRING), ("caption", STRING)]))
+    wanted = tar._Wanted(pa.schema([("__key__", STRING), ("caption", STRING)]), tar._surveys(str(path)))
     assert [wanted(suffix) for suffix in ("jpg", "txt", "json")] == [False, True, True]
 
 
@@ -159,7 +160,9 @@ def test_samples_that_were_torn_apart_are_refused(tmp_path):
     ("name", "content", "told"),
     [
         ("b.json", b"{", r"s.tar: b.json \(row 1\) is no JSON: "),
-        ("b.json", b"[1]", r"s.tar: b.json \(row 1\) is no JSON object"),
+        ("b.json", b"[1]", r"s.tar: b.json \(row 1\) is no JSON object, nor a list of captions"),
+        ("b.json", b'["a", null]', r"s.tar: b.json \(row 1\) is no JSON object, nor a list of captions"),
+        ("b.text", b"caf\xe9", r"s.tar: b.text \(row 1\) is not UTF-8 text"),
         ("b.json", b"[" * 100_000, r"s.tar: b.json \(row 1\) is no JSON: "),
         ("b.txt", b"caf\xe9", r"s.tar: b.txt \(row 1\) is not UTF-8 text"),
     ],
@@ -168,6 +171,74 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content, told):
     path = write_tar(tmp_path / "s.tar", [*pair("a"), ("b.jpg", b"i"), (name, content)])
     with pytest.raises(BadTable, match=told):
         table(path)
+
+
+def read_as(path, **named):
+    shard = Shard(str(path), path.name)
+    (rows,) = read_rows(shard, find_columns(open_shard(shard).schema, shard.name, DataOptions(**named)), rows=100)
+    return rows
+
+
+def test_a_file_of_several_suffixes_is_a_column_called_like_them(tmp_path):
+    names = ("input.jpg", "OUT.png", "a.txt", "b.txt")
+    files = [(f"{i}.{name}", f"{name} {i}".encode()) for i in range(3) for name in names]
+    path = write_tar(tmp_path / "s.tar", files)
+    assert TarShard(str(path)).schema.names == ["__key__", "input.jpg", "out.png", "a.txt", "b.txt"]
+    rows = read_as(path, image_column="out.png", caption_column="b.txt")
+    assert rows.images == [b"OUT.png 0", b"OUT.png 1", b"OUT.png 2"]
+    assert rows.captions == ["b.txt 0", "b.txt 1", "b.txt 2"]
+    assert rows.carried.to_pydict() == {"__key__": ["0", "1", "2"], "a.txt": ["a.txt 0", "a.txt 1", "a.txt 2"]}
+    with pytest.raises(BadTable, match=r"no image column .*input.jpg in 3, out.png in 3, .* of 3 samples") as told:
+        read_as(path)
+    assert told.value.fix.endswith("--image-column input.jpg")
+
+
+def test_beside_a_plain_image_such_files_are_there_to_be_named_and_do_no_harm(tmp_path):
+    files = samples([*pair(f"{i}", b"plain", "text"), (f"{i}.seg.png", b"mask")] for i in range(2))
+    rows = read_as(write_tar(tmp_path / "s.tar", files))
+    assert (rows.images, rows.captions) == ([b"plain"] * 2, ["text"] * 2)
+    assert read_as(tmp_path / "s.tar", image_column="seg.png").images == [b"mask"] * 2
+
+
+def test_an_image_is_known_by_its_bytes(tmp_path):
+    photo = drawn(1, (8, 8), "JPEG")
+    files = [("a.img", photo), ("a.txt", b"one"), ("b.jfif", b"jfif"), ("b.img", photo), ("c.JPG", b"upper")]
+    more = [("d.bin", photo), ("e.bin", b"something else"), ("e.txt", b"five")]
+    rows = read_as(write_tar(tmp_path / "s.tar", [*files, *more]))
+    assert rows.images == [photo, b"jfif", b"upper", None, None]  # not every .bin is an image
+    assert rows.detail[3:] == ["no image; the sample has bin", "no image; the sample has bin, txt"]
+
+
+def test_a_row_without_image_says_what_its_sample_has(tmp_path):
+    files = samples([pair("a", b"i", "one"), [("b.v2.png", b"i"), ("b.v2.txt", b"two")]])
+    files += [(f"c.{i}", b"x") for i in range(9)]
+    rows = read_as(write_tar(tmp_path / "s.tar", files))
+    assert rows.status == [None, "image_missing", "image_missing"]
+    assert rows.detail[1:] == [
+        "no image; the sample has v2.png, v2.txt",
+        "no image; the sample has 0, 1, 2, 3, 4, 5 and 3 more files",
+    ]
+
+
+@pytest.mark.parametrize("rows", [3, 40])
+def test_keys_with_dots_are_told_with_what_was_found(tmp_path, rows):
+    files = [file for i in range(rows) for file in ((f"shot.{i}.png", b"i"), (f"shot.{i}.txt", b"t"))]
+    with pytest.raises(BadTable, match=rf"0.png in 1, .* {2 * rows} files share 1 key, the first 'shot'.* first dot"):
+        read_as(write_tar(tmp_path / "s.tar", files))
+
+
+def test_a_list_of_captions_is_several_captions(tmp_path):
+    files = samples([("a.jpg", b"i"), ("a.json", content)] for content in (b'["one", "two"]', b'"three"', b"[]"))
+    files = [(f"{i // 2}{name[1:]}", content) for i, (name, content) in enumerate(files)]
+    rows = read_as(write_tar(tmp_path / "s.tar", files))
+    assert (rows.captions, rows.pair_id) == (
+        ["one", "two", "three", None], ["s/0/0", "s/0/1", "s/1/0", "s/2/0"],
+    )  # fmt: skip
+
+
+def test_texts_of_other_suffixes_are_captions(tmp_path):
+    files = [("a.jpg", b"i"), ("a.text", b"one"), ("b.jpg", b"j"), ("b.caption", b"two"), ("b.txt", b"first")]
+    assert read_as(write_tar(tmp_path / "s.tar", files)).captions == ["one", "first"]
 
 
 def test_names_that_are_not_utf_8_have_replacement_characters(tmp_path):

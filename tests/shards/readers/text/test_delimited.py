@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import subprocess
+import sys
 
 import fsspec
 import pyarrow as pa
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.readers.text import delimited
+from ncaudit.shards.readers.text import delimited, records
 
+PIPES = {"capture_output": True, "text": True}
 TEXT, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 
@@ -66,7 +69,7 @@ def test_cells_are_numbers_only_where_nothing_is_lost(cells, kind, write):
 
 @pytest.mark.parametrize("late", ["x", "007", "1.5", "true"])
 def test_the_last_row_of_many_blocks_decides_with_the_first(late, write, monkeypatch):
-    monkeypatch.setattr(delimited, "BLOCK", 64)
+    monkeypatch.setattr(records, "LONGEST_ROW", 64)
     path = write("n,caption\n" + "".join(f"{i},a dog\n" for i in range(1000)) + f"{late},a cat\n")
     read = table(path)
     assert read.schema.field("n").type == (FLOAT if late == "1.5" else TEXT)
@@ -74,14 +77,14 @@ def test_the_last_row_of_many_blocks_decides_with_the_first(late, write, monkeyp
 
 
 def test_the_count_of_decimals_is_one_for_all_blocks(write, monkeypatch):
-    monkeypatch.setattr(delimited, "BLOCK", 64)
+    monkeypatch.setattr(records, "LONGEST_ROW", 64)
     same = "n,caption\n" + "1.10,a dog\n" * 100
     assert table(write(same)).schema.field("n").type == FLOAT
     assert table(write(same + "1.100,a dog\n" * 100)).schema.field("n").type == TEXT
 
 
 def test_cells_of_several_lines_lie_across_blocks(write, monkeypatch):
-    monkeypatch.setattr(delimited, "BLOCK", 64)
+    monkeypatch.setattr(records, "LONGEST_ROW", 64)
     cells = [f"a dog\nand\n\n{i} cats" for i in range(100)]
     read = table(write("n,caption\n" + "".join(f'{i},"{cell}"\n' for i, cell in enumerate(cells))))
     assert read["caption"].to_pylist() == cells
@@ -138,8 +141,8 @@ def test_what_cannot_be_read_is_told_with_its_line(content, said, write):
 
 
 def test_a_row_longer_than_a_block_is_told(write, monkeypatch):
-    monkeypatch.setattr(delimited, "BLOCK", 1 << 20)
-    with pytest.raises(BadTable, match="a row is longer than 1 MiB"):
+    monkeypatch.setattr(records, "LONGEST_ROW", 1 << 20)
+    with pytest.raises(BadTable, match="line 2: a row is longer than 1 MiB, perhaps as a quote is left open"):
         table(write('a,b\n1,"' + "x" * (3 << 20) + '"\n'))
 
 
@@ -153,6 +156,99 @@ def test_what_python_writes_is_what_is_read(rows, tmp_path_factory):
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("a", "b", "n"), *rows])
     assert [tuple(row.values()) for row in table(str(path)).to_pylist()] == rows
+
+
+LONE = [f"a car number {i}" for i in range(40)]
+LONE[5], LONE[29] = f'"{LONE[5]}', f'{LONE[29]} and a 7" tablet'
+
+
+@pytest.mark.parametrize("separator", "\t,;")
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_where_quotes_hold_no_cells_together_they_are_characters(write, separator, end):
+    lines = [separator.join(("caption", "image")), *(f"{c}{separator}{i}.png" for i, c in enumerate(LONE))]
+    for name in ("x.tsv", "x.tsv.gz") if separator == "\t" else ("x.csv",):
+        text = ("\ufeff" + end.join(lines)).encode()
+        read = table(write(gzip.compress(text) if name.endswith("gz") else text, name))
+        assert read["caption"].to_pylist() == LONE
+        assert read["image"].to_pylist() == [f"{i}.png" for i in range(40)]
+
+
+def test_a_quote_that_opens_a_cell_and_never_closes_is_a_character_among_tabs(write):
+    lines = ["n\tcaption", "1\ta cat", '2\t"a dog', '3\t6" high', "4\tlast"]
+    read = table(write("\n".join(lines) + "\n", "x.tsv"))
+    assert read.to_pydict() == {"n": [1, 2, 3, 4], "caption": ["a cat", '"a dog', '6" high', "last"]}
+
+
+def test_the_header_of_such_a_file_is_as_plain(write):
+    read = table(write('"height\tcaption\n1\t5"\n2\t"6\n3\t"7"x\n', "x.tsv"))
+    assert read.to_pydict() == {'"height': [1, 2, 3], "caption": ['5"', '"6', '"7"x']}
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        ('a,b\n1,"x" y\n2,"z"\n', "x.csv", "line 2: .* closes in the middle of a cell$"),  # others are in quotes
+        ('a,b\n1,x\n2,"y\n3,z"w\n4,v,u\n', "x.csv", "line 3: .* in the middle of a cell, on line 4$"),  # not as plain
+        ('a,b\r\n1,"x\r\ny"z\r\n', "x.csv", "line 2: .*, on line 3$"),
+        ('a,b\r1,x\r2,"x"y,1\r', "x.csv", "line 3: .* in the middle"),
+        ('image,caption\n1.png,"\\"red\\" car"\n', "x.csv", "line 2: .* in the middle"),
+        ('a,"b"c\n1,"2"\n', "x.csv", "line 1: .* in the middle"),
+        ('a\tb\n1\tx\n2\t"cut o', "x.tsv", "ends within a quoted cell, which opens on line 3$"),
+        ('a\tb\n1\t"x\ty"\n2\t"z\n3\tw\n', "x.tsv", "ends within a quoted cell, which opens on line 3$"),
+        ('a,b\n1,2\n3,"x\n4,5\n', "x.csv", "ends within a quoted cell, which opens on line 3$"),
+        ('a\tb\n1\t"x\n2\ty\n3\tz 7"\n', "x.tsv", "line 2: .* goes on over lines which would all be rows$"),
+        ('a,b\n1,"x\n2,y\n3,z\n4,w 7"\n', "x.csv", "line 2: .* goes on over lines which would all be rows$"),
+    ],
+)
+def test_quotes_that_could_mean_two_things_are_refused_with_the_line(content, name, said, write):
+    path = write(content, name)
+    with pytest.raises(BadTable, match=said) as told:
+        table(path)
+    assert told.value.message.startswith(path)
+    assert ("backslash" in told.value.fix) == ("\\" in content)
+    with pytest.raises(BadTable, match=said):
+        delimited.WrittenCells(path, "a").read([])
+
+
+@pytest.mark.parametrize(
+    "cell", ["line one\nline two, with comma", "a\r\nb", "a\rb", 'all "of" this\n', ",", "\n", "x\n1,2\ny", "end\n,"]
+)
+def test_quoted_cells_of_several_lines_stay_what_they_are(cell, write, tmp_path):
+    with open(tmp_path / "x.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("image", "caption"), ("1.png", cell), ("2.png", "plain")])
+    assert table(str(tmp_path / "x.csv"))["caption"].to_pylist() == [cell, "plain"]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    text=st.lists(st.sampled_from(['"', '""', "a", "\n", "\r\n", "\t", ",", "x"]), max_size=24).map("".join),
+    step=st.sampled_from([4, 32, 1 << 20]),
+)
+def test_rows_are_as_many_as_a_strict_reader_has_or_none(text, step, tmp_path_factory):
+    path = tmp_path_factory.mktemp("csv") / "x.csv"
+    path.write_bytes(f"a,b\n{text}".encode())
+    before, records.LONGEST_ROW = records.LONGEST_ROW, step
+    try:
+        read = table(str(path))
+    except BadTable:
+        return
+    finally:
+        records.LONGEST_ROW = before
+    quoted = delimited._surveys(str(path)).header.dialect.quoted
+    with open(path, newline="") as file:
+        rows = csv.reader(file, strict=True, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+        strict = [[cell or None for cell in row] for row in rows if row][1:]
+    assert [[cell or None for cell in row.values()] for row in read.to_pylist()] == strict
+
+
+def test_a_row_that_is_too_long_ends_the_command_and_not_the_process(tmp_path):
+    text = b'image_path,caption\na.jpg,"left open\n' + b"b.jpg,some more words of a caption\n" * 600_000
+    (tmp_path / "x.csv.gz").write_bytes(gzip.compress(text, 1))
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-m", "ncaudit", "-q", "inspect", "x.csv.gz"], cwd=tmp_path, **PIPES)
+        assert done.returncode == 1
+        assert "line 2: a row is longer than 16 MiB, perhaps as a quote is left open" in done.stderr
+        assert len(done.stderr.splitlines()) == 2
 
 
 def test_a_remote_file_is_read_like_a_local_one(write):
