@@ -20,7 +20,7 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.overlap import ahead
 from ncaudit.shards.readers.parquet import open_parquet
-from ncaudit.shards.rewriting.rewrite import group_batches, storage_like
+from ncaudit.shards.rewriting.rewrite import group_batches, leaf_paths, storage_like
 
 PIECE_BYTES = 96 * MIB  # of rows that are written at once; two such pieces are held, and one is being encoded
 HEAVY_VALUE_BYTES = 1_024  # on average, as stored: where a dictionary helped, values are light
@@ -85,8 +85,9 @@ def _storage(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
     storage = storage_like(parquet, schema)
     if parquet.num_row_groups:
         group = parquet.metadata.row_group(0)
-        chunks = [group.column(i) for i in range(group.num_columns)]
-        heavy = {c.path_in_schema for c in chunks if c.total_uncompressed_size > HEAVY_VALUE_BYTES * group.num_rows}
+        sizes = (group.column(i).total_uncompressed_size for i in range(group.num_columns))
+        leaves = leaf_paths(schema, standard=storage["use_compliant_nested_type"])
+        heavy = {leaf for leaf, size in zip(leaves, sizes, strict=False) if size > HEAVY_VALUE_BYTES * group.num_rows}
         storage["use_dictionary"] = [leaf for leaf in storage["use_dictionary"] if leaf not in heavy]
     return storage
 
