@@ -81,7 +81,7 @@ def find_columns(
         kind=kind,
         many_images=many_images,
         caption=caption,
-        many_captions=_is_list(schema.field(caption).type),
+        many_captions=is_list(schema.field(caption).type),
         key=key,
         status="status" if set(schema.names) >= IMG2DATASET and is_text(schema.field("status").type) else None,
         carried=_carried(schema, shard, {image, caption}, carry),
@@ -215,7 +215,7 @@ def _by_name(schema: pa.Schema, known: Sequence[str]) -> list[str]:
 
 def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
     """How a column of this type would hold images, and whether it holds a list of them; None if it cannot."""
-    if _is_list(kind):
+    if is_list(kind):
         inner = _image_kind(kind.value_type)
         return None if inner is None or inner[1] else (inner[0], True)
     if _is_binary(kind) or t.is_null(kind):  # a shard whose downloads all failed has a column of nulls
@@ -227,7 +227,7 @@ def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
 
 
 def _is_captions(kind: pa.DataType) -> bool:
-    return is_text(kind) or t.is_null(kind) or (_is_list(kind) and is_text(kind.value_type))
+    return is_text(kind) or t.is_null(kind) or (is_list(kind) and is_text(kind.value_type))
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -241,7 +241,8 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind))
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists, in any of arrow's ways that a file can hold."""
     return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind))
 
 
