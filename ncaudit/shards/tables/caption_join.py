@@ -66,13 +66,13 @@ def join_pairs(shard: Shard, scores: FileScores, key: str | None) -> Joined:
 
     Raises BadTable as that does, and where it cannot be told which column of lists was scored.
     """
+    made_from = data_of(scores.provenance)
+    if not key:
+        refuse_another(shard, scores.path, made_from, OTHER_DATA)
     file = open_shard(shard)
     columns = _list_columns(file.schema)
     if not columns:
         return Joined(places_of(shard, scores, key))
-    made_from = data_of(scores.provenance)
-    if not key:
-        refuse_another(shard, scores.path, made_from, OTHER_DATA)
     by_row = not key and len(made_from) == 1
     search = _Search(shard, file, scores, columns)
     found = search.by_row() if by_row else search.by_names(key)
