@@ -25,8 +25,8 @@ def test_rows_reasons_failures_and_notes_are_told_in_this_order():
 
 def test_where_no_kept_row_has_a_label_no_mean_is_told():
     result = FilterResult(
-        out="kept", rows=1, kept=1, dropped=0, input_rows=1, rows_kept=1, rows_dropped=0, reasons={}, mean_soft_label=None, shards=1, shards_resumed=0,
-        shard_errors=(), seconds=1.0,
+        out="kept", rows=1, kept=1, dropped=0, input_rows=1, rows_kept=1, rows_dropped=0, reasons={},
+        mean_soft_label=None, shards=1, shards_resumed=0, shard_errors=(), seconds=1.0,
     )  # fmt: skip
     assert lines(result) == ["1 rows = 1 kept + 0 dropped (1 shard)"]
 
