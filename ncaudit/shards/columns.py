@@ -260,9 +260,9 @@ def _way(schema: pa.Schema, named: str) -> tuple[str, ...]:
 def _type_at(kind: pa.DataType, fields: Sequence[str]) -> pa.DataType | None:
     """The type of a field below structs, or lists of structs; None where there is none."""
     for place, name in enumerate(fields):
-        if _is_list(kind):
+        if is_list(kind):
             inner = _type_at(kind.value_type, fields[place:])
-            return None if inner is None or _is_list(inner) else pa.list_(inner)
+            return None if inner is None or is_list(inner) else pa.list_(inner)
         if not t.is_struct(kind) or kind.get_field_index(name) < 0:
             return None
         kind = kind.field(name).type
@@ -270,7 +270,7 @@ def _type_at(kind: pa.DataType, fields: Sequence[str]) -> pa.DataType | None:
 
 
 def _is_many(kind: pa.DataType, fields: Sequence[str]) -> bool:
-    return _is_list(_type_at(kind, fields) or kind)
+    return is_list(_type_at(kind, fields) or kind)
 
 
 def _field_fix(schema: pa.Schema, names: Sequence[str]) -> str:
@@ -282,7 +282,7 @@ def _field_fix(schema: pa.Schema, names: Sequence[str]) -> str:
 
 def _text_fields(way: str, kind: pa.DataType) -> list[str]:
     """The fields below a column that hold text, as they are named."""
-    kind = kind.value_type if _is_list(kind) else kind
+    kind = kind.value_type if is_list(kind) else kind
     if not t.is_struct(kind):
         return []
     fields = [kind.field(i) for i in range(kind.num_fields)]
@@ -314,7 +314,7 @@ def _by_name(schema: pa.Schema, known: Sequence[str]) -> list[str]:
 
 def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
     """How a column of this type would hold images, and whether it holds a list of them; None if it cannot."""
-    if _is_list(kind):
+    if is_list(kind):
         inner = _image_kind(kind.value_type)
         return None if inner is None or inner[1] else (inner[0], True)
     if _is_binary(kind) or t.is_null(kind):  # a shard whose downloads all failed has a column of nulls
@@ -326,12 +326,12 @@ def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
 
 
 def _is_captions(kind: pa.DataType) -> bool:
-    kind = kind.value_type if _is_list(kind) else kind
+    kind = kind.value_type if is_list(kind) else kind
     return is_text(kind) or t.is_null(kind) or _is_binary(kind)  # text may be held as its bytes
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    return _is_binary(kind.value_type if _is_list(kind) else kind)
+    return _is_binary(kind.value_type if is_list(kind) else kind)
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -345,7 +345,8 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind))
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds lists, in any of arrow's ways that a file can hold."""
     return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind))
 
 

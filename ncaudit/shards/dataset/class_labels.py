@@ -78,7 +78,7 @@ def count_classes(column: pa.Array) -> Counter[Class]:
     True
     """
     values = _flat(column)[0].value_counts()
-    return Counter(dict(zip(values.field(0).to_pylist(), values.field(1).to_pylist(), strict=True)))
+    return Counter(dict(zip(_as_classes(values.field(0)), values.field(1).to_pylist(), strict=True)))
 
 
 def classes_among(parts: Iterable[tuple[str, pa.Array]], name: str) -> Counter[Class]:
@@ -105,6 +105,14 @@ def classes_of(shards: Sequence[Shard], name: str) -> Counter[Class]:
     return classes_among(((shard.path, part) for shard in shards for part in read_column(shard, name)), name)
 
 
+def class_values(names: Sequence[Class], kind: pa.DataType) -> pa.Array:
+    """These classes as an array of what a class column of this type holds, or its lists do."""
+    inner = _inner(kind)
+    if t.is_uint64(inner) or t.is_decimal(inner):
+        return pa.array(list(names), inner)
+    return pa.array(list(names))
+
+
 def require_class_column(path: str, schema: pa.Schema, name: str) -> None:
     """Raises BadTable where the column is missing or holds neither text, whole numbers nor lists of them."""
     if name not in schema.names:
@@ -114,19 +122,32 @@ def require_class_column(path: str, schema: pa.Schema, name: str) -> None:
     if not _is_class(_inner(kind)):
         raise BadTable(
             f"{path}: column {name} is of type {kind}, and classes are text, whole numbers, or lists of them",
-            fix="give another --label-column, or cast this one",
+            fix="give another --label-column, or write this one as text or whole numbers",
         )
 
 
 def _flat(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    """Every value that is not null as text or int64, and the row that it stands in."""
+    """Every value that is not null, as text or whole numbers of 64 bits or more, and the row that it stands in."""
     row = np.arange(len(column), dtype=np.int64)
     if _is_list(column.type):
         row = pc.list_parent_indices(column).to_numpy(zero_copy_only=False).astype(np.int64)
         column = pc.list_flatten(column)
     column = column.dictionary_decode() if t.is_dictionary(column.type) else column
     there = column.is_valid().to_numpy(zero_copy_only=False)
-    return column.drop_null().cast(pa.int64() if _is_whole(column.type) else pa.string()), row[there]
+    return column.drop_null().cast(_counted_as(column.type)), row[there]
+
+
+def _counted_as(kind: pa.DataType) -> pa.DataType:
+    """The type that arrow counts values of a class column in, without changing one."""
+    if t.is_decimal(kind):
+        return kind if kind.bit_width > 64 else pa.decimal128(kind.precision, 0)
+    if t.is_uint64(kind):
+        return kind
+    return pa.int64() if _is_whole(kind) else pa.string()
+
+
+def _as_classes(values: pa.Array) -> list[Class]:
+    return [int(value) for value in values.to_pylist()] if t.is_decimal(values.type) else values.to_pylist()
 
 
 def _inner(kind: pa.DataType) -> pa.DataType:
@@ -143,4 +164,5 @@ def _is_class(kind: pa.DataType) -> bool:
 
 
 def _is_whole(kind: pa.DataType) -> bool:
-    return bool(t.is_integer(kind) or t.is_boolean(kind))
+    """Decimals without digits behind the point are how databases write whole numbers beyond 64 bits."""
+    return bool(t.is_integer(kind) or t.is_boolean(kind) or (t.is_decimal(kind) and kind.scale == 0))

@@ -9,8 +9,11 @@ These shards have several files:
 - `NAME.parquet` beside a `NAME.npz` that holds pairs of arrays called X_img and X_txt: DataComp's metadata.
 """
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,6 +29,11 @@ CLIP_RETRIEVAL = re.compile(
 )
 NUMBERED = re.compile(r"((?:^|/)(?:metadata|img_emb)_)(\d+)(?=\.(?:parquet|npy)$)")
 IMAGES, TEXTS = "_img", "_txt"
+# all that a damaged archive, or one that is encrypted or packed in a way of its own, raises when it is read
+ARCHIVE_DAMAGE = (
+    *(OSError, EOFError, ValueError, OverflowError, LookupError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+)
 PREFERRED = "l14"  # of DataComp's two models the larger
 
 
@@ -111,12 +119,12 @@ def arrays_beside(table: str) -> str | None:
         return None
     try:
         return arrays if features_in(arrays) else None
-    except (OSError, zipfile.BadZipFile):
+    except ARCHIVE_DAMAGE:
         return arrays
 
 
 def features_in(arrays: str) -> tuple[str, ...]:
-    """Every X for which an .npz holds the arrays X_img and X_txt, sorted. Raises OSError or zipfile.BadZipFile."""
+    """Every X for which an .npz holds the arrays X_img and X_txt, sorted. Raises one of ARCHIVE_DAMAGE."""
     return _features(arrays)
 
 
@@ -127,7 +135,7 @@ def _usual(arrays: str) -> str | None:
     """
     try:
         found = features_in(arrays)
-    except (OSError, zipfile.BadZipFile):
+    except ARCHIVE_DAMAGE:
         return None
     return PREFERRED if PREFERRED in found else found[0] if len(found) == 1 else None
 

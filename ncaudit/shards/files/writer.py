@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import NcauditError
+from ncaudit.shards.files.leaves import leaf_columns
 from ncaudit.shards.files.partials import created, partial_name
 
 ROWS_PER_GROUP = 8_192
@@ -153,4 +154,4 @@ def _leaves(schema: pa.Schema) -> list[tuple[str, bool]]:
     parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     embeddings = {field.name for field in schema if _is_embedding(field)}
     paths = [parquet.column(i).path for i in range(len(parquet.names))]
-    return [(path, path.split(".")[0] in embeddings) for path in paths]
+    return [(path, name in embeddings) for path, name in zip(paths, leaf_columns(schema), strict=True)]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.files.leaves import leaf_columns
 from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
 from ncaudit.shards.files.provenance import fingerprint_in, fingerprints, unreadable
 from ncaudit.shards.files.remembered import Remembered, version_now
@@ -161,13 +162,16 @@ class ParquetShard:
         refuse_finer(self._path, self._file, names)
         with telling(self._path):
             for chosen in groups:
-                yield from self._file.iter_batches(rows, columns=names, row_groups=chosen)
+                for batch in self._file.iter_batches(rows, columns=names, row_groups=chosen):
+                    # asked for `a`, arrow also gives a column called `a.b`
+                    yield batch if batch.schema.names == names else batch.select(names)
 
     def nulls(self, piece: int, column: str) -> int | None:
         """By the footer, where it has statistics."""
-        group = self._file.metadata.row_group(piece)
-        chunks = (group.column(index) for index in range(group.num_columns))
-        told = next((c.statistics for c in chunks if c.path_in_schema.split(".")[0] == column), None)
+        group, owners = self._file.metadata.row_group(piece), leaf_columns(self.schema)
+        if column not in owners or len(owners) != group.num_columns:
+            return None
+        told = group.column(owners.index(column)).statistics
         return int(told.null_count) if told is not None and told.has_null_count else None
 
 

@@ -31,7 +31,8 @@ from ncaudit.shards.files.writer import atomic_file, atomic_table, remove_file
 from ncaudit.shards.readers import ShardFile, open_shard
 from ncaudit.shards.readers.tars.tar import KEY
 from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
-from ncaudit.shards.rewriting.kept_rows import KEPT, NEITHER, Target, split_shard
+from ncaudit.shards.rewriting.kept_captions import KEPT
+from ncaudit.shards.rewriting.kept_rows import NEITHER, Target, split_shard
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex
 
 Codes = npt.NDArray[np.int16]

@@ -104,7 +104,7 @@ def _with_fields(shard: Shard, schema: pa.Schema, add: Sequence[pa.Field], repla
 def storage_like(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
     """The writer's arguments that keep each column's codec, and its dictionary where it had one."""
     standard = not any(".list.item" in path for path in _paths(parquet))
-    leaves = _leaf_paths(schema, standard)
+    leaves = leaf_paths(schema, standard=standard)
     codecs, dictionaries = dict.fromkeys(leaves, ADDED_CODEC), set(leaves)
     if parquet.num_row_groups:
         group = parquet.metadata.row_group(0)
@@ -128,7 +128,7 @@ def _codec(name: str) -> str:
     return {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4"}.get(name, name.lower())
 
 
-def _leaf_paths(schema: pa.Schema, standard: bool = True) -> list[str]:
+def leaf_paths(schema: pa.Schema, *, standard: bool = True) -> list[str]:
     """What parquet will call the columns of `schema`: nested ones have a path per leaf."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, use_compliant_nested_type=standard).close()

@@ -18,6 +18,7 @@ from ncaudit.shards.files.writer import TableWriter
 UID = np.dtype([("f0", "<u8"), ("f1", "<u8")])  # numpy's "u8,u8", little-endian on every machine
 HEX_UID = r"^[0-9a-fA-F]{32}$"
 WEIGHT = "soft_label"
+MOST_TIMES = 1_000_000  # a uid takes 16 bytes each time: more is an id or a hash, and no weight
 
 
 class Selection(Protocol):
@@ -116,5 +117,7 @@ def _times(batch: pa.RecordBatch, name: str, path: str) -> npt.NDArray[np.int64]
     column = batch[name]
     if not t.is_integer(column.type) or column.null_count or (len(column) and pc.min(column).as_py() < 0):
         raise BadTable(f"{path}: {name} is not a whole number from 0 in every row kept", fix="name a column that is")
+    if len(column) and pc.max(column).as_py() > MOST_TIMES:
+        raise BadTable(f"{path}: {name} asks for a uid more than {MOST_TIMES:,} times", fix="name a column of weights")
     times: npt.NDArray[np.int64] = column.to_numpy().astype(np.int64)
     return times

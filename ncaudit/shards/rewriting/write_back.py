@@ -69,8 +69,9 @@ def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
     rows = open_shard(shard).rows
     if rows != table.rows or not _one_pair_per_row(table):
         raise BadTable(
-            f"{shard.path} has {rows:,} rows and {table.shard.path} {table.rows:,} pairs that are not one per row",
-            fix="write score tables instead (without --data) and join them by pair_id",
+            f"{shard.path} has {rows:,} rows and {table.shard.path} {table.rows:,} pairs that are not one per row, as "
+            "where rows have several captions",
+            fix="score without --data and join by pair_id; `ncaudit filter SCORES --data DATA` then filters captions",
         )
 
 

@@ -76,5 +76,25 @@ def strings(batch: pa.RecordBatch, name: str) -> list[Any] | None:
     """A column's entries as text, None for null ones; None where there is no such column."""
     if name not in batch.schema.names:
         return None
-    values: list[Any] = batch[name].cast(pa.string()).to_pylist()
+    values: list[Any] = words_of(batch[name]).to_pylist()
     return values
+
+
+def words_of(column: pa.Array) -> pa.Array:
+    """Every value of a column that `is_light` as text, different ones differently, whatever their size or zone."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) and kind.tz:
+        try:
+            return column.cast(pa.string())
+        except pa.ArrowInvalid:  # a zone that is not known here
+            return column.cast(pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string())
+    return column.cast(pa.string())
+
+
+def require_plain(path: str, schema: pa.Schema, name: str, flag: str) -> None:
+    """Raises BadTable unless the table has the column, and its values are text, numbers, dates or the like."""
+    require_column(path, schema, name)
+    kind = schema.field(name).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not is_light(kind):
+        raise BadTable(f"{path}: {name} is {kind}", fix=f"name a column of text, numbers or dates with {flag}")

@@ -28,6 +28,7 @@ from ncaudit.shards.tables.checks import (
     is_light,
     is_present,
     require_column,
+    require_plain,
     require_word,
     strings,
 )
@@ -271,7 +272,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     for name in ("pair_id", "shard", "status"):
         require_word(shard.path, schema, name)
     if stratify is not None:
-        require_column(shard.path, schema, stratify)
+        require_plain(shard.path, schema, stratify, "--stratify")
     carried_from = _carried_names(shard.path, schema, columns)
     fields = [schema.field(name).with_name(_name_beside_scores(name)) for name in carried_from]
     return EmbeddingTable(

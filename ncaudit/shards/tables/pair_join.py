@@ -60,9 +60,9 @@ def _place(places: Places, rows: Places, first: int, shard: Shard) -> None:
 
 
 def _by_names(shard: Shard, scores: FileScores) -> Places:
-    file, pairs = open_shard(shard), _pairs(scores)
+    file, pairs = open_shard(shard), pairs_by_name(scores)
     candidates = key_candidates(file.schema, one_folder=True)
-    for names in [*(_keys(shard, column, file) for column in candidates), _row_names(shard, file.rows)]:
+    for names in [*(_keys(shard, column, file) for column in candidates), row_names(shard, file.rows)]:
         places = _found(names, pairs, shard)
         if (places != NOWHERE).any() or not scores.rows:
             return places
@@ -74,7 +74,7 @@ def _by_key(shard: Shard, scores: FileScores, key: str) -> Places:
     kind = file.schema.field(key).type if key in file.schema.names else None
     if kind is not None and not is_key(kind):
         raise BadTable(f"{shard.path}: {key} is {kind}, which names no pairs", fix="name another")
-    places = _found(_keys(shard, key, file), _pairs(scores), shard)
+    places = _found(_keys(shard, key, file), pairs_by_name(scores), shard)
     if len(places) and scores.rows and (places == NOWHERE).all():
         raise _stranger(shard, scores)
     return places
@@ -89,7 +89,8 @@ def _found(names: Iterator[pa.Array], pairs: KeyIndex, shard: Shard) -> Places:
     return places
 
 
-def _pairs(scores: FileScores) -> KeyIndex:
+def pairs_by_name(scores: FileScores) -> KeyIndex:
+    """The table's pair_ids. Raises BadTable where a row has none, or two have the same."""
     pairs = KeyIndex(_joined(key_text(batch["pair_id"]) for batch in scores.batches(["pair_id"])))
     if pairs.keys.null_count:
         raise BadTable(f"{scores.path} has rows without a pair_id", fix="give every row its pair_id")
@@ -102,7 +103,8 @@ def _keys(shard: Shard, column: str, file: ShardFile) -> Iterator[pa.Array]:
     return (key_text(batch) for batch in read_column(shard, column, file))
 
 
-def _row_names(shard: Shard, rows: int) -> Iterator[pa.Array]:
+def row_names(shard: Shard, rows: int) -> Iterator[pa.Array]:
+    """SHARD/ROW of every row."""
     for first in range(0, rows, 65_536):
         numbers = range(first, min(rows, first + 65_536))
         yield pa.array([f"{shard.stem}/{number}" for number in numbers], pa.large_string())

@@ -3,7 +3,7 @@
 Knows score tables and ranks; nothing of Typer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.people.truth import MATCH, MISSING, Truths
 from ncaudit.shards.tables.scores import ScoreTable
+from ncaudit.verbs.evaluate.exact_order import in_order, is_number, rounded
 
 OURS = ("score", "soft_label")  # what a prior score is compared with
 SHOWN = 5  # disagreements per direction
@@ -70,19 +71,25 @@ def prior_columns(tables: Sequence[ScoreTable], wanted: Sequence[str]) -> list[s
 
 
 def compare(
-    column: str, values: dict[str, Numbers], truth: Truths | None, tables: Sequence[ScoreTable], ok: Flags
+    column: str,
+    values: Mapping[str, Numbers],
+    parts: Sequence[pa.Array],
+    truth: Truths | None,
+    tables: Sequence[ScoreTable],
+    ok: Flags,
 ) -> PriorScore:
     """Compare one prior score with ours.
 
-    values: per column name, (n_ok,) with nan for null; truth: (n_ok,) or None. ok: (n,) bool over the rows of all
-    tables in order; the captions of the disagreements are read from there.
+    values: per column of ours, (n_ok,) with nan for null. parts: the column itself, n_ok numbers of any types in all;
+    they are ranked as they are. truth: (n_ok,) or None. ok: (n,) bool over the rows of all tables in order; the
+    captions of the disagreements are read from there.
     """
-    prior, score, label = values[column], values["score"], values["soft_label"]
+    prior, score, label = in_order(parts), values["score"], values["soft_label"]
     by_score, by_label = (~np.isnan(ours) & ~np.isnan(prior) for ours in (score, label))
     ranked_by = "score" if by_score.any() else "soft_label"
     use = np.flatnonzero(by_score if by_score.any() else by_label)
     auroc = None if truth is None else _auroc(values[ranked_by], prior, truth, use)
-    ours_higher, prior_higher = _disagreements(values[ranked_by], prior, use, tables, ok)
+    ours_higher, prior_higher = _disagreements(values[ranked_by], prior, parts, use, tables, ok)
     return PriorScore(
         column=column,
         pairs=int(by_score.sum()),
@@ -103,7 +110,12 @@ def _auroc(ours: Numbers, prior: Numbers, truth: Truths, use: npt.NDArray[np.int
 
 
 def _disagreements(
-    ours: Numbers, prior: Numbers, use: npt.NDArray[np.int64], tables: Sequence[ScoreTable], ok: Flags
+    ours: Numbers,
+    prior: Numbers,
+    parts: Sequence[pa.Array],
+    use: npt.NDArray[np.int64],
+    tables: Sequence[ScoreTable],
+    ok: Flags,
 ) -> tuple[tuple[Disagreement, ...], tuple[Disagreement, ...]]:
     """The pairs whose places among all differ most, in either direction; equal differences in the order of the rows."""
     our_share, prior_share = rank_shares(ours[use]), rank_shares(prior[use])
@@ -112,13 +124,14 @@ def _disagreements(
     ways = [way[sign * gap[way] > 0] for way, sign in zip(ways, (1, -1), strict=True)]
     chosen = np.unique(np.concatenate(ways))
     told = dict(zip(chosen.tolist(), _told(tables, np.flatnonzero(ok)[use[chosen]]), strict=True))
+    values = np.concatenate([rounded(part) for part in parts])  # `prior` may be places
     made = [
         tuple(
             Disagreement(
                 pair_id=told[i][0],
                 caption=told[i][1],
                 score=float(ours[use[i]]),
-                prior=float(prior[use[i]]),
+                prior=float(values[use[i]]),
                 score_share=float(our_share[i]),
                 prior_share=float(prior_share[i]),
             )
@@ -145,7 +158,7 @@ def _told(tables: Sequence[ScoreTable], places: npt.NDArray[np.int64]) -> list[t
 
 
 def _not_there(path: str, name: str, there: dict[str, pa.DataType]) -> BadTable:
-    numbers = [n for n, kind in there.items() if pa.types.is_floating(kind) or pa.types.is_integer(kind)]
+    numbers = [name for name, kind in there.items() if is_number(kind)]
     others = [n for n in numbers if n not in (*OURS, "row")]
     return BadTable(
         f"{path} carries no prior score {name} (columns of numbers: {', '.join(others) or 'none'})",

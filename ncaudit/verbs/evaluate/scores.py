@@ -31,6 +31,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.verbs.evaluate.exact_order import is_number, rounded
 from ncaudit.verbs.evaluate.prior_scores import OURS, PriorScore, compare, prior_columns
 
 Numbers = npt.NDArray[np.float64]
@@ -93,7 +94,8 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     if priors:
         progress.stage("compare", None)
     truth = None if options.truth is None else rows.truth()
-    against = tuple(compare(name, rows.named((*OURS, name)), truth, tables, rows.ok()) for name in priors)
+    ours = {name: rows.values(name) for name in OURS}
+    against = tuple(compare(name, ours, rows.parts(name), truth, tables, rows.ok()) for name in priors)
     accounting = Accounting(len(tables), 0, (), dict(rows.statuses))
     if options.truth is None:
         return ScoresResult(accounting=accounting, against=against)
@@ -107,7 +109,7 @@ class _Rows:
         self.statuses: Counter[str] = Counter()
         self.pair_ids: list[str] = []
         self._truth: list[Truths] = []
-        self._values: dict[str, list[Numbers]] = {name: [] for name in names}
+        self._values: dict[str, list[pa.Array]] = {name: [] for name in names}
         self._ok: list[npt.NDArray[np.bool_]] = []
 
     def add(self, table: ScoreTable, truth: str | None, truth_table: TruthTable | None, progress: Progress) -> None:
@@ -122,7 +124,7 @@ class _Rows:
             if truth is not None:
                 self._truth.append(self._truth_of(batch, table, truth, truth_table)[self._ok[-1]])
             for name, parts in self._values.items():
-                parts.append(_numbers(batch, table, name).filter(ok).to_numpy(zero_copy_only=False))
+                parts.append(_numbers(batch, table, name).filter(ok))
             progress.advance(len(batch))
 
     def truth(self) -> Truths:
@@ -133,10 +135,11 @@ class _Rows:
         return np.concatenate([*self._ok, np.empty(0, bool)])
 
     def values(self, name: str) -> Numbers:
-        return np.concatenate([*self._values[name], np.empty(0)])
+        return np.concatenate([np.empty(0), *(rounded(part) for part in self._values[name])])
 
-    def named(self, names: Sequence[str]) -> dict[str, Numbers]:
-        return {name: self.values(name) for name in names}
+    def parts(self, name: str) -> Sequence[pa.Array]:
+        """The values as they are in the tables."""
+        return self._values[name]
 
     def _count(self, batch: pa.RecordBatch) -> None:
         for entry in batch["status"].value_counts().to_pylist():
@@ -159,15 +162,14 @@ def _require_truth(table: ScoreTable, truth: str) -> None:
 
 
 def _numbers(batch: pa.RecordBatch, table: ScoreTable, name: str) -> pa.Array:
-    """One column as float64; all null where the table does not have it."""
+    """One column of numbers; all null where the table does not have it."""
     if name not in batch.schema.names:
         return pa.nulls(len(batch), pa.float64())
-    kind = batch[name].type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        raise BadTable(f"{table.shard.path}: {name} is {kind}, not a number", fix="rename or convert the column")
-    values = batch[name].cast(pa.float64())
+    values = batch[name]
+    if not is_number(values.type):
+        raise BadTable(f"{table.shard.path}: {name} is {values.type}, not a number", fix="rename or convert the column")
     if name == "soft_label":
-        _require_probability(values, table)
+        _require_probability(values.cast(pa.float64(), safe=False), table)
     return values
 
 

@@ -12,6 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as t
 
+from ncaudit.shards.tables.checks import words_of
+from ncaudit.verbs.filter.exact import comparable
+
 Flags = npt.NDArray[np.bool_]
 Keys = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -147,7 +150,7 @@ class _Strata:
             return np.zeros(len(batch), dtype=np.int32)
         array = batch[self._column]
         array = array.dictionary_decode() if t.is_dictionary(array.type) else array
-        encoded = array.dictionary_encode()
+        encoded = (words_of(array) if t.is_temporal(array.type) else comparable(array)).dictionary_encode()
         known = [self._number(value) for value in encoded.dictionary.to_pylist()]
         places = encoded.indices.fill_null(len(known)).to_numpy()
         numbers: npt.NDArray[np.int32] = np.array([*known, 0], dtype=np.int32)[places]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from time import monotonic
 from typing import Any
@@ -46,10 +46,10 @@ from ncaudit.shards.rewriting.kept_samples import (
 from ncaudit.shards.rewriting.rewrite import require_format
 from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
 from ncaudit.shards.streams.standard_output import whole_writes
+from ncaudit.shards.tables.caption_join import CaptionLists, join_pairs
 from ncaudit.shards.tables.checks import common_schema, require_column
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
-from ncaudit.shards.tables.pair_join import places_of
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import inputs_of, one_table, place_of, tables_of, versions_of, without_outputs
@@ -69,12 +69,19 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class FilterResult:
-    """What was kept, and why the rest was not: rows = kept + dropped."""
+    """What was kept, and why the rest was not: rows = kept + dropped, all of pairs.
+
+    With several captions per row the dataset has fewer rows than pairs: input_rows of them, of which rows_kept are in
+    `out` with the captions that were kept and rows_dropped have lost some or all, and are in --dropped with those.
+    """
 
     out: str
     rows: int
     kept: int
     dropped: int
+    input_rows: int
+    rows_kept: int
+    rows_dropped: int
     reasons: Mapping[str, int]  # dropped rows by the first rule that refused them, or by their status
     mean_soft_label: float | None  # of the kept rows that have one: their expected precision
     shards: int
@@ -187,6 +194,7 @@ class _Run:
     label_sum: float = 0.0
     labelled: int = 0
     unjoined: int = 0  # rows of the score tables that the dataset lacks
+    several: Counter[str] = field(default_factory=Counter)  # of shards with lists of captions: pairs, and rows
     notes: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)  # written by this run or an earlier one
 
@@ -277,18 +285,20 @@ def _folders(options: FilterOptions) -> list[tuple[str, str]]:
 def _write_shard(run: _Run, shard: Shard, scores: FileScores, number: int) -> ShardRows:
     """Decide every row of the shard, then write what is not finished."""
     codes, labels = _decided_table(run, scores, number)
-    reason = REASON
+    reason, lists = REASON, None
     if run.options.data:
-        codes, labels = _joined(run, shard, scores, codes, labels)
+        codes, labels, lists = _joined(run, shard, scores, codes, labels)
         reason = REASON.with_name(DATASET_PREFIX + REASON.name)
+    tar = bool(run.options.data) and format_of(shard.path) is Format.tar
+    if tar and lists is not None:
+        raise BadTable(f"{shard.path} has several captions per sample, and tars are split by samples", fix=NO_TABLE)
     provenance = _provenance(run, shard, scores, codes)
     targets = [Target(shard.output(place), provenance) for _, place in _folders(run.options)]
-    tar = bool(run.options.data) and format_of(shard.path) is Format.tar
     earlier = run.earlier
     finished = all(is_finished_tar(shard, t, earlier) if tar else earlier.hold(t.path, provenance) for t in targets)
     if not finished:
         dropped = targets[1] if len(targets) > 1 else None
-        split = split_samples if tar else split_shard
+        split = split_samples if tar else partial(split_shard, captions=lists)
         split(shard, codes, targets[0], dropped, reason, run.chooser.reasons.words)
     run.tars += [tar_beside(target.path, shard) for target in targets if tar]
     run.progress.advance(scores.rows)
@@ -302,15 +312,26 @@ def _decided_table(run: _Run, scores: FileScores, number: int) -> tuple[Codes, F
     return codes, np.concatenate([np.zeros(0, np.float32), *(part.labels for part in parts)])
 
 
-def _joined(run: _Run, shard: Shard, scores: FileScores, codes: Codes, labels: Floats) -> tuple[Codes, Floats]:
-    """Codes and labels of the dataset's rows; one that was not scored is dropped."""
-    places = places_of(shard, scores, run.options.key)
-    found = places != NOWHERE
+def _joined(
+    run: _Run, shard: Shard, scores: FileScores, codes: Codes, labels: Floats
+) -> tuple[Codes, Floats, CaptionLists | None]:
+    """Codes and labels of the dataset's pairs, and which of them share a row; one that was not scored is dropped."""
+    joined = join_pairs(shard, scores, run.options.key)
+    found = joined.places != NOWHERE
     run.unjoined += len(codes) - int(found.sum())
-    of_row = np.full(len(places), run.chooser.reasons.code(NOT_SCORED), dtype=np.int16)
-    label = np.full(len(places), np.nan, dtype=np.float32)
-    of_row[found], label[found] = codes[places[found]], labels[places[found]]
-    return of_row, label
+    of_pair = np.full(len(found), run.chooser.reasons.code(NOT_SCORED), dtype=np.int16)
+    label = np.full(len(found), np.nan, dtype=np.float32)
+    of_pair[found], label[found] = codes[joined.places[found]], labels[joined.places[found]]
+    if joined.lists is not None:
+        run.several.update(_rows_of(joined.lists, of_pair))
+    return of_pair, label, joined.lists
+
+
+def _rows_of(lists: CaptionLists, codes: Codes) -> dict[str, int]:
+    """How many rows there are, and how many of them have a pair that is kept, or one that is not."""
+    kept, dropped = (len(np.unique(lists.row[mine])) for mine in (codes == KEPT, codes != KEPT))
+    pairs = {"pairs": len(codes), "kept": int((codes == KEPT).sum()), "dropped": int((codes != KEPT).sum())}
+    return {**pairs, "rows": lists.rows, "rows_kept": kept, "rows_dropped": dropped}
 
 
 def _labels(batch: pa.RecordBatch) -> Floats:
@@ -427,6 +448,9 @@ def _result(run: _Run, tables: Sequence[ScoreInput], accounts: _Accounts, second
         rows=kept + dropped,
         kept=kept,
         dropped=dropped,
+        input_rows=kept + dropped - run.several["pairs"] + run.several["rows"],
+        rows_kept=kept - run.several["kept"] + run.several["rows_kept"],
+        rows_dropped=dropped - run.several["dropped"] + run.several["rows_dropped"],
         reasons=reasons,
         mean_soft_label=run.label_sum / run.labelled if run.labelled else None,
         shards=accounts.shards,

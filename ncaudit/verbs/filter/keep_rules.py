@@ -17,7 +17,7 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable
 from ncaudit.options import FilterOptions
 from ncaudit.schema import OK
-from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.tables.checks import require_column, require_plain
 from ncaudit.shards.tables.score_input import ScoreInput
 from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, ordered, unordered
 from ncaudit.verbs.filter.where import Condition, parse
@@ -194,7 +194,7 @@ class Chooser:
         for name in self._ranking.columns if self._ranking else ():
             require_number(scores, name)
         if self._best.column:
-            _require_plain(scores, self._best.column)
+            require_plain(scores.path, scores.schema, self._best.column, "--keep-share-by")
 
     def prepare(self, tables: Sequence[ScoreInput], advance: Callable[[int], None] = lambda rows: None) -> None:
         """Find where the kept rows end. Does nothing where no rule ranks."""
@@ -238,7 +238,7 @@ class Chooser:
 
 def numbers(column: pa.Array) -> npt.NDArray[np.float64]:
     """A column of numbers, (n,) float64; null is nan."""
-    return np.array(pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy(zero_copy_only=False))
+    return np.array(pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy(zero_copy_only=False))
 
 
 def require_number(scores: ScoreInput, name: str) -> None:
@@ -247,10 +247,3 @@ def require_number(scores: ScoreInput, name: str) -> None:
     kind = scores.schema.field(name).type
     if not (t.is_floating(kind) or t.is_integer(kind) or t.is_decimal(kind) or t.is_null(kind)):
         raise BadTable(f"{scores.path}: {name} is {kind}, no number", fix="rename or convert the column")
-
-
-def _require_plain(scores: ScoreInput, name: str) -> None:
-    require_column(scores.path, scores.schema, name)
-    kind = scores.schema.field(name).type
-    if t.is_nested(kind):
-        raise BadTable(f"{scores.path}: {name} is {kind}", fix="name a column of text or numbers with --keep-share-by")

@@ -6,10 +6,12 @@ Knows arrow columns and the words of a condition; nothing of files or of what th
     and   := not ("and" not)*
     not   := "not" not | "(" or ")" | test
     test  := COLUMN | operand SIGN operand | COLUMN "is" "not"? "null" | COLUMN "not"? "in" list
+           | COLUMN "not"? "between" operand "and" operand
     list  := "(" LITERAL ("," LITERAL)* ")"
     SIGN  := "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">="
 
 A literal is a number, 'text' or "text" (the quote is doubled inside), true or false. `odd name` is a column's name.
+Beside a column of dates or times, text is a date or a time, in the column's own zone unless it names one.
 Null compares as in SQL: neither true nor false.
 """
 
@@ -22,30 +24,36 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.types as t
 
 from ncaudit.errors import NcauditError
-from ncaudit.shards.columns import is_text
-
-Literal = str | int | float | bool
-Evaluate = Callable[[pa.RecordBatch], pa.Array]
+from ncaudit.verbs.filter.comparisons import (
+    Bind,
+    Evaluate,
+    Literal,
+    Operand,
+    comparison,
+    membership,
+    null_test,
+    refusal,
+    shortened,
+    truth,
+)
+from ncaudit.verbs.filter.exact import ARROW as SIGNS
+from ncaudit.verbs.filter.exact import number
 
 TOKEN = re.compile(
-    r"""(?P<number>[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?(?![\w.]))
+    r"""(?P<number>[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?(?![\w.]))
       | (?P<string>'([^']|'')*'|"([^"]|"")*")
       | (?P<quoted>`[^`]+`)
       | (?P<name>[^\W\d]\w*)
       | (?P<sign><=|>=|!=|<>|==|=|<|>|\(|\)|,)""",
     re.VERBOSE,
 )
-SIGNS = {
-    "=": pc.equal, "==": pc.equal, "!=": pc.not_equal, "<>": pc.not_equal,
-    "<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal,
-}  # fmt: skip
+BLANK, UNTIL_BLANK = re.compile(r"\s*"), re.compile(r"\S{1,60}")
 WORDS = frozenset({"and", "or", "not", "is", "in", "null", "true", "false"})
 MAX_DEPTH = 100
-FORMS = "column > 0.5, column = 'text', column in (1, 2), column is not null, joined by and, or, not and parentheses"
-NUMBER, TEXT, BOOLEAN, TIME, NOTHING = "a number", "text", "true or false", "a time", "nothing"
+MEANT = {"&": "and", "|": "or", "!": "not", "~": "not"}  # what other languages write
+OPEN_QUOTE = "close it; a quote inside text is written twice, 'it''s', and a shell wants \" around it all"
 
 
 @dataclass(frozen=True)
@@ -85,18 +93,6 @@ class _Token:
     at: int
 
 
-@dataclass(frozen=True)
-class _Operand:
-    """A column by its name, or a literal."""
-
-    at: int
-    column: str | None = None
-    value: Literal | None = None
-
-
-Bind = Callable[[pa.Schema, str], Evaluate]
-
-
 class _Reader:
     """One token of a condition after the other."""
 
@@ -110,9 +106,9 @@ class _Reader:
     def now(self) -> _Token:
         return self._tokens[self._next]
 
-    def refuse(self, what: str) -> NoReturn:
-        found = f"{self.now.text!r}" if self.now.kind != "end" else "the end"
-        raise _error(self.now.at, f"{what}, found {found}")
+    def refuse(self, what: str, fix: str | None = None) -> NoReturn:
+        found = shortened(repr(self.now.text)) if self.now.kind != "end" else "the end"
+        raise refusal(self.now.at, f"{what}, found {found}", fix)
 
     def alternatives(self, depth: int) -> Bind:
         return self._joined("or", pc.or_kleene, lambda: self._joined("and", pc.and_kleene, lambda: self._not(depth)))
@@ -127,8 +123,7 @@ class _Reader:
         if depth > MAX_DEPTH:
             self.refuse(f"more than {MAX_DEPTH} conditions inside each other")
         if self._take("not"):
-            inner = self._not(depth + 1)
-            return lambda schema, path: _inverted(inner(schema, path))
+            return _inverted(self._not(depth + 1))
         if self._take("("):
             inner = self.alternatives(depth + 1)
             self._expect(")")
@@ -139,43 +134,59 @@ class _Reader:
         left = self._operand()
         if self.now.kind == "sign" and self.now.text in SIGNS:
             sign = self._advance().text
-            return _comparison(left, sign, self._operand())
+            return comparison(left, sign, self._operand())
         if left.column is None:
             self.refuse(f"expected one of {' '.join(SIGNS)}")
         if self._take("is"):
             negated = self._take("not")
             self._expect("null")
-            return _null_test(left, negated=negated)
+            return null_test(left, negated=negated)
         negated = self._take("not")
-        if negated or self.now.text.lower() == "in":
+        if self._is_word("between"):
+            self._advance()
+            return self._between(left, negated=negated)
+        if negated or self._is_word("in"):
             self._expect("in")
-            return _membership(left, self._literals(), negated=negated)
-        return _truth(left)
+            return membership(left, self._literals(), negated=negated)
+        return truth(left)
 
-    def _operand(self) -> _Operand:
+    def _between(self, left: Operand, *, negated: bool) -> Bind:
+        low = self._operand()
+        self._expect("and")
+        inside = _join(pc.and_kleene, [comparison(left, ">=", low), comparison(left, "<=", self._operand())])
+        return _inverted(inside) if negated else inside
+
+    def _is_word(self, text: str) -> bool:
+        return self.now.kind in ("name", "word") and self.now.text.lower() == text
+
+    def _operand(self) -> Operand:
         token = self.now
         if token.kind in ("name", "quoted"):
             self._advance()
+            if self.now.text == "(" and token.kind == "name":
+                raise refusal(token.at, f"there are no functions, and so no {shortened(token.text)}()")
             self.columns.append(token.text.strip("`"))
-            return _Operand(token.at, column=self.columns[-1])
+            return Operand(token.at, column=self.columns[-1])
         return self._literal("a column or a literal")
 
-    def _literal(self, wanted: str) -> _Operand:
+    def _literal(self, wanted: str) -> Operand:
         token = self.now
         values = {"true": True, "false": False}
         if token.kind == "word" and token.text.lower() in values:
             value: Literal = values[token.text.lower()]
         elif token.kind == "number":
-            value = _number(token.text)
+            value = number(token.text)
         elif token.kind == "string":
             quote = token.text[0]
             value = token.text[1:-1].replace(2 * quote, quote)
+        elif self._is_word("null"):
+            self.refuse(f"expected {wanted}", "nothing equals null: write `column is null` or `column is not null`")
         else:
             self.refuse(f"expected {wanted}")
         self._advance()
-        return _Operand(token.at, value=value)
+        return Operand(token.at, value=value)
 
-    def _literals(self) -> list[_Operand]:
+    def _literals(self) -> list[Operand]:
         self._expect("(")
         found = [self._literal("a literal")]
         while self._take(","):
@@ -198,25 +209,45 @@ class _Reader:
 
 
 def _tokens(text: str) -> list[_Token]:
-    found, at = [], 0
-    while rest := text[at:].lstrip():
-        at = len(text) - len(rest)
+    found: list[_Token] = []
+    _require_text(text)
+    at = _skipped(text, 0)
+    while at < len(text):
         match = TOKEN.match(text, at)
         if match is None:
-            raise _error(at, f"{rest.split()[0]!r} is not understood")
+            raise _not_understood(text, at)
         kind = str(match.lastgroup)
         kind = "word" if kind == "name" and match.group().lower() in WORDS else kind
         found.append(_Token(kind, match.group(), at))
-        at = match.end()
+        at = _skipped(text, match.end())
     return [*found, _Token("end", "", len(text))]
 
 
-def _number(text: str) -> Literal:
-    return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
+def _skipped(text: str, at: int) -> int:
+    match = BLANK.match(text, at)
+    return match.end() if match else at
 
 
-def _error(at: int, what: str) -> NcauditError:
-    return NcauditError(f"--where, position {at + 1}: {what}", fix=f"write it like: {FORMS}")
+def _require_text(text: str) -> None:
+    """Bytes of a command line that are not UTF-8 arrive as halves of characters, which nothing can print or compare."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        fix = "write it in UTF-8, as your terminal's locale should be; parquet's own text is UTF-8 too"
+        raise refusal(error.start, "a byte that is not UTF-8", fix) from error
+
+
+def _not_understood(text: str, at: int) -> NcauditError:
+    match = UNTIL_BLANK.match(text, at)
+    word = match.group() if match else text[at]
+    if word[0] in "'\"`":
+        return refusal(at, f"the quote {word[0]} that opens here is not closed", OPEN_QUOTE)
+    fix = None
+    if word[0] in MEANT:
+        fix = f"write {MEANT[word[0]]} instead of {word[0]}"
+    elif word[0] == "." and at and re.match(r"\w", text[at - 1]):
+        fix = "a column's name with other signs than letters, digits and _ stands in backticks: `a.b`"
+    return refusal(at, f"{shortened(repr(word))} is not understood", fix)
 
 
 def _join(join: Callable[[Any, Any], pa.Array], parts: Sequence[Bind]) -> Bind:
@@ -234,142 +265,9 @@ def _join(join: Callable[[Any, Any], pa.Array], parts: Sequence[Bind]) -> Bind:
     return bind
 
 
-def _inverted(evaluate: Evaluate) -> Evaluate:
-    return lambda batch: pc.invert(evaluate(batch))
-
-
-def _comparison(left: _Operand, sign: str, right: _Operand) -> Bind:
-    compare = SIGNS[sign]
-
+def _inverted(part: Bind) -> Bind:
     def bind(schema: pa.Schema, path: str) -> Evaluate:
-        kinds = [_type(side, schema, path) for side in (left, right)]
-        groups = [_group(kind) for kind in kinds]
-        _agree(left, groups[0], right, groups[1], path)
-        if NOTHING in groups:
-            return lambda batch: pa.nulls(len(batch), pa.bool_())
-        values = [_values(side, kinds[1 - i], path) for i, side in enumerate((left, right))]
-        return lambda batch: _full(compare(values[0](batch), values[1](batch)), len(batch))
+        evaluate = part(schema, path)
+        return lambda batch: pc.invert(evaluate(batch))
 
     return bind
-
-
-def _null_test(operand: _Operand, *, negated: bool) -> Bind:
-    def bind(schema: pa.Schema, path: str) -> Evaluate:
-        _type(operand, schema, path)
-        test = pc.is_valid if negated else pc.is_null
-        return lambda batch: test(batch[str(operand.column)])
-
-    return bind
-
-
-def _membership(operand: _Operand, wanted: Sequence[_Operand], *, negated: bool) -> Bind:
-    def bind(schema: pa.Schema, path: str) -> Evaluate:
-        kind = _type(operand, schema, path)
-        for one in wanted:
-            _agree(operand, _group(kind), one, _group(_type(one, schema, path)), path)
-        if _group(kind) == NOTHING:
-            return lambda batch: pa.nulls(len(batch), pa.bool_())
-        values, known = _values(operand, None, path), [_scalar(one, kind, path) for one in wanted]
-
-        def evaluate(batch: pa.RecordBatch) -> pa.Array:
-            found = pa.nulls(len(batch), pa.bool_()).fill_null(False)
-            for one in known:  # by comparison: arrow's is_in has no types in common for 1.5 and whole numbers
-                found = pc.or_kleene(found, pc.equal(values(batch), one))
-            return pc.invert(found) if negated else found
-
-        return evaluate
-
-    return bind
-
-
-def _truth(operand: _Operand) -> Bind:
-    def bind(schema: pa.Schema, path: str) -> Evaluate:
-        kind = _type(operand, schema, path)
-        if _group(kind) not in (BOOLEAN, NOTHING):
-            raise _error(operand.at, f"{operand.column} is {kind} in {path}; compare it with something")
-        return lambda batch: batch[str(operand.column)].cast(pa.bool_())
-
-    return bind
-
-
-def _type(operand: _Operand, schema: pa.Schema, path: str) -> pa.DataType:
-    if operand.column is None:
-        return pa.scalar(operand.value).type if abs(_size(operand.value)) < 2**63 else pa.float64()
-    if operand.column not in schema.names:
-        found = ", ".join(schema.names)
-        raise _error(operand.at, f"{path} has no column {operand.column} (found: {found})")
-    return _decoded(schema.field(operand.column).type)
-
-
-def _size(value: Literal | None) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _decoded(kind: pa.DataType) -> pa.DataType:
-    return _decoded(kind.value_type) if t.is_dictionary(kind) else kind
-
-
-def _group(kind: pa.DataType) -> str | None:
-    """What values of this type can be compared with; None: with nothing."""
-    if t.is_null(kind):
-        return NOTHING
-    if t.is_boolean(kind):
-        return BOOLEAN
-    if t.is_integer(kind) or t.is_floating(kind) or t.is_decimal(kind):
-        return NUMBER
-    if is_text(kind):
-        return TEXT
-    return TIME if t.is_temporal(kind) else None
-
-
-def _agree(left: _Operand, one: str | None, right: _Operand, other: str | None, path: str) -> None:
-    timed = {one, other} == {TIME, TEXT} and (left.column is None or right.column is None)
-    if None in (one, other) or not (one == other or timed or NOTHING in (one, other)):
-        told = " and ".join(_told(side, kind) for side, kind in ((left, one), (right, other)))
-        raise _error(right.at, f"{told} cannot be compared ({path})")
-
-
-def _told(side: _Operand, group: str | None) -> str:
-    return f"{side.value!r} is {group}," if side.column is None else f"{side.column} is {group or 'nested or bytes'}"
-
-
-def _values(operand: _Operand, beside: pa.DataType | None, path: str) -> Callable[[pa.RecordBatch], Any]:
-    if operand.column is None:
-        scalar = _scalar(operand, beside, path)
-        return lambda batch: scalar
-    name = operand.column
-    return lambda batch: _plain(batch[name])
-
-
-def _plain(array: pa.Array) -> pa.Array:
-    """A column in a type that arrow can compare."""
-    if t.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if is_text(array.type):
-        return array.cast(pa.large_string())
-    if t.is_float16(array.type) or t.is_decimal(array.type):
-        return array.cast(pa.float64() if t.is_decimal(array.type) else pa.float32())
-    return array
-
-
-def _scalar(operand: _Operand, beside: pa.DataType | None, path: str) -> pa.Scalar:
-    """The literal in the type of what it is compared with: 0.9 is not above a float32 of 0.9."""
-    value = operand.value
-    if isinstance(value, bool):
-        return pa.scalar(value)
-    if isinstance(value, str):
-        if beside is None or not t.is_temporal(beside):
-            return pa.scalar(value, pa.large_string())
-        try:
-            return pa.scalar(value).cast(beside)
-        except pa.ArrowException as error:
-            raise _error(operand.at, f"{value!r} is no {beside} ({path})") from error
-    if beside is not None and (t.is_float32(beside) or t.is_float16(beside)):
-        rounded = np.float32(value) if t.is_float32(beside) else np.float16(value)
-        return pa.scalar(float(rounded), pa.float32())
-    return pa.scalar(value) if abs(_size(value)) < 2**63 else pa.scalar(float(value or 0))
-
-
-def _full(found: Any, rows: int) -> pa.Array:
-    """Two literals compare to one answer for all rows."""
-    return found if isinstance(found, pa.Array) else pa.array([found.as_py()] * rows, pa.bool_())

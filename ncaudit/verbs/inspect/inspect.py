@@ -243,13 +243,13 @@ def _images(
 
 
 def _image_nulls(group: ShardGroup, columns: Mapping[str, Columns]) -> int | None:
-    """Rows without an image by the footers; None where they do not say, or where a path may stand in for the bytes."""
+    """Rows without an image by the footers; None where they do not say: a path may stand in, nulls be in lists."""
     total = 0
     for each in group.shards:
         file, found = open_shard(each.shard), columns[each.shard.path]
         for piece in range(file.pieces):
             nulls = file.nulls(piece, found.image)
-            if nulls is None or (nulls and found.kind is ImageKind.struct):
+            if nulls is None or (nulls and (found.many_images or found.kind is ImageKind.struct)):
                 return None
             total += nulls
     return total

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 
 from ncaudit.core.classes.votes import PARTITIONS
-from ncaudit.shards.dataset.class_labels import Class
+from ncaudit.shards.dataset.class_labels import Class, class_values
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import read_batches
 
@@ -75,7 +75,7 @@ def _partitions(numbers: Numbers) -> pa.Array:
 
 def _named(numbers: Numbers, names: Sequence[Class], kind: pa.DataType) -> pa.Array:
     """(n, w) class numbers as values of the class column's type; null where there is none."""
-    words = pa.array(list(names))
+    words = class_values(names, kind)
     if not (t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind)):
         one = numbers[:, 0].astype(np.int64)
         return _cast_class(words.take(pa.array(one, mask=one < 0)), kind)

@@ -1,11 +1,19 @@
 """Class columns of every type, read as numbered classes: hand-worked rows."""
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.dataset.class_labels import Classes, classes_among, count_classes, require_class_column
+from ncaudit.shards.dataset.class_labels import (
+    Classes,
+    class_values,
+    classes_among,
+    count_classes,
+    require_class_column,
+)
 
 NUMBERS = pa.array([10, None, 9, 10], pa.int8())
 TAGS = pa.array([["b", "a", "b"], None, [], ["c", None]])
@@ -80,3 +88,38 @@ def test_a_missing_column_names_the_file_and_what_there_is() -> None:
 def test_what_is_no_class_is_refused(kind: pa.DataType) -> None:
     with pytest.raises(BadTable, match="column kind is of type"):
         require_class_column("a.parquet", pa.schema([("kind", kind)]), "kind")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.uint64(), [2**63 + 5, 2**64 - 1, 0, None]),
+        (pa.int64(), [2**53 + 1, 2**53, -(2**63), None]),
+        (pa.decimal128(38, 0), [10**37, 2**64, -1, None]),
+        (pa.decimal256(76, 0), [10**70 + 1, 10**70, 0, None]),
+        (pa.decimal32(9, 0), [999_999_999, 7, 0, None]),
+    ],
+    ids=str,
+)
+def test_whole_numbers_of_any_size_are_classes_as_they_are(kind: pa.DataType, values: list[int | None]) -> None:
+    column = pa.array(
+        [None if value is None else Decimal(value) for value in values] if "dec" in str(kind) else values, kind
+    )
+    classes = Classes(count_classes(column))
+    assert list(classes.names) == sorted(value for value in values if value is not None)
+    assert _rows(column, classes) == [[] if value is None else [value] for value in values]
+    lists = pa.array([[value, value] for value in column.to_pylist()], pa.list_(kind))
+    assert _rows(lists, classes) == [[] if value is None else [value] for value in values]
+    assert class_values(classes.names, kind).cast(kind).to_pylist() == list(classes.names)
+    require_class_column("t", pa.schema({"c": kind}), "c")
+
+
+def test_one_class_is_one_whatever_type_a_table_holds_it_in() -> None:
+    parts = [pa.array([5, 2**40]), pa.array([5, 2**63], pa.uint64()), pa.array([Decimal(5)], pa.decimal128(20, 0))]
+    assert classes_among([("t", part) for part in parts], "c") == {5: 3, 2**40: 1, 2**63: 1}
+
+
+def test_decimals_with_digits_behind_the_point_are_no_classes() -> None:
+    with pytest.raises(BadTable, match="decimal128") as error:
+        require_class_column("t", pa.schema({"c": pa.decimal128(5, 2)}), "c")
+    assert "whole numbers" in error.value.fix

@@ -13,6 +13,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers.parquet import ParquetShard
 
 ROWS, GROUP = 400, 100
 TABLE = pa.table(
@@ -79,3 +80,39 @@ def test_a_file_that_another_replaces_before_its_rows_are_read_is_told(tmp_path)
     with pytest.raises(BadTable, match=r"x\.parquet was changed while it was read"):
         next(shard.batches(8))
     assert open_shard(Shard.of_file(str(path))).rows == 2
+
+
+DOTTED = pa.table(
+    {
+        "image.alt": pa.array([None, None, "c"]),
+        "image": [b"1", None, b"3"],
+        "a.b": [1, 2, 3],
+        "a": pa.array(
+            [{"b": None, "c": 1}, {"b": None, "c": 2}, {"b": None, "c": 3}], pa.struct({"b": "int8", "c": "int8"})
+        ),
+    }
+)
+
+
+@pytest.mark.parametrize("wanted", [["image"], ["image.alt"], ["a"], ["a.b"], ["a", "image"], [], None], ids=str)
+def test_a_column_is_read_by_its_whole_name(tmp_path, wanted):
+    pq.write_table(DOTTED, tmp_path / "x.parquet")
+    names = [name for name in DOTTED.schema.names if wanted is None or name in wanted]
+    batches = list(ParquetShard(str(tmp_path / "x.parquet")).batches(2, wanted))
+    assert [batch.schema.names for batch in batches] == [names] * 2
+    assert all(
+        pa.concat_arrays([batch[name] for batch in batches]).equals(DOTTED[name].combine_chunks()) for name in names
+    )
+
+
+def test_nulls_are_counted_of_the_column_of_that_very_name(tmp_path):
+    pq.write_table(DOTTED, tmp_path / "x.parquet")
+    shard = ParquetShard(str(tmp_path / "x.parquet"))
+    nulls = {name: shard.nulls(0, name) for name in (*DOTTED.schema.names, "alt")}
+    assert nulls == {
+        "image.alt": 2,
+        "image": 1,
+        "a.b": 0,
+        "a": 3,
+        "alt": None,
+    }  # a struct's are those of its first leaf

@@ -146,3 +146,29 @@ def test_no_row_is_lost_changed_or_moved(tmp_path_factory, made, codec, piece):
     assert gone["why"].to_pylist() == [WORDS[code] for code in codes if code > 0]
     written = {name: value for name, value in kept.schema_arrow.metadata.items() if name != b"ncaudit"}
     assert kept.schema_arrow.with_metadata(written).equals(pq.read_schema(path), check_metadata=True)
+
+
+def test_columns_whose_paths_are_equal_or_begin_alike_stay_themselves(tmp_path):
+    table = pa.table(
+        {
+            "a.b": [1, 2],
+            "a": [{"b": "x" * 3_000}, {"b": "y"}],
+            "jpg": [b"1" * 3_000, b"2" * 3_000],
+            "jpg.alt": ["p", "q"],
+        }
+    )
+    pq.write_table(table, tmp_path / "s.parquet", compression={"a.b": "zstd", "jpg": "none", "jpg.alt": "gzip"})
+    kept, dropped = split(Shard(str(tmp_path / "s.parquet"), "s.parquet"), [0, 1], tmp_path)
+    assert kept.read().to_pylist() == table.slice(0, 1).to_pylist()
+    assert dropped.read().drop_columns("why").to_pylist() == table.slice(1).to_pylist()
+    stored = {name: kept.metadata.row_group(0).column(i) for i, name in ((2, "jpg"), (3, "jpg.alt"))}
+    assert {name: column.compression for name, column in stored.items()} == {"jpg": "UNCOMPRESSED", "jpg.alt": "GZIP"}
+    assert "RLE_DICTIONARY" in stored["jpg.alt"].encodings
+    assert "RLE_DICTIONARY" not in stored["jpg"].encodings
+
+
+def test_a_dictionary_of_images_in_lists_is_not_tried_whoever_wrote_them(tmp_path):
+    table = pa.table({"jpgs": pa.array([[bytes([i]) * 3_000] for i in range(4)], pa.list_(pa.binary()))})
+    pq.write_table(table, tmp_path / "s.parquet", use_compliant_nested_type=False)
+    kept, _ = split(Shard(str(tmp_path / "s.parquet"), "s.parquet"), [0] * 4, tmp_path)
+    assert "RLE_DICTIONARY" not in kept.metadata.row_group(0).column(0).encodings

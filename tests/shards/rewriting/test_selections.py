@@ -26,6 +26,14 @@ def test_uids_are_sorted_by_their_first_half_and_then_by_their_second():
     assert np.load(file).tolist() == sorted(halves)
 
 
+@pytest.mark.parametrize(
+    "times", [pa.array([2**64 - 1], pa.uint64()), pa.array([2**40]), pa.array([-1]), pa.array([1.5])]
+)
+def test_a_weight_that_is_none_is_refused(times):
+    with pytest.raises(BadTable, match=r"s\.parquet: w "):
+        DataCompUids(io.BytesIO(), "uid", "w").write(batch(uid=["0" * 32], w=times), "s.parquet")
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\r\nb"])
 def test_an_id_of_several_lines_is_refused(name):
     file = io.BytesIO()

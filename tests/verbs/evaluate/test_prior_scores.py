@@ -1,5 +1,6 @@
 """Prior scores beside ours: agreement, disagreements, and which one is better, on tables counted by hand."""
 
+import decimal
 import json
 
 import numpy as np
@@ -145,3 +146,28 @@ def test_the_command_says_it_in_words_without_obeying_a_caption_and_as_one_objec
     ran = CliRunner().invoke(app.app, ["-q", "eval", "scores", path, "--against", "clip", "--json"])
     told = json.loads(ran.stdout)["against"][0]
     assert (told["column"], told["pairs"], told["ours_higher"][0]["pair_id"]) == ("clip", 6, "p2")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([2**53 + i for i in range(6)], pa.int64()),  # by twos the same float64
+        pa.array([2**63 + i for i in range(6)], pa.uint64()),
+        pa.array([decimal.Decimal(10**30 + i) for i in range(6)], pa.decimal128(38, 0)),
+        pa.array([decimal.Decimal(f"0.{'1' * 40}{i}") for i in range(6)], pa.decimal256(60, 41)),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_large_numbers_are_ranked_as_they_are(tmp_path, column):
+    path = table(tmp_path / "s.parquet", score=[0.0, 1, 2, 3, 5, 4], hash=column)
+    prior = compared(path, against=("hash",)).against[0]
+    assert prior.spearman_score == pytest.approx(1 - 6 * 2 / (6 * 35))
+    assert prior.ours_higher[0].prior == pytest.approx(float(column[4].as_py()))
+
+
+def test_tables_whose_types_differ_are_ranked_together(tmp_path):
+    first = table(tmp_path / "a.parquet", score=[0.0, 3.0], hash=pa.array([-1, 2**53 + 1]))
+    second = table(tmp_path / "b.parquet", 2, score=[1.0, 2.0], hash=pa.array([0.5, 2.0**53]))
+    third = table(tmp_path / "c.parquet", 4, score=[5.0, 4.0], hash=pa.array([2**64 - 1, 2**63], pa.uint64()))
+    prior = compared(first, second, third, against=("hash",)).against[0]
+    assert (prior.pairs, prior.spearman_score) == (6, pytest.approx(1))

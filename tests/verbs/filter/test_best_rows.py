@@ -1,5 +1,7 @@
 """The best rows, against sorting everything."""
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -75,3 +77,22 @@ def test_floats_keep_their_order_as_whole_numbers(kind):
     assert (np.argsort(ordered(values), kind="stable") == np.argsort(values, kind="stable")).all()
     if kind is np.float32:
         assert (unordered(ordered(values)) == values).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([2**64 - 1, 2**64 - 2, 2**64 - 1, None], pa.uint64()),
+        pa.array([2**53 + 1, 2**53, 2**53 + 1, None]),
+        pa.array([Decimal("0.1"), Decimal("0.2"), Decimal("0.1"), None], pa.decimal32(5, 1)),
+        pa.array([0.5, 0.25, 0.5, None], pa.float16()),
+        pa.array([2**61, 2**61 + 1, 2**61, None], pa.int64()).cast(pa.timestamp("s")),
+        pa.array([1, 2, 1, None], pa.int64()).cast(pa.timestamp("ns", "Mars/Olympus")),
+        pa.array([1, 2, 1, None], pa.int64()).cast(pa.duration("us")),
+        pa.array(["b", "a", "b", None]).dictionary_encode(),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_values_of_every_type_are_told_apart_as_they_are(values):
+    table = pa.record_batch({"key": [4, 3, 2, 1], "pair_id": list("abcd"), "lang": values})
+    assert chosen([table], lambda keys: 1, "lang") == {(0, 0), (0, 1), (0, 3)}

@@ -1,5 +1,7 @@
 """A condition means what SQL means by it, and an error says where it is wrong."""
 
+from time import monotonic
+
 import pyarrow as pa
 import pytest
 
@@ -49,6 +51,9 @@ MEANINGS = {
     "1 = 1": [1, 1, 1],
     "width != 99999999999999999999": [1, 1, 1],
     "raw is not null": [1, 1, 1],
+    "width between 2 and 3": [0, 1, 1],
+    "width BETWEEN 1 AND größe and width not between 2 and 3": [1, 0, 0],
+    "width\n>\t1": [0, 1, 1],
 }
 
 
@@ -67,13 +72,13 @@ WRONG = {
     "width": "position 1: width is int32 in t; compare it with something",
     "width > 1 2": "position 11: expected and, or, or the end, found '2'",
     "width = $x": "position 9: '$x' is not understood",
-    "__import__('os')": "position 11: expected and, or, or the end, found '('",
+    "__import__('os')": "position 1: there are no functions, and so no __import__()",
     "width in ()": "position 11: expected a literal, found ')'",
     "width in (lang)": "position 11: expected a literal, found 'lang'",
     "width is 3": "position 10: expected null, found '3'",
     "3": "position 2: expected one of",
     "made > 'x'": "position 8: 'x' is no timestamp[s]",
-    "lang = 'abc": 'position 8: "\'abc" is not understood',
+    "lang = 'abc": "position 8: the quote ' that opens here is not closed",
     "raw = 'a'": "position 7: raw is nested or bytes and 'a' is text",
     "(" * 500 + "width": "more than 100 conditions inside each other",
     "not " * 500 + "is_anchor": "more than 100 conditions inside each other",
@@ -85,6 +90,55 @@ def test_an_error_says_where(text):
     with pytest.raises(NcauditError) as error:
         parse(text).bind(BATCH.schema, "t")
     assert WRONG[text] in error.value.message
+
+
+FIXES = {
+    "widht > 1": "did you mean width?",
+    "Title is null": "did you mean title?",
+    "lang = fr": "text is written in quotes: 'fr'",
+    "größe > nan": "write `x != x` for it",
+    "größe < inf": "1e999",
+    "lang = 5": "write it in quotes: lang = '5'",
+    "width = ' 5'": "write the number without quotes: width = 5",
+    "is_anchor = 1": "is_anchor = true",
+    "made > 5": "made >= '2024-03-01'",
+    "lang = null": "`column is null`",
+    "raw = 'a'": "raw is not null",
+    "lang = width": "compare each with a literal: lang = 'text'",
+    "two.words = 1": "stands in backticks: `a.b`",
+    "width > 1 && is_anchor": "write and instead of &",
+    "lang = 'it": "a quote inside text is written twice",
+    "width = 1 and lang = '\udcff'": "write it in UTF-8",
+    "width": "width > 0.5",
+}
+
+
+@pytest.mark.parametrize("text", FIXES)
+def test_an_error_says_what_to_write(text):
+    with pytest.raises(NcauditError) as error:
+        parse(text).bind(BATCH.schema, "t")
+    assert FIXES[text] in error.value.fix
+    error.value.message.encode()  # nothing that a terminal cannot show
+
+
+@pytest.mark.parametrize("text", ["9" * 100_000 + "x > 1", "x" * 100_000, "lang = '" + "y" * 100_000, "'" * 100_001])
+def test_what_is_long_is_refused_at_once_and_told_briefly(text):
+    begun = monotonic()
+    with pytest.raises(NcauditError) as error:
+        parse(text).bind(BATCH.schema, "t")
+    assert len(error.value.message + error.value.fix) < 1_000
+    assert monotonic() - begun < 5
+
+
+def test_a_long_condition_is_read_in_one_go():
+    text = " or ".join(["width = 1"] * 10_000)
+    assert parse(text).bind(BATCH.schema, "t")(BATCH).tolist() == [True, False, False]
+
+
+def test_a_table_of_many_columns_is_told_by_some():
+    schema = pa.schema([pa.field(f"c{i}", pa.int8()) for i in range(1_000)])
+    with pytest.raises(NcauditError, match="c39 and 960 more"):
+        parse("nothing_like_it > 1").bind(schema, "t")
 
 
 def test_no_rows_are_no_error():

@@ -86,6 +86,17 @@ def test_the_default_resize_of_img2dataset_is_noticed_by_its_white_borders(tmp_p
     assert found.images.sample.bordered is told
 
 
+def test_missing_images_are_counted_in_the_column_of_images_and_no_other(tmp_path):
+    path = write(
+        tmp_path / "x.parquet",
+        **{"image.alt": pa.nulls(3, pa.string()), "image": pa.array([picture()] * 3), "image.b": pa.nulls(3)},
+        caption=list("abc"),
+    )
+    assert seen(path).images.missing == 0
+    lists = pa.array([[picture(), None], [picture()], [None]], pa.list_(pa.binary()))
+    assert seen(write(tmp_path / "y.parquet", caption=list("abc"), image=lists)).images.missing is None
+
+
 def test_several_captions_per_row_are_several_pairs(tmp_path):
     images = pa.array(
         [{"bytes": picture(), "path": None}] * 3, pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -275,3 +275,18 @@ def test_shards_whose_classes_are_of_two_types_are_refused(tmp_path):
 def test_k_below_one_is_refused():
     with pytest.raises(NcauditError, match="--k is 0"):
         LabelsOptions(embeddings=["e"], out="o", label_column="kind", k=0)
+
+
+@pytest.mark.parametrize("kind", [pa.uint64(), pa.decimal128(38, 0), pa.list_(pa.uint64())], ids=str)
+def test_classes_beyond_63_bits_are_judged_as_any_other(tmp_path: Path, kind: pa.DataType) -> None:
+    columns, _ = world()
+    plain, _ = audited(tmp_path, columns)
+    number = {name: 2**63 + 5 * i for i, name in enumerate(sorted(NAMES))}
+    numbers = [number[name] for name in columns["kind"].to_pylist()]
+    columns["kind"] = pa.array([[n] for n in numbers] if pa.types.is_list(kind) else numbers, kind)
+    found, table = audited(tmp_path, columns, "large")
+    assert (found.classes, found.noise_rate) == (plain.classes, plain.noise_rate)
+    assert table.schema.field("suggested_label").type == kind
+    suggested = [v[0] if isinstance(v, list) else int(v) for v in table["suggested_label"].to_pylist() if v is not None]
+    assert set(suggested) <= set(number.values())
+    assert suggested

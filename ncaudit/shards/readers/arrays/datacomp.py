@@ -3,13 +3,11 @@
 Knows which arrays and columns go together; nothing of folders.
 """
 
-import zipfile
-
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import CAPTIONS, carried_type, is_text
-from ncaudit.shards.files.layouts import IMAGES, TEXTS, features_in
+from ncaudit.shards.files.layouts import ARCHIVE_DAMAGE, IMAGES, TEXTS, features_in
 from ncaudit.shards.files.shard import FeaturedTable
 from ncaudit.shards.readers.arrays.array_shard import ArrayShard, Described, identified
 from ncaudit.shards.readers.arrays.npy_rows import damaged, member_rows
@@ -32,7 +30,7 @@ def open_datacomp(parts: FeaturedTable) -> ArrayShard:
 def _existing(arrays: str, wanted: str | None) -> str:
     try:
         found = features_in(arrays)
-    except (OSError, zipfile.BadZipFile) as error:
+    except ARCHIVE_DAMAGE as error:
         raise damaged(arrays, error) from error
     if wanted is None or wanted not in found:
         what = f"no features {wanted}" if wanted else "several features"

@@ -3,10 +3,11 @@
 Knows NumPy's file format; nothing of what the rows mean.
 """
 
+import io
+import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -15,11 +16,16 @@ import numpy.typing as npt
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files import locations
+from ncaudit.shards.files.layouts import ARCHIVE_DAMAGE
 
 Rows = npt.NDArray[np.floating[Any]]
 FLOATS = ("f2", "f4", "f8")
 LOCAL_HEADER = 30  # bytes of a zip member's own header before its name
-DAMAGE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
+MAX_DIMS = 32_768  # numbers in a row: thousands of rows are held at once
+MAX_HEADER = 10_000  # bytes; NumPy parses no longer one either, but reads it first
+PICKLE = b"\x80"
+# what NumPy lets through when a header is no dictionary of what it should be
+BAD_HEADER = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError)
 OpenBytes = Callable[[], AbstractContextManager[BinaryIO]]
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -39,15 +45,16 @@ class NpyRows:
     @contextmanager
     def reading(self) -> Iterator["Reading"]:
         """Open it once for several reads. Raises BadTable when it cannot be opened any more."""
-        try:
-            with self.open_bytes() as file:
-                yield Reading(self, file)
-        except DAMAGE as error:
-            raise damaged(self.name, error) from error
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(self.open_bytes())
+            except ARCHIVE_DAMAGE as error:
+                raise damaged(self.name, error) from error
+            yield Reading(self, file)
 
 
 class Reading:
-    """An open array."""
+    """An open array. Raises BadTable when it turns out damaged."""
 
     def __init__(self, array: NpyRows, file: BinaryIO) -> None:
         self._array, self._file = array, file
@@ -69,10 +76,13 @@ class Reading:
 
     def _numbers(self, first: int, count: int) -> Rows:
         array = self._array
-        self._file.seek(array.start + first * array.dtype.itemsize)
-        data = self._file.read(count * array.dtype.itemsize)
+        try:
+            self._file.seek(array.start + first * array.dtype.itemsize)
+            data = self._file.read(count * array.dtype.itemsize)
+        except ARCHIVE_DAMAGE as error:
+            raise damaged(array.name, error) from error
         if len(data) < count * array.dtype.itemsize:
-            raise EOFError("its end is missing")
+            raise damaged(array.name, EOFError("its end is missing"))
         return np.frombuffer(data, array.dtype)
 
 
@@ -88,10 +98,11 @@ def member_rows(path: str, member: str) -> NpyRows:
         with locations.open_file(path) as file, zipfile.ZipFile(file) as members:
             info = members.getinfo(f"{member}.npy")
             begin = _stored_at(file, info) if info.compress_type == zipfile.ZIP_STORED else None
-    except DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise damaged(path, error) from error
     if begin is not None:
-        return _checked(name, lambda: locations.open_file(path), begin + info.file_size, begin)
+        end = min(begin + info.file_size, _size_of(path))
+        return _checked(name, lambda: locations.open_file(path), end, begin)
     found = _checked(name, lambda: _open_member(path, f"{member}.npy"), info.file_size)
     if found.column_major:
         raise BadTable(
@@ -108,7 +119,7 @@ def _checked(name: str, open_bytes: OpenBytes, end: int, begin: int = 0) -> NpyR
             file.seek(begin)
             shape, column_major, dtype = _header(file)
             start = file.tell()
-    except DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         raise damaged(name, error) from error
     _require_matrix(name, shape, dtype)
     missing = start + shape[0] * shape[1] * dtype.itemsize - end
@@ -118,10 +129,21 @@ def _checked(name: str, open_bytes: OpenBytes, end: int, begin: int = 0) -> NpyR
 
 
 def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
+    """Shape, order and type. Raises ValueError, and takes no memory that is not needed, whatever the file says."""
+    magic = file.read(np.lib.format.MAGIC_LEN)
+    if magic.startswith(PICKLE):
+        raise ValueError("it is a Python pickle, which is never loaded")
+    version = np.lib.format.read_magic(io.BytesIO(magic))
     if version not in HEADERS:
         raise ValueError(f"version {version[0]}.{version[1]} of the format holds no plain numbers")
-    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = HEADERS[version](file)
+    length = file.read(2 if version == (1, 0) else 4)
+    told = int.from_bytes(length, "little")
+    if told > MAX_HEADER:
+        raise ValueError(f"a header of {told:,} bytes, where {MAX_HEADER:,} would be many")
+    try:
+        found: tuple[tuple[int, ...], bool, np.dtype[Any]] = HEADERS[version](io.BytesIO(length + file.read(told)))
+    except (*BAD_HEADER, tokenize.TokenError) as error:
+        raise ValueError("its header does not say what it holds") from error
     return found
 
 
@@ -133,8 +155,9 @@ def _require_matrix(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
         )
     if dtype.str[1:] not in FLOATS:
         raise BadTable(f"{name} holds {dtype}, not float16, float32 or float64", fix="give embeddings: rows of floats")
-    if len(shape) != 2 or shape[1] == 0:
-        raise BadTable(f"{name} has the shape {shape}, not (pairs, dimensions)", fix="save one row per pair")
+    if len(shape) != 2 or shape[0] < 0 or not 0 < shape[1] <= MAX_DIMS:
+        told = f"{name} has the shape {shape}, not (pairs, dimensions) of 1 to {MAX_DIMS:,} dimensions"
+        raise BadTable(told, fix="save one row per pair")
 
 
 def _stored_at(file: BinaryIO, info: zipfile.ZipInfo) -> int:

@@ -1,7 +1,10 @@
 """Rows of arrays on disk are those that NumPy reads, whatever way they are stored; nothing is unpickled."""
 
 import io
+import pickle
+import tracemalloc
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -111,3 +114,93 @@ def test_a_member_with_a_comment_field_in_its_header_is_found(tmp_path):
         info.extra = b"\x99\x99\x04\x00abcd"
         archive.writestr(info, data.getvalue())
     np.testing.assert_array_equal(read(member_rows(str(tmp_path / "a.npz"), "x_img"), 0, 23), MATRIX)
+
+
+def with_header(path, header, version=(1, 0), length=None, data=b""):
+    """An .npy file whose header says this, and how long it is."""
+    told = header.encode("latin1")
+    size = (len(told) if length is None else length).to_bytes(2 if version == (1, 0) else 4, "little")
+    path.write_bytes(b"\x93NUMPY" + bytes(version) + size + told + data)
+    return str(path)
+
+
+SHAPED = "{{'descr': '<f4', 'fortran_order': False, 'shape': {}, }}\n"
+HEADERS = {
+    "rows that the file cannot hold": SHAPED.format("(1000000000000000000, 512)"),
+    "rows without end": SHAPED.format(f"({'9' * 5_000}, 5)"),
+    "negative rows": SHAPED.format("(-5, 4)"),
+    "negative width": SHAPED.format("(5, -4)"),
+    "rows so wide that some would fill the memory": SHAPED.format("(0, 1000000000)"),
+    "wider than arrow's lists": SHAPED.format("(0, 10000000000000)"),
+    "no shape": SHAPED.format("5"),
+    "a shape of words": SHAPED.format("('a', 4)"),
+    "no type": SHAPED.replace("'<f4'", "7").format("(1, 1)"),
+    "a type that is none": SHAPED.replace("'<f4'", "'<f3'").format("(1, 1)"),
+    "a type of nothing": SHAPED.replace("'<f4'", "()").format("(1, 1)"),
+    "a type without size": SHAPED.replace("'<f4'", "'V0'").format("(1, 1)"),
+    "a type of many": SHAPED.replace("'<f4'", "('<f4', (1000000000,))").format("(1, 1)"),
+    "objects": SHAPED.replace("'<f4'", "'|O'").format("(1, 1)"),
+    "another dictionary": "{'a': 1}\n",
+    "a call": "__import__('os').system('true')\n",
+    "deep": "(" * 4_000 + "\n",
+    "deep and closed": "[" * 4_000 + "]" * 4_000 + "\n",
+    "many signs": "-" * 9_000 + "1\n",
+    "an open text": "{'descr': '\n",
+    "a zero byte": "\0" * 100 + "\n",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=list(HEADERS))
+def test_a_header_that_lies_is_told_in_two_lines(tmp_path, header):
+    for version in ((1, 0), (2, 0)):
+        with pytest.raises(BadTable, match=r"a\.npy"):
+            npy_rows(with_header(tmp_path / "a.npy", header, version, data=bytes(64)))
+
+
+@pytest.mark.parametrize("save", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_long_header_is_not_read(tmp_path, save):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", save) as archive:
+        start = b"\x93NUMPY\x02\x00" + (2**32 - 1).to_bytes(4, "little")
+        archive.writestr("x_img.npy", start + bytes(64 << 20))
+    tracemalloc.start()
+    with pytest.raises(BadTable, match="a header of 4,294,967,295 bytes"):
+        member_rows(str(tmp_path / "a.npz"), "x_img")
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
+def test_a_file_of_pickle_says_so(tmp_path):
+    (tmp_path / "a.npy").write_bytes(pickle.dumps(MATRIX))
+    with pytest.raises(BadTable, match="is a Python pickle, which is never loaded"):
+        npy_rows(str(tmp_path / "a.npy"))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_archive_is_rows_or_two_lines(tmp_path, seed):
+    draw = np.random.default_rng(seed)
+    (np.savez_compressed if seed % 2 else np.savez)(tmp_path / "a.npz", x_img=MATRIX, x_txt=MATRIX)
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    for _ in range(draw.integers(1, 6)):
+        data[draw.integers(len(data))] = draw.integers(256)
+    (tmp_path / "a.npz").write_bytes(data if seed % 3 else data[: draw.integers(len(data))])
+    with suppress(BadTable):
+        for kind in ("img", "txt"):
+            array = member_rows(str(tmp_path / "a.npz"), f"x_{kind}")
+            assert read(array, 0, min(array.rows, 50)).shape[1] == array.dims
+
+
+@pytest.mark.parametrize("flag", [1, 0x20, 0x40], ids=["encrypted", "patched", "strongly encrypted"])
+def test_an_archive_that_is_encrypted_or_packed_otherwise_is_told(tmp_path, flag):
+    np.savez_compressed(tmp_path / "a.npz", x_img=MATRIX)
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    for mark, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        data[data.index(mark) + at] |= flag
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(BadTable, match="cannot be read as an array"):
+        member_rows(str(tmp_path / "a.npz"), "x_img")
+    packed = bytearray(data)
+    packed[data.index(b"PK\x01\x02") + 10] = 97  # a way of packing that Python does not know
+    (tmp_path / "a.npz").write_bytes(packed)
+    with pytest.raises(BadTable, match="cannot be read as an array"):
+        member_rows(str(tmp_path / "a.npz"), "x_img")
