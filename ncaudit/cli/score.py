@@ -74,9 +74,13 @@ def score(
         typer.Option(help="Share of mismatches among the pairs called noisy, 0 to 1; by default labels below .5 are."),
     ] = ScoreOptions.noisy_precision,
     verdicts: Annotated[
-        str | None,
-        typer.Option(help="People's judgements (pair_id, is_match; see `ncaudit sample`): correct labels and rate."),
-    ] = ScoreOptions.verdicts,
+        list[str] | None,
+        typer.Option(
+            "--verdicts",
+            help="People's judgements (pair_id, is_match; see `ncaudit sample`): correct labels and rate. "
+            "Repeatable, a file for each judge: how far they agree is told; what they dispute counts as cannot tell.",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Measure the audit's own power on these data, without labels.")
     ] = ScoreOptions.check,

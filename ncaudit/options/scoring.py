@@ -118,7 +118,8 @@ class ScoreOptions(ScorerOptions):
     data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
     join: Sequence[str] | None = None  # a table whose columns come beside the scores, a file or many
     join_key: str | None = None  # KEY of the embedding tables, or KEY=COLUMN where the joined table calls it otherwise
-    verdicts: str | None = None  # people's judgements (pair_id, is_match): correct the labels and the noise rate
+    # people's judgements (pair_id, is_match), a file of each judge: correct the labels and the noise rate
+    verdicts: Sequence[str] | None = None
     check: bool = True  # measure the audit's own power on these data
     suggest: bool = False  # look for a caption among the clean pairs for every noisy one
     fit: str | None = None
@@ -134,6 +135,8 @@ class ScoreOptions(ScorerOptions):
         require_local("--out", self.out)
         choose(self, format=StreamFormat)
         require_share("--max-failed", self.max_failed, zero=True)
+        if isinstance(self.verdicts, str):  # one judge, in a notebook
+            object.__setattr__(self, "verdicts", (self.verdicts,))
         if self.fit and self.refit:
             raise UsageError("--fit and --refit contradict each other", fix="give one of them")
         check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))

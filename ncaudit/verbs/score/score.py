@@ -35,11 +35,13 @@ from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
 from ncaudit.shards.tables.repeats import Repeats, count_repeats
 from ncaudit.verbs.outputs import is_folder, one_table, require_folder, without_outputs
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
+from ncaudit.verbs.score.judged_scores import read_judges
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.verbs.score.suggestions import Suggester, require_calibration
 
+JUDGED_PAIRS = "judged_pairs"
 TOLD = ("noise_rate", "cuts", "power")  # facts of the fit that go into every table's metadata
 
 
@@ -55,6 +57,8 @@ class ScoreResult:
     noise_rate: float | None  # share of random-like mismatches among the fit's pairs, with its 90 % interval
     noise_rate_low: float | None
     noise_rate_high: float | None
+    judged_pairs: int | None  # pairs that people judged, on which labels and rate rest; None: on scores alone
+    judging: Mapping[str, Any] | None  # see `verbs.score.judged_scores.Judging`
     verdicts: Mapping[str, int]  # rows called clean, unsure, noisy
     reasons: Mapping[str, int]
     suggestions: int | None  # noisy rows with a suggested caption; None without --suggest
@@ -79,11 +83,12 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
 
 def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
     begun = monotonic()
+    judges = read_judges(options.verdicts) if options.verdicts else []  # what they lack is told before any work
     other = open_join(options.join, str(options.join_key)) if options.join else None
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
     dataset = _dataset(options, tables) if options.data else None
-    saved = judged(options, tables, the_fit(options, tables, progress), progress)
+    saved = judged(options, tables, the_fit(options, tables, progress), progress, judges)
     if options.suggest:
         require_calibration(saved.fit)
     if options.save_fit:
@@ -172,12 +177,18 @@ class _Run:
             data=made_from.get("source"),
             label_means=label_means(self.saved),
             **{name: self.saved.fit.facts[name] for name in TOLD if name in self.saved.fit.facts},
+            **self._judged(),
             **more,
         )
 
     def _asked(self) -> dict[str, Any]:
         """What adds columns; not told where it does not, so that tables without it stay as they were."""
         return {"suggest": True} if self.options.suggest else {}
+
+    def _judged(self) -> dict[str, Any]:
+        """From how many judged pairs labels and rate are; not told where nobody judged."""
+        pairs = judged_pairs(self.saved)
+        return {} if pairs is None else {JUDGED_PAIRS: pairs}
 
 
 @dataclass(frozen=True)
@@ -205,6 +216,11 @@ class _Counts:
 def label_means(saved: SavedFit) -> str:
     """What the soft label of this fit is, in words that go into every table."""
     return str(saved.fit.facts["label_means"])
+
+
+def judged_pairs(saved: SavedFit) -> int | None:
+    """How many pairs people judged for this fit; None where nobody did."""
+    return saved.fit.facts.get("verdicts")
 
 
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
@@ -300,6 +316,8 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         noise_rate=fit.facts.get("noise_rate", {}).get("rate"),
         noise_rate_low=fit.facts.get("noise_rate", {}).get("low"),
         noise_rate_high=fit.facts.get("noise_rate", {}).get("high"),
+        judged_pairs=judged_pairs(run.saved),
+        judging=fit.facts.get("judging"),
         verdicts=dict(tally.verdicts),
         reasons=dict(tally.reasons),
         suggestions=tally.suggested if run.options.suggest else None,

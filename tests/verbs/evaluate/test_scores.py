@@ -69,7 +69,7 @@ def test_truth_may_be_boolean_zero_and_one_or_words(tmp_path, told):
     assert found.similarity.auroc == pytest.approx(5 / 6)
 
 
-@pytest.mark.parametrize("told", [[1, 2, 0, 0, 2], [0.5, 1, 0, 0, 1], ["yes", "no", "yes", "no", "no"], [[1]] * 5])
+@pytest.mark.parametrize("told", [[1, 2, 0, 0, 2], [0.5, 1, 0, 0, 1], ["yes", "no", "yes", "no", "x"], [[1]] * 5])
 def test_a_column_that_is_no_truth_is_refused(tmp_path, told):
     with pytest.raises(BadTable, match=r"s\.parquet: is_match does not say"):
         evaluated(scored(tmp_path / "s.parquet", similarity=VALUES, is_match=told))
