@@ -16,12 +16,36 @@ def lines(result: ScoreResult) -> list[str]:
         told = [f"mean similarity {result.mean_similarity or 0:.3f}"]
     else:
         told = [_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
-    return [head, *told, *noted(result.notes), *accounting(result.accounting)]
+    return [head, *told, *_judged(result), *noted(result.notes), *accounting(result.accounting)]
 
 
 def _rate(result: ScoreResult) -> str:
     interval = f"90 % interval {result.noise_rate_low:.1%} to {result.noise_rate_high:.1%}"
     return f"noise rate {result.noise_rate:.1%} ({interval})"
+
+
+def _judged(result: ScoreResult) -> list[str]:
+    """From how many pairs that people judged, and how far the judges agree."""
+    if result.judged_pairs is None:
+        return []
+    told, judging = f"corrected by {result.judged_pairs:,} judged pairs", result.judging or {}
+    if judging.get("cannot_tell"):
+        told += f"; {judging['cannot_tell']:,} verdicts are cannot tell"
+    changed = judging.get("changed_ids")
+    found = f"note: {changed:,} rows of the verdicts were found by shard and row: their pair_id was changed, as by a "
+    return [told, *_agreement(judging), *([f"{found}spreadsheet program"] if changed else [])]
+
+
+def _agreement(judging: Mapping[str, Any]) -> list[str]:
+    both = judging.get("agreement")
+    if both is None:
+        return []
+    if not both["pairs"]:
+        return [f"{judging['judges']} judges, and no pair that two of them judged: how far they agree is not known"]
+    alpha = "not defined, as all say the same" if both["alpha"] is None else f"{both['alpha']:.2f}"
+    share = f"agree on {both['share']:.1%} of the {both['pairs']:,} pairs that two or more judged"
+    disputed = f"; the {both['disputed']:,} disputed ones count as cannot tell" if both["disputed"] else ""
+    return [f"{judging['judges']} judges {share} (Krippendorff's alpha {alpha}){disputed}"]
 
 
 def _verdicts(result: ScoreResult) -> str:

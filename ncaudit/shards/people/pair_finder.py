@@ -7,7 +7,7 @@ tables stream past; what is kept is a few numbers for each row of the file.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +101,9 @@ class PairFinder:
         """The rows from number `first` on are of this table."""
         self._tables.append((first, path))
 
-    def add(self, rows: Places, ids: Keys, shard: Keys | None, row: Any, caption: pa.Array | None) -> Places:
+    def add(
+        self, rows: Places, ids: Keys, shard: Keys | None, row: Keys | None, caption: pa.Array | None
+    ) -> Places:
         """Some rows of a table: their numbers, counted through, and what they are called. shard, row: None: not known.
 
         Returns those of `rows` that some row of the file may be about, ascending.
@@ -110,7 +112,7 @@ class PairFinder:
         by_name = self._named(rows, keys)
         if self._places is None or shard is None or row is None:
             return by_name
-        words = pc.binary_join_element_wise(key_text(shard), key_text(row if isinstance(row, pa.Array) else pa.array(row)), BETWEEN)
+        words = pc.binary_join_element_wise(key_text(shard), key_text(row), BETWEEN)
         return np.union1d(by_name, self._placed(rows, keys, self._places.places(words), caption))
 
     def _named(self, rows: Places, keys: pa.Array) -> Places:

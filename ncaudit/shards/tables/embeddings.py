@@ -69,6 +69,7 @@ class EmbeddingTable:
     carried: pa.Schema
     carried_from: tuple[str, ...]  # the names that `carried` has in the file
     names_contents: bool  # there are columns that tell photos and captions apart without embeddings
+    names_pairs: bool  # there is a column pair_id; else pairs are named by file and row
     stratify: str | None = None  # the column whose values labels are calibrated by; None: the shard
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[EmbeddingBatch]:
@@ -94,6 +95,11 @@ class EmbeddingTable:
         file = open_shard(self.shard)
         for group in range(file.pieces):
             yield from self._group_identities(file, group, rows)
+
+    def names(self, rows: int = 65_536) -> Iterator[pa.Array]:
+        """The pair_ids that the file has, in order, as text; no embedding is read."""
+        for batch in read_batches(self.shard, {"pair_id"}, rows):
+            yield batch["pair_id"].cast(pa.string()).drop_null()
 
     def captions(self, rows: int = 65_536) -> Iterator[tuple[Identities, pa.Array]]:
         """(caption_id, text) of the rows with a caption, failed ones too, in order; no embedding is read."""
@@ -272,6 +278,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
         carried=pa.schema(fields),
         carried_from=carried_from,
         names_contents=set(CONTENTS) <= set(schema.names),
+        names_pairs="pair_id" in schema.names,
         stratify=stratify,
     )
 

@@ -81,7 +81,7 @@ class JudgedScores:
         ok = pa.array(batch.ok)
         ids, shard = (pa.array(names, pa.large_string()).filter(ok) for names in (batch.pair_id, batch.shard))
         for finder in self._finders:
-            found = finder.add(numbers, ids, shard, batch.row[batch.ok], batch.caption.filter(ok))
+            found = finder.add(numbers, ids, shard, pa.array(batch.row).filter(ok), batch.caption.filter(ok))
             at = np.searchsorted(numbers, found)
             self._scores.update(zip(found.tolist(), score[at].tolist(), strict=True))
         self._all.append(score.astype(np.float32))

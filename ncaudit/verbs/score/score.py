@@ -3,6 +3,7 @@
 Knows options, shards and scorers; nothing of Typer or of how a score is computed.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,13 +18,21 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.saved_fits import SavedFit, save_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
-from ncaudit.options import ScoreOptions
+from ncaudit.options import STREAM, ScoreOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.files.locations import real
-from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
+from ncaudit.shards.files.provenance import (
+    EarlierOutputs,
+    Provenance,
+    attach,
+    describe,
+    fingerprint,
+    provenance_of,
+    read_schema,
+)
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
@@ -32,7 +41,7 @@ from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.checks import common_schema
 from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
-from ncaudit.shards.tables.repeats import Repeats, count_repeats
+from ncaudit.shards.tables.repeats import Repeats, count_repeats, count_shared_names
 from ncaudit.verbs.outputs import is_folder, one_table, require_folder, without_outputs
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
 from ncaudit.verbs.score.judged_scores import read_judges
@@ -94,7 +103,8 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     if options.save_fit:
         save_fit(saved, options.save_fit)
     counts = _Counts.of(options, saved, tables)
-    notes = [*notes, *training_notes(tables)]
+    notes = [*notes, *training_notes(tables), *_shared_names(tables)]
+    notes += _dropped_verdicts(options, saved, tables, dataset)
     run = _Run(options, tables, saved, applier_of(options, saved), counts, progress, join, notes=notes)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
@@ -352,6 +362,39 @@ def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:
         f"joined by {join.other.key}: {rows - alone:,} of {rows:,} rows have a match, the other {alone:,} get nulls"
         f" ({', '.join(brought) or 'no column'})"
     )
+
+
+def _shared_names(tables: Sequence[EmbeddingTable]) -> Iterator[str]:
+    if (shared := count_shared_names(tables)) is not None:
+        yield (
+            f"{shared.rows:,} rows share their pair_id with another row (first: {shared.first}, in {shared.path}): "
+            "they are scored one by one, but verdicts, truth and training labels, which go by pair_id, cannot be joined"
+        )
+
+
+def _dropped_verdicts(
+    options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable], dataset: DatasetShards | None
+) -> Iterator[str]:
+    """Whether an earlier run asked people, and this one does not: looked up before anything is written over."""
+    if judged_pairs(saved) is not None or options.out == STREAM:
+        return
+    shards = [table.shard for table in tables] if dataset is None else list(dataset.shards)
+    places = [shard.output(options.out) for shard in shards] if is_folder(options.out) else [options.out]
+    found = next((path for path in places if os.path.isfile(path)), None)
+    if found is not None and (pairs := _judged_before(found)):
+        yield (
+            f"{found} rested on {pairs:,} judged pairs, and this run has no --verdicts: they are dropped, and labels "
+            "and rate are those of the scores alone (with --verdicts again they come back)"
+        )
+
+
+def _judged_before(path: str) -> int | None:
+    try:
+        told = provenance_of(read_schema(path)) or {}
+    except BadTable:  # it is written anew
+        return None
+    first = next(iter(told.get("shards") or ()), told)
+    return first.get(JUDGED_PAIRS) if isinstance(first, dict) else None
 
 
 def _listed(columns: Sequence[str] | None) -> list[str] | None:

@@ -22,7 +22,7 @@ from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import ShardFile, open_shard
-from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, OnceEach, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
@@ -95,8 +95,11 @@ class LabelledShard:
         """Usable pairs in the shard's order, and how many rows of each status were left out beside them."""
         known = None if self.scores is None else Labels(self.scores, self.label_column)
         scored = self._classes_of_scores()
+        taken = None if known is None else known.once_each(self.shard.path)
         for rows in read_rows(self.shard, self.columns, rows=WINDOW_ROWS, image_root=self.image_root):
             places = None if known is None else known.find(rows.pair_id)
+            if taken is not None and places is not None:
+                taken.take(places)
             classes = self._own_classes(rows) if scored is None or places is None else scored[places]
             yield _usable(rows, known, places, classes)
 
@@ -127,6 +130,7 @@ class Labels:
             )
         table = scores.read([] if column is None else [column])
         self._pairs = KeyIndex(table["pair_id"])
+        self._pairs.refuse_repeats(scores.shard.path)
         self.status = np.array(table["status"].fill_null("embedding_invalid").to_pylist(), dtype=object)
         self.label = np.ones(len(table), dtype=np.float32)
         if column is not None:
@@ -137,6 +141,10 @@ class Labels:
     def find(self, pair_ids: Sequence[str]) -> Places:
         """Each pair's place in the table; NOWHERE where it is not there."""
         return self._pairs.places(pair_ids)
+
+    def once_each(self, path: str) -> OnceEach:
+        """What refuses rows of a table or shard, at `path`, that are called alike."""
+        return OnceEach(self._pairs, path)
 
     def name_of(self, place: int) -> str:
         """The pair_id at a place of the table."""

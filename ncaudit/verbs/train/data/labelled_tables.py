@@ -69,11 +69,12 @@ class LabelledTable:
                 yield self._window(batch, np.ones(len(batch), dtype=np.float32), np.array(batch.status, dtype=object))
             return
         labels = Labels(self.scores, self.label_column)
-        found = np.zeros(len(labels.label), dtype=bool)
+        taken = labels.once_each(self.table.shard.path)
         for batch in self.table.batches():
             places = labels.find(batch.pair_id)
-            found[places[places != NOWHERE]] = True
+            taken.take(places)
             yield self._joined(batch, labels, places, self.scores.shard.path)
+        found = taken.found
         if not found.any():
             raise self._strangers(labels, self.scores.shard.path)
         if not found.all():
