@@ -6,6 +6,7 @@ import typer
 
 from ncaudit.cli.shared import flags, live, output
 from ncaudit.cli.shared.exit_codes import exit_code
+from ncaudit.cli.shared.given import checked
 from ncaudit.errors import UsageError
 from ncaudit.options import LabelsOptions, StreamFormat
 
@@ -51,6 +52,7 @@ def labels(
         embeddings=embeddings, out=out, label_column=label_column, features=features, k=k, model=model,
         seed=seed, device=device, redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
     )  # fmt: skip
+    checked(options)
     from ncaudit.cli.words.labels import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.labels.labels import labels as run
 

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared import flags, given, live, output
 from ncaudit.cli.shared.exit_codes import exit_code
+from ncaudit.cli.shared.given import checked
 from ncaudit.errors import UsageError
 from ncaudit.options import Align, Correlation, Loss, Mixture, ScoreOptions, Siblings, StreamFormat, Variant
 
@@ -170,9 +171,13 @@ def score(
         device=device,
         max_failed=max_failed,
     )
+    checked(options)
     from ncaudit.cli.words.score import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.judging import choice
+    from ncaudit.scorers import refuse_unread
     from ncaudit.verbs.score.score import score as run
 
+    refuse_unread(choice.meant(options.scorer), options, given.names())
     with live.progress() as progress:
         scored = run(options, progress)
     output.result(scored, lines(scored), as_json=as_json, to_stderr=out == "-")

@@ -6,6 +6,7 @@ import typer
 
 from ncaudit import objectives
 from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.given import checked
 from ncaudit.engines.ranks import launched
 from ncaudit.options import HeadKind, HeadStart, Loss, TrainingRecipe, TrainOptions
 
@@ -247,6 +248,7 @@ def train(
         anchor_k=anchor_k, split_loss=split_loss, cmp_weight=cmp_weight, class_temperature=class_temperature,
         pseudo_label=pseudo_label, neighbours=neighbours,
     )  # fmt: skip
+    checked(options)
     from ncaudit.cli.words.train import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.train.train import train as run
 

@@ -1,12 +1,10 @@
 """Options of `score`, and of scorers wherever they are used."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ncaudit.errors import UsageError
 from ncaudit.options.shared.checks import (
-    check_csv_safe,
     choose,
     compatible,
     require,
@@ -14,9 +12,9 @@ from ncaudit.options.shared.checks import (
     require_below_one,
     require_local,
     require_share,
-    streams_csv,
 )
-from ncaudit.options.shared.streams import StreamFormat
+from ncaudit.options.shared.effect import Unread, of_streams, refuse_changed
+from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
 
 
 class Variant(StrEnum):
@@ -65,6 +63,12 @@ class Correlation(StrEnum):
 
 
 AUTO_SCORER = "auto"
+# what the scorers are set by, and what the calibration of a fit is
+SETTINGS = (
+    *("variant", "k", "align", "siblings", "loss", "mixture", "anchor_threshold", "center", "csls_k", "temperature"),
+    *("correlation", "max_anchors", "bank_pairs"),
+)
+OF_A_FIT = (*SETTINGS, "noisy_precision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,15 +141,27 @@ class ScoreOptions(ScorerOptions):
         require_share("--max-failed", self.max_failed, zero=True)
         if isinstance(self.verdicts, str):  # one judge, in a notebook
             object.__setattr__(self, "verdicts", (self.verdicts,))
-        if self.fit and self.refit:
-            raise UsageError("--fit and --refit contradict each other", fix="give one of them")
-        check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))
+        compatible(not (self.fit and self.refit), "--fit and --refit contradict each other", "give one of them")
         _check_join(self)
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at; what a scorer does not, `scorers.refuse_unread` knows."""
+        yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
+        if self.fit:
+            yield Unread(OF_A_FIT, "is of fitting, and --fit scores with a fit that is there", "leave out one of them")
+        if self.data:
+            yield Unread(("columns",), "says what score tables carry, and --data writes the dataset with all it has")
+        if not self.join:
+            yield Unread(("join_key",), "joins a table, and there is none", "name it with --join")
+        if not is_folder(self.out):
+            yield Unread(
+                ("refit",), f"redoes what is finished in a folder, and --out {self.out} is written anew anyway"
+            )
 
 
 def _check_join(options: ScoreOptions) -> None:
     if not options.join:
-        compatible(options.join_key is None, "--join-key joins a table, and there is none", "name it with --join")
         return
     named = all((options.join_key or "").split("=", 1))
     compatible(

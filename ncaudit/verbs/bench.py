@@ -33,6 +33,8 @@ from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
 from ncaudit.verbs.outputs import require_free
 
 SETTING = ("scorer", "kind", "rate")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One scorer, fitted anew on pairs of which a share was swapped. All but counts in [0, 1]; None: undefined.
@@ -111,8 +113,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     cannot be had on these data is left out with a note. Raises NcauditError for an unknown scorer, when OUT exists,
     with fewer than 50 usable pairs, or when no run could be made.
     """
-    for name in options.scorers:
-        scorers.get(name)  # an unknown name is told before anything is read
+    scorers.refuse_unread(options.scorers, options)  # told before anything is read, as an unknown name is
     require_free(options.out)
     pairs = _sample(options, progress)
     work = _Bench(pairs, options, progress, {})

@@ -3,7 +3,6 @@
 from enum import StrEnum
 
 from ncaudit.errors import NcauditError, UsageError
-from ncaudit.options.shared.streams import STREAM, StreamFormat
 
 
 def require(holds: bool, what: str, fix: str) -> None:
@@ -48,19 +47,6 @@ def choose(options: object, **kinds: type[StrEnum]) -> None:
         known = [member.value for member in kind]
         require(given in known, f"--{name.replace('_', '-')} is {given}", f"give one of: {', '.join(known)}")
         object.__setattr__(options, name, kind(given))
-
-
-def check_csv_safe(csv_safe: bool, rows: bool) -> None:
-    """rows: whether standard output gets rows as CSV."""
-    compatible(
-        rows or not csv_safe, "--csv-safe is about rows as CSV on standard output, and there are none",
-        "leave it out, or give --out - --format csv",
-    )  # fmt: skip
-
-
-def streams_csv(out: str, kind: StreamFormat) -> bool:
-    """Whether standard output gets CSV."""
-    return out == STREAM and kind is StreamFormat.csv
 
 
 def require_positive(flag: str, value: float) -> None:

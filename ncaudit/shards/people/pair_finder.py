@@ -101,9 +101,7 @@ class PairFinder:
         """The rows from number `first` on are of this table."""
         self._tables.append((first, path))
 
-    def add(
-        self, rows: Places, ids: Keys, shard: Keys | None, row: Keys | None, caption: pa.Array | None
-    ) -> Places:
+    def add(self, rows: Places, ids: Keys, shard: Keys | None, row: Keys | None, caption: pa.Array | None) -> Places:
         """Some rows of a table: their numbers, counted through, and what they are called. shard, row: None: not known.
 
         Returns those of `rows` that some row of the file may be about, ascending.

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
@@ -85,7 +86,7 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
 
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
-    choice.require_known(options.scorer)  # an unknown name is told before anything is read
+    scorers.refuse_unread(choice.meant(options.scorer), options)  # told before anything is read, as an unknown name is
     with received(options.embeddings) as given:  # rows are read twice at least: to count repeats
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
