@@ -266,7 +266,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     for name in ("pair_id", "shard", "status"):
         require_word(shard.path, schema, name)
     if stratify is not None:
-        require_column(shard.path, schema, stratify)
+        fix = "name a column of the embedding tables with --stratify, or auto (shards, else image clusters) or none"
+        require_column(shard.path, schema, stratify, fix)
     carried_from = _carried_names(shard.path, schema, columns)
     fields = [schema.field(name).with_name(_name_beside_scores(name)) for name in carried_from]
     return EmbeddingTable(

@@ -30,7 +30,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
-from ncaudit.shards.tables.checks import is_word
+from ncaudit.shards.tables.checks import is_word, refuse_unscored
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.evaluate.prior_scores import OURS, PriorScore, compare, prior_columns
@@ -83,6 +83,8 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     Raises BadTable when there is no truth to be had, it is of another kind, a column is not there or is no number.
     """
     tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    for table in tables:
+        _require_scores(table)
     priors = prior_columns(tables, options.against) if options.against else []
     truth_table = read_truth(options.truth_table, options.truth) if options.truth_table and options.truth else None
     progress.stage("read scores", sum(table.rows for table in tables))
@@ -193,6 +195,16 @@ class _TruthBeside:
             f"{self._first_id})",
             fix="give a truth table with the pair_id of the score tables; of names that a spreadsheet program changed "
             "(007 to 7), the columns shard and row tell which they are",
+        )
+
+
+def _require_scores(table: ScoreTable) -> None:
+    """Raises BadTable where there is nothing to judge."""
+    refuse_unscored(table.shard.path, table.schema)
+    if not set(JUDGED) & set(table.schema.names):
+        raise BadTable(
+            f"{table.shard.path} has none of {', '.join(JUDGED)} (found: {', '.join(table.schema.names)})",
+            fix="give score tables: what `ncaudit score` wrote, or any with one of these columns",
         )
 
 

@@ -67,8 +67,6 @@ class ScoreResult:
     noise_rate: float | None  # share of random-like mismatches among the fit's pairs, with its 90 % interval
     noise_rate_low: float | None
     noise_rate_high: float | None
-    judged_pairs: int | None  # pairs that people judged, on which labels and rate rest; None: on scores alone
-    judging: Mapping[str, Any] | None  # see `verbs.score.judged_scores.Judging`
     verdicts: Mapping[str, int]  # rows called clean, unsure, noisy
     reasons: Mapping[str, int]
     suggestions: int | None  # noisy rows with a suggested caption; None without --suggest
@@ -78,6 +76,9 @@ class ScoreResult:
     share_below_half: float | None  # of labels under .5
     accounting: Accounting
     seconds: float
+    dataset: bool = False  # whether the dataset itself was written, and no score tables
+    judged_pairs: int | None = None  # pairs that people judged, on which labels and rate rest; None: on scores alone
+    judging: Mapping[str, Any] | None = None  # see `verbs.score.judged_scores.Judging`
     notes: tuple[str, ...] = field(default=())
 
 
@@ -327,6 +328,7 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         noise_rate=fit.facts.get("noise_rate", {}).get("rate"),
         noise_rate_low=fit.facts.get("noise_rate", {}).get("low"),
         noise_rate_high=fit.facts.get("noise_rate", {}).get("high"),
+        dataset=bool(run.options.data),
         judged_pairs=judged_pairs(run.saved),
         judging=fit.facts.get("judging"),
         verdicts=dict(tally.verdicts),

@@ -22,6 +22,7 @@ from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import ShardFile, open_shard
+from ncaudit.shards.tables.checks import refuse_unscored
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, OnceEach, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
@@ -288,6 +289,8 @@ def require_own_labels(shards: Sequence[Shard], name: str) -> None:
 def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[Shard, ScoreTable]]:
     """Each shard with the score table of its name. Raises BadTable naming the first shard that has none."""
     tables = [open_scores(table) for table in find_shards(sources)]
+    for table in tables:
+        refuse_unscored(table.shard.path, table.schema)
     return list(match_by_name(shards, tables, "score table", whole=False).items())  # one may train on a part
 
 
