@@ -17,6 +17,7 @@ from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, 
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.cli.shared import live, output
 from ncaudit.cli.shared.exit_codes import CLOSED_PIPE, INTERRUPTED, REFUSED, USAGE
+from ncaudit.cli.shared.given import Command
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.version import __version__
@@ -88,17 +89,17 @@ def root(
     live.set_quiet(quiet or not launched().is_first)
 
 
-app.command()(inspect.inspect)
-app.command()(embed.embed)
-app.command()(score.score)
-app.command("filter")(filter_pairs)
-app.command()(train.train)
-app.command()(labels.labels)
-app.command()(sample.sample)
-app.command()(scorers.scorers)
-app.command()(corrupt.corrupt)
-app.command()(bench.bench)
-app.command()(demo.demo)
+app.command(cls=Command)(inspect.inspect)
+app.command(cls=Command)(embed.embed)
+app.command(cls=Command)(score.score)
+app.command("filter", cls=Command)(filter_pairs)
+app.command(cls=Command)(train.train)
+app.command(cls=Command)(labels.labels)
+app.command(cls=Command)(sample.sample)
+app.command(cls=Command)(scorers.scorers)
+app.command(cls=Command)(corrupt.corrupt)
+app.command(cls=Command)(bench.bench)
+app.command(cls=Command)(demo.demo)
 app.add_typer(evaluate.app, name="eval")
 
 

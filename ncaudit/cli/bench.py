@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared import flags, given, live, output
 from ncaudit.options import Align, BenchOptions, Correlation, Loss, Mixture, Siblings, Variant
 
 
@@ -79,8 +79,10 @@ def bench(
         noisy_precision=noisy_precision, seed=seed, device=device, overwrite=overwrite,
     )  # fmt: skip
     from ncaudit.cli.words.bench import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.scorers import refuse_unread
     from ncaudit.verbs.bench import bench as run
 
+    refuse_unread(options.scorers, options, given.names())
     with live.progress() as progress:
         result = run(options, progress)
     output.result(result, lines(result, seeds), as_json=as_json)

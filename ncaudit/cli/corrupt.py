@@ -6,6 +6,7 @@ import typer
 
 from ncaudit.cli.shared import flags, live, output
 from ncaudit.cli.shared.exit_codes import exit_code
+from ncaudit.cli.shared.given import checked
 from ncaudit.options import CorruptKind, CorruptOptions
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def corrupt(
         clusters=clusters, nearest=nearest, seed=seed, image_column=image_column, caption_column=caption_column,
         image_root=image_root, overwrite=overwrite,
     )  # fmt: skip
+    checked(options)
     from ncaudit.cli.words.corrupt import lines  # torch takes seconds to import; --help must not pay for it
 
     with live.progress() as progress:

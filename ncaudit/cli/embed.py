@@ -6,6 +6,7 @@ import typer
 
 from ncaudit.cli.shared import flags, live, output
 from ncaudit.cli.shared.exit_codes import exit_code
+from ncaudit.cli.shared.given import checked
 from ncaudit.errors import UsageError
 from ncaudit.options import EmbedOptions, Layout, StreamFormat
 
@@ -71,6 +72,7 @@ def embed(
         devices=devices, precision=precision, layout=layout, format=stream_format, csv_safe=csv_safe,
         max_failed=max_failed, overwrite=overwrite, prune=prune,
     )  # fmt: skip
+    checked(options)
     from ncaudit.cli.words.embed import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.embed.embed import embed as run
 

@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.given import Command, checked
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth or other scores.")
 
 
-@app.command()
+@app.command(cls=Command)
 def retrieval(
     embeddings: Annotated[list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote.")],
     features: flags.Features = EvalRetrievalOptions.features,
@@ -33,6 +34,7 @@ def retrieval(
     options = EvalRetrievalOptions(
         embeddings=embeddings, features=features, model=model, label_column=label_column, map_at=map_at, device=device
     )
+    checked(options)
     from ncaudit.cli.words.evaluate import retrieval_lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 
@@ -41,7 +43,7 @@ def retrieval(
     output.result(result, retrieval_lines(result), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def scores(
     scores: Annotated[list[str], typer.Argument(help="Score tables: what `ncaudit score` wrote.")],
     truth: Annotated[
@@ -69,6 +71,7 @@ def scores(
     With --against: how far another score agrees, where it does not, and, with --truth too, which one is better.
     """
     options = EvalScoresOptions(scores=scores, truth=truth, truth_table=truth_table, against=against or (), bins=bins)
+    checked(options)
     from ncaudit.cli.words.evaluate import scores_lines
     from ncaudit.verbs.evaluate.scores import eval_scores
 

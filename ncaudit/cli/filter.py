@@ -6,6 +6,7 @@ import typer
 
 from ncaudit.cli.shared import flags, live, output
 from ncaudit.cli.shared.exit_codes import TOO_MANY_FAILED
+from ncaudit.cli.shared.given import checked
 from ncaudit.errors import UsageError
 from ncaudit.options import FilterForm, FilterOptions, StreamFormat, Verdict
 
@@ -106,6 +107,7 @@ def filter_pairs(
         csv_safe=csv_safe,
         overwrite=overwrite,
     )
+    checked(options)
     from ncaudit.cli.words.filter import lines
     from ncaudit.verbs.filter.filter import filter_pairs as run  # --help must not pay for arrow
 

@@ -6,6 +6,7 @@ import typer
 
 from ncaudit.cli.shared import flags, live, output
 from ncaudit.cli.shared.exit_codes import exit_code
+from ncaudit.cli.shared.given import checked
 from ncaudit.errors import UsageError
 from ncaudit.options import LabelsOptions, StreamFormat
 
@@ -56,6 +57,7 @@ def labels(
         seed=seed, device=device, redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
         overwrite=overwrite, prune=prune,
     )  # fmt: skip
+    checked(options)
     from ncaudit.cli.words.labels import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.labels.labels import labels as run
 

@@ -27,9 +27,9 @@ def sample(
 ) -> None:
     """Draw pairs for people to judge, from every range of the score.
 
-    Fill in the last column, is_match (yes or no; empty where you cannot tell), and give the file to `ncaudit score
-    --verdicts`: it then knows the rate of mismatches. Rows are in random order. In CSV, text that a spreadsheet
-    program would run as a formula gets an apostrophe in front; pair_id is kept as it is, so that the rows are found.
+    Fill in the column is_match (yes or no, or cannot tell), and give the file to `ncaudit score --verdicts`: it then
+    knows the rate of mismatches. Rows are in random order, and the scores stand last: judge without looking at them. In
+    CSV, text that a spreadsheet program would run as a formula gets an apostrophe in front; pair_id is kept as it is.
     """
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared import flags, given, live, output
 from ncaudit.cli.shared.exit_codes import exit_code
+from ncaudit.cli.shared.given import checked
 from ncaudit.errors import UsageError
 from ncaudit.options import Align, Correlation, Loss, Mixture, ScoreOptions, Siblings, StreamFormat, Variant
 
@@ -74,9 +75,13 @@ def score(
         typer.Option(help="Share of mismatches among the pairs called noisy, 0 to 1; by default labels below .5 are."),
     ] = ScoreOptions.noisy_precision,
     verdicts: Annotated[
-        str | None,
-        typer.Option(help="People's judgements (pair_id, is_match; see `ncaudit sample`): correct labels and rate."),
-    ] = ScoreOptions.verdicts,
+        list[str] | None,
+        typer.Option(
+            "--verdicts",
+            help="People's judgements (pair_id, is_match; see `ncaudit sample`): correct labels and rate. "
+            "Repeatable, a file for each judge: how far they agree is told; what they dispute counts as cannot tell.",
+        ),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Measure the audit's own power on these data, without labels.")
     ] = ScoreOptions.check,
@@ -175,9 +180,13 @@ def score(
         overwrite=overwrite,
         prune=prune,
     )
+    checked(options)
     from ncaudit.cli.words.score import lines  # torch takes seconds to import; --help must not pay for it
+    from ncaudit.judging import choice
+    from ncaudit.scorers import refuse_unread
     from ncaudit.verbs.score.score import score as run
 
+    refuse_unread(choice.meant(options.scorer), options, given.names())
     with live.progress() as progress:
         scored = run(options, progress)
     output.result(scored, lines(scored), as_json=as_json, to_stderr=out == "-")

@@ -6,6 +6,7 @@ import typer
 
 from ncaudit import objectives
 from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.given import checked
 from ncaudit.engines.ranks import launched
 from ncaudit.options import HeadKind, HeadStart, Loss, TrainingRecipe, TrainOptions
 
@@ -32,7 +33,8 @@ def train(
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. For "
+            help="Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. "
+            "Without --scores a column of the dataset, for heads of the embedding tables. For "
             f"{' and '.join(objectives.by_class.names())}: the class column, of text, whole numbers or lists, of the "
             "embedding tables; for towers of the dataset, else of the score tables; no default."
         ),
@@ -252,6 +254,7 @@ def train(
         anchor_k=anchor_k, split_loss=split_loss, cmp_weight=cmp_weight, class_temperature=class_temperature,
         pseudo_label=pseudo_label, neighbours=neighbours,
     )  # fmt: skip
+    checked(options)
     from ncaudit.cli.words.train import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.train.train import train as run
 

@@ -21,10 +21,12 @@ from ncaudit.scoring.pairs import Pairs
 FIRST = "bicro"  # stays unless another is clearly better
 
 
-def require_known(name: str) -> None:
-    """Raise NcauditError unless `name` can be given to --scorer."""
-    if name != AUTO_SCORER:
-        scorers.get(name)
+def meant(name: str) -> list[str]:
+    """The scorers that `name` stands for. Raises NcauditError unless it can be given to --scorer."""
+    if name == AUTO_SCORER:
+        return scorers.names()
+    scorers.get(name)
+    return [name]
 
 
 def learn(pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None) -> Fit:

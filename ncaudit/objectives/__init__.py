@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ncaudit.errors import NcauditError
+from ncaudit.errors import NcauditError, UsageError
 from ncaudit.objectives import by_class
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _checked(name: str, settings: dict[str, Setting]) -> ModuleType:
     module = _module(name)
     known = _settings(module)
     for unknown in sorted(settings.keys() - known):
-        raise NcauditError(f"objective {name!r} has no setting {unknown!r}", fix=_what_it_has(known))
+        raise UsageError(f"objective {name!r} has no setting {unknown!r}", fix=_what_it_has(known))
     if known:
         module.check(**known | settings)
     return module

@@ -14,6 +14,7 @@ from ncaudit.options.labels import LabelsOptions
 from ncaudit.options.sample import REVIEW_SUFFIXES, SampleOptions
 from ncaudit.options.scoring import (
     AUTO_SCORER,
+    SETTINGS,
     Align,
     Correlation,
     Loss,
@@ -58,6 +59,7 @@ __all__ = [
     "RANKING_RULES",
     "REVIEW_SUFFIXES",
     "ROW_RULES",
+    "SETTINGS",
     "SOFT_LABEL",
     "STAGES",
     "STREAM",

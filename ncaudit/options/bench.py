@@ -1,11 +1,12 @@
 """Options of `bench`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ncaudit.options.sample import REVIEW_SUFFIXES
 from ncaudit.options.scoring import ScorerOptions
-from ncaudit.options.shared.checks import check_replacing, require, require_at_least, require_local
+from ncaudit.options.shared.checks import require, require_at_least, require_local
+from ncaudit.options.shared.effect import Unread, of_files, refuse_changed
 from ncaudit.options.shared.streams import STREAM
 
 MISMATCH_KINDS = ("random", "topic", "near")
@@ -28,7 +29,6 @@ class BenchOptions(ScorerOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_local("--out", self.out)
-        check_replacing(self.out or STREAM, overwrite=self.overwrite)
         for name in ("scorers", "kinds", "rates"):
             given = tuple(dict.fromkeys(getattr(self, name)))
             require(bool(given), f"--{name} is empty", "give at least one, or leave it out")
@@ -41,3 +41,8 @@ class BenchOptions(ScorerOptions):
         require_at_least("--pairs", self.pairs, 50)
         known = self.out is None or self.out.endswith(REVIEW_SUFFIXES)
         require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}")
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at."""
+        yield from of_files(self.out or STREAM)

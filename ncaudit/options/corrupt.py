@@ -1,10 +1,11 @@
 """Options of `corrupt`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ncaudit.options.shared.checks import choose, compatible, require_at_least, require_local, require_share
+from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
 
 
@@ -46,23 +47,28 @@ class CorruptOptions(DataOptions):
         require_share("--rate", self.rate, zero=True)
         require_at_least("--clusters", self.clusters, 1)
         require_at_least("--nearest", self.nearest, 1)
+        known = not self.kind.of_labels or self.label_column is not None
+        compatible(known, f"--kind {self.kind} needs to know the labels", "name them with --label-column")
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this kind of noise does not look at."""
+        kind = f"--kind {self.kind}"
         if self.kind.of_labels:
-            _check_label_kind(self)
+            captions = ("clusters", "nearest", "caption_column", "image_column", "image_root")
+            yield Unread(captions, f"is about captions, and {kind} leaves them alone")
         else:
-            compatible(
-                self.label_column is None, f"--label-column is for label kinds, not for --kind {self.kind}",
+            yield Unread(
+                ("label_column",), f"is for label kinds, not for {kind}",
                 "leave it out, or give --kind label-symmetric or label-asymmetric",
             )  # fmt: skip
+        for name, kinds in READ_BY.items():
+            if self.kind not in kinds:
+                yield Unread((name,), f"is not needed by {kind}", f"leave it out, or give --kind {' or '.join(kinds)}")
 
 
-def _check_label_kind(options: CorruptOptions) -> None:
-    kind = f"--kind {options.kind}"
-    compatible(options.label_column is not None, f"{kind} needs to know the labels", "name them with --label-column")
-    for name in ("clusters", "nearest", "caption_column", "image_column", "image_root"):
-        flag = f"--{name.replace('_', '-')}"
-        same = getattr(options, name) == getattr(CorruptOptions, name)
-        compatible(same, f"{flag} is about captions, and {kind} leaves them alone", "leave it out")
-    compatible(
-        options.kind is CorruptKind.label_asymmetric or not options.embeddings, f"{kind} needs no --embeddings",
-        "leave it out, or give --kind label-asymmetric",
-    )  # fmt: skip
+READ_BY = {
+    "clusters": (CorruptKind.topic,),
+    "nearest": (CorruptKind.near,),
+    "embeddings": (CorruptKind.topic, CorruptKind.near, CorruptKind.label_asymmetric),
+}

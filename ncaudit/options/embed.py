@@ -1,22 +1,13 @@
 """Options of `embed`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ncaudit.options.shared.checks import (
-    check_csv_safe,
-    check_replacing,
-    choose,
-    compatible,
-    require,
-    require_at_least,
-    require_local,
-    require_share,
-    streams_csv,
-)
+from ncaudit.options.shared.checks import choose, require, require_at_least, require_local, require_share
+from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
-from ncaudit.options.shared.streams import STREAM, StreamFormat
+from ncaudit.options.shared.streams import STREAM, StreamFormat, streams_csv
 
 
 class Layout(StrEnum):
@@ -51,22 +42,29 @@ class EmbedOptions(ModelOptions, DataOptions):
         require_at_least("--workers", self.workers, 0)
         require_share("--max-failed", self.max_failed, zero=True)
         choose(self, format=StreamFormat, layout=Layout)
-        stream = self.out == STREAM and self.layout is not Layout.parquet
-        compatible(not stream, f"--layout {self.layout} is of files, and --out - is one stream", "give a folder")
-        check_replacing(self.out, overwrite=self.overwrite, prune=self.prune)
-        check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))
         if isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))
+        refuse_changed(self)
         _check_devices(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at."""
+        yield from of_files(self.out)
+        yield from self.unread_of_model()
+        yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
+        if self.out == STREAM:
+            yield Unread(("layout",), f"{self.layout} is of files, and --out - is one stream", "give a folder")
+            yield Unread(
+                ("devices",), "writes a table per shard, and --out - is one stream",
+                "give --device, or a folder with --out",
+            )  # fmt: skip
+        if self.devices is not None:
+            yield Unread(("device",), "and --devices both say where to compute", "give one of them")
 
 
 def _check_devices(options: EmbedOptions) -> None:
     if options.devices is None:
         return
-    one = "--devices writes a table per shard, and --out - is one stream"
-    compatible(options.out != STREAM, one, "give --device, or a folder with --out")
-    named = options.device != ModelOptions.device
-    compatible(not named, "--device and --devices both say where to compute", "give one of them")
     wanted = "give names with commas between, such as cuda:0,cuda:1, or all"
     require(bool(options.devices) and all(options.devices), "--devices has an empty name", wanted)
     alone = "all" not in options.devices or len(options.devices) == 1

@@ -1,9 +1,10 @@
 """Options of `eval retrieval` and `eval scores`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ncaudit.options.shared.checks import compatible, require_at_least
+from ncaudit.options.shared.effect import Unread, refuse_changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +20,12 @@ class EvalRetrievalOptions:
 
     def __post_init__(self) -> None:
         require_at_least("--map-at", self.map_at, 1)
-        alone = self.label_column is None and self.map_at != EvalRetrievalOptions.map_at
-        compatible(not alone, "--map-at is about classes, and there are none", "name their column with --label-column")
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at."""
+        if self.label_column is None:
+            yield Unread(("map_at",), "is about classes, and there are none", "name their column with --label-column")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,10 @@ class EvalScoresOptions:
             self.truth is not None or bool(self.against), "there is neither a truth nor another score to compare with",
             "name a column with --truth, or one with --against",
         )  # fmt: skip
-        compatible(
-            self.truth is not None or self.truth_table is None, "--truth-table has no column named",
-            "name its truth column with --truth",
-        )  # fmt: skip
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at."""
+        if self.truth is None:
+            yield Unread(("truth_table",), "has no column named", "name its truth column with --truth")
+            yield Unread(("bins",), "cuts the calibration error, which takes a truth", "leave it out, or give --truth")

@@ -1,20 +1,12 @@
 """Options of `filter`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ncaudit.options.shared.checks import (
-    check_csv_safe,
-    check_replacing,
-    choose,
-    compatible,
-    require,
-    require_local,
-    require_share,
-    streams_csv,
-)
-from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options.shared.checks import choose, compatible, require, require_local, require_share
+from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat, streams_csv
 
 
 class FilterForm(StrEnum):
@@ -70,8 +62,23 @@ class FilterOptions:
             require(word in list(Verdict), f"--verdict is {word}", f"give one of: {', '.join(Verdict)}")
         _check_rules(self)
         _check_filter_places(self)
-        check_replacing(self.out if self.dropped is None else self.dropped, overwrite=self.overwrite)
-        check_csv_safe(self.csv_safe, streams_csv(self.out, self.format) and self.write_as is FilterForm.rows)
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at."""
+        yield from of_files(self.out if self.dropped is None else self.dropped)
+        rows = self.write_as is FilterForm.rows
+        yield from of_streams(
+            self.out, stream=rows and self.out == STREAM, csv=rows and streams_csv(self.out, self.format)
+        )
+        if self.keep_share is None:
+            yield Unread(
+                ("keep_share_by",), "says of what a share is kept, but not which share", "give --keep-share too"
+            )
+        if self.write_as is not FilterForm.datacomp_uids:
+            yield Unread(("repeat_by_weight",), "is for --as datacomp-uids")
+        if not self.data and rows:
+            yield Unread(("key",), "joins --data to the scores, and there is no --data")
 
     @property
     def one_output(self) -> bool:
@@ -87,14 +94,6 @@ def _check_rules(options: FilterOptions) -> None:
         options.keep_share is None or options.kept_precision is None,
         "--keep-share and --kept-precision both say how many rows are kept", "give one of them",
     )  # fmt: skip
-    compatible(
-        options.keep_share_by is None or options.keep_share is not None,
-        "--keep-share-by says of what a share is kept, but not which share", "give --keep-share too",
-    )  # fmt: skip
-    compatible(
-        options.repeat_by_weight is None or options.write_as is FilterForm.datacomp_uids,
-        "--repeat-by-weight is for --as datacomp-uids", "leave it out",
-    )  # fmt: skip
 
 
 def _check_filter_places(options: FilterOptions) -> None:
@@ -104,9 +103,6 @@ def _check_filter_places(options: FilterOptions) -> None:
         compatible(not streams, "--data is joined to score tables in files", "give their folder instead of -")
         compatible(form is FilterForm.rows, f"--as {form} is made from the score tables", "leave out --data")
         compatible(not options.one_output, "--data writes one file per shard", "give a folder with --out")
-    else:
-        used = options.key is None or form in (FilterForm.ids, FilterForm.weights, FilterForm.datacomp_uids)
-        compatible(used, "--key joins --data to the scores, and there is no --data", "leave it out")
     suffix = {FilterForm.weights: TABLE_SUFFIX, FilterForm.datacomp_uids: ".npy"}.get(form, "")
     require(options.out.endswith(suffix), f"--as {form} with --out {options.out}", f"give a NAME{suffix}")
     compatible(

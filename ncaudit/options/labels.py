@@ -1,18 +1,11 @@
 """Options of `labels`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.shared.checks import (
-    check_csv_safe,
-    check_replacing,
-    choose,
-    require_at_least,
-    require_local,
-    require_share,
-    streams_csv,
-)
-from ncaudit.options.shared.streams import StreamFormat
+from ncaudit.options.shared.checks import choose, require_at_least, require_local, require_share
+from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,5 +32,11 @@ class LabelsOptions:
         require_local("--out", self.out)
         require_at_least("--k", self.k, 1)
         require_share("--max-failed", self.max_failed, zero=True)
-        check_replacing(self.out, overwrite=self.overwrite, prune=self.prune)
-        check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at."""
+        yield from of_files(self.out)
+        yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
+        if not is_folder(self.out):
+            yield Unread(("redo",), f"redoes what is finished in a folder, and --out {self.out} is written anew anyway")

@@ -1,9 +1,10 @@
 """Options of `sample`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ncaudit.options.shared.checks import check_replacing, require, require_at_least, require_local
+from ncaudit.options.shared.checks import require, require_at_least, require_local
+from ncaudit.options.shared.effect import Unread, of_files, refuse_changed
 
 REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
@@ -22,7 +23,11 @@ class SampleOptions:
     def __post_init__(self) -> None:
         require_at_least("--n", self.n, 2)
         require_local("--out", self.out)
-        check_replacing(self.out, overwrite=self.overwrite)
         require_at_least("--strata", self.strata, 1)
         known = self.out == "-" or self.out.endswith(REVIEW_SUFFIXES)
         require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}, or -")
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at."""
+        yield from of_files(self.out)

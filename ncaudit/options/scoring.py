@@ -1,13 +1,10 @@
 """Options of `score`, and of scorers wherever they are used."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ncaudit.errors import UsageError
 from ncaudit.options.shared.checks import (
-    check_csv_safe,
-    check_replacing,
     choose,
     compatible,
     require,
@@ -15,9 +12,9 @@ from ncaudit.options.shared.checks import (
     require_below_one,
     require_local,
     require_share,
-    streams_csv,
 )
-from ncaudit.options.shared.streams import StreamFormat
+from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
 
 
 class Variant(StrEnum):
@@ -66,6 +63,12 @@ class Correlation(StrEnum):
 
 
 AUTO_SCORER = "auto"
+# what the scorers are set by, and what the calibration of a fit is
+SETTINGS = (
+    *("variant", "k", "align", "siblings", "loss", "mixture", "anchor_threshold", "center", "csls_k", "temperature"),
+    *("correlation", "max_anchors", "bank_pairs"),
+)
+OF_A_FIT = (*SETTINGS, "noisy_precision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +122,8 @@ class ScoreOptions(ScorerOptions):
     data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
     join: Sequence[str] | None = None  # a table whose columns come beside the scores, a file or many
     join_key: str | None = None  # KEY of the embedding tables, or KEY=COLUMN where the joined table calls it otherwise
-    verdicts: str | None = None  # people's judgements (pair_id, is_match): correct the labels and the noise rate
+    # people's judgements (pair_id, is_match), a file of each judge: correct the labels and the noise rate
+    verdicts: Sequence[str] | None = None
     check: bool = True  # measure the audit's own power on these data
     suggest: bool = False  # look for a caption among the clean pairs for every noisy one
     fit: str | None = None
@@ -137,16 +141,33 @@ class ScoreOptions(ScorerOptions):
         require_local("--out", self.out)
         choose(self, format=StreamFormat)
         require_share("--max-failed", self.max_failed, zero=True)
-        if self.fit and self.refit:
-            raise UsageError("--fit and --refit contradict each other", fix="give one of them")
-        check_replacing(self.out, overwrite=self.overwrite, prune=self.prune)
-        check_csv_safe(self.csv_safe, streams_csv(self.out, self.format))
+        if isinstance(self.verdicts, str):  # one judge, in a notebook
+            object.__setattr__(self, "verdicts", (self.verdicts,))
+        judges = self.verdicts or ()
+        once = len(set(judges)) == len(judges)
+        compatible(once, "--verdicts names one file twice", "give the file of each judge once")
+        compatible(not (self.fit and self.refit), "--fit and --refit contradict each other", "give one of them")
         _check_join(self)
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at; what a scorer does not, `scorers.refuse_unread` knows."""
+        yield from of_files(self.out)
+        yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
+        if self.fit:
+            yield Unread(OF_A_FIT, "is of fitting, and --fit scores with a fit that is there", "leave out one of them")
+        if self.data:
+            yield Unread(("columns",), "says what score tables carry, and --data writes the dataset with all it has")
+        if not self.join:
+            yield Unread(("join_key",), "joins a table, and there is none", "name it with --join")
+        if not is_folder(self.out):
+            yield Unread(
+                ("refit",), f"redoes what is finished in a folder, and --out {self.out} is written anew anyway"
+            )
 
 
 def _check_join(options: ScoreOptions) -> None:
     if not options.join:
-        compatible(options.join_key is None, "--join-key joins a table, and there is none", "name it with --join")
         return
     named = all((options.join_key or "").split("=", 1))
     compatible(

@@ -1,7 +1,7 @@
 """Options of `train`, and how fast it goes unless told otherwise."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -17,6 +17,7 @@ from ncaudit.options.shared.checks import (
     require_positive,
     require_share,
 )
+from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 
 
@@ -63,6 +64,7 @@ OBJECTIVE_SETTINGS = (
     *("cmp_weight", "class_temperature", "pseudo_label"),
 )
 SOFT_LABEL = "soft_label"
+TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
 OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
 
@@ -75,7 +77,7 @@ class TrainOptions(ModelOptions, DataOptions):
     data: Sequence[str] | None = None  # what towers learn from
     embeddings: Sequence[str] | None = None  # what heads learn from
     features: str | None = None  # of embeddings and val_data, as in ScoreOptions
-    scores: Sequence[str] | None = None  # None: every label is 1
+    scores: Sequence[str] | None = None  # None: labels are of the data's own `label_column`; without it, every one is 1
     recipe: TrainingRecipe = TrainingRecipe.simple
     objective: str | None = None  # None: weighted-infonce, for the recipe bicro its own
     margin: float | None = None  # objectives bicro (of a pair with label 1), cmp, nirnl; None, here and below: its own
@@ -146,6 +148,21 @@ class TrainOptions(ModelOptions, DataOptions):
         _check_recipe(self)
         if self.by_class:
             _check_by_class(self)
+        _check_labels(self)
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What this mode does not look at; the settings of objectives each of them knows itself."""
+        yield from _unread_of_heads(self) if self.tune == HEADS else _unread_of_towers(self)
+        if self.recipe is not TrainingRecipe.bicro:
+            yield Unread(STAGES, "is for --recipe bicro")
+        elif not self.by_class:
+            yield Unread(("label_column",), "weighs pairs, and --recipe bicro finds its own labels")
+        if self.objective in TRUSTING:
+            yield Unread(("label_column",), f"weighs pairs, and --objective {self.objective} trusts all alike")
+        if self.val_data or self.by_class:
+            why = "there is --val-data" if self.val_data else f"--objective {self.objective} holds nothing out"
+            yield Unread(("val_share",), f"is of the training pairs, and {why}")
 
     @property
     def by_class(self) -> bool:
@@ -156,6 +173,11 @@ class TrainOptions(ModelOptions, DataOptions):
     def soft_label_column(self) -> str:
         """The column of labels in [0, 1], for an objective that asks for them."""
         return self.label_column or SOFT_LABEL
+
+    @property
+    def own_label_column(self) -> str | None:
+        """The column of labels that the data hold themselves; None where scores tell them, or nothing does."""
+        return None if self.scores or self.by_class else self.label_column
 
     @property
     def class_column(self) -> str:
@@ -217,11 +239,35 @@ def _check_heads(options: TrainOptions) -> None:
         (options.model, options.pretrained) == (ModelOptions.model, ModelOptions.pretrained),
         "--model and --pretrained are for --tune towers", "leave them out: heads learn from the embeddings as they are",
     )  # fmt: skip
-    compatible(not options.train_batchnorm, "--train-batchnorm is for --tune towers", "leave it out")
-    linear = options.head_kind is HeadKind.linear and options.hidden is not None
-    compatible(not linear, "--hidden is for --head mlp", "leave it out, or give --head mlp")
-    same = options.head_start is HeadStart.identity and options.dims is not None
-    compatible(not same, "--head-start identity keeps the width of the embeddings", "leave out --dims")
+
+
+def _unread_of_heads(options: TrainOptions) -> Iterator[Unread]:
+    yield Unread(("train_batchnorm",), "is for --tune towers")
+    yield Unread(("model", "pretrained"), "is for --tune towers", "leave it out: heads learn from the embeddings")
+    dataset = ("image_column", "caption_column", "key", "image_root", "max_image_pixels", "workers")
+    yield Unread(dataset, "is about images and captions, and heads learn from embeddings that are there")
+    if options.head_kind is HeadKind.linear:
+        yield Unread(("hidden",), "is for --head mlp", "leave it out, or give --head mlp")
+    if options.head_start is HeadStart.identity:
+        yield Unread(("dims",), "is for --head-start cca: identity keeps the width of the embeddings")
+
+
+def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:
+    yield from options.unread_of_model()
+    yield Unread(("head", "head_start", "dims", "hidden", "features"), "is for --tune heads")
+    if not options.scores:
+        yield Unread(("key",), "joins the dataset to --scores, and there are none")
+
+
+def _check_labels(options: TrainOptions) -> None:
+    """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
+    weighs = options.objective is not None and options.objective not in TRUSTING and not options.by_class
+    labelled = options.scores or options.label_column or options.relabel_every is not None
+    compatible(
+        not weighs or bool(labelled) or options.recipe is TrainingRecipe.bicro,
+        f"--objective {options.objective} weighs pairs by their labels, and there are none",
+        "give --scores, or with --label-column a column of the data itself; or --objective infonce, which trusts all",
+    )  # fmt: skip
 
 
 STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")
@@ -239,9 +285,6 @@ def _check_recipe(options: TrainOptions) -> None:
     )
     compatible(not (bicro and options.scores), "--recipe bicro finds its own labels", "leave out --scores")
     require_at_least("--relabel-every", options.relabel_every, 1)
-    for name in () if bicro else STAGES:
-        flag, default = f"--{name.replace('_', '-')}", getattr(TrainOptions, name)
-        compatible(getattr(options, name) == default, f"{flag} is for --recipe bicro", "leave it out")
     if bicro:
         _check_stages(options)
 
@@ -291,6 +334,3 @@ def _check_towers(options: TrainOptions) -> None:
         not options.embeddings, f"--embeddings is for --tune heads, not for --tune {options.tune}",
         "leave it out, or give --tune heads",
     )  # fmt: skip
-    for name in ("head", "head_start", "dims", "hidden", "features"):
-        flag = f"--{name.replace('_', '-')}"
-        compatible(getattr(options, name) == getattr(TrainOptions, name), f"{flag} is for --tune heads", "leave it out")

@@ -10,21 +10,27 @@ else.
 """
 
 import pkgutil
+from collections.abc import Collection, Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
 import torch
 
-from ncaudit.errors import NcauditError
-from ncaudit.options import ScorerOptions
+from ncaudit.errors import NcauditError, UsageError
+from ncaudit.options import SETTINGS, ScorerOptions, Variant
+from ncaudit.options.shared.effect import Unread, flag_of
 from ncaudit.scoring.fits import Applier, Fit
 from ncaudit.scoring.pairs import Pairs
 
 
 class Scorer(Protocol):
-    """What a scorer file offers; one with fold models also `cells(fit, pairs)`."""
+    """What a scorer file offers; one with fold models also `cells(fit, pairs)`.
+
+    One whose variants read different options has `reads(options)`, their names, instead of RECORDED.
+    """
 
     ABOUT: str  # one line for people
+    RECORDED: tuple[str, ...]  # the options that its scores depend on
     NEEDS_SHARED_SPACE: bool  # whether images and captions are compared as they are
 
     def fit(self, pairs: Pairs, options: ScorerOptions) -> Fit:
@@ -45,6 +51,40 @@ def get(name: str) -> Scorer:
     if name not in names():
         raise NcauditError(f"no scorer is called {name!r}", fix=f"give one of: {', '.join(names())}")
     return cast(Scorer, import_module(f"{__name__}.{name.replace('-', '_')}"))
+
+
+def reads(name: str, options: ScorerOptions) -> frozenset[str]:
+    """The options that the scorer's scores depend on."""
+    scorer = get(name)
+    own = getattr(scorer, "reads", None)
+    return frozenset(scorer.RECORDED if own is None else own(options))
+
+
+def unread(wanted: Sequence[str], options: ScorerOptions) -> Iterator[Unread]:
+    """The settings that none of these scorers reads, with those that do."""
+    read = frozenset[str]().union(*(reads(name, options) for name in wanted))
+    for name in SETTINGS:
+        if name not in read:
+            readers = " or ".join(_readers(name))
+            asked = ", ".join(wanted) + (f" --variant {options.variant}" if "bicro" in wanted else "")
+            yield Unread((name,), f"is not read by --scorer {asked}", f"leave it out, or give {readers}")
+
+
+def refuse_unread(wanted: Sequence[str], options: ScorerOptions, given: Collection[str] = ()) -> None:
+    """Raises UsageError where a setting that none of these scorers reads is not at its default, or among `given`."""
+    changed = [name for name in SETTINGS if getattr(options, name) != getattr(ScorerOptions, name)]
+    for one in unread(wanted, options):
+        if one.names[0] in {*changed, *given}:
+            raise UsageError(f"{flag_of(one.names[0])} {one.reason}", fix=one.fix)
+
+
+def _readers(setting: str) -> Iterator[str]:
+    for name in names():
+        every = [each for each in Variant if setting in reads(name, ScorerOptions(variant=each))]
+        if len(every) == len(Variant):
+            yield f"--scorer {name}"
+        elif every:
+            yield f"--scorer {name} --variant {' or '.join(every)}"
 
 
 def cells(fit: Fit, pairs: Pairs) -> torch.Tensor:

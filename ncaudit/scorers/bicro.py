@@ -42,6 +42,11 @@ RECORDED = (
 )
 
 
+def reads(options: ScorerOptions) -> tuple[str, ...]:
+    """Our own variant finds its anchors another way than the paper's."""
+    return bicro_robust.RECORDED if options.variant is Variant.robust else RECORDED
+
+
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     """Bank of negatives, losses, mixture, anchors: steps 1 to 3 of the paper, on a sample in random order.
 

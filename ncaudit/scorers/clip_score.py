@@ -8,6 +8,7 @@ from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "cosine of image and caption (CLIP score)"
 NEEDS_SHARED_SPACE = True
+RECORDED = ("scorer",)
 
 
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:

@@ -15,6 +15,8 @@ from ncaudit.scoring.pairs import Pairs
 ABOUT = "cosine corrected for hub images and captions (CSLS)"
 NEEDS_SHARED_SPACE = True
 
+RECORDED = ("scorer", "csls_k", "fit_pairs", "seed")
+
 
 def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     """The bank of competitors: all pairs of the fitting sample, so that a score does not move with N."""
@@ -28,12 +30,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
         "bank_image_id": pairs.image_id,
         "bank_caption_id": pairs.caption_id,
     }
-    recorded = {
-        "scorer": options.scorer,
-        "csls_k": options.csls_k,
-        "fit_pairs": options.fit_pairs,
-        "seed": options.seed,
-    }
+    recorded = {name: getattr(options, name) for name in RECORDED}
     return Fit("csls", recorded, tensors, {"bank_pairs": len(pairs)})
 
 

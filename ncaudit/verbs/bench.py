@@ -114,8 +114,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     cannot be had on these data is left out with a note. Raises NcauditError for an unknown scorer, when OUT exists,
     with fewer than 50 usable pairs, or when no run could be made.
     """
-    for name in options.scorers:
-        scorers.get(name)  # an unknown name is told before anything is read
+    scorers.refuse_unread(options.scorers, options)  # told before anything is read, as an unknown name is
     places = [Place.of_file("--out", options.out, kept="")] if options.out else []
     inputs = inputs_of(find_shards(options.embeddings, options.features))
     with claim("bench", places, inputs, overwrite=options.overwrite).held({}):

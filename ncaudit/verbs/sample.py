@@ -38,9 +38,12 @@ Numbers = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
-FIRST = ("pair_id", "shard", "row", "similarity", "soft_label", "score", "caption")  # what a reviewer sees first
 STRATUM_DRAWN = "stratum_drawn"
 ADDED = (STRATUM, STRATUM_ROWS, STRATUM_DRAWN, IS_MATCH)
+FIRST = ("pair_id", IS_MATCH, "caption")  # what a reviewer needs
+PLACE = ("shard", "row")  # by these a pair is found whose name a spreadsheet program has changed
+NUMBERS = ("similarity", "soft_label", "score", STRATUM, STRATUM_ROWS, STRATUM_DRAWN)  # last: a judge is to be blind
+SHOWN = {*FIRST, *PLACE, *NUMBERS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +206,7 @@ def _review(tables: Sequence[ScoreTable], rows: _Rows, design: _Design, seed: in
     }
     for name, column in added.items():
         pairs = pairs.append_column(name, column)
+    pairs = pairs.select(_in_order(pairs.schema))
     order = np.argsort(_keys("order", pairs["pair_id"].combine_chunks(), seed), kind="stable")
     return pairs.take(pa.array(order)).combine_chunks()
 
@@ -223,14 +227,26 @@ def _fetched(tables: Sequence[ScoreTable], places: Places) -> pa.Table:
             f"the score tables have columns of different types: {str(error).splitlines()[0]}",
             fix="draw from them separately, or convert the column",
         ) from error
-    known = [name for name in FIRST if name in pairs.column_names]
-    return pairs.select([*known, *(name for name in pairs.column_names if name not in known)])
+    return pairs
+
+
+def _in_order(schema: pa.Schema) -> list[str]:
+    """What is to be judged, the user's columns, where the pair is; then all that might tell a judge what to say."""
+    own = [field for field in schema if field.name not in SHOWN]
+    telling = [field.name for field in own if _may_tell(field.type)]
+    order = [*FIRST, *(field.name for field in own if field.name not in telling), *PLACE, *telling, *NUMBERS]
+    return [name for name in order if name in schema.names]
+
+
+def _may_tell(kind: pa.DataType) -> bool:
+    """Whether a column of the user's may be a score or a truth."""
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind))
 
 
 def _shown(table: ScoreTable) -> list[str]:
     """The user's columns and the few of ours that say what a pair is; the rest would only lengthen the rows."""
     ours = {*SCORE.names, *SUGGESTION.names}
-    return [name for name in table.light_columns() if name in FIRST or name not in ours]
+    return [name for name in table.light_columns() if name in SHOWN or name not in ours]
 
 
 def _plain(pairs: pa.Table) -> pa.Table:

@@ -51,26 +51,49 @@ NEEDED: Mapping[str, dict[str, Any]] = {
 }
 # What goes with one flag only, as the options refuse it alone. None takes away what is needed otherwise.
 AS_CSV = {"out": "-", "stream_format": "csv"}
+STREAMED = {"out": "-"}
+PAPER = {"variant": "paper"}
 JOINED = {"join": ["table"], "join_key": "key"}
 HEADS = {"tune": "heads", "embeddings": ["tables"], "data": None}
 STAGES = {**HEADS, "recipe": "bicro"}
 COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
-    "embed": {"csv_safe": AS_CSV},
-    "labels": {"csv_safe": AS_CSV},
-    "score": {"csv_safe": AS_CSV, "join": JOINED, "join_key": JOINED},
+    "embed": {"csv_safe": AS_CSV, "stream_format": STREAMED},
+    "labels": {"csv_safe": AS_CSV, "stream_format": STREAMED},
+    "score": {
+        **dict.fromkeys(("loss", "mixture", "center", "bank_pairs"), PAPER),
+        "temperature": {"scorer": "ncr"},
+        "correlation": {"scorer": "structure"},
+        "stream_format": STREAMED,
+        "csv_safe": AS_CSV,
+        "join": JOINED,
+        "join_key": JOINED,
+    },
+    "bench": {
+        **dict.fromkeys(("loss", "mixture"), PAPER),
+        "temperature": {"scorers": ["ncr"]},
+        "correlation": {"scorers": ["structure"]},
+    },
     "filter": {
         "csv_safe": AS_CSV,
+        "stream_format": STREAMED,
         "keep_share_by": {"keep_share": 0.5},
         "key": {"data": ["images"]},
         "write_as": {"out": "uids.npy"},
         "repeat_by_weight": {"write_as": "datacomp-uids", "out": "uids.npy"},
     },
-    "corrupt": {"label_column": {"kind": "label-symmetric", "label_column": "class"}},
+    "corrupt": {
+        "label_column": {"kind": "label-symmetric", "label_column": "class"},
+        "embeddings": {"kind": "topic"},
+        "clusters": {"kind": "topic"},
+        "nearest": {"kind": "near"},
+    },
     "eval retrieval": {"map_at": {"label_column": "kind"}},
     "train": {
         **dict.fromkeys(("embeddings", "features", "head", "head_start", "dims", "recipe", "relabel_every"), HEADS),
         **dict.fromkeys(("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from"), STAGES),
         "anchor_k": STAGES,
+        "objective": {"scores": ["scores"]},
+        "key": {"scores": ["scores"]},
         "hidden": {**HEADS, "head": "mlp"},
     },
 }
@@ -78,7 +101,8 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
 VALUES: Mapping[str, dict[str, Any]] = {
     "embed": {"devices": "one,two"},
     "train": {"tune": "last:2", "margin_base": 2.5},
-    "bench": {"out": "runs.csv", "kinds": ["near", "topic"]},
+    "bench": {"out": "runs.csv", "kinds": ["near", "topic"], "scorers": ["bicro", "lemon"]},
+    "score": {"scorer": "csls"},
     "sample": {"out": "review.csv"},
 }
 SPLIT_AT_COMMAS = {"devices"}  # one word for several

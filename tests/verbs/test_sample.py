@@ -52,7 +52,8 @@ def drawn(tmp_path, *scores, out="review.csv", **options):
 def read(path):
     if path.suffix == ".parquet":
         return pq.read_table(path).to_pylist()
-    text = path.read_bytes().decode()  # as it is: a lone \r in a cell is no end of a line
+    # as it is: a lone \r in a cell is no end of a line
+    text = path.read_bytes().decode("utf-8-sig" if path.suffix == ".csv" else "utf-8")
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in text.splitlines()]
     return list(csv.DictReader(io.StringIO(text, newline="")))
@@ -74,12 +75,14 @@ def test_every_stratum_is_drawn_from_and_the_accounts_add_up(tmp_path):
 
 
 @pytest.mark.parametrize("out", ["review.csv", "review.parquet", "review.jsonl"])
-def test_a_row_shows_the_pair_and_ends_with_an_empty_verdict(tmp_path, out):
-    _, rows = drawn(tmp_path, scored(tmp_path / "s.parquet", 50), n=10, out=out)
+def test_a_row_begins_with_an_empty_verdict_and_what_might_sway_a_judge_stands_last(tmp_path, out):
+    prior = pa.array([0.5] * 50, pa.float64())
+    scores = scored(tmp_path / "s.parquet", 50, aesthetic=prior, is_match=[True] * 50, width=[64] * 50)
+    _, rows = drawn(tmp_path, scores, n=10, out=out)
     assert list(rows[0]) == [
-        "pair_id", "shard", "row", "similarity", "soft_label", "score", "caption",
-        "url", "stratum", "stratum_rows", "stratum_drawn", "is_match",
-    ]  # fmt: skip
+        *("pair_id", "is_match", "caption", "url", "width", "shard", "row", "aesthetic", "input_is_match"),
+        *("similarity", "soft_label", "score", "stratum", "stratum_rows", "stratum_drawn"),
+    ]
     assert {row["is_match"] for row in rows} == {"" if out == "review.csv" else None}
     for row in rows:
         number = int(row["row"])
@@ -89,6 +92,17 @@ def test_a_row_shows_the_pair_and_ends_with_an_empty_verdict(tmp_path, out):
             f"http://{number}",
         )
         assert float(row["score"]) == number
+
+
+def test_only_a_csv_file_begins_with_the_mark_by_which_spreadsheet_programs_know_utf_8(tmp_path):
+    scores = scored(tmp_path / "s.parquet", 20)
+    for name, marked in (("a.csv", True), ("a.jsonl", False)):
+        drawn(tmp_path, scores, n=4, out=name)
+        assert (tmp_path / name).read_bytes().startswith("\ufeff".encode()) == marked
+    done = subprocess.run(
+        [sys.executable, "-m", "ncaudit", "sample", scores, "--n", "4", "--out", "-"], capture_output=True, check=True
+    )
+    assert done.stdout.startswith(b'"pair_id",')
 
 
 def test_rows_come_in_random_order(tmp_path):
@@ -197,7 +211,7 @@ def test_tables_without_labels_shards_or_captions_are_drawn_from_too(tmp_path):
         embedding=[[1.0]] * 40, image=[b"x"] * 40,
     )  # fmt: skip
     result, rows = drawn(tmp_path, table, n=20, strata=5)
-    assert list(rows[0]) == ["pair_id", "score", "url", "stratum", "stratum_rows", "stratum_drawn", "is_match"]
+    assert list(rows[0]) == ["pair_id", "is_match", "url", "score", "stratum", "stratum_rows", "stratum_drawn"]
     assert [stratum.drawn for stratum in result.strata] == [4] * 5
     assert {stratum.mean_soft_label for stratum in result.strata} == {None}
 

@@ -1,5 +1,7 @@
 """What `embed` tells at its end: where embeddings are, of which model. Knows its result only."""
 
+import shlex
+
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.encoders.open_clip import ModelIdentity
 from ncaudit.options import STREAM
@@ -16,7 +18,14 @@ def lines(result: EmbedResult) -> list[str]:
         _model(result.model, result.batch_pairs),
         *noted(result.notes),
         *accounting(result.accounting),
+        *_next(result),
     ]
+
+
+def _next(result: EmbedResult) -> list[str]:
+    if result.out == STREAM or not result.accounting.ok:
+        return []
+    return [f"next: ncaudit score {shlex.quote(result.out)} --out scores/"]
 
 
 def _dims(model: ModelIdentity) -> str:

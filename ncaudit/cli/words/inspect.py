@@ -90,7 +90,7 @@ def _told(told: Told, shards: int) -> list[str]:
         *_made_from(told),
         *_model(said.pop("model", None) or {}),
         *_options(said.pop("options", None) or {}),
-        *_noise_rate(said.pop("noise_rate", None) or {}),
+        *_noise_rate(said.pop("noise_rate", None) or {}, said.pop("judged_pairs", None)),
         *(f"  {name}: {_value(value)}" for name, value in said.items() if isinstance(value, str | int | float)),
     ]
 
@@ -114,11 +114,12 @@ def _options(options: Mapping[str, Any]) -> list[str]:
     return [f"  options: {', '.join(given)}"] if given else []
 
 
-def _noise_rate(rate: Mapping[str, Any]) -> list[str]:
+def _noise_rate(rate: Mapping[str, Any], judged: Any) -> list[str]:
     if rate.get("rate") is None:
         return []
+    people = f", corrected by {judged:,} judged pairs" if isinstance(judged, int) else ""
     interval = f" ({rate['low']:.1%} to {rate['high']:.1%})" if rate.get("low") is not None else ""
-    return [f"  noise rate: {rate['rate']:.1%}{interval}"]
+    return [f"  noise rate: {rate['rate']:.1%}{interval}{people}"]
 
 
 def _source(source: Any) -> str:

@@ -34,8 +34,15 @@ def conclusions(power: Sequence[Told]) -> list[str]:
 def _row(one: Told) -> str:
     seen = f"{_share(one['auroc'].get('topic'))}  {_share(one['auroc'].get('near'))}"
     caught = "   ".join(_share(one["caught"].get(kind)) for kind in KINDS)
-    random = f"{_share(one['estimated_auroc_random'])} ± {_share(one['standard_error'])}"
-    return f"  {one['scorer']:22} {random}  {seen}          {caught}"
+    return f"  {one['scorer']:22} {_random(one)}  {seen}          {caught}"
+
+
+def _random(one: Told) -> str:
+    """The estimate with its error, of one width; one dash where there is none."""
+    value, error = one["estimated_auroc_random"], one["standard_error"]
+    if value is None:
+        return f"{'-':>5}{'':8}"
+    return _share(value) + (f" ± {_share(error)}" if error is not None else " " * 8)
 
 
 def _share(value: float | None) -> str:

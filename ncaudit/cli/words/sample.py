@@ -12,7 +12,7 @@ def lines(result: SampleResult) -> list[str]:
     return [
         f"{result.drawn:,} of {result.rows:,} pairs drawn, from {_strata(result)}: {result.out}",
         *noted(result.notes),
-        f"next: fill in {IS_MATCH} (yes or no, empty where you cannot tell), then run",
+        f"next: fill in {IS_MATCH} (yes, no or cannot tell; empty: not judged), then run",
         f"  ncaudit score … --verdicts {name}",
         *accounting(result.accounting),
     ]

@@ -1,10 +1,12 @@
 """What `score` tells at its end: the noise rate, the verdicts, what they rest on. Knows its result only."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.words import power
+from ncaudit.options import STREAM
 from ncaudit.schema import VERDICTS
 from ncaudit.verbs.score.score import ScoreResult
 
@@ -16,12 +18,49 @@ def lines(result: ScoreResult) -> list[str]:
         told = [f"mean similarity {result.mean_similarity or 0:.3f}"]
     else:
         told = [_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
-    return [head, *told, *noted(result.notes), *accounting(result.accounting)]
+    return [head, *told, *_judged(result), *noted(result.notes), *accounting(result.accounting), *_next(result)]
+
+
+def _next(result: ScoreResult) -> list[str]:
+    """Score tables are there to be filtered, and to be judged by people where nobody has yet."""
+    if result.dataset or result.out == STREAM or not result.accounting.ok:
+        return []
+    out, labelled = shlex.quote(result.out), result.mean_soft_label is not None
+    kept = f"next: ncaudit filter {out} {'--min-soft-label 0.5' if labelled else '--keep-share 0.8'} --out kept/"
+    drawn = f"also: ncaudit sample {out} --out review.csv (people judge some pairs: how far is the rate to be trusted?)"
+    return [kept, *([drawn] if labelled and result.judged_pairs is None else [])]
 
 
 def _rate(result: ScoreResult) -> str:
     interval = f"90 % interval {result.noise_rate_low:.1%} to {result.noise_rate_high:.1%}"
     return f"noise rate {result.noise_rate:.1%} ({interval})"
+
+
+def _judged(result: ScoreResult) -> list[str]:
+    """From how many pairs that people judged, and how far the judges agree."""
+    if result.judged_pairs is None:
+        return []
+    told, judging = f"corrected by {result.judged_pairs:,} judged pairs", result.judging or {}
+    if judging.get("cannot_tell"):
+        told += f"; {judging['cannot_tell']:,} verdicts are cannot tell"
+    return [told, *_agreement(judging), *_changed(judging.get("changed_ids") or 0)]
+
+
+def _changed(ids: int) -> list[str]:
+    how = "their pair_id was changed, as spreadsheet programs do"
+    return [f"note: {ids:,} rows of the verdicts were found by shard and row: {how}"] if ids else []
+
+
+def _agreement(judging: Mapping[str, Any]) -> list[str]:
+    both = judging.get("agreement")
+    if both is None:
+        return []
+    if not both["pairs"]:
+        return [f"{judging['judges']} judges, and no pair that two of them judged: how far they agree is not known"]
+    alpha = "not defined, as all say the same" if both["alpha"] is None else f"{both['alpha']:.2f}"
+    share = f"agree on {both['share']:.1%} of the {both['pairs']:,} pairs that two or more judged"
+    disputed = f"; the {both['disputed']:,} disputed ones count as cannot tell" if both["disputed"] else ""
+    return [f"{judging['judges']} judges {share} (Krippendorff's alpha {alpha}){disputed}"]
 
 
 def _verdicts(result: ScoreResult) -> str:

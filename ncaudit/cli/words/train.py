@@ -24,7 +24,8 @@ def _run(result: TrainResult) -> list[str]:
 
 
 def _head(result: TrainResult) -> str:
-    epochs = f"{result.epochs} epochs" + " (stopped: no better one came)" * result.stopped_early
+    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+    epochs += " (stopped: no better one came)" * result.stopped_early
     recipe = "" if result.recipe == TrainingRecipe.simple else f", recipe {result.recipe}"
     pairs = f"{result.train_pairs:,} pairs ({_labels(result)}), {result.pairs_per_s:,.0f} pairs/s"
     return f"{result.tune} by {result.objective}{recipe}: {epochs}, {result.steps:,} steps on {pairs}"

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from ncaudit.core.losses import class_losses
-from ncaudit.errors import NcauditError
+from ncaudit.errors import NcauditError, UsageError
 from ncaudit.objectives import cmp
 
 PARTITIONS = False
@@ -42,6 +42,4 @@ def check(*, class_temperature: float, margin: float, cmp_weight: float) -> None
     if not 0 <= cmp_weight < float("inf"):
         raise NcauditError(f"cmp_weight is {cmp_weight}", fix="give 0 or more; 0.9 is the paper's")
     if not cmp_weight and margin != DEFAULT_MARGIN:
-        raise NcauditError(
-            f"margin is {margin}, but cmp_weight is 0", fix="give cmp_weight too, or leave out the margin"
-        )
+        raise UsageError(f"margin is {margin}, but cmp_weight is 0", fix="give cmp_weight too, or leave out the margin")

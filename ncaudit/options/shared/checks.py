@@ -3,7 +3,6 @@
 from enum import StrEnum
 
 from ncaudit.errors import NcauditError, UsageError
-from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 
 
 def require(holds: bool, what: str, fix: str) -> None:
@@ -48,27 +47,6 @@ def choose(options: object, **kinds: type[StrEnum]) -> None:
         known = [member.value for member in kind]
         require(given in known, f"--{name.replace('_', '-')} is {given}", f"give one of: {', '.join(known)}")
         object.__setattr__(options, name, kind(given))
-
-
-def check_csv_safe(csv_safe: bool, rows: bool) -> None:
-    """rows: whether standard output gets rows as CSV."""
-    compatible(
-        rows or not csv_safe, "--csv-safe is about rows as CSV on standard output, and there are none",
-        "leave it out, or give --out - --format csv",
-    )  # fmt: skip
-
-
-def check_replacing(out: str, *, overwrite: bool = False, prune: bool = False) -> None:
-    """out: where files would be replaced, or left-overs lie."""
-    fix = "leave it out, or name a place with --out"
-    compatible(not overwrite or out != STREAM, "--overwrite is about files, and none is written", fix)
-    folder = out != STREAM and not out.endswith(TABLE_SUFFIX)
-    compatible(not prune or folder, "--prune is about the tables of a folder, and none is written", fix)
-
-
-def streams_csv(out: str, kind: StreamFormat) -> bool:
-    """Whether standard output gets CSV."""
-    return out == STREAM and kind is StreamFormat.csv
 
 
 def require_positive(flag: str, value: float) -> None:

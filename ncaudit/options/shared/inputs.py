@@ -1,9 +1,13 @@
 """Options that commands share: which model, which dataset."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ncaudit.options.shared.checks import choose, require_at_least
+from ncaudit.options.shared.effect import Unread
+
+OWN_WEIGHTS = ("hf-hub:", "local-dir:")
 
 
 class Precision(StrEnum):
@@ -25,6 +29,11 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         choose(self, precision=Precision)
+
+    def unread_of_model(self) -> Iterator[Unread]:
+        """What the kind of model makes needless."""
+        if self.model.startswith(OWN_WEIGHTS):
+            yield Unread(("pretrained",), f"names weights, and --model {self.model} has its own")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,3 +13,13 @@ class StreamFormat(StrEnum):
 
 STREAM = "-"
 TABLE_SUFFIX = ".parquet"
+
+
+def is_folder(out: str) -> bool:
+    """Whether `out` is neither a stream nor one table."""
+    return out != STREAM and not out.endswith(TABLE_SUFFIX)
+
+
+def streams_csv(out: str, kind: StreamFormat) -> bool:
+    """Whether standard output gets CSV."""
+    return out == STREAM and kind is StreamFormat.csv

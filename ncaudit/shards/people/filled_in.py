@@ -1,43 +1,141 @@
 """The columns of a file that people filled in: CSV as spreadsheet programs save it, JSON lines, or parquet.
 
-Knows how each is read without losing how a cell was written; nothing of what the columns mean.
+Knows how each is read without losing how a cell was written, and what a column may be called; nothing of what the
+columns mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import unreadable
+from ncaudit.shards.people.saved_as import Kind, as_utf8, is_plain, kind_of
 from ncaudit.shards.readers.parquet import open_parquet
-from ncaudit.shards.readers.text.delimited import WrittenCells
+from ncaudit.shards.readers.text.delimited import SEPARATORS, WrittenCells
 from ncaudit.shards.readers.text.json_lines import read_as_text
-from ncaudit.shards.tables.checks import require_column
+from ncaudit.shards.readers.text.plain_text import open_text
 
-DELIMITED = (".csv", ".tsv")
-JSON_LINES = ".jsonl"
+HEADER_BYTES = 1 << 16
+Reader: TypeAlias = Callable[[str, Sequence[str], Sequence[str]], pa.Table]
 
 
-def read_filled_in(path: str, needed: Sequence[str], others: Sequence[str] = ()) -> pa.Table:
+@dataclass(frozen=True)
+class FilledIn:
+    """What was read of a file, its columns under the names that were asked for."""
+
+    path: str
+    kind: Kind
+    table: pa.Table
+
+    def row(self, place: int) -> str:
+        """How a person finds the row at this place: spreadsheet programs count from 1, the header among them."""
+        if self.kind is Kind.delimited:
+            return f"row {place + 2} (the header is row 1)"
+        return f"line {place + 1}" if self.kind is Kind.json_lines else f"row {place}"
+
+    def has(self, name: str) -> bool:
+        """Whether the file has the column."""
+        return name in self.table.column_names
+
+
+def read_filled_in(path: str, needed: Sequence[str], others: Sequence[str] = ()) -> FilledIn:
     """The columns `needed`, whose first names the pairs, and those of `others` that are there.
 
-    All of CSV and JSON lines is text, as a pair_id 007 must not become 7; parquet, which is what the name of any other
-    file says, has its own types. Raises BadTable when the file cannot be read, or lacks a needed column.
+    Names may differ in case, and in spaces or hyphens for underscores. All of CSV and JSON lines is text, as a pair_id
+    007 must not become 7; parquet has its own types. Raises BadTable when the file cannot be read, is of no kind that
+    is known, or lacks a needed column.
     """
-    if path.lower().endswith(DELIMITED):
-        cells = WrittenCells(path, needed[0])
-        return cells.read(_there(path, cells.schema, needed, others))
-    if path.lower().endswith(JSON_LINES):
-        table = read_as_text(path)
-        return table.select(_there(path, table.schema, needed, others))
+    kind = kind_of(path)
+    if kind is Kind.parquet:
+        return FilledIn(path, kind, _parquet(path, needed, others))
+    read = _delimited if kind is Kind.delimited else _json_lines
+    with as_utf8(path) as text:
+        table = read(text, needed, others)
+    if not is_plain(path):
+        table = _beyond_doubt(path, read, table, needed, others)
+    return FilledIn(path, kind, table)
+
+
+def _delimited(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
+    cells = WrittenCells(path, _as_spelled(path, needed[0]))
+    return _named(cells.read, _there(path, cells.schema.names, needed, others))
+
+
+def _json_lines(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
+    table = read_as_text(path)
+    return _named(table.select, _there(path, table.column_names, needed, others))
+
+
+def _parquet(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
     parquet = open_parquet(path)
-    names = _there(path, parquet.schema_arrow, needed, others)
+    found = _there(path, parquet.schema_arrow.names, needed, others)
     try:
-        return parquet.read(columns=names)
+        return parquet.read(columns=list(found.values())).select(list(found.values())).rename_columns(list(found))
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 
 
-def _there(path: str, schema: pa.Schema, needed: Sequence[str], others: Sequence[str]) -> list[str]:
+def _named(read: Callable[[list[str]], Any], found: Mapping[str, str]) -> pa.Table:
+    return read(list(found.values())).rename_columns(list(found))
+
+
+def _beyond_doubt(path: str, read: Reader, table: pa.Table, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
+    """Of a file in an encoding that was guessed: the columns in which the guess changes nothing.
+
+    A needed column with other letters is read as it is, which is refused with its line.
+    """
+    unsure = [name for name in table.column_names if not _is_ascii(table[name])]
+    if set(needed) & set(unsure):
+        read(path, needed, others)
+        raise BadTable(f"{path} is not UTF-8", fix="save it as CSV in UTF-8")
+    return table.drop_columns(unsure)
+
+
+def _is_ascii(column: pa.ChunkedArray) -> bool:
+    return all(cell is None or cell.isascii() for chunk in column.chunks for cell in chunk.unique().to_pylist())
+
+
+def _there(path: str, names: Sequence[str], needed: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """How the columns are spelled in the file."""
+    found = {name: _spelled(path, names, name) for name in (*needed, *others)}
     for name in needed:
-        require_column(path, schema, name)
-    return [*needed, *(name for name in others if name in schema.names)]
+        if found[name] is None:
+            raise BadTable(
+                f"{path} has no column {name} (found: {', '.join(names) or 'none'})",
+                fix=f"call the column {name} there, in the first line or in every object; "
+                "`ncaudit sample` writes a file that has all that is needed",
+            )
+    return {name: spelled for name, spelled in found.items() if spelled is not None}
+
+
+def _spelled(path: str, names: Sequence[str], wanted: str) -> str | None:
+    if wanted in names:
+        return wanted
+    alike = list(dict.fromkeys(name for name in names if _plain(name) == _plain(wanted)))
+    if len(alike) > 1:
+        called = " and ".join(map(repr, alike))
+        raise BadTable(f"{path} has the columns {called}, and either may be {wanted}", fix="rename one of them")
+    return alike[0] if alike else None
+
+
+def _as_spelled(path: str, wanted: str) -> str:
+    """The name by which the separator is found."""
+    with open_text(path) as file:
+        head = (file.read(HEADER_BYTES) or b"").decode("utf-8-sig", "replace")
+    line = next((line for line in head.splitlines() if line.strip()), "")
+    for separator in SEPARATORS:
+        for cell in line.split(separator):
+            if _plain(cell.strip().strip('"')) == _plain(wanted):
+                return cell.strip('"') if cell.startswith('"') else cell
+    return wanted
+
+
+def _plain(name: str) -> str:
+    """
+    >>> _plain(" Pair-ID")
+    'pair_id'
+    """
+    return "_".join(name.replace("\ufeff", "").replace("-", " ").replace("_", " ").casefold().split())

@@ -3,7 +3,6 @@
 Knows arrow columns and the words for true and false; nothing of formats or scores.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,77 +12,93 @@ import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.people.filled_in import read_filled_in
-from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex
+from ncaudit.shards.people.pair_finder import TELLING, Asked, Found, PairFinder, asked
+from ncaudit.shards.people.words import CANNOT_TELL, HOW_TO_SAY, MATCH, MISMATCH, MISSING, told
+from ncaudit.shards.tables.key_index import NOWHERE
 
-MATCH, MISMATCH, MISSING = 1, 0, -1
-WORDS = {"true": MATCH, "1": MATCH, "1.0": MATCH, "false": MISMATCH, "0": MISMATCH, "0.0": MISMATCH, "": MISSING}
-WORDS["nan"] = MISSING  # how pandas writes an unknown among zeros and ones
+__all__ = ["MATCH", "MISMATCH", "MISSING", "TruthTable", "Truths", "as_truth", "read_truth"]
 Truths = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
 class TruthTable:
-    """The truth of some pairs by pair_id: MATCH, MISMATCH or MISSING."""
+    """The truth of some pairs, told by pair_id and, where the table has them, by shard and row."""
 
     path: str
-    pairs: KeyIndex  # n, without repeats
-    truth: Truths  # (n,)
+    rows: Asked  # (n,)
+    truth: Truths  # (n,): MATCH, MISMATCH or MISSING
 
-    def of(self, pair_ids: Sequence[str]) -> Truths:
-        """The truth of these pairs; MISSING for one that the table does not have. Returns (m,) int8."""
-        places = self.pairs.places(pair_ids)
-        found, there = np.full(len(places), MISSING, dtype=np.int8), places != NOWHERE
-        found[there] = self.truth[places[there]]
-        return found
+    def finder(self) -> PairFinder:
+        """What takes all rows of the score tables, and finds those that the table is about."""
+        return PairFinder(self.rows)
 
-    def unused(self, pair_ids: Sequence[str]) -> int:
-        """How many of the table's pairs are not among these."""
-        places = self.pairs.places(pair_ids)
-        return len(self.pairs) - len(np.unique(places[places != NOWHERE]))
+    def of(self, found: Found, rows: int) -> Truths:
+        """The truth of all rows of the score tables, (rows,); MISSING for one that the table does not have.
+
+        Raises BadTable where two rows of the table contradict each other on one.
+        """
+        there = found.row != NOWHERE
+        truth = np.full(rows, MISSING, dtype=np.int8)
+        truth[found.row[there]] = self.truth[there]
+        strange = np.flatnonzero(there)[truth[found.row[there]] != self.truth[there]]
+        if len(strange):
+            raise _twofold(self.path, str(self.rows.pair_id[strange[0]]), len(strange))
+        return truth
+
+    def unused(self, found: Found) -> int:
+        """How many pairs of the table are none of the score tables': repeats and rows without a name count once."""
+        alone = np.flatnonzero(found.row == NOWHERE)
+        return len({_key(self.rows, number) for number in alone.tolist()})
 
 
 def as_truth(column: pa.Array, where: str) -> Truths:
-    """Booleans, 0 and 1, or "true" and "false" as MATCH, MISMATCH and, for null, MISSING. Returns (n,) int8.
+    """Booleans, 0 and 1, or words as MATCH, MISMATCH and, for null and where nobody can tell, MISSING: (n,) int8.
 
     where: file and column, for the error. Raises BadTable with the first value that is none of these and the count.
     """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type):
+    if pa.types.is_nested(column.type) or pa.types.is_temporal(column.type) or pa.types.is_binary(column.type):
         raise _no_truth(where, str(column.type))
-    words = pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string())))
-    distinct = words.dictionary_encode()
-    known = [WORDS.get(word) for word in distinct.dictionary.to_pylist()]
+    distinct = column.cast(pa.string()).dictionary_encode()
+    known = [told(word) for word in distinct.dictionary.to_pylist()]
     if None in known:
         strange = distinct.dictionary[known.index(None)].as_py()
-        raise _no_truth(where, f"{strange!r} in {pc.sum(pc.equal(words, strange)).as_py():,} rows")
-    codes = np.array([*known, MISSING], dtype=np.int8)  # the last one is for null
-    truths: Truths = codes[distinct.indices.fill_null(len(known)).to_numpy()]
+        same = pc.sum(pc.equal(column.cast(pa.string()), strange)).as_py()
+        raise _no_truth(where, f"{strange.strip()!r} in {same:,} rows")
+    codes = np.array([*(MISSING if code == CANNOT_TELL else code for code in known), MISSING], dtype=np.int8)
+    truths: Truths = codes[distinct.indices.fill_null(len(known)).to_numpy()]  # the last one is for null
     return truths
 
 
 def read_truth(path: str, column: str) -> TruthTable:
-    """The truth table in a parquet, CSV or JSON lines file with `pair_id` and `column`.
+    """The truth table in a parquet, CSV or JSON lines file with `pair_id` and `column`: a filled-in review is one.
 
     Raises BadTable when it cannot be read, lacks a column, holds no truth, or contradicts itself on a pair.
     """
-    table = read_filled_in(path, ["pair_id", column])
-    truth = as_truth(table[column].combine_chunks(), f"{path}: {column}")
-    rows = KeyIndex(table["pair_id"])
-    first = rows.places(rows.keys)
-    nameless = first == NOWHERE
-    if len(twofold := np.unique(first[~nameless & (truth[first] != truth)])):
-        raise BadTable(
-            f"{path} says both true and false of pair {rows.key(int(twofold[0]))} ({len(twofold):,} such pairs)",
-            fix="keep one row per pair_id",
-        )
-    once = first == np.arange(len(first))
-    once[np.flatnonzero(nameless)[:1]] = True  # rows without a pair_id are one pair that no score table has
-    return TruthTable(path, KeyIndex(rows.keys.filter(pa.array(once))), truth[once])
+    file = read_filled_in(path, ["pair_id", column], [name for name in TELLING if name != column])
+    truth = as_truth(file.table[column].combine_chunks(), f"{path}: {column}")
+    rows = asked(file, np.arange(len(truth)))
+    first: dict[str, int] = {}
+    own = np.array([first.setdefault(_key(rows, number), number) for number in range(len(rows))], dtype=np.int64)
+    named = rows.pair_id != ""
+    twofold = {str(rows.pair_id[number]) for number in np.flatnonzero(named & (truth[own] != truth)).tolist()}
+    if twofold:
+        raise _twofold(path, next(i for i in rows.pair_id if i in twofold), len(twofold))
+    return TruthTable(path, rows, truth)
+
+
+def _key(rows: Asked, number: int) -> str:
+    """The name, and the place where that is told: a name that a spreadsheet program changed may be that of several."""
+    place = None if rows.place is None else rows.place[number]
+    return f"{rows.pair_id[number]}\n{place or ''}"
+
+
+def _twofold(path: str, pair_id: str, pairs: int) -> BadTable:
+    return BadTable(
+        f"{path} says both true and false of pair {pair_id} ({pairs:,} such pairs)", fix="keep one row per pair_id"
+    )
 
 
 def _no_truth(where: str, found: str) -> BadTable:
-    return BadTable(
-        f"{where} does not say whether pairs match: {found}",
-        fix="give booleans, 0 and 1, or true and false; null is unknown",
-    )
+    return BadTable(f"{where} does not say whether pairs match: {found}", fix=HOW_TO_SAY)

@@ -1,5 +1,7 @@
 """Checks that every table of ours passes once, and what its columns are. Knows arrow types; nothing of embeddings."""
 
+import difflib
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,19 +10,53 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
-from ncaudit.schema import IDENTITY
+from ncaudit.schema import IDENTITY, SCORE
 from ncaudit.shards.arrow_types import parquet_holds
 
+EMBEDDINGS = frozenset(["image_embedding", "text_embedding"])
+SCORED = frozenset(SCORE.names) - {*IDENTITY.names, "status"}
 ALWAYS_THERE = frozenset([*IDENTITY.names, "status"])
 
 
-def require_column(path: str, schema: pa.Schema, name: str) -> None:
-    """Raises BadTable, listing what is there, unless the table has the column."""
+def require_column(path: str, schema: pa.Schema, name: str, fix: str | None = None) -> None:
+    """Raises BadTable, listing what is there, unless the table has the column.
+
+    fix: what to do; None: what the table's columns suggest.
+    """
     if name not in schema.names:
-        raise BadTable(
-            f"{path} has no column {name} (found: {', '.join(schema.names) or 'none'})",
-            fix="name another table, or give the column this name",
-        )
+        found = ", ".join(schema.names) or "none"
+        raise BadTable(f"{path} has no column {name} (found: {found})", fix=fix or _remedy(path, schema, name))
+
+
+def refuse_unscored(path: str, schema: pa.Schema) -> None:
+    """Raises BadTable where embeddings were given for scores."""
+    if is_unscored(schema):
+        raise BadTable(f"{path} holds embeddings, and no scores yet", fix=_score_first(path))
+
+
+def is_unscored(schema: pa.Schema) -> bool:
+    """Whether these are embeddings that nobody has scored."""
+    return EMBEDDINGS <= set(schema.names) and not {"score", "soft_label"} & set(schema.names)
+
+
+def _remedy(path: str, schema: pa.Schema, name: str) -> str:
+    """What helps whoever gave a table for another, or a name that is not there."""
+    if name in SCORED and is_unscored(schema):
+        return _score_first(path)
+    if name in ("pair_id", "status"):
+        return "give score tables: `ncaudit embed` and then `ncaudit score` make them of a dataset"
+    if name in SCORED:
+        return f"give score tables that have {name}, as `ncaudit score` writes them"
+    near = difflib.get_close_matches(name.casefold(), [one.casefold() for one in schema.names], n=1)
+    alike = [one for one in schema.names if one.casefold() in near]
+    return f"name a column that is there, perhaps {alike[0]}" if alike else "name a column that is there"
+
+
+def _score_first(path: str) -> str:
+    if path == "standard input":
+        return "score them first: ncaudit score - --out - | …"
+    folder = path.rpartition("/")[0] or path
+    return f"score them first: ncaudit score {shlex.quote(folder)} --out scores/; and give scores/"
 
 
 def common_schema(tables: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:

@@ -75,6 +75,7 @@ class EmbeddingTable:
     carried: pa.Schema
     carried_from: tuple[str, ...]  # the names that `carried` has in the file
     names_contents: bool  # there are columns that tell photos and captions apart without embeddings
+    names_pairs: bool  # there is a column pair_id; else pairs are named by file and row
     stratify: str | None = None  # the column whose values labels are calibrated by; None: the shard
     left_out: tuple[str, ...] = ()  # columns that no table of ours can hold, each with its type
 
@@ -101,6 +102,11 @@ class EmbeddingTable:
         file = open_shard(self.shard, choosing=True)
         for group in range(file.pieces):
             yield from self._group_identities(file, group, rows)
+
+    def names(self, rows: int = 65_536) -> Iterator[pa.Array]:
+        """The pair_ids that the file has, in order, as text; no embedding is read."""
+        for batch in read_batches(self.shard, {"pair_id"}, rows):
+            yield batch["pair_id"].cast(pa.string()).drop_null()
 
     def captions(self, rows: int = 65_536) -> Iterator[tuple[Identities, pa.Array]]:
         """(caption_id, text) of the rows with a caption, failed ones too, in order; no embedding is read."""
@@ -272,6 +278,8 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
     for name in ("pair_id", "shard", "status"):
         require_word(shard.path, schema, name)
     if stratify is not None:
+        fix = "name a column of the embedding tables with --stratify, or auto (shards, else image clusters) or none"
+        require_column(shard.path, schema, stratify, fix)
         require_plain(shard.path, schema, stratify, "--stratify")
     carried_from = _carried_names(shard.path, schema, columns)
     fields = [schema.field(name).with_name(_name_beside_scores(name)) for name in carried_from]
@@ -284,6 +292,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
         carried=pa.schema(fields),
         carried_from=carried_from,
         names_contents=set(CONTENTS) <= set(schema.names),
+        names_pairs="pair_id" in schema.names,
         stratify=stratify,
         left_out=tuple(not_carried(schema)) if columns is None else (),
     )

@@ -1,6 +1,6 @@
 """Where each key stands in a column of keys: what every join of rows by pair or by a key of the user's looks up.
 
-Knows arrow's text and places of rows; nothing of files, or of what the rows hold.
+Knows arrow's text and places of rows; nothing of what the rows hold, and of files what they are called in an error.
 """
 
 from functools import cached_property
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ncaudit.errors import BadTable
 from ncaudit.shards.dataset.keys import Keys, key_text
 
 NOWHERE = -1
@@ -70,16 +71,56 @@ class KeyIndex:
     @property
     def repeated(self) -> str | None:
         """The first of the keys that several rows have; None where each has its own."""
+        rows = self.repeated_rows
+        return None if rows is None else self.key(rows[0])
+
+    @property
+    def repeated_rows(self) -> tuple[int, int] | None:
+        """The first two rows that have that key."""
         if len(self.keys.unique()) == len(self.keys):
             return None
         first = self.places(self.keys)
-        again = first[(first != NOWHERE) & (first != np.arange(len(first)))]
-        return self.key(int(again.min())) if len(again) else None
+        again = np.flatnonzero((first != NOWHERE) & (first != np.arange(len(first))))
+        if not len(again):
+            return None
+        row = int(first[again].min())
+        return row, int(again[first[again] == row][0])
+
+    def refuse_repeats(self, path: str, what: str = "pair_id") -> None:
+        """Raises BadTable naming the first key that several rows have, and two of them. what: the column's name."""
+        if (rows := self.repeated_rows) is not None:
+            raise BadTable(
+                f"{path} has the {what} {self.key(rows[0])!r} more than once (rows {rows[0]:,} and {rows[1]:,}): "
+                "what is said of one cannot be told from what is said of the other",
+                fix=f"give every row a {what} of its own; of embedding tables without one, file and row are the names",
+            )
 
     @cached_property
     def _place_of(self) -> dict[str | None, int]:
         backwards = zip(reversed(_listed(self.keys)), range(len(self.keys) - 1, -1, -1), strict=True)
         return {key: place for key, place in backwards if key is not None}  # of equal keys the first stays
+
+
+class OnceEach:
+    """Which rows of an index have been found: two that look for the same one cannot both be it."""
+
+    def __init__(self, index: KeyIndex, path: str) -> None:
+        """path: of the table that looks for rows of the index, for errors."""
+        self._index, self._path = index, path
+        self.found = np.zeros(len(index), dtype=bool)
+
+    def take(self, places: Places) -> None:
+        """Raises BadTable where one of these was taken before; NOWHERE is nothing to take."""
+        there = places[places != NOWHERE]
+        rows, times = np.unique(there, return_counts=True)
+        again = rows[(times > 1) | self.found[rows]]
+        if len(again):
+            raise BadTable(
+                f"{self._path} has the pair_id {self._index.key(int(again[0]))!r} in several rows: what the scores say "
+                "of it cannot be told apart",
+                fix="give every row a pair_id of its own (--key names another column of the dataset), and score that",
+            )
+        self.found[rows] = True
 
 
 def _turns(numbers: Places) -> Places:

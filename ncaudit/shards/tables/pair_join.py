@@ -84,8 +84,11 @@ def _found(names: Iterator[pa.Array], pairs: KeyIndex, shard: Shard) -> Places:
     places = pairs.places(_joined(names))
     repeated = np.flatnonzero(np.bincount(places[places != NOWHERE]) > 1)
     if len(repeated):
-        twice = pairs.key(int(repeated[0]))
-        raise BadTable(f"{shard.path} has {twice!r} more than once", fix="name a column without repeats with --key")
+        twice, rows = pairs.key(int(repeated[0])), np.flatnonzero(places == repeated[0])[:2].tolist()
+        raise BadTable(
+            f"{shard.path} has {twice!r} more than once (rows {rows[0]:,} and {rows[1]:,})",
+            fix="name a column without repeats with --key",
+        )
     return places
 
 
@@ -94,8 +97,7 @@ def pairs_by_name(scores: FileScores) -> KeyIndex:
     pairs = KeyIndex(_joined(key_text(batch["pair_id"]) for batch in scores.batches(["pair_id"])))
     if pairs.keys.null_count:
         raise BadTable(f"{scores.path} has rows without a pair_id", fix="give every row its pair_id")
-    if (twice := pairs.repeated) is not None:
-        raise BadTable(f"{scores.path} has the pair_id {twice!r} more than once", fix="keep one row per pair_id")
+    pairs.refuse_repeats(scores.path)
     return pairs
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from ncaudit.hashing import hash_values
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 
@@ -99,6 +100,38 @@ def count_pairs(pairs: Iterable[tuple[Ids, Ids]], bucket_bits: int = 0) -> Repea
     keys = _pair_keys(images.ids, captions.ids, repeated_pairs[0], repeated_pairs[1])
     order = np.argsort(keys)
     return Repeats(images, captions, keys[order], repeated_pairs[2][order])
+
+
+@dataclass(frozen=True)
+class SharedNames:
+    """Rows whose pair_id another row has too."""
+
+    rows: int
+    first: str  # the first such name
+    path: str  # of the table that has it first
+
+
+def count_shared_names(tables: Sequence[EmbeddingTable]) -> SharedNames | None:
+    """The rows of these tables that share their name with others; None where there are none.
+
+    Tables of `embed` are not looked at: it gives no name twice, nor do we where a table has no names.
+    """
+    named = [table for table in tables if (table.provenance or {}).get("verb") != "embed" and table.names_pairs]
+    rows = sum(table.rows for table in named)
+    with _Buckets(0 if rows < IN_MEMORY_ROWS else min(MAX_BUCKET_BITS, (rows // ROWS_PER_BUCKET).bit_length())) as by:
+        for ids in (hash_values(names) for table in named for names in table.names()):
+            by.add(ids, ids)
+        shared, _ = _count(by)
+    return None if not len(shared.ids) else _shared_names(named, shared)
+
+
+def _shared_names(tables: Sequence[EmbeddingTable], shared: Repeated) -> SharedNames:
+    for table in tables:
+        for names in table.names():
+            repeated = np.isin(hash_values(names), shared.ids)
+            if repeated.any():
+                return SharedNames(int(shared.rows.sum()), str(names[int(repeated.argmax())]), table.shard.path)
+    raise AssertionError("what was counted is there")
 
 
 def _identities(tables: Sequence[EmbeddingTable], progress: Progress) -> Iterator[tuple[Ids, Ids]]:

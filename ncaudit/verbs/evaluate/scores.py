@@ -30,6 +30,8 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
+from ncaudit.shards.tables.checks import is_word, refuse_unscored
+from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.evaluate.exact_order import is_number, rounded
 from ncaudit.verbs.evaluate.prior_scores import OURS, PriorScore, compare, prior_columns
@@ -82,15 +84,17 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     Raises BadTable when there is no truth to be had, it is of another kind, a column is not there or is no number.
     """
     tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    for table in tables:
+        _require_scores(table)
     priors = prior_columns(tables, options.against) if options.against else []
     truth_table = read_truth(options.truth_table, options.truth) if options.truth_table and options.truth else None
     progress.stage("read scores", sum(table.rows for table in tables))
     rows = _Rows([*(OURS if options.truth is None else JUDGED), *priors])
+    beside = None if truth_table is None else _TruthBeside(truth_table)
     for table in tables:
-        rows.add(table, options.truth, truth_table, progress)
-    unused = truth_table.unused(rows.pair_ids) if truth_table else 0
-    if truth_table and unused == len(truth_table.pairs):
-        raise _strangers(truth_table, rows)
+        rows.add(table, options.truth, beside, progress)
+    if beside is not None:
+        rows.take(beside)
     if priors:
         progress.stage("compare", None)
     truth = None if options.truth is None else rows.truth()
@@ -99,33 +103,42 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     accounting = Accounting(len(tables), 0, (), dict(rows.statuses))
     if options.truth is None:
         return ScoresResult(accounting=accounting, against=against)
-    return _detection_result(options, rows, ScoresResult(accounting=accounting, against=against), unused)
+    return _detection_result(options, rows, ScoresResult(accounting=accounting, against=against))
 
 
 class _Rows:
-    """The ok rows of all score tables: their values and their truth. pair_ids: of all rows, where they are needed."""
+    """The ok rows of all score tables: their values and their truth."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.statuses: Counter[str] = Counter()
-        self.pair_ids: list[str] = []
+        self.truth_unused = 0
         self._truth: list[Truths] = []
         self._values: dict[str, list[pa.Array]] = {name: [] for name in names}
         self._ok: list[npt.NDArray[np.bool_]] = []
 
-    def add(self, table: ScoreTable, truth: str | None, truth_table: TruthTable | None, progress: Progress) -> None:
+    def add(self, table: ScoreTable, truth: str | None, beside: "_TruthBeside | None", progress: Progress) -> None:
         wanted = [name for name in self._values if name in table.schema.names]
-        if truth is not None and truth_table is None:
+        if beside is not None:
+            wanted += beside.open(table)
+        elif truth is not None:
             _require_truth(table, truth)
-            wanted = list(dict.fromkeys([*wanted, truth]))
-        for batch in table.batches(wanted):
+            wanted.append(truth)
+        for batch in table.batches(list(dict.fromkeys(wanted))):
             ok = pc.equal(batch["status"], OK).fill_null(False)
             self._count(batch)
             self._ok.append(ok.to_numpy(zero_copy_only=False))
-            if truth is not None:
-                self._truth.append(self._truth_of(batch, table, truth, truth_table)[self._ok[-1]])
+            if beside is not None:
+                beside.add(batch)
+            elif truth is not None:
+                self._truth.append(as_truth(batch[truth], f"{table.shard.path}: {truth}")[self._ok[-1]])
             for name, parts in self._values.items():
                 parts.append(_numbers(batch, table, name).filter(ok))
             progress.advance(len(batch))
+
+    def take(self, beside: "_TruthBeside") -> None:
+        """The truth of all rows, from a table beside."""
+        truth, self.truth_unused = beside.found()
+        self._truth = [truth[self.ok()]]
 
     def truth(self) -> Truths:
         return np.concatenate([*self._truth, np.empty(0, np.int8)])
@@ -145,12 +158,57 @@ class _Rows:
         for entry in batch["status"].value_counts().to_pylist():
             self.statuses[entry["values"] or "no status"] += entry["counts"]
 
-    def _truth_of(self, batch: pa.RecordBatch, table: ScoreTable, truth: str, truth_table: TruthTable | None) -> Truths:
-        if truth_table is None:
-            return as_truth(batch[truth], f"{table.shard.path}: {truth}")
-        pair_ids = batch["pair_id"].to_pylist()
-        self.pair_ids += pair_ids
-        return truth_table.of(pair_ids)
+
+class _TruthBeside:
+    """The truth of a table beside the scores, looked for row by row."""
+
+    def __init__(self, table: TruthTable) -> None:
+        self._table, self._finder = table, table.finder()
+        self._rows, self._first_id = 0, "none"
+        self._place: list[str] = []
+
+    def open(self, table: ScoreTable) -> list[str]:
+        """What is needed of the next table's columns."""
+        self._finder.table(table.shard.path, self._rows)
+        fields = {field.name: field.type for field in table.schema}
+        placed = is_word(fields.get("shard", pa.null())) and pa.types.is_integer(fields.get("row", pa.null()))
+        self._place = ["shard", "row"] if placed else []
+        return [*self._place, *(["caption"] if is_word(fields.get("caption", pa.null())) else [])]
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """The next rows of that table."""
+        numbers = np.arange(self._rows, self._rows + len(batch))
+        self._first_id = batch["pair_id"][0].as_py() if len(batch) and not self._rows else self._first_id
+        self._rows += len(batch)
+        shard, row = (batch[name] for name in self._place) if self._place else (None, None)
+        caption = batch["caption"] if "caption" in batch.schema.names else None
+        self._finder.add(numbers, batch["pair_id"], shard, row, caption)
+
+    def found(self) -> tuple[Truths, int]:
+        """The truth of all rows, and how many pairs of the table no row is. Raises BadTable where there is none."""
+        found = self._finder.found()
+        if (found.row == NOWHERE).all():
+            raise self._strangers()
+        return self._table.of(found, self._rows), self._table.unused(found)
+
+    def _strangers(self) -> BadTable:
+        there = next(iter(self._table.rows.pair_id), "none")
+        return BadTable(
+            f"{self._table.path} knows no pair of the score tables (pair_id there: {there}; in the scores: "
+            f"{self._first_id})",
+            fix="give a truth table with the pair_id of the score tables; of names that a spreadsheet program changed "
+            "(007 to 7), the columns shard and row tell which they are",
+        )
+
+
+def _require_scores(table: ScoreTable) -> None:
+    """Raises BadTable where there is nothing to judge."""
+    refuse_unscored(table.shard.path, table.schema)
+    if not set(JUDGED) & set(table.schema.names):
+        raise BadTable(
+            f"{table.shard.path} has none of {', '.join(JUDGED)} (found: {', '.join(table.schema.names)})",
+            fix="give score tables: what `ncaudit score` wrote, or any with one of these columns",
+        )
 
 
 def _require_truth(table: ScoreTable, truth: str) -> None:
@@ -183,18 +241,7 @@ def _require_probability(values: pa.Array, table: ScoreTable) -> None:
         )
 
 
-def _strangers(truth_table: TruthTable, rows: _Rows) -> BadTable:
-    here = next(iter(rows.pair_ids), "none")
-    there = truth_table.pairs.key(0) if len(truth_table.pairs) else "none"
-    return BadTable(
-        f"{truth_table.path} knows no pair of the score tables (pair_id there: {there}; in the scores: {here})",
-        fix="give a truth table with the pair_id of the score tables",
-    )
-
-
-def _detection_result(
-    options: EvalScoresOptions, rows: _Rows, result: ScoresResult, truth_unused: int
-) -> DetectionResult:
+def _detection_result(options: EvalScoresOptions, rows: _Rows, result: ScoresResult) -> DetectionResult:
     assert options.truth is not None
     truth = rows.truth()
     found = {name: _detection(rows.values(name), truth) for name in JUDGED}
@@ -206,7 +253,7 @@ def _detection_result(
         judged=int((truth != MISSING).sum()),
         mismatched=int((truth == MISMATCH).sum()),
         truth_missing=int((truth == MISSING).sum()),
-        truth_unused=truth_unused,
+        truth_unused=rows.truth_unused,
         soft_label=found["soft_label"],
         similarity=found["similarity"],
         score=found["score"],

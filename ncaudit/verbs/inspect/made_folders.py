@@ -79,8 +79,14 @@ def _fit(told: Mapping[str, Any], run: Mapping[str, Any]) -> MadeFolder:
         "weight_hash": (told.get("model") or {}).get("weight_hash"),
         "fitted_on_shards": len(told.get("shards") or {}),
         "noise_rate": rate.get("rate"),
+        **_judged((told.get("facts") or {}).get("verdicts")),
     }
     return MadeFolder(FolderKind.fit, "fit of ncaudit score", facts)
+
+
+def _judged(pairs: Any) -> dict[str, Any]:
+    """From how many pairs that people judged; nothing where nobody did."""
+    return {} if pairs is None else {"judged_pairs": pairs}
 
 
 def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def _piped(sources: Sequence[str], form: str, rule: Sequence[str]) -> NextStep:
 
 
 def _review(source: str) -> NextStep:
-    wanted = "fill in the column is_match: yes or no, empty where you cannot tell"
+    wanted = "fill in the column is_match: yes, no or cannot tell; empty: not judged"
     verdicts = shlex.join(["--verdicts", source])
     return NextStep(commands=(f"ncaudit score EMBEDDINGS --out scores/ {verdicts}",), fixes=(wanted,))
 

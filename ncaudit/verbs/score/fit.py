@@ -14,7 +14,7 @@ from ncaudit.options import AUTO_SCORER, ScoreOptions
 from ncaudit.progress import Progress
 from ncaudit.scoring.fits import Applier
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.people.verdicts import read_verdicts
+from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score.judged_scores import JudgedScores
@@ -118,24 +118,30 @@ def _rerated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: Sav
     return replace(saved, fit=calibrated.rerated(saved.fit, sample.pairs, options))
 
 
-def judged(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
+def judged(
+    options: ScoreOptions,
+    tables: Sequence[EmbeddingTable],
+    saved: SavedFit,
+    progress: Progress,
+    judges: Sequence[Verdicts],
+) -> SavedFit:
     """The fit after people's verdicts, if there are any."""
-    if not options.verdicts:
+    if not judges:
         return saved
-    verdicts = read_verdicts(options.verdicts)
     if "noise_rate" not in saved.fit.facts:
         raise NcauditError("there is no calibration that verdicts could correct", fix="give at least 50 pairs")
     progress.stage("scores of the judged pairs", sum(table.rows for table in tables))
-    scores = JudgedScores(verdicts)
+    scores = JudgedScores(judges)
     apply, device = applier_of(options, saved), pick_device(options.device)
     for table in tables:
+        scores.table(table.shard.path)
         for batch in table.batches():
             pairs = fit_sample.as_pairs(batch).to(device)
-            if len(pairs):
-                scores.add(pairs.pair_id, apply(pairs).score.double().cpu().numpy())
+            scores.add(batch, apply(pairs).score.double().cpu().numpy() if len(pairs) else None)
             progress.advance(len(batch))
     found = scores.found()
-    return replace(saved, fit=calibrated.judged(saved.fit, found.score, found.mismatched, found.weight, found.rate))
+    fit = calibrated.judged(saved.fit, found.score, found.mismatched, found.weight, found.rate)
+    return replace(saved, fit=replace(fit, facts={**fit.facts, "judging": found.judging.facts()}))
 
 
 def applier_of(options: ScoreOptions, saved: SavedFit) -> Applier:

@@ -1,18 +1,25 @@
 """People's verdicts joined with the scores of the pairs they judged. Knows no files and no scorers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from ncaudit.core.statistics.judges import NOT_JUDGED, Agreement, agreement
 from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.core.statistics.stratified_sample import merge_unjudged, post_stratify, score_edges, stratified_rate
 from ncaudit.errors import BadTable
-from ncaudit.shards.people.verdicts import Verdicts
+from ncaudit.shards.people.pair_finder import Found, PairFinder
+from ncaudit.shards.people.verdicts import Verdicts, both_said, read_verdicts, whole
+from ncaudit.shards.people.words import HOW_TO_SAY
+from ncaudit.shards.tables.embeddings import EmbeddingBatch
 from ncaudit.shards.tables.key_index import NOWHERE
 
 Numbers = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,41 +30,145 @@ class Judged:
     mismatched: npt.NDArray[np.bool_]
     weight: Numbers
     rate: NoiseRate
+    judging: "Judging"
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Who judged, and what became of it."""
+
+    judges: int
+    cannot_tell: int  # pairs of which a judge could not tell, counted for each judge
+    disputed: int  # pairs of which one judge says yes and another no: they count as not told
+    changed_ids: int  # rows of the files that were found by shard and row, as their pair_id was no longer what it was
+    agreement: Agreement | None  # None with one judge
+
+    def facts(self) -> Mapping[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def read_judges(paths: Sequence[str]) -> list[Verdicts]:
+    """One judge for each file. Raises BadTable as `read_verdicts` does, and where nobody has judged a pair."""
+    judges = [read_verdicts(path, alone=len(paths) == 1) for path in paths]
+    if not any(len(judge.pairs) for judge in judges):
+        raise _nothing_said(judges)
+    return judges
 
 
 class JudgedScores:
     """Collects the scores of judged pairs while all rows pass by; 4 bytes per row are kept for the strata."""
 
-    def __init__(self, verdicts: Verdicts) -> None:
-        self._verdicts = verdicts
-        self._score = np.full(len(verdicts.pair_id), np.nan)
+    def __init__(self, judges: Sequence[Verdicts]) -> None:
+        self._judges = judges
+        self._finders = [PairFinder(judge.pairs) for judge in judges]
+        self._scores: dict[int, float] = {}  # of rows that may be judged, by their number among all rows
         self._all: list[npt.NDArray[np.float32]] = []
+        self._rows, self._first_id = 0, "none"
 
-    def add(self, pair_ids: Sequence[str], score: Numbers) -> None:
-        """Scores of some rows, (n,)."""
-        place = self._verdicts.places(pair_ids)
-        self._score[place[place != NOWHERE]] = score[place != NOWHERE]
+    def table(self, path: str) -> None:
+        """What follows are rows of this table."""
+        for finder in self._finders:
+            finder.table(path, self._rows)
+
+    def add(self, batch: EmbeddingBatch, score: Numbers | None) -> None:
+        """The next rows of the table. score: (n_ok,) of the ok ones; None where there are none."""
+        numbers = self._rows + np.flatnonzero(batch.ok)
+        self._first_id = self._first_id if self._rows else next(iter(batch.pair_id), "none")
+        self._rows += len(batch)
+        if score is None:
+            return
+        ok = pa.array(batch.ok)
+        ids, shard = (pa.array(names, pa.large_string()).filter(ok) for names in (batch.pair_id, batch.shard))
+        for finder in self._finders:
+            found = finder.add(numbers, ids, shard, pa.array(batch.row).filter(ok), batch.caption.filter(ok))
+            at = np.searchsorted(numbers, found)
+            self._scores.update(zip(found.tolist(), score[at].tolist(), strict=True))
         self._all.append(score.astype(np.float32))
 
     def found(self) -> Judged:
-        """All judged pairs with their weights. Raises BadTable when a judged pair has no score in these tables."""
-        verdicts, strange = self._verdicts, np.isnan(self._score)
-        if not len(strange) or strange.any():
-            first = verdicts.pair_id[int(strange.argmax())] if len(strange) else "none"
-            raise BadTable(
-                f"{verdicts.path}: {int(strange.sum())} of {len(strange)} judged pairs have no score in these tables "
-                f"(first: {first})",
-                fix="give the verdicts of a sample drawn from these tables (ncaudit sample)",
-            )
-        stratum, rows = self._strata()
-        wrong = ~verdicts.is_match
-        told = stratified_rate(wrong, stratum, rows)
-        merged, merged_rows = merge_unjudged(stratum, rows)
-        weight = (merged_rows / np.bincount(merged, minlength=len(merged_rows)))[merged]
-        return Judged(self._score, wrong, weight, NoiseRate(told.rate, told.low, told.high))
+        """All judged pairs with their weights.
 
-    def _strata(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        Raises BadTable when a judged pair has no score in these tables or is none of its own, a judge contradicts
+        himself, or no pair is left that is not disputed.
+        """
+        found = [finder.found() for finder in self._finders]
+        for judge, places in zip(self._judges, found, strict=True):
+            self._require_all(judge, places)
+        said = self._said(found)
+        rows = np.array(sorted(said), dtype=np.int64)
+        codes = np.array([said[row] for row in rows.tolist()], dtype=np.int8)
+        told = _one_verdict(codes)
+        if not (told != NOT_JUDGED).any():
+            raise _all_disputed(self._judges, len(rows))
+        return self._judged(rows[told != NOT_JUDGED], told[told != NOT_JUDGED] == 0, found, codes)
+
+    def _judged(self, rows: Places, wrong: npt.NDArray[np.bool_], found: Sequence[Found], codes: Any) -> Judged:
+        score = np.array([self._scores[row] for row in rows.tolist()])
+        stratum, members = self._strata(rows, score, found)
+        told = stratified_rate(wrong, stratum, members)
+        merged, merged_rows = merge_unjudged(stratum, members)
+        weight = (merged_rows / np.bincount(merged, minlength=len(merged_rows)))[merged]
+        rate = NoiseRate(told.rate, told.low, told.high)
+        return Judged(score, wrong, weight, rate, self._judging(found, codes))
+
+    def _judging(self, found: Sequence[Found], codes: npt.NDArray[np.int8]) -> Judging:
+        both = agreement(codes)
+        return Judging(
+            judges=len(self._judges),
+            cannot_tell=sum(judge.cannot_tell for judge in self._judges),
+            disputed=both.disputed,
+            changed_ids=sum(one.changed for one in found),
+            agreement=both if len(self._judges) > 1 else None,
+        )
+
+    def _require_all(self, judge: Verdicts, found: Found) -> None:
+        strange = np.array([row == NOWHERE or np.isnan(self._scores[row]) for row in found.row.tolist()], dtype=bool)
+        if strange.any():
+            first = judge.pair_id[int(strange.argmax())]
+            raise BadTable(
+                f"{judge.path}: {int(strange.sum())} of {len(strange)} judged pairs have no score in these tables "
+                f"(first: {first}; the first one here is {self._first_id})",
+                fix="give the verdicts of a sample that was drawn from these tables (ncaudit sample), its pair_ids as "
+                "they were: a spreadsheet program may have changed them, which the columns shard and row make good",
+            )
+
+    def _said(self, found: Sequence[Found]) -> dict[int, list[int]]:
+        """What every judge says of each judged row."""
+        said: dict[int, list[int]] = {}
+        for number, (judge, places) in enumerate(zip(self._judges, found, strict=True)):
+            for entry, row in enumerate(places.row.tolist()):
+                words = said.setdefault(row, [NOT_JUDGED] * len(self._judges))
+                if words[number] not in (NOT_JUDGED, int(judge.is_match[entry])):
+                    raise both_said(judge.path, judge.pair_id[entry])
+                words[number] = int(judge.is_match[entry])
+        return said
+
+    def _strata(self, rows: Places, score: Numbers, found: Sequence[Found]) -> tuple[Places, Places]:
         """The strata the pairs were drawn from; verdicts from elsewhere are stratified afterwards, by their score."""
-        if self._verdicts.stratum is not None and self._verdicts.stratum_rows is not None:
-            return self._verdicts.stratum, self._verdicts.stratum_rows
-        return post_stratify(self._score, *score_edges(np.concatenate(self._all).astype(np.float64)))
+        drawn = [judge.drawn for judge in self._judges if judge.drawn is not None]
+        if len(drawn) < len(self._judges):
+            return post_stratify(score, *score_edges(np.concatenate(self._all).astype(np.float64)))
+        of_row: dict[int, int] = {}
+        for judge, places in zip(self._judges, found, strict=True):
+            assert judge.stratum is not None
+            of_row |= dict(zip(places.row.tolist(), judge.stratum.tolist(), strict=True))
+        return np.array([of_row[row] for row in rows.tolist()], dtype=np.int64), whole(drawn)
+
+
+def _one_verdict(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """What all judges who said something agree on; NOT_JUDGED where they do not. codes: (n, judges)."""
+    yes, no = (codes == 1).any(axis=1), (codes == 0).any(axis=1)
+    return np.where(yes & no, NOT_JUDGED, np.where(yes, 1, 0)).astype(np.int8)
+
+
+def _nothing_said(judges: Sequence[Verdicts]) -> BadTable:
+    unsure, pairs = sum(judge.cannot_tell for judge in judges), sum(judge.unjudged for judge in judges)
+    where = " and ".join(judge.path for judge in judges)
+    told = f", {unsure:,} of them of which nobody could tell" if unsure else ""
+    return BadTable(f"{where}: no pair is judged yet ({pairs:,} pairs{told})", fix=f"fill in is_match: {HOW_TO_SAY}")
+
+
+def _all_disputed(judges: Sequence[Verdicts], pairs: int) -> BadTable:
+    where = " and ".join(judge.path for judge in judges)
+    return BadTable(f"{where}: the judges disagree on all {pairs:,} pairs", fix="settle some of them, or ask one more")

@@ -3,6 +3,7 @@
 Knows options, shards and scorers; nothing of Typer or of how a score is computed.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,19 +12,28 @@ from typing import Any
 
 import pyarrow as pa
 
+from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.saved_fits import SavedFit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
-from ncaudit.options import ScoreOptions
+from ncaudit.options import STREAM, ScoreOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.files.departed import notes_on_departed
-from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
+from ncaudit.shards.files.provenance import (
+    EarlierOutputs,
+    Provenance,
+    attach,
+    describe,
+    fingerprint,
+    provenance_of,
+    read_schema,
+)
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
@@ -39,15 +49,17 @@ from ncaudit.shards.tables.embeddings import (
     with_common_nulls,
 )
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
-from ncaudit.shards.tables.repeats import Repeats, count_repeats
+from ncaudit.shards.tables.repeats import Repeats, count_repeats, count_shared_names
 from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_left_overs, without_outputs
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
+from ncaudit.verbs.score.judged_scores import read_judges
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.verbs.score.suggestions import Suggester, require_calibration
 
+JUDGED_PAIRS = "judged_pairs"
 TOLD = ("noise_rate", "cuts", "power")  # facts of the fit that go into every table's metadata
 
 
@@ -72,6 +84,9 @@ class ScoreResult:
     share_below_half: float | None  # of labels under .5
     accounting: Accounting
     seconds: float
+    dataset: bool = False  # whether the dataset itself was written, and no score tables
+    judged_pairs: int | None = None  # pairs that people judged, on which labels and rate rest; None: on scores alone
+    judging: Mapping[str, Any] | None = None  # see `verbs.score.judged_scores.Judging`
     notes: tuple[str, ...] = field(default=())
 
 
@@ -80,13 +95,14 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
 
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
-    choice.require_known(options.scorer)  # an unknown name is told before anything is read
+    scorers.refuse_unread(choice.meant(options.scorer), options)  # told before anything is read, as an unknown name is
     with received(options.embeddings) as given:  # rows are read twice at least: to count repeats
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
 
 def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
     begun = monotonic()
+    judges = read_judges(options.verdicts) if options.verdicts else []  # what they lack is told before any work
     other = open_join(options.join, str(options.join_key)) if options.join else None
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
@@ -95,13 +111,14 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     claim = claimed(options, shards, tables)
     with claim.held(deciding(options, tables)):
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *_of_gone_shards(tables)]
-        saved = judged(options, tables, the_fit(options, tables, progress), progress)
+        saved = judged(options, tables, the_fit(options, tables, progress), progress, judges)
         if options.suggest:
             require_calibration(saved.fit)
         if options.save_fit:
             keep_fit(saved, options)
         counts = _Counts.of(options, saved, tables)
-        notes = [*notes, *training_notes(tables), *left_out_notes(tables)]
+        notes = [*notes, *training_notes(tables), *left_out_notes(tables), *_shared_names(tables)]
+        notes += _dropped_verdicts(options, saved, tables, dataset)
         run = _Run(options, tables, saved, applier_of(options, saved), counts, progress, join, notes=notes)
         progress.stage("score", sum(table.rows for table in tables))
         accounts = _write(run, tables, dataset)
@@ -188,12 +205,18 @@ class _Run:
             data=made_from.get("source"),
             label_means=label_means(self.saved),
             **{name: self.saved.fit.facts[name] for name in TOLD if name in self.saved.fit.facts},
+            **self._judged(),
             **more,
         )
 
     def _asked(self) -> dict[str, Any]:
         """What adds columns; not told where it does not, so that tables without it stay as they were."""
         return {"suggest": True} if self.options.suggest else {}
+
+    def _judged(self) -> dict[str, Any]:
+        """From how many judged pairs labels and rate are; not told where nobody judged."""
+        pairs = judged_pairs(self.saved)
+        return {} if pairs is None else {JUDGED_PAIRS: pairs}
 
 
 @dataclass(frozen=True)
@@ -221,6 +244,11 @@ class _Counts:
 def label_means(saved: SavedFit) -> str:
     """What the soft label of this fit is, in words that go into every table."""
     return str(saved.fit.facts["label_means"])
+
+
+def judged_pairs(saved: SavedFit) -> int | None:
+    """How many pairs people judged for this fit; None where nobody did."""
+    return saved.fit.facts.get("verdicts")
 
 
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
@@ -312,6 +340,9 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         noise_rate=fit.facts.get("noise_rate", {}).get("rate"),
         noise_rate_low=fit.facts.get("noise_rate", {}).get("low"),
         noise_rate_high=fit.facts.get("noise_rate", {}).get("high"),
+        dataset=bool(run.options.data),
+        judged_pairs=judged_pairs(run.saved),
+        judging=fit.facts.get("judging"),
         verdicts=dict(tally.verdicts),
         reasons=dict(tally.reasons),
         suggestions=tally.suggested if run.options.suggest else None,
@@ -346,6 +377,39 @@ def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:
         f"joined by {join.other.key}: {rows - alone:,} of {rows:,} rows have a match, the other {alone:,} get nulls"
         f" ({', '.join(brought) or 'no column'})"
     )
+
+
+def _shared_names(tables: Sequence[EmbeddingTable]) -> Iterator[str]:
+    if (shared := count_shared_names(tables)) is not None:
+        yield (
+            f"{shared.rows:,} rows share their pair_id with another row (first: {shared.first}, in {shared.path}): "
+            "they are scored one by one, but verdicts, truth and training labels, which go by pair_id, cannot be joined"
+        )
+
+
+def _dropped_verdicts(
+    options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable], dataset: DatasetShards | None
+) -> Iterator[str]:
+    """Whether an earlier run asked people, and this one does not: looked up before anything is written over."""
+    if judged_pairs(saved) is not None or options.out == STREAM:
+        return
+    shards = [table.shard for table in tables] if dataset is None else list(dataset.shards)
+    places = [shard.output(options.out) for shard in shards] if is_folder(options.out) else [options.out]
+    found = next((path for path in places if os.path.isfile(path)), None)
+    if found is not None and (pairs := _judged_before(found)):
+        yield (
+            f"{found} rested on {pairs:,} judged pairs, and this run has no --verdicts: they are dropped, and labels "
+            "and rate are those of the scores alone (with --verdicts again they come back)"
+        )
+
+
+def _judged_before(path: str) -> int | None:
+    try:
+        told = provenance_of(read_schema(path)) or {}
+    except BadTable:  # it is written anew
+        return None
+    first = next(iter(told.get("shards") or ()), told)
+    return first.get(JUDGED_PAIRS) if isinstance(first, dict) else None
 
 
 def _listed(columns: Sequence[str] | None) -> list[str] | None:

@@ -9,7 +9,7 @@ from ncaudit.core.device import pick_device
 from ncaudit.encoders.decode_pool import default_workers
 from ncaudit.engines.ranks import Ranks
 from ncaudit.errors import UsageError
-from ncaudit.options import TrainingRecipe, TrainOptions
+from ncaudit.options import HEADS, TrainingRecipe, TrainOptions
 
 
 def for_rank(options: TrainOptions, ranks: Ranks) -> TrainOptions:
@@ -36,8 +36,14 @@ def for_rank(options: TrainOptions, ranks: Ranks) -> TrainOptions:
             "--train-batchnorm needs whole batches, but each process sees its share only",
             fix="leave it out, or train in one process",
         )
-    workers = max(1, default_workers() // ranks.local_count) if options.workers is None else options.workers
-    return replace(options, device=_device(options.device, ranks), workers=workers)
+    return replace(options, device=_device(options.device, ranks), workers=_workers(options, ranks))
+
+
+def _workers(options: TrainOptions, ranks: Ranks) -> int | None:
+    """Heads decode nothing."""
+    if options.workers is not None or options.tune == HEADS:
+        return options.workers
+    return max(1, default_workers() // ranks.local_count)
 
 
 def _device(name: str, ranks: Ranks) -> str:

@@ -231,11 +231,16 @@ def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **mor
         out=options.out, tune=options.tune, objective=options.chosen_objective, recipe=options.recipe,
         epochs=metrics[-1]["epoch"], clean_pairs=metrics[-1].get("clean_pairs"),
         stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
-        steps=metrics[-1]["step"], labelled=bool(options.scores) or "mean_label" in metrics[-1],
+        steps=metrics[-1]["step"], labelled=_labelled(options, metrics),
         loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
         accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **_of_classes(metrics, kept), **told,
         **more,
     )  # fmt: skip
+
+
+def _labelled(options: TrainOptions, metrics: Sequence[Json]) -> bool:
+    """Whether anything told labels: scores, a column of the data itself, or training."""
+    return bool(options.scores or options.own_label_column) or "mean_label" in metrics[-1]
 
 
 def _of_classes(metrics: Sequence[Json], kept: Json) -> dict[str, Any]:

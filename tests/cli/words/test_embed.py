@@ -27,7 +27,9 @@ def test_where_by_which_name_and_by_which_model():
         "ViT-B-32, gelu, float32, weights 0123456789ab, batches of 64",
         "note: look",
         "4 rows = 4 ok + 0 failed (1 shard)",
+        "next: ncaudit score emb --out scores/",
     ]
+    assert told(out="-")[-1].startswith("4 rows")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_what_was_drawn_and_what_to_do_next():
     assert drawn(20, 1_005) == [
         "1,025 of 1,500 pairs drawn, from 2 strata by score (20 to 1,005 of each): pairs.csv",
         "note: look",
-        "next: fill in is_match (yes or no, empty where you cannot tell), then run",
+        "next: fill in is_match (yes, no or cannot tell; empty: not judged), then run",
         "  ncaudit score … --verdicts pairs.csv",
         "1,500 rows = 1,500 ok + 0 failed (1 shard)",
     ]

@@ -38,6 +38,7 @@ def test_a_run_is_told_from_what_was_tuned_to_where_the_matcher_is():
         ({"labelled": False}, "(no --scores: every label is 1)"),
         ({"objective": "nirnl"}, "(all with a class)"),
         ({"objective": "cross-entropy", "unlabelled_pairs": 1_600}, "(1,600 without a class)"),
+        ({"epochs": 1}, "weighted-infonce: 1 epoch, 1,200 steps"),
         ({"recipe": "bicro", "epochs": 4}, "towers by weighted-infonce, recipe bicro: 4 epochs, "),
         ({"epochs": 3, "stopped_early": True}, "3 epochs (stopped: no better one came), "),
     ],

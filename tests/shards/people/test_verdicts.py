@@ -36,13 +36,11 @@ def test_an_empty_verdict_is_counted_and_left_out(tmp_path):
 def test_nobody_judged_yet_is_no_error(tmp_path):
     verdicts = told(tmp_path, "pair_id,is_match\na,\nb,\n")
     assert (verdicts.pair_id, len(verdicts.is_match), verdicts.unjudged) == ((), 0, 2)
-    assert verdicts.places(["a"]).tolist() == [-1]
 
 
 def test_pair_ids_stay_text_and_are_found_again(tmp_path):
     verdicts = told(tmp_path, 'is_match,pair_id\nyes,007\nno,"a,b"\nno,"é\nx"\n')
     assert verdicts.pair_id == ("007", "a,b", "é\nx")
-    assert verdicts.places(["x", "a,b", "7", "007"]).tolist() == [-1, 1, -1, 0]
 
 
 def test_strata_come_with_the_rows_of_all_of_them_judged_or_not(tmp_path):

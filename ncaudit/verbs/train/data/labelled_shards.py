@@ -4,7 +4,7 @@ Knows shards and score tables; nothing of pixels or of training. The dataset is 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, UsageError
 from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions, TrainOptions
 from ncaudit.schema import NOT_SCORED, OK
@@ -22,7 +22,8 @@ from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import ShardFile, open_shard
-from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
+from ncaudit.shards.tables.checks import refuse_unscored
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, OnceEach, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
@@ -82,7 +83,7 @@ class LabelledShard:
     shard: Shard
     columns: Columns
     scores: ScoreTable | None
-    label_column: str | None  # of the score table; None: every label is 1
+    label_column: str | None  # of the score table, or without one of the shard itself; None: every label is 1
     image_root: str | None
     classes: ClassColumn | None = None  # where the objective asks for them
 
@@ -95,10 +96,22 @@ class LabelledShard:
         """Usable pairs in the shard's order, and how many rows of each status were left out beside them."""
         known = None if self.scores is None else Labels(self.scores, self.label_column)
         scored = self._classes_of_scores()
+        taken = None if known is None else known.once_each(self.shard.path)
         for rows in read_rows(self.shard, self.columns, rows=WINDOW_ROWS, image_root=self.image_root):
             places = None if known is None else known.find(rows.pair_id)
+            if taken is not None and places is not None:
+                taken.take(places)
             classes = self._own_classes(rows) if scored is None or places is None else scored[places]
-            yield _usable(rows, known, places, classes)
+            label = self._own_labels(rows) if known is None else _told_labels(rows, known, places)
+            yield _usable(rows, known, places, classes, label)
+
+    def _own_labels(self, rows: Rows) -> Floats:
+        """The labels that the shard tells itself, of usable pairs; without such a column 1."""
+        if self.label_column is None:
+            return np.ones(len(rows), dtype=np.float32)
+        where = f"{self.shard.path}, rows {rows.row[0]:,} to {rows.row[-1]:,}" if len(rows) else self.shard.path
+        used = np.array([problem is None for problem in rows.status], dtype=bool)
+        return own_labels(rows.carried.column(0), used, rows.pair_id, where, self.label_column)
 
     def _classes_of_scores(self) -> Packed | None:
         """The classes of every row of the score table, where it is the one that tells them."""
@@ -127,6 +140,7 @@ class Labels:
             )
         table = scores.read([] if column is None else [column])
         self._pairs = KeyIndex(table["pair_id"])
+        self._pairs.refuse_repeats(scores.shard.path)
         self.status = np.array(table["status"].fill_null("embedding_invalid").to_pylist(), dtype=object)
         self.label = np.ones(len(table), dtype=np.float32)
         if column is not None:
@@ -137,6 +151,10 @@ class Labels:
     def find(self, pair_ids: Sequence[str]) -> Places:
         """Each pair's place in the table; NOWHERE where it is not there."""
         return self._pairs.places(pair_ids)
+
+    def once_each(self, path: str) -> OnceEach:
+        """What refuses rows of a table or shard, at `path`, that are called alike."""
+        return OnceEach(self._pairs, path)
 
     def name_of(self, place: int) -> str:
         """The pair_id at a place of the table."""
@@ -152,7 +170,7 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     from, for an objective that asks for them. Without --scores every label is 1.
     """
     if not options.scores:
-        return open_unlabelled(options.data or (), options)
+        return _open_own(options)
     matched = match_scores(find_shards(options.data or ()), options.scores)
     for shard, scores in () if options.key else matched:
         refuse_another(shard, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
@@ -160,6 +178,22 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
         require_labels([scores for _, scores in matched], options.soft_label_column)
     classes = _classes_of_either(matched, options.class_column) if options.by_class else None
     return [_open(shard, scores, options, classes) for shard, scores in matched]
+
+
+def _open_own(options: TrainOptions) -> list[LabelledShard]:
+    """The shards without score tables, labels being a column of their own, or all 1."""
+    name, shards = options.own_label_column, find_shards(options.data or ())
+    if name is None:
+        return open_unlabelled(options.data or (), options)
+    require_own_labels(shards, name)
+    return [_open_labelled_by(shard, name, options) for shard in shards]
+
+
+def _open_labelled_by(shard: Shard, name: str, options: TrainOptions) -> LabelledShard:
+    columns = find_columns(open_shard(shard).schema, shard.name, options, carry=[name])
+    if not columns.carried:
+        raise BadTable(f"{shard.path}: {name} holds the images or captions, and no labels", fix="name another column")
+    return LabelledShard(shard, columns, None, name, options.image_root)
 
 
 def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[LabelledShard]:
@@ -204,14 +238,12 @@ def _ok_rows(labelled: LabelledShard) -> int:
 
 
 def _usable(
-    rows: Rows, known: Labels | None, places: Places | None, classes: Packed
+    rows: Rows, known: Labels | None, places: Places | None, classes: Packed, label: Floats
 ) -> tuple[LabelledPairs, Counter[str]]:
     status = [problem or OK for problem in rows.status]
-    label = np.ones(len(rows), dtype=np.float32)
     if known is not None and places is not None and len(rows):
         scored = [NOT_SCORED if place == NOWHERE else str(known.status[place]) for place in places]
         status = [own if own != OK else told for own, told in zip(status, scored, strict=True)]
-        label = known.label[places]
     at = [i for i, word in enumerate(status) if word == OK]
     images = [image for i in at if (image := rows.images[i]) is not None]
     captions = [str(rows.captions[i]) for i in at]
@@ -221,9 +253,44 @@ def _usable(
     return pairs, Counter(word for word in status if word != OK)
 
 
+def _told_labels(rows: Rows, known: Labels, places: Places | None) -> Floats:
+    """The labels of the score table; of a pair that it lacks any number, as such a pair is left out."""
+    return known.label[places] if len(known.label) and len(rows) else np.ones(len(rows), dtype=np.float32)
+
+
+def own_labels(
+    column: pa.Array, used: npt.NDArray[np.bool_], names: Sequence[str], where: str, column_name: str
+) -> Floats:
+    """The labels that data tell themselves, (n,). used: (n,) the rows that count. Raises BadTable as `Labels` does."""
+    label = _numbers(column, where, column_name)
+    _require_labels(label, used, names.__getitem__, where, column_name)
+    return label
+
+
+def require_own_labels(shards: Sequence[Shard], name: str) -> None:
+    """Raises UsageError where the data have no such column: then --label-column would change nothing.
+
+    Raises BadTable where it holds no labels, or every one is 0.
+    """
+    total = 0.0
+    for shard in shards:
+        found = open_shard(shard).schema.names
+        if name not in found:
+            raise UsageError(
+                f"--label-column {name} is none of {shard.path} (found: {', '.join(found)}), and there are no --scores",
+                fix="give --scores, whose column it is, or a column of the data in [0, 1] or boolean",
+            )
+        for column in read_column(shard, name, open_shard(shard)):
+            total += float(np.nansum(_numbers(column, shard.path, name)))
+    if not total:
+        raise BadTable(f"every {name} is 0", fix="name another column of labels with --label-column")
+
+
 def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[Shard, ScoreTable]]:
     """Each shard with the score table of its name. Raises BadTable naming the first shard that has none."""
     tables = [open_scores(table) for table in find_shards(sources)]
+    for table in tables:
+        refuse_unscored(table.shard.path, table.schema)
     return list(match_by_name(shards, tables, "score table", whole=False).items())  # one may train on a part
 
 
@@ -240,7 +307,7 @@ def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classe
     columns = find_columns(file.schema, shard.name, options, key=key, carry=carry)
     if carry == [columns.image]:
         raise BadTable(f"{shard.path}: column {columns.image} holds the images", fix="give another --label-column")
-    label_column = options.soft_label_column if classes is None else None
+    label_column = options.soft_label_column if classes is None and scores is not None else None
     return LabelledShard(shard, columns, scores, label_column, options.image_root, classes)
 
 
@@ -262,7 +329,7 @@ def _key(shard: Shard, scores: ScoreTable, file: ShardFile, options: DataOptions
     )
 
 
-def _numbers(column: pa.ChunkedArray, path: str, name: str) -> Floats:
+def _numbers(column: pa.Array | pa.ChunkedArray, path: str, name: str) -> Floats:
     kind = column.type
     if not (pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise BadTable(f"{path}: {name} is {kind}, no label", fix="name a column in [0, 1], or boolean: --label-column")
@@ -271,19 +338,24 @@ def _numbers(column: pa.ChunkedArray, path: str, name: str) -> Floats:
 
 
 def _check_labels(labels: Labels, path: str, column: str) -> None:
-    used = labels.status == OK
-    missing = used & np.isnan(labels.label)
+    _require_labels(labels.label, labels.status == OK, labels.name_of, path, column)
+
+
+def _require_labels(
+    label: Floats, used: npt.NDArray[np.bool_], name_of: Callable[[int], str], path: str, column: str
+) -> None:
+    missing = used & np.isnan(label)
     if missing.any():
         raise BadTable(
             f"{path}: {column} is null or nan in {missing.sum():,} of {used.sum():,} ok rows"
-            f" (first: {labels.name_of(int(missing.argmax()))})",
+            f" (first: {name_of(int(missing.argmax()))})",
             fix="score with a scorer that gives soft labels (bicro), or name another column with --label-column",
         )
-    outside = used & ((labels.label < 0) | (labels.label > 1))
+    outside = used & ((label < 0) | (label > 1))
     if outside.any():
         first = int(outside.argmax())
         raise BadTable(
             f"{path}: {column} is outside [0, 1] in {outside.sum():,} ok rows"
-            f" (first: {labels.name_of(first)}, {labels.label[first]:g})",
+            f" (first: {name_of(first)}, {label[first]:g})",
             fix="name a column of labels in [0, 1] with --label-column",
         )

@@ -27,7 +27,13 @@ from ncaudit.shards.tables.made_from import refuse_another, source_of
 from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.train.data.classes import TrainingClasses, refuse_own, training_classes, validation_classes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, Records, as_batch, record_type
-from ncaudit.verbs.train.data.labelled_shards import Labels, match_scores, require_labels
+from ncaudit.verbs.train.data.labelled_shards import (
+    Labels,
+    match_scores,
+    own_labels,
+    require_labels,
+    require_own_labels,
+)
 from ncaudit.verbs.train.data.split import Mask, Sides, check_split, held_out, require_batch, val_share
 from ncaudit.verbs.train.data.training_set import TrainingSet
 
@@ -51,11 +57,11 @@ class Window:
 
 @dataclass(frozen=True)
 class LabelledTable:
-    """One embedding table, and the score table that belongs to it; without one every label is 1."""
+    """One embedding table, and the score table that belongs to it; without one labels are its own, or all 1."""
 
     table: EmbeddingTable
     scores: ScoreTable | None
-    label_column: str | None  # of the score table
+    label_column: str | None  # of the score table, or without one of the table itself; None: every label is 1
     record: np.dtype[Any]  # that all tables share
     classes: TrainingClasses | None = None  # that its rows carry, where the objective asks for them
 
@@ -66,20 +72,26 @@ class LabelledTable:
         """
         if self.scores is None:
             for batch in self.table.batches():
-                yield self._window(batch, np.ones(len(batch), dtype=np.float32), np.array(batch.status, dtype=object))
+                yield self._window(batch, self._own_labels(batch), np.array(batch.status, dtype=object))
             return
         labels = Labels(self.scores, self.label_column)
-        found = np.zeros(len(labels.label), dtype=bool)
+        taken = labels.once_each(self.table.shard.path)
         for batch in self.table.batches():
             places = labels.find(batch.pair_id)
-            found[places[places != NOWHERE]] = True
+            taken.take(places)
             yield self._joined(batch, labels, places, self.scores.shard.path)
+        found = taken.found
         if not found.any():
             raise self._strangers(labels, self.scores.shard.path)
         if not found.all():
             first = labels.name_of(int(found.argmin()))
             missing = f"{self.table.shard.path} has no pair {first}"
             yield Window(np.empty(0, self.record), Counter({NOT_EMBEDDED: int((~found).sum())}), missing)
+
+    def _own_labels(self, batch: EmbeddingBatch) -> npt.NDArray[np.float32]:
+        if self.label_column is None:
+            return np.ones(len(batch), dtype=np.float32)
+        return own_labels(batch.carried.column(0), batch.ok, batch.pair_id, self.table.shard.path, self.label_column)
 
     def _joined(self, batch: EmbeddingBatch, labels: Labels, places: Places, scores: str) -> Window:
         unknown = places == NOWHERE
@@ -120,12 +132,14 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
     Raises BadTable naming the table when its score table is missing, was made from another file, or has labels that
     are missing or outside [0, 1], or when the tables do not belong together.
     """
-    tables = _open(options.embeddings or (), options)
+    if options.own_label_column:
+        require_own_labels(find_shards(options.embeddings or (), options.features), options.own_label_column)
+    tables = _open(options.embeddings or (), options, options.own_label_column)
     if options.by_class:
         return _with_classes(tables, options)
     record, column = record_type(*_dims(tables)), options.soft_label_column
     if not options.scores:
-        return [LabelledTable(table, None, None, record) for table in tables]
+        return [LabelledTable(table, None, options.own_label_column, record) for table in tables]
     scores = dict(match_scores([table.shard for table in tables], options.scores))
     for table in tables:
         _check_same_table(table, scores[table.shard])
@@ -253,8 +267,11 @@ def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
     return len(found)
 
 
-def _open(sources: Sequence[str], options: TrainOptions) -> list[EmbeddingTable]:
-    shards, columns = find_shards(sources, options.features), []
+def _open(sources: Sequence[str], options: TrainOptions, labels: str | None = None) -> list[EmbeddingTable]:
+    """labels: a column of the tables' own that tells them."""
+    shards, columns = find_shards(sources, options.features), [] if labels is None else [labels]
+    for shard in shards if labels is not None else ():
+        refuse_own(shard.path, str(labels))
     if options.by_class:
         columns = [options.class_column]
         for shard in shards:
