@@ -237,7 +237,7 @@ def _shelves(pool: Pairs, cell: Tensor, *, across: bool) -> dict[int, _Shelf]:
 
 
 def _shares_space(pairs: Pairs) -> bool:
-    return pairs.image.shape[1] == pairs.text.shape[1] and shared_space.warning(pairs) is None
+    return shared_space.shared(pairs)
 
 
 def _words(tables: Sequence[EmbeddingTable], caption_id: Tensor) -> list[str | None]:
