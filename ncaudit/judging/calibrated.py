@@ -86,16 +86,19 @@ def applier(fit: Fit, device: torch.device) -> Applier:
 def rerated(fit: Fit, pairs: Pairs, options: ScorerOptions) -> Fit:
     """An old fit on new rows: the noise rate is theirs, all odds move accordingly, and a departed null is told.
 
-    pairs: a sample of the new rows, in random order. Below FEWEST_PAIRS the old rate stays.
+    pairs: a sample of the new rows, in random order. Below FEWEST_PAIRS the same fit comes back. Where these rows score
+    like random ones, they get no labels.
     """
     if "noise_rate" not in fit.facts or len(pairs) < FEWEST_PAIRS:
         return fit
     scored = Scored.of(fit, same_photos(fit, pairs.image.device).of(pairs), options.seed)
-    rate = calibration.noise_rate(*scored.arrays, seed=options.seed)
     departure = calibration.departs(_saved(fit).null, scored.null)
-    facts = {**fit.facts, "noise_rate": asdict(rate), "rate_of_fit": fit.facts["noise_rate"]}
-    facts |= {"null_departure": asdict(departure), "strata": []}
-    return replace(fit, facts=facts)
+    facts = {**fit.facts, "rate_of_fit": fit.facts["noise_rate"], "null_departure": asdict(departure), "strata": []}
+    evidence = scored.evidence_of_unseen(fit.scorer)
+    if not evidence.found:
+        return _unlabelled(replace(fit, facts=facts), evidence)
+    rate = calibration.noise_rate(*scored.arrays, seed=options.seed)
+    return replace(fit, facts={**facts, "noise_rate": asdict(rate)})
 
 
 def judged(fit: Fit, score: Numbers, mismatched: npt.NDArray[np.bool_], weight: Numbers, rate: NoiseRate) -> Fit:
@@ -131,6 +134,12 @@ class Scored:
         """Whether there is anything to calibrate. cosine: what `shared_space.check` found of these pairs."""
         checked_scores(self.observed, self.null)  # too few random pairs, or all alike: said as such
         return Evidence.of(scorer, signal(*self.arrays), cosine, self.pairs, options)
+
+    def evidence_of_unseen(self, scorer: str) -> Evidence:
+        """The same of pairs that the fit never saw: what it has learned is an independent witness."""
+        checked_scores(self.observed, self.null)
+        found = signal(*self.arrays)
+        return Evidence(scorer, found, shared_space.check(self.pairs), found)
 
     @property
     def arrays(self) -> tuple[Numbers, Numbers, Any, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 from ncaudit.core.statistics.signal import Signal
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers.robust import refit
-from ncaudit.scoring import shared_space
 from ncaudit.scoring.pairs import Pairs
 
 NOTHING = "no signal"  # facts of a fit, and of a table, that has no labels for one of these reasons
@@ -38,9 +37,7 @@ class Evidence:
     refit: Signal | None
 
     @classmethod
-    def of(
-        cls, scorer: str, score: Signal, cosine: Signal | None, pairs: Pairs, options: ScorerOptions
-    ) -> "Evidence":
+    def of(cls, scorer: str, score: Signal, cosine: Signal | None, pairs: Pairs, options: ScorerOptions) -> "Evidence":
         """pairs: in random order. The space is learned only where the cosine does not answer."""
         answered = cosine is not None and cosine.found
         learned = None if answered else refit.tells(pairs, options.csls_k, options.seed)
@@ -93,6 +90,6 @@ class Evidence:
         return (
             f"no soft label: the pairs score {like} ({looked}). Either the model does not know these"
             " data (another language, another kind of image), or nearly all captions are wrong (rows shifted against"
-            " each other, say): the embeddings cannot tell which. Look at a few pairs; if they match, embed with another"
-            " model; if not, join captions and images anew"
+            " each other, say): the embeddings cannot tell which. Look at a few pairs; if they match, embed with"
+            " another model; if not, join captions and images anew"
         )

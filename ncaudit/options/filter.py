@@ -71,6 +71,11 @@ class FilterOptions:
         check_csv_safe(self.csv_safe, streams_csv(self.out, self.format) and self.write_as is FilterForm.rows)
 
     @property
+    def by_label(self) -> bool:
+        """Whether a rule asks for soft labels or verdicts."""
+        return any(asked is not None for asked in (self.min_soft_label, self.verdict, self.kept_precision))
+
+    @property
     def one_output(self) -> bool:
         """Whether all rows go to one file or stream, not to one file per shard."""
         return self.write_as is not FilterForm.rows or self.out == STREAM or self.out.endswith(TABLE_SUFFIX)

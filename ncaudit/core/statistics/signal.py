@@ -109,7 +109,8 @@ class _Versions:
         mean = (total * self.there).sum(axis=1) / count
         apart = (total - mean[:, None]) * self.there
         exceeds = float(apart[self.there[:, 0], 0].sum())
-        return exceeds, *(float(((apart**power).sum(axis=1) / count).sum()) for power in (2, 3))
+        second, third = (float(((apart**power).sum(axis=1) / count).sum()) for power in (2, 3))
+        return exceeds, second, third
 
 
 def _occurrence(group: Ids) -> Ids:
@@ -150,7 +151,11 @@ def _least_share(moments: list[tuple[float, float, float]], pairs: int, exchange
     z = _normal_quantile(1 - LEVEL / 2) + _normal_quantile(POWER)
     spreads = (math.sqrt(variance) for _, variance, _ in moments)
     gains = (USEFUL_AUROC - 0.5, _savage_of_useful())
-    needed = [SHORT * z * spread / (gain * pairs * exchanged) for spread, gain in zip(spreads, gains, strict=True) if exchanged]
+    needed = [
+        SHORT * z * spread / (gain * pairs * exchanged)
+        for spread, gain in zip(spreads, gains, strict=True)
+        if exchanged
+    ]
     return min([1.0, *needed])
 
 

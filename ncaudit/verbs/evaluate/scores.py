@@ -31,6 +31,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.evaluate.prior_scores import OURS, PriorScore, compare, prior_columns
 
 Numbers = npt.NDArray[np.float64]
@@ -55,6 +56,7 @@ class ScoresResult:
 
     accounting: Accounting
     against: tuple[PriorScore, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +97,9 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     truth = None if options.truth is None else rows.truth()
     against = tuple(compare(name, rows.named((*OURS, name)), truth, tables, rows.ok()) for name in priors)
     accounting = Accounting(len(tables), 0, (), dict(rows.statuses))
-    if options.truth is None:
-        return ScoresResult(accounting=accounting, against=against)
-    return _detection_result(options, rows, ScoresResult(accounting=accounting, against=against), unused)
+    notes = tuple(rank_notes((table.shard.path, table.provenance) for table in tables))
+    result = ScoresResult(accounting=accounting, against=against, notes=notes)
+    return result if options.truth is None else _detection_result(options, rows, result, unused)
 
 
 class _Rows:
@@ -200,6 +202,7 @@ def _detection_result(
     return DetectionResult(
         accounting=result.accounting,
         against=result.against,
+        notes=result.notes,
         truth=options.truth,
         judged=int((truth != MISSING).sum()),
         mismatched=int((truth == MISMATCH).sum()),

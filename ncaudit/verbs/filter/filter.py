@@ -45,6 +45,7 @@ from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.pair_join import places_of
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
+from ncaudit.shards.tables.told_rates import no_labels, rank_notes, why_no_labels
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import one_table, refuse_overwriting, without_outputs
 from ncaudit.version import written_by
@@ -89,6 +90,7 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     tables = _open(options)
     for scores in tables:
         run.require(scores)
+    run.notes += _told(tables, options, run.chooser.looks_twice)
     if run.chooser.looks_twice:
         _prepare(run, tables)
     accounts = _write_one(run, tables) if options.one_output else _write_shards(run, _files(tables))
@@ -159,6 +161,17 @@ def _open(options: FilterOptions) -> Sequence[ScoreInput]:
     if STREAM in options.scores:
         return [StreamedScores(sys.stdin.buffer)]
     return [FileScores(shard) for shard in _inputs(options.scores, options)]
+
+
+def _told(tables: Sequence[ScoreInput], options: FilterOptions, ranked: bool) -> list[str]:
+    """What the tables say of themselves that matters here. Raises BadTable where a rule asks for labels, and none has
+    any."""
+    named = [(scores.path, provenance_of(scores.schema)) for scores in tables]
+    none = why_no_labels(named) if options.by_label else None
+    if none and len(none[0]) == len(tables):
+        raise no_labels(*none, "filter by soft_label or verdict")
+    told = [f"{len(none[0]):,} of {len(tables):,} tables have no labels ({none[0][0]}: {none[1]})"] if none else []
+    return [*told, *(rank_notes(named) if ranked else [])]
 
 
 def _files(tables: Sequence[ScoreInput]) -> list[FileScores]:

@@ -55,8 +55,8 @@ def require_calibration(fit: Fit) -> None:
     """Raises NcauditError for a fit without verdicts: then no pair is noisy, and no caption clean."""
     if "noise_rate" not in fit.facts:
         raise NcauditError(
-            "--suggest looks for captions of noisy pairs, and without a calibration no pair is called noisy",
-            fix=f"give at least {calibrated.FEWEST_PAIRS} pairs, or --fit with a calibrated fit",
+            f"--suggest looks for captions of noisy pairs, and no pair is called noisy: {fit.facts['label_means']}",
+            fix="leave out --suggest, or give --fit with a calibrated fit",
         )
 
 
