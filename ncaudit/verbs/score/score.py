@@ -96,7 +96,7 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     if options.save_fit:
         save_fit(_to_keep(rates), options.save_fit)
     counts = _Counts.of(options, rates.base, tables)
-    notes = [*notes, *training_notes(tables)]
+    notes = [*notes, *training_notes(tables), *_identity_notes(tables)]
     run = _Run(options, tables, rates, counts, progress, join, notes=notes)
     progress.stage("score", sum(table.rows for table in tables))
     accounts = _write(run, tables, dataset)
@@ -240,6 +240,18 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
     if not (options.data or is_folder(options.out)):
         _common_carried(tables)  # told before any work
     return projected(tables, options.model, pick_device(options.device))
+
+
+def _identity_notes(tables: Sequence[EmbeddingTable]) -> Iterator[str]:
+    """What must be said where a column that tells photos or captions apart is alike in all rows."""
+    for name, what in (("image_hash", "photos"), ("caption", "captions")):
+        alike = [table.shard.name for table in tables if name in table.names_nothing]
+        if alike:
+            more = f" and {len(alike) - 1:,} more" if len(alike) > 1 else ""
+            yield (
+                f"{alike[0]}{more}: {name} is empty or the same in all rows, and the embeddings differ: {what} are told"
+                " apart by their embeddings"
+            )
 
 
 def _dataset(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> DatasetShards:
