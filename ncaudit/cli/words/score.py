@@ -14,10 +14,14 @@ def lines(result: ScoreResult) -> list[str]:
     """The summary for people."""
     head = f"{result.scorer} (fit {result.fit_id}): {result.label_means}"
     if result.mean_soft_label is None:
-        told = [*_parts(result.rates), f"mean similarity {result.mean_similarity or 0:.3f}"]
+        told = [*_parts(result.rates), *_similarity(result.mean_similarity)]
     else:
         told = [*_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
     return [head, *told, *noted(result.notes), *accounting(result.accounting)]
+
+
+def _similarity(mean: float | None) -> list[str]:
+    return [] if mean is None else [f"mean similarity {mean:.3f}"]
 
 
 def _rate(result: ScoreResult) -> list[str]:

@@ -22,7 +22,7 @@ def why_no_labels(tables: Iterable[Named]) -> tuple[list[str], str] | None:
     found = [(path, told) for path, table in tables for told in _scored(table) if _unlabelled(told)]
     if not found:
         return None
-    reason = str(found[0][1]["label_means"]).partition(": ")[2]
+    reason = str(found[0][1]["label_means"]).partition(": ")[2].partition(". Look")[0]
     return list(dict.fromkeys(path for path, _ in found)), reason
 
 
@@ -31,7 +31,7 @@ def no_labels(paths: Sequence[str], reason: str, what: str) -> BadTable:
     more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
     return BadTable(
         f"{paths[0]}{more}: no row has a label to {what}, as {reason}",
-        fix="mend what the embeddings were made from and score again, or filter by --keep-share or --where",
+        fix="look at a few pairs (`ncaudit sample`); then embed with another model, or mend the captions, and score again",
     )
 
 

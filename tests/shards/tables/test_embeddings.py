@@ -276,3 +276,49 @@ def test_the_smallest_keys_are_a_fair_draw_that_another_shard_does_not_change():
     both = fit_sample_keys(["a.parquet", "b.parquet"] * 5, np.arange(10), seed=3)
     np.testing.assert_array_equal(both[::2], keys[:10:2])
     assert not np.array_equal(fit_sample_keys("a.parquet", rows, seed=4), keys)
+
+
+def same_photos_and_captions(table: pa.Table, path: Path) -> tuple[int, int]:
+    """How many different photos and captions a table is read to have; by rows, and by `identities`, which must agree."""
+    pq.write_table(table, path)
+    opened = open_embeddings(Shard.of_file(str(path)))
+    rows, told = list(opened.batches()), list(opened.identities())
+    by_rows = [np.concatenate([getattr(batch, name) for batch in rows]) for name in ("image_id", "caption_id")]
+    for found, ids in zip(by_rows, zip(*told, strict=True), strict=True):
+        assert np.array_equal(found, np.concatenate(ids))
+    return len(np.unique(by_rows[0])), len(np.unique(by_rows[1]))
+
+
+@pytest.mark.parametrize("caption", ["", " \t\n", None, "n/a"])
+def test_captions_that_are_blank_or_all_alike_leave_it_to_embeddings_that_differ(caption, tmp_path):
+    table = embedding_table(40)
+    place = table.schema.get_field_index("caption")
+    table = table.set_column(place, "caption", pa.array([caption] * 40, pa.string()))
+    assert same_photos_and_captions(table, tmp_path / "t.parquet") == (40, 40)
+
+
+def test_hashes_that_are_all_alike_leave_it_to_embeddings_that_differ(tmp_path):
+    table = embedding_table(40)
+    place = table.schema.get_field_index("image_hash")
+    for hashes in (pa.array([b"0" * 16] * 40, pa.binary(16)), pa.array([""] * 40), pa.array([b""] * 40, pa.binary())):
+        alike = table.set_column(place, "image_hash", hashes)
+        assert same_photos_and_captions(alike, tmp_path / "t.parquet") == (40, 40)
+
+
+def test_blank_captions_among_others_are_told_apart_by_their_embeddings(tmp_path):
+    table = embedding_table(40)
+    words = ["", "  "] * 10 + ["a dog"] * 20
+    table = table.set_column(table.schema.get_field_index("caption"), "caption", pa.array(words))
+    assert same_photos_and_captions(table.slice(0, 21), tmp_path / "t.parquet")[1] == 21
+    words[39] = "a cat"
+    table = table.set_column(table.schema.get_field_index("caption"), "caption", pa.array(words))
+    assert same_photos_and_captions(table, tmp_path / "t.parquet")[1] == 22  # 20 blank ones, a dog, a cat
+
+
+def test_one_caption_with_one_embedding_is_one_caption(tmp_path):
+    table = embedding_table(40)
+    first = table["text_embedding"].combine_chunks()[:1]
+    same = pa.concat_arrays([first] * 40)
+    table = table.set_column(table.schema.get_field_index("text_embedding"), "text_embedding", same)
+    table = table.set_column(table.schema.get_field_index("caption"), "caption", pa.array(["a dog"] * 40))
+    assert same_photos_and_captions(table, tmp_path / "t.parquet")[1] == 1
