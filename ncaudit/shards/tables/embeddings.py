@@ -86,11 +86,12 @@ class EmbeddingTable:
             yield self._checked(batch, first)
             first += len(batch)
 
-    def embeddings_differ(self, name: str, side: str) -> bool:
-        """Whether not all rows are alike in this column of embeddings, beyond rounding. side: whose width it has."""
-        first, dims = None, getattr(self, side)
-        for batch in read_batches(self.shard, {name}, BATCH_ROWS):
-            unit, usable = self._unit_rows(batch[name], is_present(batch[name]), name, dims)
+    def embeddings_differ(self, content: str, *, among: bool) -> bool:
+        """Whether rows are not all alike in the embeddings of a content, beyond rounding. among: those that have it."""
+        (name, side), first = SIDES[content], None
+        for batch in read_batches(self.shard, {name, content}, BATCH_ROWS):
+            asked = is_present(batch[name]) & (has_content(batch, content) if among else True)
+            unit, usable = self._unit_rows(batch[name], asked, name, getattr(self, side))
             unit = unit[usable]
             first = unit[:1] if first is None or not len(first) else first
             if len(unit) and float((unit @ first.T).min()) < ALIKE:
@@ -300,7 +301,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
 
 
 def _names_nothing(table: EmbeddingTable, content: str) -> bool:
-    """Whether a column holds one value at most, in rows whose embeddings are not all alike.
+    """Whether a column holds one value at most, in several rows whose embeddings are not all alike.
 
     Of a table like all others it reads the first batch of that column only.
     """
@@ -310,7 +311,7 @@ def _names_nothing(table: EmbeddingTable, content: str) -> bool:
         values |= set() if column is None else set(column.unique().drop_null().slice(0, 2).to_pylist())
         if column is None or len(values) > 1:
             return False
-    return table.embeddings_differ(*SIDES[content])
+    return table.embeddings_differ(content, among=bool(values))
 
 
 def check_tables_agree(tables: Sequence[EmbeddingTable]) -> None:

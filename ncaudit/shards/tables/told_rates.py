@@ -31,7 +31,7 @@ def no_labels(paths: Sequence[str], reason: str, what: str) -> BadTable:
     more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
     return BadTable(
         f"{paths[0]}{more}: no row has a label to {what}, as {reason}",
-        fix="look at a few pairs (`ncaudit sample`); then embed with another model, or mend the captions, and score again",
+        fix="look at a few pairs (`ncaudit sample`), embed with another model or mend the captions, and score again",
     )
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
 from ncaudit.shards.tables.scores import open_scores
+from tests.worlds.embeddings import embedding_table
 
 E4 = np.eye(4, dtype=np.float32)
 FLOATS = pa.list_(pa.float32())
@@ -279,7 +281,7 @@ def test_the_smallest_keys_are_a_fair_draw_that_another_shard_does_not_change():
 
 
 def same_photos_and_captions(table: pa.Table, path: Path) -> tuple[int, int]:
-    """How many different photos and captions a table is read to have; by rows, and by `identities`, which must agree."""
+    """How many different photos and captions a table has, by its rows; `identities` must agree."""
     pq.write_table(table, path)
     opened = open_embeddings(Shard.of_file(str(path)))
     rows, told = list(opened.batches()), list(opened.identities())

@@ -11,7 +11,7 @@ import ncaudit
 from ncaudit import EvalScoresOptions, FilterOptions, NcauditError, ScoreOptions, TrainOptions
 from ncaudit.cli.words.score import lines
 from ncaudit.verbs.score.score import ScoreResult
-from tests.worlds.embeddings import embedding_table
+from tests.worlds.embeddings import embedding_table, lists
 
 
 def shard(folder: Path, seed: int, noise: float, *, n: int = 400, failed: int = 0) -> None:
@@ -156,14 +156,10 @@ def test_train_by_label_refuses_tables_without_labels_with_their_reason(tmp_path
 
 def test_random_pairs_that_no_longer_look_like_the_fits_are_told(two_days):
     table = embedding_table(400, noise=0.1, seed=2)
-    cone = np.float16([3.0] + [0.0] * 15)
     for place, name in ((4, "image_embedding"), (5, "text_embedding")):
-        rows = np.stack(table[name].to_numpy(zero_copy_only=False)) + cone
-        table = table.set_column(place, name, [rows.tolist()])
-        table = table.set_column(place, name, table[name].cast("list<item: halffloat>"))
+        rows = np.stack(table[name].to_numpy(zero_copy_only=False))
+        table = table.set_column(place, name, lists(rows + np.eye(16, dtype=np.float16)[0]))  # a narrow cone
     pq.write_table(table, two_days / "emb/day2.parquet")
-    result = run(two_days, scorer="clip-score", refit=False, out=str(two_days / "c"))
-    assert not result.rates  # fitted on both
     (two_days / "emb/day2.parquet").rename(two_days / "day2.parquet")
     run(two_days, scorer="clip-score", out=str(two_days / "d"))
     (two_days / "day2.parquet").rename(two_days / "emb/day2.parquet")
