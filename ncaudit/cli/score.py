@@ -31,7 +31,7 @@ def score(
     variant: Annotated[
         Variant,
         typer.Option(
-            help="bicro: many anchors, standardised; the paper's distances; the released code's similarities."
+            help="bicro: robust has many anchors, standardised; paper its distances; released that code's similarities."
         ),
     ] = ScoreOptions.variant,
     k: Annotated[

@@ -16,9 +16,11 @@ from torch.nn.functional import normalize
 
 from ncaudit import scorers
 from ncaudit.core.neighbours.clusters import kmeans
-from ncaudit.core.statistics.null_rate import NoiseRate
+from ncaudit.core.statistics.null_rate import NoiseRate, checked_scores
+from ncaudit.core.statistics.signal import Signal, signal
 from ncaudit.judging import calibration
 from ncaudit.judging.calibration import Calibration, Cuts
+from ncaudit.judging.evidence import NOTHING, Evidence
 from ncaudit.judging.strata import Placed, Strata, fit_strata
 from ncaudit.options import ScorerOptions
 from ncaudit.schema import VERDICTS
@@ -41,6 +43,7 @@ CLUSTER_PAIRS = 500  # per cluster
 MOST_STRATA = 200
 RECORDED = ("stratify", "noisy_precision")
 CALIBRATION = "calibration_"
+OF_LABELS = ("noise_rate", "cuts", "calibrated_on", "stratified_by", "strata", "power", "warning")
 Numbers = npt.NDArray[np.float64]
 
 
@@ -58,11 +61,14 @@ def learn(pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None 
     recorded = {**bare.options, **{name: getattr(options, name) for name in RECORDED}}
     tensors = {**bare.tensors, **{name: tensor.clone() for name, tensor in photos.tensors().items()}}
     fit = replace(bare, options=recorded, tensors=tensors, facts={**bare.facts, "same_photo_limit": photos.limit})
-    warning = shared_space.warning(pairs)
+    cosine = shared_space.check(pairs)
+    warning = shared_space.warning(cosine)
     fit = fit if warning is None else replace(fit, facts={**fit.facts, "warning": warning})
     if len(pairs) < FEWEST_PAIRS:
         return replace(fit, facts={**fit.facts, "label_means": UNCALIBRATED})
-    return _calibrated(fit, Scored.of(fit, pairs, options.seed), options, names or {})
+    scored = Scored.of(fit, pairs, options.seed)
+    evidence = scored.evidence(fit.scorer, cosine, options)
+    return _calibrated(fit, scored, options, names or {}) if evidence.found else _unlabelled(fit, evidence)
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:
@@ -80,16 +86,19 @@ def applier(fit: Fit, device: torch.device) -> Applier:
 def rerated(fit: Fit, pairs: Pairs, options: ScorerOptions) -> Fit:
     """An old fit on new rows: the noise rate is theirs, all odds move accordingly, and a departed null is told.
 
-    pairs: a sample of the new rows, in random order. Below FEWEST_PAIRS the old rate stays.
+    pairs: a sample of the new rows, in random order. Below FEWEST_PAIRS the same fit comes back. Where these rows score
+    like random ones, they get no labels.
     """
     if "noise_rate" not in fit.facts or len(pairs) < FEWEST_PAIRS:
         return fit
     scored = Scored.of(fit, same_photos(fit, pairs.image.device).of(pairs), options.seed)
-    rate = calibration.noise_rate(*scored.arrays, seed=options.seed)
     departure = calibration.departs(_saved(fit).null, scored.null)
-    facts = {**fit.facts, "noise_rate": asdict(rate), "rate_of_fit": fit.facts["noise_rate"]}
-    facts |= {"null_departure": asdict(departure), "strata": []}
-    return replace(fit, facts=facts)
+    facts = {**fit.facts, "rate_of_fit": fit.facts["noise_rate"], "null_departure": asdict(departure), "strata": []}
+    evidence = scored.evidence_of_unseen(fit.scorer)
+    if not evidence.found:
+        return _unlabelled(replace(fit, facts=facts), evidence)
+    rate = calibration.noise_rate(*scored.arrays, seed=options.seed)
+    return replace(fit, facts={**facts, "noise_rate": asdict(rate)})
 
 
 def judged(fit: Fit, score: Numbers, mismatched: npt.NDArray[np.bool_], weight: Numbers, rate: NoiseRate) -> Fit:
@@ -121,6 +130,17 @@ class Scored:
         observed = [apply(pairs.rows(rows)).score for rows in _blocks(len(pairs))]
         return cls(pairs, _numbers(observed), _numbers(null), images)
 
+    def evidence(self, scorer: str, cosine: Signal | None, options: ScorerOptions) -> Evidence:
+        """Whether there is anything to calibrate. cosine: what `shared_space.check` found of these pairs."""
+        checked_scores(self.observed, self.null)  # too few random pairs, or all alike: said as such
+        return Evidence.of(scorer, signal(*self.arrays), cosine, self.pairs, options)
+
+    def evidence_of_unseen(self, scorer: str) -> Evidence:
+        """The same of pairs that the fit never saw: what it has learned is an independent witness."""
+        checked_scores(self.observed, self.null)
+        found = signal(*self.arrays)
+        return Evidence(scorer, found, shared_space.check(self.pairs), found)
+
     @property
     def arrays(self) -> tuple[Numbers, Numbers, Any, Any]:
         """observed, null, and the photos of both: what the calibration takes."""
@@ -131,6 +151,12 @@ class Scored:
 def same_photos(fit: Fit, device: torch.device) -> SamePhotos:
     """What the fit took for one photo."""
     return SamePhotos.saved(fit.tensors, float(fit.facts["same_photo_limit"]), device)
+
+
+def _unlabelled(fit: Fit, evidence: Evidence) -> Fit:
+    """The fit without labels and verdicts: its score says nothing that could be calibrated."""
+    facts = {name: fact for name, fact in fit.facts.items() if name not in OF_LABELS}
+    return replace(fit, facts={**facts, "label_means": evidence.words(), NOTHING: evidence.facts()})
 
 
 def _calibrated(fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str]) -> Fit:

@@ -78,7 +78,7 @@ def replace_scorer(options: ScorerOptions, name: str) -> ScorerOptions:
 
 
 def _shared(pairs: Pairs) -> bool:
-    return pairs.image.shape[1] == pairs.text.shape[1] and shared_space.warning(pairs) is None
+    return shared_space.shared(pairs)
 
 
 def _power(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]], rate: float, seed: int) -> Power:

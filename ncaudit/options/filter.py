@@ -81,6 +81,11 @@ class FilterOptions:
             yield Unread(("key",), "joins --data to the scores, and there is no --data")
 
     @property
+    def by_label(self) -> bool:
+        """Whether a rule asks for soft labels or verdicts."""
+        return any(asked is not None for asked in (self.min_soft_label, self.verdict, self.kept_precision))
+
+    @property
     def one_output(self) -> bool:
         """Whether all rows go to one file or stream, not to one file per shard."""
         return self.write_as is not FilterForm.rows or self.out == STREAM or self.out.endswith(TABLE_SUFFIX)

@@ -131,7 +131,7 @@ def _bench(options: BenchOptions, progress: Progress) -> BenchResult:
         )
     if options.out:
         write_review(options.out, _table(runs))  # the same three formats, whole or not at all
-    notes = (*filter(None, [shared_space.warning(pairs)]), *work.notes)
+    notes = (*filter(None, [shared_space.warning(shared_space.check(pairs))]), *work.notes)
     return BenchResult(
         pairs=len(pairs), settings=tuple(_settings(runs)), runs=tuple(runs), out=options.out, notes=notes
     )
@@ -226,12 +226,18 @@ class _Bench:
     def fitted(self, name: str, pairs: Pairs, seed: int) -> Fit | None:
         """A calibrated fit; None with a note where this scorer cannot be fitted to these pairs."""
         try:
-            return calibrated.learn(pairs, replace(replace_scorer(self.options, name), seed=seed))
+            return self._calibrated(calibrated.learn(pairs, replace(replace_scorer(self.options, name), seed=seed)))
         except NcauditError as error:
             self.note(f"{name} could not be fitted in some runs: {error.message}")
             return None
         finally:
             self.progress.advance(1)
+
+    @staticmethod
+    def _calibrated(fit: Fit) -> Fit:
+        if "noise_rate" not in fit.facts:
+            raise NcauditError(str(fit.facts["label_means"]), fix="bench with fewer mismatches, or with more pairs")
+        return fit
 
     def note(self, text: str) -> None:
         self.notes[text] = None

@@ -32,6 +32,7 @@ from ncaudit.shards.people.verdicts import (
 )
 from ncaudit.shards.tables.checks import require_column
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
 
 Numbers = npt.NDArray[np.float32]
@@ -96,7 +97,8 @@ def _sample(options: SampleOptions, shards: Sequence[Shard], progress: Progress)
     review = _review(tables, rows, design, options.seed)
     write_review(options.out, review)
     accounting = Accounting(len(tables), 0, (), dict(statuses))
-    return _result(options, rows, design, review, accounting)
+    notes = rank_notes((table.shard.path, table.provenance) for table in tables)
+    return _result(options, rows, design, review, accounting, notes)
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ def _require_unique(ids: pa.ChunkedArray) -> None:
 
 
 def _result(
-    options: SampleOptions, rows: _Rows, design: _Design, review: pa.Table, accounting: Accounting
+    options: SampleOptions, rows: _Rows, design: _Design, review: pa.Table, accounting: Accounting, notes: Sequence[str]
 ) -> SampleResult:
     without_score = accounting.ok - len(rows.score)
     return SampleResult(
@@ -282,7 +284,7 @@ def _result(
         strata=tuple(_strata(rows, design)),
         without_score=without_score,
         accounting=accounting,
-        notes=tuple(_notes(options, review, without_score)),
+        notes=(*_notes(options, review, without_score), *notes),
     )
 
 

@@ -28,6 +28,7 @@ def scores_lines(result: ScoresResult) -> Words:
     return [
         *(_detection(judged) if judged else []),
         *(line for prior in result.against for line in _against(prior)),
+        *noted(result.notes),
         *accounting(result.accounting),
     ]
 

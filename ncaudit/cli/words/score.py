@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.cli.shared.user_text import shown
 from ncaudit.cli.words import power
 from ncaudit.options import STREAM
 from ncaudit.schema import VERDICTS
@@ -14,10 +15,10 @@ from ncaudit.verbs.score.score import ScoreResult
 def lines(result: ScoreResult) -> list[str]:
     """The summary for people."""
     head = f"{result.scorer} (fit {result.fit_id}): {result.label_means}"
-    if result.noise_rate is None or result.mean_soft_label is None:
-        told = [f"mean similarity {result.mean_similarity or 0:.3f}"]
+    if result.mean_soft_label is None:
+        told = [*_parts(result.rates), *_similarity(result.mean_similarity)]
     else:
-        told = [_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
+        told = [*_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
     return [head, *told, *_judged(result), *noted(result.notes), *accounting(result.accounting), *_next(result)]
 
 
@@ -31,9 +32,38 @@ def _next(result: ScoreResult) -> list[str]:
     return [kept, *([drawn] if labelled and result.judged_pairs is None else [])]
 
 
-def _rate(result: ScoreResult) -> str:
-    interval = f"90 % interval {result.noise_rate_low:.1%} to {result.noise_rate_high:.1%}"
-    return f"noise rate {result.noise_rate:.1%} ({interval})"
+def _similarity(mean: float | None) -> list[str]:
+    return [] if mean is None else [f"mean similarity {mean:.3f}"]
+
+
+def _rate(result: ScoreResult) -> list[str]:
+    if result.noise_rate is None:  # of some rows alone
+        return _parts(result.rates)
+    interval = _interval(result.noise_rate_low, result.noise_rate_high)
+    return [f"noise rate {result.noise_rate:.1%} ({interval})", *_parts(result.rates)]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return f"90 % interval {low or 0:.1%} to {high or 0:.1%}"
+
+
+def _parts(rates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rates of rows that the fit saw and of those that came later; nothing where all rows have one."""
+    return [f"  {_part(one)}" for one in rates]
+
+
+def _part(one: Mapping[str, Any]) -> str:
+    more = f" and {one['shard_count'] - 1:,} more" if one["shard_count"] > 1 else ""
+    which = "seen by the fit" if one["seen_by_fit"] else "came after the fit"
+    rows = f"{one['rows']:,} rows of {shown(one['shards'][0])}{more}, {which}"
+    if one["noise_rate"] is None:
+        return f"{rows}: {one['label_means']}"
+    told = f"{one['noise_rate']:.1%} ({_interval(one['noise_rate_low'], one['noise_rate_high'])})"
+    if one["seen_by_fit"]:
+        return f"{rows}: {told}"
+    if not one["estimated"]:
+        return f"{rows}: too few for a rate of their own, that of the fit is taken ({one['rate_of_fit']:.1%})"
+    return f"{rows}: {told}, their own; that of the fit is {one['rate_of_fit']:.1%}"
 
 
 def _judged(result: ScoreResult) -> list[str]:

@@ -133,7 +133,8 @@ class _Model:
         """All but what needs scores: the space, the fold models, the anchors."""
         aligned, bank = shares_space(pairs, options.align), _distinct(pairs).head(options.max_anchors)
         if options.align is Align.auto and not refit.can_learn(bank):
-            # so few pairs can look like chance by chance: a warning (shared_space.warning) instead of a refusal
+            # so few pairs can look like chance by chance: what is made of them is no label (judging.evidence), and no
+            # refusal either
             aligned = pairs.image.shape[1] == pairs.text.shape[1]
         _require_enough(bank, aligned)
         model = refit.fit(bank, options.csls_k, options.seed) if refit.can_learn(bank) else None

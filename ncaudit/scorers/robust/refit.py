@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 from ncaudit.core.cca import Features, Maps, Ridge, fit_features, fit_maps, project
 from ncaudit.core.correspondence.csls import csls_among, csls_score, dense_crowding
 from ncaudit.core.neighbours.search import KeyBank, prepare_keys
+from ncaudit.core.statistics.signal import Signal, signal
 from ncaudit.scoring.folds import Folds, assign
 from ncaudit.scoring.fusion import clearly_best, placements
 from ncaudit.scoring.pairs import Pairs
@@ -36,6 +37,7 @@ INNER_BANK = 1_024  # competitors while the trust in the training pairs is measu
 LADDER_PAIRS = 2_048  # held-out pairs that the ridges are chosen on, in each of LADDER_GROUPS groups of folds
 LADDER_GROUPS = 3  # every group of folds where the pairs are few: chance would choose the ridges otherwise
 LEAST_TRUST = 0.01
+SIGNAL_PAIRS, SIGNAL_DRAWS = 8_192, 3  # of a look whether there is anything to learn, and random pairs per pair in it
 SIDES = ("image", "text")
 
 
@@ -164,6 +166,24 @@ def fit(pairs: Pairs, csls_k: int, seed: int) -> Refit:
     return Refit(folds, features, [maps for maps, _ in models], trust, pairs, csls_k, ridges)
 
 
+def tells(pairs: Pairs, csls_k: int, seed: int) -> Signal | None:
+    """Whether a space learned from these pairs tells them from random ones; None where they are too few to learn one.
+
+    pairs: in random order. Each fold is judged by a model of the folds before it. Were it judged by all others, two
+    folds that agree by chance would each vouch for the other, and no signal would look like one ten times too often.
+    All pairs count alike, and nothing is chosen by how well it tells the two apart.
+    """
+    pairs = pairs.head(SIGNAL_PAIRS)
+    if not can_learn(pairs):
+        return None
+    folds = assign(pairs, FEWEST_FOLDS, seed)
+    features = (fit_features(pairs.image), fit_features(pairs.text))
+    sides = [one.of(rows) for one, rows in zip(features, (pairs.image, pairs.text), strict=True)]
+    work = _Work(pairs, sides[0], sides[1], features, folds.of(pairs), csls_k)
+    ridges = usual_ridges(len(pairs), len(torch.unique(pairs.image_id)), sides[0].shape[1])
+    return signal(*(part.double().cpu().numpy() for part in work.in_turn(ridges, folds.count)))
+
+
 @dataclass(frozen=True)
 class _Work:
     """What all models of one fit share."""
@@ -203,6 +223,21 @@ class _Work:
         trust[seen] = self._trust(seen, group, ridges).clamp(min=LEAST_TRUST)
         return self._maps(seen, trust[seen], ridges), trust
 
+    def in_turn(self, ridges: tuple[Ridge, ...], count: int) -> list[Tensor]:
+        """Scores of pairs by models of earlier folds, those of random pairs, and the photos of both."""
+        found: list[list[Tensor]] = [[], [], [], []]
+        for number in range(count // 4, count):  # a model of fewer pairs is mostly noise
+            seen, rows = (self.fold < number).nonzero()[:, 0], (self.fold == number).nonzero()[:, 0]
+            maps = self._maps(seen, torch.ones(len(seen), device=seen.device), ridges)
+            photo = self.pairs.image_id[rows]
+            for shift in range(1, SIGNAL_DRAWS + 1):
+                observed, random, apart = self._shifted(rows, maps, shift)
+                found[1].append(random)
+                found[3].append(photo[apart])
+            found[0].append(observed)
+            found[2].append(photo)
+        return [torch.cat(parts) for parts in found]
+
     def _trust(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> Tensor:
         observed, null = self._cross_fitted(rows, group, ridges)
         return clean_posterior(observed, null)[0]
@@ -219,6 +254,11 @@ class _Work:
 
     def _inside(self, rows: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
         """CSLS of held-out rows among themselves, and of each image with the next row's caption."""
+        observed, random, _ = self._shifted(rows, maps, 1)
+        return observed, random
+
+    def _shifted(self, rows: Tensor, maps: Maps, shift: int) -> tuple[Tensor, Tensor, Tensor]:
+        """CSLS of rows, of each image with the caption `shift` rows on, and which rows the latter are of."""
         x, y = project(self.image[rows], maps.image), project(self.text[rows], maps.text)
         groups = [ids[rows] for ids in self.pairs.groups]
         bank = slice(0, INNER_BANK)
@@ -227,10 +267,10 @@ class _Work:
             dense_crowding(side, keys[bank], self.csls_k, query_groups=groups, key_groups=few)
             for side, keys in ((x, y), (y, x))
         ]
-        other = torch.arange(len(rows), device=rows.device).roll(-1)
+        other = torch.arange(len(rows), device=rows.device).roll(-shift)
         apart = (groups[0] != groups[0][other]) & (groups[1] != groups[1][other])
         random = csls_score((x * y[other]).sum(dim=1), crowds[0], crowds[1][other])
-        return csls_score((x * y).sum(dim=1), *crowds), random[apart]
+        return csls_score((x * y).sum(dim=1), *crowds), random[apart], apart
 
     def _maps(self, rows: Tensor, weight: Tensor, ridges: tuple[Ridge, ...]) -> Maps:
         return fit_maps(self.image[rows], self.text[rows], weight, self.features, ridges)

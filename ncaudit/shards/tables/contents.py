@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ncaudit.hashing import hash_rows, hash_values
 from ncaudit.shards.tables.checks import (
@@ -41,10 +42,23 @@ def content_ids(batch: pa.RecordBatch, name: str, ok: npt.NDArray[np.bool_], uni
 
 
 def content_column(batch: pa.RecordBatch, name: str) -> pa.Array | None:
-    """The column that tells photos or captions apart, ready for hashing; None where there is none that could."""
+    """The column that tells photos or captions apart, ready for hashing; None where there is none that could.
+
+    What is empty, or nothing but blanks, is null: it names nothing.
+    """
     if name not in batch.schema.names or not (is_word(batch[name].type) or is_binary(batch[name].type)):
         return None
-    return batch[name].cast(pa.large_string()) if is_word(batch[name].type) else batch[name]
+    column = batch[name].cast(pa.large_string()) if is_word(batch[name].type) else batch[name]
+    blank = _blank(column)
+    return pc.if_else(blank, pa.scalar(None, column.type), column) if pc.any(blank).as_py() else column
+
+
+def _blank(column: pa.Array) -> pa.Array:
+    if pa.types.is_large_string(column.type):
+        return pc.equal(pc.utf8_trim_whitespace(column), "")
+    if pa.types.is_fixed_size_binary(column.type):
+        return pa.array(np.zeros(len(column), dtype=bool))
+    return pc.equal(pc.binary_length(column), 0)
 
 
 def has_content(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.bool_]:

@@ -38,6 +38,8 @@ IMAGE, TEXT = "image_embedding", "text_embedding"
 BATCH_ROWS = 4_096
 SUCCESS = "success"  # what img2dataset calls ok
 CONTENTS = ("image_hash", "caption")
+SIDES = {"image_hash": (IMAGE, "image_dims"), "caption": (TEXT, "text_dims")}
+ALIKE = 0.999  # cosine of one photo, or caption, encoded in two batches
 Identities = npt.NDArray[np.int64]
 
 
@@ -76,6 +78,7 @@ class EmbeddingTable:
     carried_from: tuple[str, ...]  # the names that `carried` has in the file
     names_contents: bool  # there are columns that tell photos and captions apart without embeddings
     names_pairs: bool  # there is a column pair_id; else pairs are named by file and row
+    names_nothing: tuple[str, ...] = ()  # of CONTENTS, those that are alike in all rows while embeddings differ
     stratify: str | None = None  # the column whose values labels are calibrated by; None: the shard
     left_out: tuple[str, ...] = ()  # columns that no table of ours can hold, each with its type
 
@@ -90,6 +93,18 @@ class EmbeddingTable:
         for batch in read_batches(self.shard, wanted, rows):
             yield self._checked(batch, first)
             first += len(batch)
+
+    def embeddings_differ(self, content: str, *, among: bool) -> bool:
+        """Whether rows are not all alike in the embeddings of a content, beyond rounding. among: those that have it."""
+        (name, side), first = SIDES[content], None
+        for batch in read_batches(self.shard, {name, content}, BATCH_ROWS):
+            asked = is_present(batch[name]) & (has_content(batch, content) if among else True)
+            unit, usable = self._unit_rows(batch[name], asked, name, getattr(self, side))
+            unit = unit[usable]
+            first = unit[:1] if first is None or not len(first) else first
+            if len(unit) and float((unit @ first.T).min()) < ALIKE:
+                return True
+        return False
 
     def identities(self, rows: int = 65_536) -> Iterator[tuple[Identities, Identities]]:
         """(image_id, caption_id) of the ok rows, in order, at most `rows` at a time: the numbers that `batches` gives.
@@ -119,7 +134,7 @@ class EmbeddingTable:
         if self.names_contents and self._has_all_embeddings(file, group):
             for batch in file.batches(rows, {"status", *CONTENTS}, [group]):
                 ok = self._told_ok(batch)
-                if any((ok & ~has_content(batch, content)).any() for content in CONTENTS):
+                if any((ok & ~has_content(self._naming(batch), content)).any() for content in CONTENTS):
                     break
                 yield self._identities(batch, ok)
                 done += len(batch)
@@ -146,7 +161,7 @@ class EmbeddingTable:
     ) -> tuple[Identities, npt.NDArray[np.bool_]]:
         """For every row: its number, 0 unless ok; and whether its embedding is usable, true where nobody looked."""
         ids, usable = np.zeros(len(batch), dtype=np.int64), np.ones(len(batch), dtype=bool)
-        named = ok & has_content(batch, content)
+        named = ok & has_content(self._naming(batch), content)
         column = content_column(batch, content)
         if column is not None:
             ids[named] = hash_values(column.filter(pa.array(named)))
@@ -184,7 +199,8 @@ class EmbeddingTable:
         if not usable.all():
             image, text = image[usable], text[usable]
             ok[ok] = usable
-        image_id = content_ids(batch, "image_hash", ok, image)
+        naming = self._naming(batch)
+        image_id = content_ids(naming, "image_hash", ok, image)
         return EmbeddingBatch(
             pair_id=self._pair_ids(batch, first),
             shard=[name or self.shard.name for name in strings(batch, "shard") or [None] * len(batch)],
@@ -196,7 +212,7 @@ class EmbeddingTable:
             image=image,
             text=text,
             image_id=image_id,
-            caption_id=content_ids(batch, "caption", ok, text),
+            caption_id=content_ids(naming, "caption", ok, text),
             host_id=host_ids(batch, ok, image_id),
             stratum=self._strata(batch, ok),
         )
@@ -205,6 +221,12 @@ class EmbeddingTable:
         pairs = zip(self.carried_from, self.carried.types, strict=True)
         columns = [pa.nulls(len(batch), k) if t.is_null(batch[name].type) else batch[name] for name, k in pairs]
         return pa.RecordBatch.from_arrays(columns, schema=self.carried)
+
+    def _naming(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch without columns that name nothing: the embedding tells photos or captions apart instead."""
+        if not self.names_nothing:
+            return batch
+        return batch.select([name for name in batch.schema.names if name not in self.names_nothing])
 
     def _strata(self, batch: pa.RecordBatch, ok: npt.NDArray[np.bool_]) -> list[str]:
         name = self.stratify or "shard"
@@ -283,7 +305,7 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
         require_plain(shard.path, schema, stratify, "--stratify")
     carried_from = _carried_names(shard.path, schema, columns)
     fields = [schema.field(name).with_name(_name_beside_scores(name)) for name in carried_from]
-    return EmbeddingTable(
+    table = EmbeddingTable(
         shard=shard,
         rows=file.rows,
         image_dims=_dims(file, IMAGE),
@@ -296,6 +318,22 @@ def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify
         stratify=stratify,
         left_out=tuple(not_carried(schema)) if columns is None else (),
     )
+    alike = tuple(name for name in CONTENTS if name in schema.names and _names_nothing(table, name))
+    return replace(table, names_nothing=alike)
+
+
+def _names_nothing(table: EmbeddingTable, content: str) -> bool:
+    """Whether a column holds one value at most, in several rows whose embeddings are not all alike.
+
+    Of a table like all others it reads the first batch of that column only.
+    """
+    values: set[Any] = set()
+    for batch in read_batches(table.shard, {content}, BATCH_ROWS):
+        column = content_column(batch, content)
+        values |= set() if column is None else set(column.unique().drop_null().slice(0, 2).to_pylist())
+        if column is None or len(values) > 1:
+            return False
+    return table.embeddings_differ(content, among=bool(values))
 
 
 def with_common_nulls(tables: Sequence[EmbeddingTable]) -> list[EmbeddingTable]:

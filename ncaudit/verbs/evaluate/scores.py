@@ -33,6 +33,7 @@ from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthT
 from ncaudit.shards.tables.checks import is_word, refuse_unscored
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.evaluate.exact_order import is_number, rounded
 from ncaudit.verbs.evaluate.prior_scores import OURS, PriorScore, compare, prior_columns
 
@@ -58,6 +59,7 @@ class ScoresResult:
 
     accounting: Accounting
     against: tuple[PriorScore, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +103,9 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     ours = {name: rows.values(name) for name in OURS}
     against = tuple(compare(name, ours, rows.parts(name), truth, tables, rows.ok()) for name in priors)
     accounting = Accounting(len(tables), 0, (), dict(rows.statuses))
-    if options.truth is None:
-        return ScoresResult(accounting=accounting, against=against)
-    return _detection_result(options, rows, ScoresResult(accounting=accounting, against=against))
+    notes = tuple(rank_notes((table.shard.path, table.provenance) for table in tables))
+    result = ScoresResult(accounting=accounting, against=against, notes=notes)
+    return result if options.truth is None else _detection_result(options, rows, result)
 
 
 class _Rows:
@@ -249,6 +251,7 @@ def _detection_result(options: EvalScoresOptions, rows: _Rows, result: ScoresRes
     return DetectionResult(
         accounting=result.accounting,
         against=result.against,
+        notes=result.notes,
         truth=options.truth,
         judged=int((truth != MISSING).sum()),
         mismatched=int((truth == MISMATCH).sum()),

@@ -26,7 +26,7 @@ from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
 from ncaudit.shards.files.claims import Claim, Place, claim, says_of_itself
 from ncaudit.shards.files.departed import notes_on_departed
 from ncaudit.shards.files.formats import Format, format_of
-from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file, atomic_table
@@ -51,6 +51,7 @@ from ncaudit.shards.tables.checks import common_schema, require_column
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
+from ncaudit.shards.tables.told_rates import no_labels, rank_notes, why_no_labels
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import inputs_of, one_table, place_of, tables_of, versions_of, without_outputs
 from ncaudit.version import written_by
@@ -105,6 +106,7 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     matched = {} if options.one_output else _matched(options, _files(tables))
     with _claimed(options, list(matched), tables).held(_deciding(run, list(matched), tables)):
         run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
+        run.notes += _told(tables, options, run.chooser.looks_twice)
         if run.chooser.looks_twice:
             _prepare(run, tables)
         accounts = _write_one(run, tables) if options.one_output else _write_shards(run, matched, _files(tables))
@@ -232,6 +234,17 @@ def _open(options: FilterOptions) -> Sequence[ScoreInput]:
     if STREAM in options.scores:
         return [StreamedScores(sys.stdin.buffer)]
     return [FileScores(shard) for shard in _inputs(options.scores, options)]
+
+
+def _told(tables: Sequence[ScoreInput], options: FilterOptions, ranked: bool) -> list[str]:
+    """What the tables say of themselves that matters here. Raises BadTable where a rule asks for labels, and none has
+    any."""
+    named = [(scores.path, provenance_of(scores.schema)) for scores in tables]
+    none = why_no_labels(named) if options.by_label else None
+    if none and len(none[0]) == len(tables):
+        raise no_labels(*none, "filter by soft_label or verdict")
+    told = [f"{len(none[0]):,} of {len(tables):,} tables have no labels ({none[0][0]}: {none[1]})"] if none else []
+    return [*told, *(rank_notes(named) if ranked else [])]
 
 
 def _files(tables: Sequence[ScoreInput]) -> list[FileScores]:

@@ -16,6 +16,7 @@ from ncaudit.shards.columns import ImageKind, image_candidates
 from ncaudit.shards.dataset.keys import BY_ROW, choose_key
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import Format
+from ncaudit.shards.tables.told_rates import why_no_labels
 from ncaudit.verbs.inspect.findings import Captions, Images, KeyColumn
 from ncaudit.verbs.inspect.made_folders import FolderKind, MadeFolder
 from ncaudit.verbs.inspect.noticed_columns import NoticedColumns
@@ -154,6 +155,9 @@ def _scores(sources: Sequence[str], provenance: Mapping[str, Any], columns: Noti
     if provenance.get("verb") == "filter":
         out = _outside("matcher", sources)
         return NextStep(commands=(f"{_command('train', (), '--scores', *sources)} --data DATA --out {out}", *more))
+    if why_no_labels([("", dict(provenance))]):
+        review = _command("sample", sources, "--out", _outside("review.csv", sources))
+        return NextStep(fixes=("look at a few pairs: no row has a label",), commands=(review, *more))
     keep = ("--min-soft-label", "0.5", "--out", _outside("kept", sources))
     return NextStep(commands=(_command("filter", sources, *keep), *more))
 

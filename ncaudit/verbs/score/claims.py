@@ -19,13 +19,14 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import inputs_of, place_of, tables_of, told_by_options, versions_of
 from ncaudit.verbs.score.fit import FIT_FOLDER
+from ncaudit.verbs.score.rates import RATES
 
 FIT_FILES = (TENSORS, FACTS)
 
 
 def claimed(options: ScoreOptions, shards: Sequence[Shard], tables: Sequence[EmbeddingTable]) -> Claim:
     """Everything that is written for these shards, the fit included. Raises NcauditError as `claim` does."""
-    fit = [] if options.fit else [f"{FIT_FOLDER}/{name}" for name in FIT_FILES]
+    fit = [f"{FIT_FOLDER}/{name}" for name in ((RATES,) if options.fit else (*FIT_FILES, RATES))]
     places = place_of("--out", options.out, [*tables_of(shards), *fit], proven=_is_fit)
     if options.save_fit:
         places.append(Place("--save-fit", options.save_fit, FIT_FILES, proven=_is_fit))
@@ -72,12 +73,17 @@ def _version(path: str) -> str | None:
 
 
 def _is_fit(path: str) -> bool:
-    """Whether this is a file of a fit, which the smaller of the two files says."""
-    if os.path.basename(path) not in FIT_FILES:
-        return False
+    """Whether this is a file of a fit, which the smaller of the two files says, or of rates, which says so itself."""
+    folder, name = os.path.split(path)
+    if name == RATES:
+        return _says(path, {"fit", "later"})
+    return name in FIT_FILES and _says(os.path.join(folder, FACTS), {"fit_id", "scorer"})
+
+
+def _says(path: str, names: set[str]) -> bool:
     try:
-        with open(os.path.join(os.path.dirname(path), FACTS), encoding="utf-8") as file:
-            facts = json.load(file)
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(facts, dict) and {"fit_id", "scorer"} <= set(facts)
+    return isinstance(told, dict) and names <= set(told)

@@ -18,6 +18,7 @@ from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score.judged_scores import JudgedScores
+from ncaudit.verbs.score.rates import Rates
 from ncaudit.version import FORMATS, same_results
 
 FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
@@ -26,7 +27,7 @@ FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an un
 def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
     """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
     if options.fit:
-        return _rerated(options, tables, _asked_for(options, tables), progress)
+        return _asked_for(options, tables)
     folder = os.path.join(options.out, FIT_FOLDER)
     if not is_folder(options.out):
         return _new_fit(options, tables, progress)
@@ -108,28 +109,32 @@ def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
     return replace(sample, pairs=sample.pairs.to(pick_device(options.device)))
 
 
-def _rerated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> SavedFit:
-    """An old fit keeps its scores; the share of mismatches is that of the rows at hand."""
-    known = {table.shard.name: fingerprint(table.shard) for table in tables}
-    if all(saved.shards.get(name) == found for name, found in known.items()):
-        return saved
-    sample = _sample(options, tables, progress)
-    progress.stage("noise rate of these rows", None)
-    return replace(saved, fit=calibrated.rerated(saved.fit, sample.pairs, options))
-
-
 def judged(
+    options: ScoreOptions,
+    tables: Sequence[EmbeddingTable],
+    rates: Rates,
+    progress: Progress,
+    judges: Sequence[Verdicts],
+) -> Rates:
+    """What labels the rows after people's verdicts, if there are any: these speak for all rows at once."""
+    if not judges:
+        return rates
+    saved = rates.base if len(rates.groups) > 1 else rates.groups[0].saved
+    return rates.all_with(_judged(options, tables, saved, progress, judges))
+
+
+def _judged(
     options: ScoreOptions,
     tables: Sequence[EmbeddingTable],
     saved: SavedFit,
     progress: Progress,
     judges: Sequence[Verdicts],
 ) -> SavedFit:
-    """The fit after people's verdicts, if there are any."""
-    if not judges:
-        return saved
     if "noise_rate" not in saved.fit.facts:
-        raise NcauditError("there is no calibration that verdicts could correct", fix="give at least 50 pairs")
+        raise NcauditError(
+            "there is no calibration that verdicts could correct: " + str(saved.fit.facts["label_means"]),
+            fix="leave out --verdicts, or give more pairs or those of another model",
+        )
     progress.stage("scores of the judged pairs", sum(table.rows for table in tables))
     scores = JudgedScores(judges)
     apply, device = applier_of(options, saved), pick_device(options.device)

@@ -4,9 +4,11 @@ Knows options, shards and scorers; nothing of Typer or of how a score is compute
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import hypot
 from time import monotonic
 from typing import Any
 
@@ -17,6 +19,7 @@ from ncaudit.core.device import pick_device
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
+from ncaudit.judging.evidence import NOTHING
 from ncaudit.judging.saved_fits import SavedFit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import STREAM, ScoreOptions
@@ -54,13 +57,16 @@ from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_l
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
 from ncaudit.verbs.score.judged_scores import read_judges
+from ncaudit.verbs.score.rates import Rated, Rates, rates_of
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
 from ncaudit.verbs.score.suggestions import Suggester, require_calibration
 
 JUDGED_PAIRS = "judged_pairs"
-TOLD = ("noise_rate", "cuts", "power")  # facts of the fit that go into every table's metadata
+# facts of the fit that go into every table's metadata
+TOLD = ("noise_rate", "cuts", "power", "rate_of_fit", "null_departure", NOTHING)
+SHARDS_TOLD = 5  # by name, of each part of the rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +78,10 @@ class ScoreResult:
     fit_id: str
     fit_facts: Mapping[str, Any]
     label_means: str
-    noise_rate: float | None  # share of random-like mismatches among the fit's pairs, with its 90 % interval
+    noise_rate: float | None  # share of random-like mismatches among the rows, with its 90 % interval
     noise_rate_low: float | None
     noise_rate_high: float | None
+    rates: Sequence[Mapping[str, Any]]  # where rows came after the fit: the rate of each part, see `_rate_of`
     verdicts: Mapping[str, int]  # rows called clean, unsure, noisy
     reasons: Mapping[str, int]
     suggestions: int | None  # noisy rows with a suggested caption; None without --suggest
@@ -111,15 +118,16 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     claim = claimed(options, shards, tables)
     with claim.held(deciding(options, tables)):
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *_of_gone_shards(tables)]
-        saved = judged(options, tables, the_fit(options, tables, progress), progress, judges)
+        rates = rates_of(options, tables, the_fit(options, tables, progress), progress)
+        rates = judged(options, tables, rates, progress, judges)
         if options.suggest:
-            require_calibration(saved.fit)
+            require_calibration(rates.first.saved.fit)
         if options.save_fit:
-            keep_fit(saved, options)
-        counts = _Counts.of(options, saved, tables)
+            keep_fit(_to_keep(rates), options)
+        counts = _Counts.of(options, rates.base, tables)
         notes = [*notes, *training_notes(tables), *left_out_notes(tables), *_shared_names(tables)]
-        notes += _dropped_verdicts(options, saved, tables, dataset)
-        run = _Run(options, tables, saved, applier_of(options, saved), counts, progress, join, notes=notes)
+        notes += [*_identity_notes(tables), *_dropped_verdicts(options, rates.first.saved, tables, dataset)]
+        run = _Run(options, tables, rates, counts, progress, join, notes=notes)
         progress.stage("score", sum(table.rows for table in tables))
         accounts = _write(run, tables, dataset)
         return _result(run, accounts, monotonic() - begun)
@@ -135,8 +143,7 @@ class _Run:
 
     options: ScoreOptions
     tables: Sequence[EmbeddingTable]
-    saved: SavedFit
-    apply: Applier
+    rates: Rates
     counts: "_Counts"
     progress: Progress
     join: Join | None = None
@@ -144,6 +151,14 @@ class _Run:
     alone: int = 0  # those of them that it does not have
     tally: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
+    usable: Counter[str] = field(default_factory=Counter)  # ok rows by the fit that labels them
+    appliers: dict[str, Applier] = field(default_factory=dict)
+
+    def apply(self, saved: SavedFit, pairs: Pairs) -> PairScores:
+        """The scores of pairs by a fit, with its labels."""
+        if saved.fit_id not in self.appliers:
+            self.appliers[saved.fit_id] = applier_of(self.options, saved)
+        return self.appliers[saved.fit_id](pairs)
 
     @cached_property
     def earlier(self) -> EarlierOutputs:
@@ -152,14 +167,19 @@ class _Run:
 
     def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
-        device = pick_device(self.options.device)
+        device, saved = pick_device(self.options.device), self.rates.of(table).saved
         for batch in self._batches(table):
             pairs = fit_sample.as_pairs(batch).to(device)
-            scores = self.apply(pairs) if len(pairs) else None
-            more = {} if scores is None else self._more(pairs, scores, batch)
-            scored = ScoredRows(batch, scores, self.saved.fit.pair_ids, more)
+            scores = self.apply(saved, pairs) if len(pairs) else None
+            more = {} if scores is None else self._more(saved, pairs, scores, batch)
+            scored = ScoredRows(batch, scores, saved.fit.pair_ids, more)
             self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
             yield scored
+
+    def add(self, table: EmbeddingTable, tally: Tally) -> None:
+        """Count a table that is written."""
+        self.tally.add(tally)
+        self.usable[self.rates.of(table).saved.fit_id] += tally.ok
 
     def _batches(self, table: EmbeddingTable) -> Iterator[EmbeddingBatch]:
         if self.join is None:
@@ -171,9 +191,9 @@ class _Run:
             yield beside.beside(batch, first)
             first += len(batch)
 
-    def _more(self, pairs: Pairs, scores: PairScores, batch: EmbeddingBatch) -> dict[str, Any]:
+    def _more(self, saved: SavedFit, pairs: Pairs, scores: PairScores, batch: EmbeddingBatch) -> dict[str, Any]:
         counts = self.counts.columns(pairs, scores)
-        if not self.options.suggest:
+        if not self.options.suggest or scores.verdict is None:
             return counts
         captions = batch.caption.filter(pa.array(batch.ok)).to_pylist()
         return counts | self.suggester.columns(pairs, scores, captions)
@@ -181,7 +201,7 @@ class _Run:
     @cached_property
     def suggester(self) -> Suggester:
         """Drawn from all tables of this run, when the first shard needs it: a finished run draws nothing."""
-        suggester = Suggester.drawn(self.saved.fit, self.tables, self.options, self.progress)
+        suggester = Suggester.drawn(self.rates.first.saved.fit, self.tables, self.options, self.progress)
         self.progress.stage("score", sum(table.rows for table in self.tables))
         return suggester
 
@@ -192,31 +212,28 @@ class _Run:
 
     def provenance(self, table: EmbeddingTable, **more: Any) -> Provenance:
         """What this shard's scores are made from; `data` is what its embeddings were made from."""
-        made_from = table.provenance or {}
+        made_from, rated = table.provenance or {}, self.rates.of(table)
+        saved = rated.saved
+        more |= {"scores_of_fit": self.rates.base.fit_id} if rated.pairs else {}
         if made_from.get("verb") == "embed" and "shards" in made_from:  # a stream of several shards
             more["shards"] = [{"data": one} for one in made_from["shards"]]
         more |= {"joined": self.join.provenance(table)} if self.join else {}
         return describe(
             "score",
             table.shard,
-            options={**self.saved.fit.options, "columns": _listed(self.options.columns), **self._asked()},
-            fit=self.saved.fit_id,
+            options={**saved.fit.options, "columns": _listed(self.options.columns), **self._asked()},
+            fit=saved.fit_id,
             model=made_from.get("model"),
             data=made_from.get("source"),
-            label_means=label_means(self.saved),
-            **{name: self.saved.fit.facts[name] for name in TOLD if name in self.saved.fit.facts},
-            **self._judged(),
+            label_means=label_means(saved),
+            **{name: saved.fit.facts[name] for name in TOLD if name in saved.fit.facts},
+            **_judged(saved),
             **more,
         )
 
     def _asked(self) -> dict[str, Any]:
         """What adds columns; not told where it does not, so that tables without it stay as they were."""
         return {"suggest": True} if self.options.suggest else {}
-
-    def _judged(self) -> dict[str, Any]:
-        """From how many judged pairs labels and rate are; not told where nobody judged."""
-        pairs = judged_pairs(self.saved)
-        return {} if pairs is None else {JUDGED_PAIRS: pairs}
 
 
 @dataclass(frozen=True)
@@ -246,6 +263,12 @@ def label_means(saved: SavedFit) -> str:
     return str(saved.fit.facts["label_means"])
 
 
+def _judged(saved: SavedFit) -> dict[str, Any]:
+    """From how many judged pairs labels and rate are; not told where nobody judged."""
+    pairs = judged_pairs(saved)
+    return {} if pairs is None else {JUDGED_PAIRS: pairs}
+
+
 def judged_pairs(saved: SavedFit) -> int | None:
     """How many pairs people judged for this fit; None where nobody did."""
     return saved.fit.facts.get("verdicts")
@@ -263,6 +286,18 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
     if not (options.data or is_folder(options.out)):
         _common_carried(tables)  # told before any work
     return projected(tables, options.model, pick_device(options.device))
+
+
+def _identity_notes(tables: Sequence[EmbeddingTable]) -> Iterator[str]:
+    """What must be said where a column that tells photos or captions apart is alike in all rows."""
+    for name, what in (("image_hash", "photos"), ("caption", "captions")):
+        alike = [table.shard.name for table in tables if name in table.names_nothing]
+        if alike:
+            more = f" and {len(alike) - 1:,} more" if len(alike) > 1 else ""
+            yield (
+                f"{alike[0]}{more}: {name} is empty or the same in all rows, and the embeddings differ: {what} are told"
+                " apart by their embeddings"
+            )
 
 
 def _dataset(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> DatasetShards:
@@ -289,14 +324,14 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     if run.earlier.hold(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path)
-        run.tally.add(tally)
+        run.add(table, tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()
     schema = attach(run.schema(table.carried), provenance)
     with atomic_table(path, schema) as writer:
         for rows in run.rows(table):
             writer.write(tally.counted(scored_batch(rows, schema)))
-    run.tally.add(tally)
+    run.add(table, tally)
     return ShardRows(tally.statuses)
 
 
@@ -306,13 +341,13 @@ def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> Sha
     if run.earlier.hold(path, provenance) and not run.options.refit:
         run.progress.advance(table.rows)
         tally = tally_of(path, prefixed=True)
-        run.tally.add(tally)
+        run.add(table, tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()
     schema = run.schema(pa.schema([]))
     scored = [tally.counted(scored_batch(rows, schema)) for rows in run.rows(table)]
     dataset.write(shard, path, pa.Table.from_batches(scored, schema=schema), provenance)
-    run.tally.add(tally)
+    run.add(table, tally)
     return ShardRows(tally.statuses)
 
 
@@ -324,24 +359,29 @@ def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
     options = run.options
     with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as writer:
         for table in tables:
+            tally = Tally()
             for rows in run.rows(table):
-                writer.write(run.tally.counted(scored_batch(rows, schema)))
+                writer.write(tally.counted(scored_batch(rows, schema)))
+            run.add(table, tally)
     return Accounting(len(tables), 0, (), dict(run.tally.statuses))
 
 
 def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
-    tally, fit = run.tally, run.saved.fit
+    tally, first = run.tally, run.rates.first.saved
+    fit, parts = first.fit, [_rate_of(run, group) for group in run.rates.groups]
+    rate, low, high = _together(parts)
     return ScoreResult(
         out=run.options.out,
         scorer=fit.scorer,
-        fit_id=run.saved.fit_id,
+        fit_id=first.fit_id,
         fit_facts=fit.facts,
-        label_means=label_means(run.saved),
-        noise_rate=fit.facts.get("noise_rate", {}).get("rate"),
-        noise_rate_low=fit.facts.get("noise_rate", {}).get("low"),
-        noise_rate_high=fit.facts.get("noise_rate", {}).get("high"),
+        label_means=label_means(first),
+        noise_rate=rate,
+        noise_rate_low=low,
+        noise_rate_high=high,
+        rates=parts if any(group.later for group in run.rates.groups) else (),
         dataset=bool(run.options.data),
-        judged_pairs=judged_pairs(run.saved),
+        judged_pairs=judged_pairs(first),
         judging=fit.facts.get("judging"),
         verdicts=dict(tally.verdicts),
         reasons=dict(tally.reasons),
@@ -356,19 +396,81 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
     )
 
 
+def _rate_of(run: _Run, group: Rated) -> dict[str, Any]:
+    """The rate of one part of the rows. seen_by_fit: False where they came later, and the rate is their own.
+
+    estimated: False where there were too few of them, and the fit's rate was taken. rate_of_fit: of the rows that the
+    fit saw. null_departure: KS distance of their random pairs from the fit's, None where nothing departs.
+    """
+    facts, names = group.saved.fit.facts, sorted(group.shards)
+    rate, departed = facts.get("noise_rate") or {}, facts.get("null_departure") or {}
+    return {
+        "shards": names[:SHARDS_TOLD],
+        "shard_count": len(names),
+        "rows": run.usable[group.saved.fit_id],
+        "noise_rate": rate.get("rate"),
+        "noise_rate_low": rate.get("low"),
+        "noise_rate_high": rate.get("high"),
+        "seen_by_fit": not group.later,
+        "estimated": not group.later or bool(group.pairs),
+        "rate_of_fit": (facts.get("rate_of_fit") or rate).get("rate"),
+        "null_departure": departed.get("distance") if departed.get("significant") else None,
+        "label_means": facts["label_means"],
+    }
+
+
+def _together(parts: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None, float | None]:
+    """The rate of all rows with its 90 % interval, the parts' errors being independent; None where a part has none."""
+    if len(parts) == 1:
+        return parts[0]["noise_rate"], parts[0]["noise_rate_low"], parts[0]["noise_rate_high"]
+    rows = sum(part["rows"] for part in parts)
+    if not rows or any(part["noise_rate"] is None for part in parts if part["rows"]):
+        return None, None, None
+    shares = [(part["rows"] / rows, part) for part in parts if part["rows"]]
+    rate = sum(share * part["noise_rate"] for share, part in shares)
+    below = hypot(*(share * (part["noise_rate"] - part["noise_rate_low"]) for share, part in shares))
+    above = hypot(*(share * (part["noise_rate_high"] - part["noise_rate"]) for share, part in shares))
+    return rate, max(0.0, rate - below), min(1.0, rate + above)
+
+
+def _to_keep(rates: Rates) -> SavedFit:
+    """For --save-fit: what labels all rows, or, where there are several, the fit itself."""
+    return rates.groups[0].saved if len(rates.groups) == 1 else rates.base
+
+
 def _fallbacks(run: _Run) -> Iterator[str]:
-    facts = run.saved.fit.facts
+    facts = run.rates.first.saved.fit.facts
     if run.join and run.joined:
         yield from _join_notes(run.join, run.joined, run.alone)
     if "too few" in (rule := str(facts.get("anchor_rule", ""))):
         yield f"anchors are the {rule}"
     if "warning" in facts:
         yield str(facts["warning"])
+    for group in run.rates.groups:
+        yield from _of_group(group)
+
+
+def _of_group(group: Rated) -> Iterator[str]:
+    """What must be said of rows that came after the fit."""
+    facts = group.saved.fit.facts
+    which = _named(group) if group.later else "these rows"
     if facts.get("null_departure", {}).get("significant"):
         yield (
-            f"random pairs of these rows score otherwise than those of the fit (KS distance "
-            f"{facts['null_departure']['distance']:.2f}): its labels do not fit them, fit anew"
+            f"random pairs of {which} score otherwise than those of the fit (KS distance "
+            f"{facts['null_departure']['distance']:.2f}): its labels do not fit them, fit anew (--refit)"
         )
+    if group.later and not group.pairs and "noise_rate" in facts:
+        yield (
+            f"{which}: fewer than {calibrated.FEWEST_PAIRS} usable pairs, too few for a rate of their own; they take"
+            f" that of the fit ({facts['noise_rate']['rate']:.1%})"
+        )
+    if group.later and "noise_rate" not in facts and "rate_of_fit" not in facts:
+        yield f"{which} came after a fit that gives no labels: --refit fits anew, on all rows"
+
+
+def _named(group: Rated) -> str:
+    names = sorted(group.shards)
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:

@@ -55,8 +55,8 @@ def require_calibration(fit: Fit) -> None:
     """Raises NcauditError for a fit without verdicts: then no pair is noisy, and no caption clean."""
     if "noise_rate" not in fit.facts:
         raise NcauditError(
-            "--suggest looks for captions of noisy pairs, and without a calibration no pair is called noisy",
-            fix=f"give at least {calibrated.FEWEST_PAIRS} pairs, or --fit with a calibrated fit",
+            f"--suggest looks for captions of noisy pairs, and no pair is called noisy: {fit.facts['label_means']}",
+            fix="leave out --suggest, or give --fit with a calibrated fit",
         )
 
 
@@ -237,7 +237,7 @@ def _shelves(pool: Pairs, cell: Tensor, *, across: bool) -> dict[int, _Shelf]:
 
 
 def _shares_space(pairs: Pairs) -> bool:
-    return pairs.image.shape[1] == pairs.text.shape[1] and shared_space.warning(pairs) is None
+    return shared_space.shared(pairs)
 
 
 def _words(tables: Sequence[EmbeddingTable], caption_id: Tensor) -> list[str | None]:

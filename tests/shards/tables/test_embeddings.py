@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.embeddings import check_tables_agree, left_out_notes, open_embeddings, with_common_nulls
 from ncaudit.shards.tables.scores import open_scores
+from tests.worlds.embeddings import embedding_table
 
 E4 = np.eye(4, dtype=np.float32)
 FLOATS = pa.list_(pa.float32())
@@ -329,3 +331,47 @@ def test_two_columns_of_one_name_count_only_where_one_is_asked_for(tmp_path):
         with pytest.raises(BadTable, match="has two columns n"):
             open_embeddings(shard, columns, stratify)
     assert only(open_embeddings(shard, [])).status == ["ok"] * 4
+def same_photos_and_captions(table: pa.Table, path: Path) -> tuple[int, int]:
+    """How many different photos and captions a table has, by its rows; `identities` must agree."""
+    pq.write_table(table, path)
+    opened = open_embeddings(Shard.of_file(str(path)))
+    rows, told = list(opened.batches()), list(opened.identities())
+    by_rows = [np.concatenate([getattr(batch, name) for batch in rows]) for name in ("image_id", "caption_id")]
+    for found, ids in zip(by_rows, zip(*told, strict=True), strict=True):
+        assert np.array_equal(found, np.concatenate(ids))
+    return len(np.unique(by_rows[0])), len(np.unique(by_rows[1]))
+
+
+@pytest.mark.parametrize("caption", ["", " \t\n", None, "n/a"])
+def test_captions_that_are_blank_or_all_alike_leave_it_to_embeddings_that_differ(caption, tmp_path):
+    table = embedding_table(40)
+    place = table.schema.get_field_index("caption")
+    table = table.set_column(place, "caption", pa.array([caption] * 40, pa.string()))
+    assert same_photos_and_captions(table, tmp_path / "t.parquet") == (40, 40)
+
+
+def test_hashes_that_are_all_alike_leave_it_to_embeddings_that_differ(tmp_path):
+    table = embedding_table(40)
+    place = table.schema.get_field_index("image_hash")
+    for hashes in (pa.array([b"0" * 16] * 40, pa.binary(16)), pa.array([""] * 40), pa.array([b""] * 40, pa.binary())):
+        alike = table.set_column(place, "image_hash", hashes)
+        assert same_photos_and_captions(alike, tmp_path / "t.parquet") == (40, 40)
+
+
+def test_blank_captions_among_others_are_told_apart_by_their_embeddings(tmp_path):
+    table = embedding_table(40)
+    words = ["", "  "] * 10 + ["a dog"] * 20
+    table = table.set_column(table.schema.get_field_index("caption"), "caption", pa.array(words))
+    assert same_photos_and_captions(table.slice(0, 21), tmp_path / "t.parquet")[1] == 21
+    words[39] = "a cat"
+    table = table.set_column(table.schema.get_field_index("caption"), "caption", pa.array(words))
+    assert same_photos_and_captions(table, tmp_path / "t.parquet")[1] == 22  # 20 blank ones, a dog, a cat
+
+
+def test_one_caption_with_one_embedding_is_one_caption(tmp_path):
+    table = embedding_table(40)
+    first = table["text_embedding"].combine_chunks()[:1]
+    same = pa.concat_arrays([first] * 40)
+    table = table.set_column(table.schema.get_field_index("text_embedding"), "text_embedding", same)
+    table = table.set_column(table.schema.get_field_index("caption"), "caption", pa.array(["a dog"] * 40))
+    assert same_photos_and_captions(table, tmp_path / "t.parquet")[1] == 1

@@ -26,6 +26,7 @@ from ncaudit.shards.tables.checks import refuse_unscored
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, OnceEach, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.shards.tables.told_rates import SOFT_LABEL, no_labels, why_no_labels
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
 
 OTHER_DATA = (
@@ -296,6 +297,8 @@ def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[
 
 def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
     """Raises BadTable when labels are missing or outside [0, 1] in ok rows, or all of them are 0."""
+    if column == SOFT_LABEL and (none := why_no_labels((table.shard.path, table.provenance) for table in tables)):
+        raise no_labels(*none, "train by soft_label")
     if not sum([Labels(table, column).total for table in tables]):  # a list: every table is to be looked at
         raise BadTable(f"every {column} is 0", fix="name another column of labels with --label-column")
 

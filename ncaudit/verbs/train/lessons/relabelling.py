@@ -101,7 +101,7 @@ class Relabelling:
 def soft_labels(heads: Heads, pairs: EmbeddedPairs, places: Places, seed: int) -> Labels:
     """What the default scorer makes of the pairs at `places` in the heads' space, (m,) in [0, 1].
 
-    Raises NcauditError where they are fewer than a calibration needs.
+    Raises NcauditError where they are fewer than a calibration needs, or score like random ones.
     """
     if len(places) < calibrated.FEWEST_PAIRS:
         raise NcauditError(
@@ -112,6 +112,11 @@ def soft_labels(heads: Heads, pairs: EmbeddedPairs, places: Places, seed: int) -
     sample = epoch_generator(seed, 0).permutation(places)[: options.fit_pairs]
     device = heads.logit_scale.device
     fit = calibrated.learn(_joined(list(blocks_seen_by(heads, pairs, sample))), options)
+    if "noise_rate" not in fit.facts:
+        raise NcauditError(
+            f"new labels cannot be told in the heads' space: {fit.facts['label_means']}",
+            fix="leave out --relabel-every, or train longer before the first with --warmup-epochs",
+        )
     apply = calibrated.applier(fit, device)
     labels = [apply(block).soft_label for block in blocks_seen_by(heads, pairs, places)]
     return torch.cat([label for label in labels if label is not None]).float().cpu().numpy()

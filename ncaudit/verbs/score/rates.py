@@ -1,0 +1,124 @@
+"""The noise rates of one run: the fit's, of the rows that it saw, and those of rows that came later.
+
+Knows fits, tables and a small file beside the fit; nothing of how a rate is estimated. Rows that a fit never saw keep
+its scores, and get the share of mismatches of their own. It is saved before the first table is written: a run that is
+killed and started again, or one to which more shards have come since, gives the earlier ones the same labels.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ncaudit.core.device import pick_device
+from ncaudit.judging import calibrated, fit_sample
+from ncaudit.judging.saved_fits import SavedFit
+from ncaudit.options import ScoreOptions
+from ncaudit.progress import Progress
+from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.tables.embeddings import EmbeddingTable
+from ncaudit.verbs.outputs import is_folder
+
+RATES = "rates.json"
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Some shards, (name → fingerprint), and the fit that labels their rows.
+
+    later: whether the fit did not see them. pairs: usable ones that their rate was estimated on; 0 where it is the
+    fit's, as nothing was estimated.
+    """
+
+    saved: SavedFit
+    shards: Mapping[str, str]
+    later: bool = False
+    pairs: int = 0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Who is labelled with what; the rows that the fit saw come first."""
+
+    base: SavedFit
+    groups: Sequence[Rated]
+
+    @property
+    def first(self) -> Rated:
+        """The first whose rows get labels, or just the first."""
+        return next((group for group in self.groups if "noise_rate" in group.saved.fit.facts), self.groups[0])
+
+    def of(self, table: EmbeddingTable) -> Rated:
+        """The group of a table."""
+        return next(group for group in reversed(self.groups) if table.shard.name in group.shards)
+
+    def all_with(self, saved: SavedFit) -> "Rates":
+        """Every table with one fit: what people's verdicts say, they say of all rows."""
+        shards = {name: found for group in self.groups for name, found in group.shards.items()}
+        return Rates(saved, [Rated(saved, shards)])
+
+
+def rates_of(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> Rates:
+    """The rates for these tables: the fit's, those that earlier runs found, and new ones for what came since."""
+    here = {table.shard.name: fingerprint(table.shard) for table in tables}
+    seen = {name: found for name, found in here.items() if saved.shards.get(name) == found}
+    path = os.path.join(options.out, "_fit", RATES) if is_folder(options.out) else None
+    earlier = [] if path is None or options.refit else list(_load(path, saved))
+    known = _placed({name: found for name, found in here.items() if name not in seen}, earlier)
+    placed = seen.keys() | {name for group in known for name in group.shards}
+    new = [table for table in tables if table.shard.name not in placed]
+    if new:
+        found = _rated(options, new, saved, progress)
+        known.append(found)
+        if path is not None:
+            _save(path, saved, [*earlier, found])
+    return Rates(saved, [*([Rated(saved, seen)] if seen else []), *known])
+
+
+def _placed(here: Mapping[str, str], earlier: Sequence[Rated]) -> list[Rated]:
+    """The earlier groups as far as their shards are here, unchanged. A shard that came back changed is new."""
+    known = []
+    for group in earlier:
+        kept = {name: found for name, found in group.shards.items() if here.get(name) == found}
+        known += [replace(group, shards=kept)] if kept else []
+    return known
+
+
+def _rated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> Rated:
+    shards = {table.shard.name: fingerprint(table.shard) for table in tables}
+    progress.stage("noise rate of these rows: draw sample", sum(table.rows for table in tables))
+    sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
+    if not len(sample.pairs):
+        return Rated(saved, shards, later=True)
+    progress.stage("noise rate of these rows", None)
+    fit = calibrated.rerated(saved.fit, sample.pairs.to(pick_device(options.device)), options)
+    estimated = fit is not saved.fit
+    return Rated(replace(saved, fit=fit), shards, later=True, pairs=len(sample.pairs) if estimated else 0)
+
+
+def _save(path: str, saved: SavedFit, groups: Sequence[Rated]) -> None:
+    told = [
+        {
+            "shards": dict(group.shards),
+            "pairs": group.pairs,
+            "facts": dict(group.saved.fit.facts) if group.pairs else None,
+        }
+        for group in groups
+    ]
+    with atomic_file(path) as file:
+        file.write(json.dumps({"fit": saved.fit_id, "later": told}, indent=1, sort_keys=True).encode())
+
+
+def _load(path: str, saved: SavedFit) -> Iterator[Rated]:
+    """What earlier runs found with this fit; nothing from a file of another fit, or one that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            told: Mapping[str, Any] = json.load(file)
+        groups = list(told["later"]) if told["fit"] == saved.fit_id else []
+        for group in groups:
+            own = replace(saved, fit=replace(saved.fit, facts=group["facts"])) if group["pairs"] else saved
+            yield Rated(own, group["shards"], later=True, pairs=group["pairs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
