@@ -26,7 +26,7 @@ from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, sou
 from ncaudit.matchers.heads.projection import SavedHeads
 from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import OK
+from ncaudit.schema import OK, UNFINISHED
 from ncaudit.shards.columns import find_columns
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.files.locations import is_remote, real
@@ -81,7 +81,7 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     return EmbedResult(
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=key, accounting=accounting,
         input_rows=sum(rows for shard, rows in counts.items() if shard.name not in failed),
-        seconds=monotonic() - begun, notes=(*notes, *_notes(plan, shards)),
+        seconds=monotonic() - begun, notes=(*notes, *_notes(plan, shards), *_unfinished(accounting)),
     )  # fmt: skip
 
 
@@ -149,6 +149,12 @@ def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
     return (learnt_from_note(seen, len(shards), "shards"),) if seen else ()
 
 
+def _unfinished(accounting: Accounting) -> tuple[str, ...]:
+    count = accounting.statuses.get(UNFINISHED, 0)
+    told = "decoding took too long or lacked memory (`detail` says which); rerun to try them again"
+    return (f"{count:,} {UNFINISHED}: {told}",) if count else ()
+
+
 def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting:
     became: dict[Shard, Outcome] = {}
     if plan.files is not None:
@@ -198,7 +204,9 @@ def _is_finished(
         return False
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
-    return size in halved and earlier.hold_as_told(shard.name, found, made_from(shard, size))
+    if size not in halved or not earlier.hold_as_told(shard.name, found, made_from(shard, size)):
+        return False
+    return not files.statuses(shard).get(UNFINISHED)  # another time the machine may have the time, or the memory
 
 
 def _read_record(out: str) -> dict[str, Any]:
