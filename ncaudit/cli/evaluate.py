@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from ncaudit.cli.shared import flags, live, output
+from ncaudit.cli.shared.ending import Computing
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth or other scores.")
 
 
-@app.command()
+@app.command(cls=Computing)
 def retrieval(
     embeddings: Annotated[list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote.")],
     features: flags.Features = EvalRetrievalOptions.features,
@@ -41,7 +42,7 @@ def retrieval(
     output.result(result, retrieval_lines(result), as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Computing)
 def scores(
     scores: Annotated[list[str], typer.Argument(help="Score tables: what `ncaudit score` wrote.")],
     truth: Annotated[

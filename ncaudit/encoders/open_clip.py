@@ -29,7 +29,7 @@ from torch.nn import functional
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
 from ncaudit.encoders.images import Preprocess
-from ncaudit.errors import ModelUnavailable
+from ncaudit.errors import ModelUnavailable, lacks_memory
 from ncaudit.options import ModelOptions
 
 Map = Callable[[Tensor], Tensor]
@@ -273,6 +273,8 @@ def _load(source: ModelSource) -> tuple[Any, Any]:
             merges = _merges(source.folder) if source.folder else []
             tokenizer = open_clip.get_tokenizer(source.model, **({"bpe_path": merges[0]} if merges else {}))
     except Exception as error:  # open_clip, the hub, torch and safetensors raise what they like for the same few causes
+        if lacks_memory(error):
+            raise
         raise _unavailable(source, error) from error
     return model.eval().requires_grad_(False), tokenizer
 
