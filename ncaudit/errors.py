@@ -15,7 +15,7 @@ class NcauditError(Exception):
 
 
 class UsageError(NcauditError):
-    """Flags that contradict each other: exit code 2."""
+    """A command that is wrong by itself, whatever the files hold: a number out of range, flags that contradict."""
 
 
 class ModelUnavailable(NcauditError):
@@ -36,6 +36,20 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, *, kept: bool) -> None:
         super().__init__()
         self.kept = kept
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether this says that memory ran out, in one of the many ways that libraries have: no file is bad then."""
+    if isinstance(error, MemoryError):
+        return True
+    known = isinstance(error, (RuntimeError, ImportError, OSError))
+    return known and any(word in str(error).lower() for word in _LACKS_MEMORY)
+
+
+_LACKS_MEMORY = (
+    *("cannot allocate memory", "can't allocate memory", "not enough memory", "out of memory", "std::bad_alloc"),
+    *("failed to map segment", "can't start new thread", "unable to allocate", "unable to mmap"),
+)
 
 
 def _rebuild(kind: type[NcauditError], message: str, fix: str) -> NcauditError:

@@ -11,10 +11,12 @@ import pyarrow as pa
 METADATA_KEY: Final = b"ncaudit"  # of the schema metadata: one JSON object, the table's provenance
 
 OK: Final = "ok"
+UNFINISHED: Final = "image_unfinished"  # the machine's failure, not the row's: tried again on a rerun
 FAILED_STATUSES: Final = (
     "image_missing",
     "image_undecodable",
     "image_too_large",
+    UNFINISHED,
     "caption_missing",
     "embedding_invalid",
     "upstream_failed",

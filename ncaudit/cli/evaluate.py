@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from ncaudit.cli.shared import flags, live, output
-from ncaudit.cli.shared.given import Command, checked
+from ncaudit.cli.shared.ending import Computing
+from ncaudit.cli.shared.given import checked
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth or other scores.")
 
 
-@app.command(cls=Command)
+@app.command(cls=Computing)
 def retrieval(
     embeddings: Annotated[list[str], typer.Argument(help="Embedding tables: what `ncaudit embed` wrote.")],
     features: flags.Features = EvalRetrievalOptions.features,
@@ -43,7 +44,7 @@ def retrieval(
     output.result(result, retrieval_lines(result), as_json=as_json)
 
 
-@app.command(cls=Command)
+@app.command(cls=Computing)
 def scores(
     scores: Annotated[list[str], typer.Argument(help="Score tables: what `ncaudit score` wrote.")],
     truth: Annotated[

@@ -1,4 +1,4 @@
-"""Decodes images in worker processes, ahead of the model, and survives images that kill their decoder.
+"""Decodes images in worker processes, ahead of the model, and survives images that kill or detain their decoder.
 
 Knows processes and `images.decode`; nothing of models or tables. The workers import PIL and numpy, never torch.
 They are fresh interpreters that talk through pipes, not `multiprocessing` children: forking beside threads may
@@ -9,21 +9,23 @@ import contextlib
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
-from PIL import Image
-
-from ncaudit.encoders.images import Decoded, ImageError, Preprocess, decode
+from ncaudit.encoders.images import UNFINISHED, Decoded, ImageError, Preprocess, decode
 from ncaudit.errors import NcauditError
 
 CHUNK_IMAGES = 16  # per task: enough that sending it costs little beside decoding it
 MAX_WORKERS = 16
+ENDED_S = 5.0  # a process that closed its end of the pipe has ended, or will at once
+SECONDS_PER_IMAGE = 60.0  # of computing, not by the clock on the wall: a busy or sleeping machine fails no image
 
 Outcome = Decoded | ImageError
 
@@ -42,13 +44,14 @@ class Task:
     preprocess: Preprocess
     max_pixels: int
 
-    def run(self) -> list[Outcome]:
-        """Decode all of them; an image that cannot be decoded does not stop the others."""
-        return [self._outcome(image) for image in self.images]
+    def run(self, limited: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext) -> list[Outcome]:
+        """Decode all of them; an image that cannot be decoded does not stop the others. limited: around each."""
+        return [self._outcome(image, limited) for image in self.images]
 
-    def _outcome(self, image: bytes) -> Outcome:
+    def _outcome(self, image: bytes, limited: Callable[[], AbstractContextManager[None]]) -> Outcome:
         try:
-            return decode(image, self.preprocess, self.max_pixels)
+            with limited():
+                return decode(image, self.preprocess, self.max_pixels)
         except ImageError as error:
             return error.with_traceback(None)
 
@@ -56,12 +59,15 @@ class Task:
 class DecodePool:
     """Worker processes that decode. They start at once, so that they are ready when the model has been loaded.
 
-    workers: None for one per core; 0 decodes in this process.
+    workers: None for one per core; 0 decodes in this process: with the same outcomes, but for images that crash their
+    decoder, or outlast all bounds on their work: only a process of their own can be stopped.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = default_workers() if workers is None else workers
         self._closed = False
+        if not self.workers:
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters becomes the row's status, as in workers
         self._all: set[_Worker] = set()
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         for _ in range(self.workers):
@@ -95,16 +101,16 @@ class DecodePool:
         try:
             return worker.run(task)
         except EOFError:
+            died = worker.stop()
             worker = self._replace(worker)
             if len(task.images) == 1:
-                return [ImageError("image_undecodable", "the decoder crashed on it")]
+                return [_death(died)]
         finally:
             self._idle.put(worker)
         # one at a time, so that a crash convicts one image and no neighbour
         return [outcome for image in task.images for outcome in self._run(replace(task, images=(image,)))]
 
     def _replace(self, worker: "_Worker") -> "_Worker":
-        worker.stop()
         if self._closed:
             raise CancelledError
         self._all.discard(worker)
@@ -168,10 +174,13 @@ class _Worker:
         """End the process, whatever it is doing; who waits for it sees that."""
         self._process.kill()
 
-    def stop(self) -> None:
-        """End the process; it holds nothing worth keeping."""
+    def stop(self) -> int:
+        """End the process, which holds nothing worth keeping. Returns the signal that it had died of, 0 for none."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=ENDED_S)
         self.kill()
         self._process.communicate()
+        return max(0, -self._process.returncode)
 
     def _greet(self) -> None:
         try:
@@ -187,12 +196,33 @@ def serve() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing but answers may come out there
     warnings.simplefilter("ignore")  # what matters becomes the row's status
-    Image.MAX_IMAGE_PIXELS = None  # the bound is --max-image-pixels
     with contextlib.suppress(EOFError, BrokenPipeError):
         _send(answers, True)
         while True:
             task: Task = _receive(sys.stdin.buffer)
-            _send(answers, task.run())
+            _send(answers, task.run(_in_time))
+
+
+@contextlib.contextmanager
+def _in_time() -> Iterator[None]:
+    """Ends this process when the block computes for too long, in the midst of a decoder's own code if need be."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, SECONDS_PER_IMAGE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _death(by: int) -> ImageError:
+    """What became of an image that its decoder died over, alone. by: the signal."""
+    if by == getattr(signal, "SIGPROF", None):
+        return ImageError(UNFINISHED, f"its decoder was stopped after {SECONDS_PER_IMAGE:.0f} s of computing")
+    if by == getattr(signal, "SIGKILL", None):
+        return ImageError(UNFINISHED, "its decoder was killed, as happens when memory runs out")
+    return ImageError("image_undecodable", "the decoder crashed on it")
 
 
 def _send(stream: IO[bytes] | None, message: Any) -> None:

@@ -3,15 +3,18 @@
 Knows PIL and numpy only: it runs in worker processes that must not pay for torch. Normalisation is the encoder's.
 """
 
-import io
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from ncaudit.encoders.image_work import Metered, TooMuchWork, require_affordable, require_affordable_inside
 
 DRAFT_SCALE = 2  # a JPEG is decoded at 1/2, 1/4 or 1/8 while its sides stay this many times the target's
 RESIZED_AREAS = 256  # of the target's: a sliver of 1 x 100,000 pixels is harmless until its short side becomes 224
@@ -23,6 +26,9 @@ FORMATS = tuple(name for name in _WANTED if name in Image.OPEN)  # a PIL may be 
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR}  # open_clip takes anything else as bicubic
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_PILS_BOUND = threading.Lock()
+
+UNFINISHED = "image_unfinished"  # as the schema has it, whose arrow types these processes must not pay for
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,10 @@ class Decoded:
 
 
 class ImageError(Exception):
-    """An image without pixels: the row's status, and why in words that are the same in every run."""
+    """An image without pixels: the row's status, and why in words that are the same in every run.
+
+    One status is not the image's own doing: `UNFINISHED`, of an image that another run may well decode.
+    """
 
     def __init__(self, status: str, detail: str) -> None:
         super().__init__(status, detail)
@@ -69,17 +78,34 @@ def decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> Decoded:
 
     Equal also in what one may not expect: EXIF orientation is not applied, and conversion to RGB comes after resizing,
     so that a palette image is resized without blending. Only large JPEGs differ, see `DRAFT_SCALE`.
-    max_pixels: width times height above which nothing is decoded.
-    Raises ImageError: image_too_large, image_undecodable.
+    max_pixels: width times height above which nothing is decoded; `image_work` bounds what the rest may take.
+    Raises ImageError: image_too_large, image_undecodable, image_unfinished.
+    """
+    with opened(data, max_pixels) as image:
+        return _decoded(image, preprocess)
+
+
+@contextmanager
+def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """An image by its header, in a format of `FORMATS`, of bounded size and work. What the block raises is its fault.
+
+    Raises ImageError as `decode` does.
     """
     if not data:
         raise ImageError("image_undecodable", "0 bytes")
     try:
-        return _decode(data, preprocess, max_pixels)
+        require_affordable_inside(data, max_pixels)
+        # PIL's own bound is one for the whole process, whatever the user allows
+        with _without_pils_bound(), Image.open(file := Metered(data), formats=FORMATS) as image:
+            _require_at_most(max_pixels, *image.size, "")
+            require_affordable(image, file, max_pixels)
+            yield image
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:
+    except TooMuchWork as error:
         raise ImageError("image_too_large", _words(error)) from None
+    except MemoryError:  # the machine's fault, not the image's
+        raise ImageError(UNFINISHED, "there was no memory to decode it") from None
     except UnidentifiedImageError:
         found = "a web page (HTML), no image" if _is_page(data) else "no image format that is known"
         raise ImageError("image_undecodable", f"{found}: starts with {data[:16]!r}") from None
@@ -87,19 +113,27 @@ def decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> Decoded:
         raise ImageError("image_undecodable", _words(error)) from None
 
 
+@contextmanager
+def _without_pils_bound() -> Iterator[None]:
+    with _PILS_BOUND:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
 def _is_page(data: bytes) -> bool:
     """What a server sends when it has no image: often saved as one."""
     return data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
 
 
-def _decode(data: bytes, preprocess: Preprocess, max_pixels: int) -> Decoded:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        width, height = image.size
-        _require_at_most(max_pixels, width, height, "")
-        target = _resized(width, height, preprocess)
-        _require_at_most(RESIZED_AREAS * preprocess.size[0] * preprocess.size[1], *target, "resized: ")
-        resized = _resize(image, target, _resampling(preprocess))
-        pixels = np.array(_center(resized, preprocess).convert(preprocess.mode))
+def _decoded(image: Image.Image, preprocess: Preprocess) -> Decoded:
+    width, height = image.size
+    target = _resized(width, height, preprocess)
+    _require_at_most(RESIZED_AREAS * preprocess.size[0] * preprocess.size[1], *target, "resized: ")
+    resized = _resize(image, target, _resampling(preprocess))
+    pixels = np.array(_center(resized, preprocess).convert(preprocess.mode))
     return Decoded(pixels, width, height)
 
 

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,8 @@ from torch.nn import functional
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
 from ncaudit.encoders.images import Preprocess
-from ncaudit.errors import ModelUnavailable, UsageError
+from ncaudit.encoders.model_folder import require_sound_folder, weight_bytes
+from ncaudit.errors import ModelUnavailable, UsageError, lacks_memory
 from ncaudit.options import ModelOptions
 
 Map = Callable[[Tensor], Tensor]
@@ -183,15 +185,12 @@ def load_encoder(options: ModelOptions) -> Encoder:
     dtype = pick_precision(device, str(options.precision))
     source = model_source(options)
     model, tokenizer = _load(source)
-    hashed = _weight_hash(model)
-    trim = _trims_exactly(model, tokenizer)
-    model = _settle(model, device, dtype)
-    preprocess = Preprocess.of(model.visual.preprocess_cfg)
-    image_dims, text_dims = _dims(model, tokenizer, preprocess, device, dtype)
-    identity = ModelIdentity(
-        source.name, hashed, _activation(model), preprocess, str(dtype).removeprefix("torch."), image_dims, text_dims
-    )
-    return Encoder(model, tokenizer, identity, device, dtype, trim=trim)
+    try:
+        return _ready(source, model, tokenizer, device, dtype)
+    except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError, ArithmeticError) as error:
+        if source.folder is None or lacks_memory(error):
+            raise
+        raise _unavailable(source, error) from error  # settings that only turn out wrong when the model computes
 
 
 @dataclass(frozen=True)
@@ -235,6 +234,7 @@ def model_source(options: ModelOptions) -> ModelSource:
             f"no model is called {name}", fix="give an open_clip name such as ViT-B-32, hf-hub:NAME, or local-dir:PATH"
         )
     if os.path.isfile(pretrained):
+        weight_bytes(pretrained)
         return ModelSource(f"{name}/{os.path.basename(pretrained)}", name, pretrained, files=(pretrained,))
     if not get_pretrained_cfg(name.replace("/", "-"), pretrained):
         tags = ", ".join(list_pretrained_tags_by_model(name.replace("/", "-"))) or "none"
@@ -252,13 +252,16 @@ def _folder(path: str) -> ModelSource:
             f"{path} is no model folder: it has no {CONFIG}",
             fix="name a folder that open_clip or `ncaudit train` wrote",
         )
-    weights = sorted(file for file in os.listdir(path) if file.endswith(WEIGHTS))
+    there = sorted(file for file in os.listdir(path) if file.endswith(WEIGHTS))
+    weights = [file for file in there if os.path.isfile(os.path.join(path, file))]
     if not weights:
         # open_clip would go on with random weights, and the scores would look like scores
         raise ModelUnavailable(
             f"{path} holds no weights (*{', *'.join(WEIGHTS)})", fix="put the weights beside the configuration"
         )
-    files = (config, *(os.path.join(path, file) for file in weights), *_merges(path))
+    held, merges = [os.path.join(path, file) for file in weights], _merges(path)
+    require_sound_folder(config, held, merges)
+    files = (config, *held, *merges)
     name = os.path.basename(os.path.abspath(path))
     return ModelSource(f"{LOCAL}{name}", f"{LOCAL}{path}", None, folder=path, files=files)
 
@@ -281,8 +284,22 @@ def _load(source: ModelSource) -> tuple[Any, Any]:
             merges = _merges(source.folder) if source.folder else []
             tokenizer = open_clip.get_tokenizer(source.model, **({"bpe_path": merges[0]} if merges else {}))
     except Exception as error:  # open_clip, the hub, torch and safetensors raise what they like for the same few causes
+        if lacks_memory(error):
+            raise
         raise _unavailable(source, error) from error
     return model.eval().requires_grad_(False), tokenizer
+
+
+def _ready(source: ModelSource, model: Any, tokenizer: Any, device: torch.device, dtype: torch.dtype) -> Encoder:
+    hashed = _weight_hash(model)
+    trim = _trims_exactly(model, tokenizer)
+    model = _settle(model, device, dtype)
+    preprocess = Preprocess.of(model.visual.preprocess_cfg)
+    image_dims, text_dims = _dims(model, tokenizer, preprocess, device, dtype)
+    identity = ModelIdentity(
+        source.name, hashed, _activation(model), preprocess, str(dtype).removeprefix("torch."), image_dims, text_dims
+    )
+    return Encoder(model, tokenizer, identity, device, dtype, trim=trim)
 
 
 def _needs_quick_gelu(source: ModelSource) -> bool:
@@ -301,6 +318,13 @@ def _needs_quick_gelu(source: ModelSource) -> bool:
 
 def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
     reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if _is_pickled(source) and isinstance(error, (pickle.UnpicklingError, EOFError, KeyError, RuntimeError)):
+        # not in torch's words: it goes on to tell how to load them all the same
+        return ModelUnavailable(
+            f"{source.name} cannot be loaded: its pickled weights are damaged, for another model, or hold more than "
+            "weights, which could run programs",
+            fix="ask for the weights as .safetensors",
+        )
     if "transformers" in reason and importlib.util.find_spec("transformers") is None:
         return _lacks_transformers(source)
     if source.files:
@@ -309,6 +333,11 @@ def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
         what, fix = "cannot be downloaded", "fetch it where there is a network, and give --model local-dir:PATH"
         reason = reason.rpartition("Last error: ")[2]  # open_clip wraps the hub's words twice
     return ModelUnavailable(f"{source.name} {what}: {reason}", fix=fix)
+
+
+def _is_pickled(source: ModelSource) -> bool:
+    weights = [file for file in source.files if file.endswith((*WEIGHTS, ".pt"))]
+    return bool(weights) and not any(file.endswith(".safetensors") for file in weights)
 
 
 def _lacks_transformers(source: ModelSource) -> ModelUnavailable:

@@ -16,7 +16,8 @@ from ncaudit.encoders import decode_pool
 from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.images import Decoded, ImageError, Preprocess
 from ncaudit.errors import NcauditError
-from tests.worlds.images import of_one_colour
+from ncaudit.schema import UNFINISHED
+from tests.worlds.images import encoded, of_one_colour
 
 PREPROCESS = Preprocess((16, 16))
 DEADLY = b"this kills its decoder"
@@ -59,6 +60,50 @@ def test_a_crash_costs_the_image_that_crashes_and_no_other(monkeypatch):
     assert (outcomes[3].status, outcomes[3].detail) == ("image_undecodable", "the decoder crashed on it")
     assert first_pixels(outcomes) == [i for i in range(60) if i not in crashed]
     assert first_pixels(again) == [0, 1, 2]
+
+
+def acting(act):
+    """A worker's program in which `act(pool, data)` is done before an image is decoded."""
+    return decode_pool._PROGRAM.replace(
+        "serve()",
+        "import os, time; import ncaudit.encoders.decode_pool as pool; decode = pool.decode\n"
+        "pool.SECONDS_PER_IMAGE = .5\n"
+        f"pool.decode = lambda data, *a: ({act}, decode(data, *a))[1]\n"
+        "pool.serve()",
+    )
+
+
+def test_an_image_that_computes_without_end_is_stopped_and_no_other(monkeypatch):
+    deadly = f"[None for _ in iter(int, 1)] if data == {DEADLY!r} else None"
+    monkeypatch.setattr(decode_pool, "_PROGRAM", acting(deadly))
+    images = [png(i) for i in range(20)]
+    images[3] = DEADLY
+    with DecodePool(1) as pool:
+        outcomes = list(pool.submit(images, PREPROCESS, 10_000).results())
+    assert (outcomes[3].status, outcomes[3].detail) == (UNFINISHED, "its decoder was stopped after 60 s of computing")
+    assert first_pixels(outcomes) == [i for i in range(20) if i != 3]
+
+
+def test_a_machine_that_is_busy_or_asleep_stops_no_image(monkeypatch):
+    monkeypatch.setattr(decode_pool, "_PROGRAM", acting("time.sleep(1)"))
+    with DecodePool(1) as pool:
+        assert first_pixels(pool.submit([png(7)], PREPROCESS, 10_000).results()) == [7]
+
+
+def test_a_decoder_that_the_system_kills_does_not_convict_its_image(monkeypatch):
+    monkeypatch.setattr(decode_pool, "_PROGRAM", acting("os.kill(os.getpid(), 9)"))
+    with DecodePool(1) as pool:
+        (outcome,) = pool.submit([png(1)], PREPROCESS, 10_000).results()
+    assert (outcome.status, "memory" in outcome.detail) == (UNFINISHED, True)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_beyond_pils_own_bound_is_decoded_in_silence_wherever(workers, recwarn):
+    data = encoded(Image.new("1", (14_000, 14_000)))
+    with DecodePool(workers) as pool:
+        (outcome,) = pool.submit([data], PREPROCESS, 300_000_000).results()
+    assert (outcome.width, outcome.height) == (14_000, 14_000)
+    assert not recwarn.list
 
 
 def test_workers_that_cannot_start_are_an_error_not_undecodable_images(monkeypatch):

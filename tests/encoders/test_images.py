@@ -123,10 +123,9 @@ def test_a_pixel_bomb_is_refused_before_it_is_decoded():
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
     bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
-    for allowed in (MANY, 10**12):  # ours; PIL's own bound
-        with pytest.raises(ImageError) as caught:
-            decode(bomb, Preprocess((32, 32)), allowed)
-        assert caught.value.status == "image_too_large"
+    with pytest.raises(ImageError) as caught:
+        decode(bomb, Preprocess((32, 32)), MANY)
+    assert caught.value.status == "image_too_large"
 
 
 def test_max_pixels_is_the_last_size_allowed():

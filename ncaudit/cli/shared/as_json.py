@@ -7,12 +7,13 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from ncaudit.cli.shared.user_text import visible_json
 from ncaudit.engines.local import Accounting
 
 
 def json_object(value: Any) -> str:
-    """One line, without NaN."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    """One line, without NaN, and harmless to a terminal."""
+    return visible_json(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
 
 
 def plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.text import Text
 
 from ncaudit.cli.shared import output
-from ncaudit.cli.shared.user_text import one_line
+from ncaudit.cli.shared.user_text import one_line, visible
 
 PLAIN_LINE_EVERY_S = 10.0
 
@@ -64,7 +64,7 @@ class Bar(Mute):
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:,.0f}/{task.fields[of]} {task.fields[unit]}", markup=False),
             _Speed(Column(no_wrap=True)),
@@ -88,7 +88,7 @@ class Bar(Mute):
             self._progress.stop_task(self._task)
         of = "?" if total is None else f"{total:,}"
         self._failed = 0
-        self._task = self._progress.add_task(name, total=total, of=of, unit=unit, failed="", status="")
+        self._task = self._progress.add_task(visible(name), total=total, of=of, unit=unit, failed="", status="")
 
     def advance(self, done: int, failed: int = 0) -> None:
         if self._task is None:
@@ -100,10 +100,10 @@ class Bar(Mute):
 
     def status(self, text: str) -> None:
         if self._task is not None:
-            self._progress.update(self._task, status=text)
+            self._progress.update(self._task, status=visible(text))
 
     def note(self, text: str) -> None:
-        self._progress.console.print(Text(f"note: {one_line(text)}"), soft_wrap=True)
+        self._progress.console.print(Text(f"note: {visible(one_line(text))}"), soft_wrap=True)
 
 
 class Lines(Mute):

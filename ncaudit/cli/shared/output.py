@@ -1,31 +1,60 @@
 """The only module that prints. Data goes to standard output as it is; words go to people, never through markup.
 
 Knows streams and rich's console; nothing of what results mean. Words are made in `cli/words`, the live display is drawn
-by `live.py` on the console that is given here.
+by `live.py` on the console that is given here. Whatever words hold of a user's data, a terminal only shows it.
 """
 
+import io
+import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 import rich.table
 from rich.console import Console
 from rich.text import Text
 
 from ncaudit.cli.shared.as_json import json_object
-from ncaudit.cli.shared.tables import Table
-from ncaudit.cli.shared.user_text import one_line
+from ncaudit.cli.shared.tables import Table, visible_table
+from ncaudit.cli.shared.user_text import one_line, visible
 from ncaudit.errors import NcauditError
+
+
+def take_streams() -> None:
+    """Once, before all else: streams that the caller has closed are there, and take nothing or tell so."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # the lowest free number: else a file of ours would get it, and with it what strangers print
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")
+    sys.stdout = _Closed(1) if sys.stdout is None else _Visible(sys.stdout)
+    sys.stderr = _Closed(2) if sys.stderr is None else _Visible(sys.stderr, last=True)
+
+
+def forget(stream: Any) -> None:
+    """Nobody reads it any more, or it takes no more: Python would complain again when it flushes it at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def gives_rows() -> bool:
+    """Whether rows go, or went, to standard output."""
+    return isinstance(sys.stdout, _Visible) and sys.stdout.gives_rows
 
 
 def data(text: str) -> None:
     """One line on standard output, exactly as it is."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    if isinstance(sys.stdout, _Closed):
+        raise _closed()
+    _write(sys.stdout, text)
 
 
 def say(text: str) -> None:
-    """One line for people, on standard error. Captions and paths are printed as they are: no markup, no folding."""
+    """One line for people, on standard error. Captions and paths are text: no markup, no folding, no commands."""
     _write_words(sys.stderr, text)
 
 
@@ -38,9 +67,10 @@ def error(problem: NcauditError) -> None:
 def interrupted(command: str, *, kept: bool) -> None:
     """Ctrl-C: nothing finished is lost, if there is anything."""
     if kept:
-        say(f"ncaudit: interrupted; what is finished is kept. Resume with:\n  {command}")
+        say("ncaudit: interrupted; what is finished is kept. Resume with:")
     else:
-        say(f"ncaudit: interrupted before anything was finished. Begin again with:\n  {command}")
+        say("ncaudit: interrupted before anything was finished. Begin again with:")
+    say(f"  {command}")
 
 
 def result(value: Any, words: Sequence[str | Table], *, as_json: bool, to_stderr: bool = False) -> None:
@@ -58,7 +88,8 @@ def terminal() -> Console | None:
     return Console(stderr=True, highlight=False, markup=False) if sys.stderr.isatty() else None
 
 
-def _draw(stream: Any, table: Table) -> None:
+def _draw(stream: Any, given: Table) -> None:
+    table = visible_table(given)
     if table.title:
         _write_words(stream, table.title)  # rich would fold it at the table's width
     drawn = rich.table.Table(box=None, pad_edge=False)
@@ -66,11 +97,97 @@ def _draw(stream: Any, table: Table) -> None:
         drawn.add_column(Text(name), justify="left" if index == 0 else "right", no_wrap=True)
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    Console(file=stream, width=max(80, table.width), highlight=False).print(drawn)
+    held = io.StringIO()
+    Console(file=held, width=max(80, table.width), highlight=False).print(drawn)
+    for line in held.getvalue().splitlines():
+        _write_words(stream, line)
 
 
 def _write_words(stream: Any, text: str) -> None:
     # a lone surrogate in a user's file name must not end the run while it is being reported
     encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    stream.flush()
+    _write(stream, visible(text).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def _write(stream: Any, line: str) -> None:
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        forget(stream)
+        if stream is not sys.stderr:  # else nobody is left who could be told
+            fix = "make room where it goes, or send it elsewhere"
+            raise NcauditError(f"standard output: {error.strerror}", fix=fix) from error
+
+
+def _closed() -> NcauditError:
+    return NcauditError("standard output is closed", fix="leave it open, send it to a file, or give --out a file")
+
+
+class TakesNoMore(OSError):
+    """A standard stream on a full disk, or whose terminal is gone."""
+
+
+class _Visible:
+    """A stream for text by anybody, Python's tracebacks and Typer's usage errors among it: a terminal only shows it."""
+
+    def __init__(self, stream: TextIO, *, last: bool = False) -> None:
+        """last: what it does not take is nobody's any more."""
+        self._stream, self._last, self.gives_rows = stream, last, False
+        self.rich_proxied_file = stream  # by which rich finds the terminal that its bar is drawn on
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def buffer(self) -> Any:
+        """What rows go to, as they are."""
+        self.gives_rows = True
+        return self._stream.buffer
+
+    def write(self, text: str) -> int:
+        """As a text file's."""
+        shown = visible(text, keep="\n\t").encode(self._stream.encoding, "backslashreplace")
+        with self._taking():
+            self._stream.write(shown.decode(self._stream.encoding))
+        return len(text)
+
+    def flush(self) -> None:
+        """As a text file's."""
+        with self._taking():
+            self._stream.flush()
+
+    @contextmanager
+    def _taking(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if not self._last:
+                raise TakesNoMore(error.errno, error.strerror) from error
+            forget(self._stream)
+
+
+class _Closed(io.TextIOBase):
+    """A standard stream that the caller has closed: words are for nobody, and rows have nowhere to go."""
+
+    encoding = "utf-8"
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def write(self, text: str) -> int:
+        """As a text file's."""
+        return len(text)
+
+    def fileno(self) -> int:
+        """The stream's number, which is taken."""
+        return self._number
+
+    @property
+    def buffer(self) -> Any:
+        """Where rows would go. Raises NcauditError."""
+        raise _closed()

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ncaudit.cli.shared.user_text import visible
+
 
 @dataclass(frozen=True)
 class Table:
@@ -17,6 +19,12 @@ class Table:
         """What every cell needs, with two spaces between columns: nothing is folded."""
         columns = zip(self.header, *self.rows, strict=True)
         return sum(max(len(cell) for cell in column) + 2 for column in columns)
+
+
+def visible_table(table: Table) -> Table:
+    """The same table with every character that would steer a terminal spelled out."""
+    rows = [[visible(cell) for cell in row] for row in table.rows]
+    return Table(visible(table.title), [visible(name) for name in table.header], rows)
 
 
 Words = list[str | Table]  # what a command tells at its end, from above

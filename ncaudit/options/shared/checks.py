@@ -2,13 +2,13 @@
 
 from enum import StrEnum
 
-from ncaudit.errors import NcauditError, UsageError
+from ncaudit.errors import UsageError
 
 
 def require(holds: bool, what: str, fix: str) -> None:
-    """Raises NcauditError unless it holds."""
+    """Raises UsageError unless it holds."""
     if not holds:
-        raise NcauditError(what, fix=fix)
+        raise UsageError(what, fix=fix)
 
 
 def compatible(holds: bool, what: str, fix: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, lacks_memory
 from ncaudit.schema import METADATA_KEY
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.locations import MIB
@@ -101,7 +101,9 @@ def read_schema(path: str) -> pa.Schema:
 
 
 def unreadable(path: str, error: Exception) -> BadTable:
-    """The error of a file that parquet cannot read."""
+    """The error of a file that parquet cannot read. Raises `error` itself when memory ran out: the file is not bad."""
+    if lacks_memory(error):
+        raise error
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return BadTable(
         f"{path} cannot be read as parquet: {reason}",

@@ -25,7 +25,7 @@ from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, sou
 from ncaudit.matchers.heads.projection import SavedHeads
 from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import OK
+from ncaudit.schema import OK, UNFINISHED
 from ncaudit.shards.columns import carriable, find_columns, not_carried
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
@@ -89,7 +89,7 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=look.key, accounting=accounting,
         input_rows=sum(rows for shard, rows in look.rows.items() if shard.name not in failed),
         seconds=monotonic() - begun,
-        notes=(*notes, *departed, *_notes(plan, shards), *look.left_out(options.columns)),
+        notes=(*notes, *departed, *_notes(plan, shards), *look.left_out(options.columns), *_unfinished(accounting)),
     )  # fmt: skip
 
 
@@ -212,6 +212,12 @@ def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
     return (learnt_from_note(seen, len(shards), "shards"),) if seen else ()
 
 
+def _unfinished(accounting: Accounting) -> tuple[str, ...]:
+    count = accounting.statuses.get(UNFINISHED, 0)
+    told = "decoding took too long or lacked memory (`detail` says which); rerun to try them again"
+    return (f"{count:,} {UNFINISHED}: {told}",) if count else ()
+
+
 def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting:
     became: dict[Shard, Outcome] = {}
     if plan.files is not None:
@@ -264,7 +270,9 @@ def _is_finished(
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
     expected = made_from(shard, size if size in halved else batch_pairs)
-    return earlier.hold_as_told(shard.name, found or None, expected)
+    if not earlier.hold_as_told(shard.name, found or None, expected):
+        return False
+    return not files.statuses(shard).get(UNFINISHED)  # another time the machine may have the time, or the memory
 
 
 def _read_record(out: str) -> dict[str, Any]:

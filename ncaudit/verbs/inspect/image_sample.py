@@ -3,16 +3,15 @@
 Knows rows of pairs and PIL; nothing of tables of ours.
 """
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from ncaudit.encoders.images import FORMATS
+from ncaudit.encoders.images import ImageError, opened
 from ncaudit.errors import BadTable
+from ncaudit.options import DataOptions
 from ncaudit.shards.columns import Columns
 from ncaudit.shards.dataset.rows import read_rows
 from ncaudit.shards.files.shard import Shard
@@ -85,15 +84,16 @@ class _Seen:
             self._problem(status or "image_missing", told)
             return
         try:
-            with Image.open(io.BytesIO(image), formats=FORMATS) as opened:
-                self.sizes.append(opened.size)
-                self.formats[opened.format or "unknown"] += 1
-                if opened.size == RESIZED:
+            with opened(image, DataOptions.max_image_pixels) as picture:
+                self.sizes.append(picture.size)
+                self.formats[picture.format or "unknown"] += 1
+                if picture.size == RESIZED:
                     self.edges += 1
-                    self.white_edges += _has_white_sides(np.asarray(opened.convert("L")))
-        except Exception:  # fed hostile bytes, decoders raise anything
+                    self.white_edges += _has_white_sides(np.asarray(picture.convert("L")))
+        except ImageError as error:
             kind = f"starts with {image[:12]!r}" if image else "0 bytes"
-            self._problem("image_undecodable", f"{told.rsplit(': ', 1)[0]}: {kind}")
+            said = kind if error.status == "image_undecodable" else error.detail
+            self._problem(error.status, f"{told.rsplit(': ', 1)[0]}: {said}")
 
     def summary(self) -> ImageSample:
         all_resized = bool(self.sizes) and len(self.sizes) == self.edges

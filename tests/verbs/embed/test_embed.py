@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from ncaudit import schema
+from ncaudit.encoders import decode_pool
+from ncaudit.encoders.images import ImageError
 from ncaudit.encoders.open_clip import Encoder, load_encoder
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import EmbedOptions
@@ -468,3 +470,33 @@ def test_a_wrong_command_is_told_before_a_model_is_loaded_and_writes_nothing(tmp
     with pytest.raises(NcauditError, match="no caption column"):
         embed(options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_row_whose_image_was_not_finished_is_tried_again_on_a_rerun_and_told(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        write(tmp_path / "data" / f"{name}.parquet", pairs(3, seed=ord(name)))
+    embed(options(tmp_path))
+    sound = {name: (tmp_path / "out" / f"{name}.parquet").read_bytes() for name in ("a", "b")}
+    slow, decode = photo_of(tmp_path / "data" / "b.parquet", 1), decode_pool.decode
+
+    def detained(data, *more):
+        if data == slow:
+            raise ImageError(schema.UNFINISHED, "stopped")
+        return decode(data, *more)
+
+    (tmp_path / "out" / "b.parquet").unlink()
+    monkeypatch.setattr(decode_pool, "decode", detained)
+    for _ in range(2):  # once more in vain
+        result = embed(options(tmp_path))
+        assert result.accounting.statuses == {"ok": 5, "image_unfinished": 1}
+        assert result.accounting.shards_resumed == 1
+        assert "rerun" in result.notes[-1]
+    monkeypatch.setattr(decode_pool, "decode", decode)
+    result = embed(options(tmp_path))
+    assert (result.accounting.statuses, result.notes) == ({"ok": 6}, ())
+    assert {name: (tmp_path / "out" / f"{name}.parquet").read_bytes() for name in ("a", "b")} == sound
+    assert embed(options(tmp_path)).accounting.shards_resumed == 2
+
+
+def photo_of(shard, row):
+    return pq.read_table(shard)["jpg"][row].as_py()
