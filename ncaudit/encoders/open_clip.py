@@ -12,7 +12,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -28,7 +28,9 @@ from torch.nn import functional
 
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
+from ncaudit.encoders.hub import LOCALLY, fetch_weights, hub_folder, tower_file, why
 from ncaudit.encoders.images import Preprocess
+from ncaudit.encoders.text_files import TOWER, from_folder, text_files, tower_from_file
 from ncaudit.errors import ModelUnavailable
 from ncaudit.options import ModelOptions
 
@@ -42,6 +44,8 @@ WEIGHTS = (".safetensors", ".bin", ".pth")  # what open_clip looks for in a fold
 # The rest only costs time, and a lot: the merging of byte pairs is quadratic in the length of a word.
 CHARACTERS_PER_TOKEN = 64
 WORDS_REMEMBERED = 50_000
+
+LONGEST_REASON = 300  # characters; a state dict of another architecture lacks hundreds of names
 
 TRIMMED_COSINE = 0.9999  # in float32; the two ways differ by rounding only, or by everything
 
@@ -250,9 +254,23 @@ def _folder(path: str) -> ModelSource:
         raise ModelUnavailable(
             f"{path} holds no weights (*{', *'.join(WEIGHTS)})", fix="put the weights beside the configuration"
         )
-    files = (config, *(os.path.join(path, file) for file in weights), *_merges(path))
+    text = text_files(path, _model_settings(config))
+    files = (config, *(os.path.join(path, file) for file in weights), *_merges(path), *text)
     name = os.path.basename(os.path.abspath(path))
     return ModelSource(f"{LOCAL}{name}", f"{LOCAL}{path}", None, folder=path, files=files)
+
+
+def _model_settings(config: str) -> dict[str, Any]:
+    """The `model_cfg` of a folder's configuration. Raises ModelUnavailable where it has none."""
+    try:
+        with open(config, encoding="utf-8") as file:
+            settings = json.load(file)["model_cfg"]
+            return {"text_cfg": settings["text_cfg"], "vision_cfg": settings["vision_cfg"], **settings}
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelUnavailable(
+            f"{config} is no configuration of open_clip: {what}", fix="write it again, or copy it from the original model"
+        ) from error
 
 
 def _merges(folder: str) -> list[str]:
@@ -263,18 +281,54 @@ def _merges(folder: str) -> list[str]:
 def _load(source: ModelSource) -> tuple[Any, Any]:
     """The model in float32 on the CPU with its weights, and its tokenizer."""
     quick = _needs_quick_gelu(source)
-    if _wants_transformers(source):
-        raise _lacks_transformers(source)  # before some GiB are downloaded
     try:
         with _silence():
-            model = open_clip.create_model(
-                source.model, source.pretrained, require_pretrained=True, force_quick_gelu=quick, weights_only=True
-            )
-            merges = _merges(source.folder) if source.folder else []
-            tokenizer = open_clip.get_tokenizer(source.model, **({"bpe_path": merges[0]} if merges else {}))
+            return _whole(fetched(source), quick)
+    except ModelUnavailable:
+        raise
     except Exception as error:  # open_clip, the hub, torch and safetensors raise what they like for the same few causes
         raise _unavailable(source, error) from error
-    return model.eval().requires_grad_(False), tokenizer
+
+
+def fetched(source: ModelSource) -> ModelSource:
+    """The same model, its folder in the hub's cache if it is on the hub: weights are worth fetching, or are there."""
+    if not source.model.startswith(HUB):
+        _refuse_without_transformers(source, source)
+        return source
+    repo = source.model.removeprefix(HUB)
+    folder = hub_folder(repo)
+    found = replace(source, model=f"{LOCAL}{folder}", folder=folder)
+    _refuse_without_transformers(source, found)
+    fetch_weights(repo, folder)
+    return found
+
+
+def _whole(source: ModelSource, quick: bool) -> tuple[Any, Any]:
+    with _untouched_text(source) as changes:
+        model = open_clip.create_model(
+            source.model, source.pretrained, require_pretrained=True, force_quick_gelu=quick, weights_only=True, **changes
+        )
+        return model.eval().requires_grad_(False), tokenizer_of(source)
+
+
+def tokenizer_of(source: ModelSource) -> Any:
+    """The tokenizer of a model that was `fetched`: a folder's own merges or files; the hub's for a model of the hub."""
+    if (_config(source).get("text_cfg") or {}).get("hf_tokenizer_name"):
+        # a model's settings must not decide that code which came with it is run
+        name = source.name if source.name.startswith(HUB) else source.model
+        return open_clip.get_tokenizer(name, trust_remote_code=False)
+    merges = _merges(source.folder) if source.folder else []
+    return open_clip.get_tokenizer(source.model, **({"bpe_path": merges[0]} if merges else {}))
+
+
+def _untouched_text(source: ModelSource) -> AbstractContextManager[dict[str, Any]]:
+    """What open_clip is told, so that a text tower of transformers is built as configured, and weights are ours only."""
+    name = (_config(source).get("text_cfg") or {}).get("hf_model_name")
+    if source.folder is None or (source.name.startswith(HUB) and not name):
+        return nullcontext({})
+    if source.name.startswith(HUB):
+        return tower_from_file(_config(source), tower_file(str(name), TOWER))
+    return from_folder(source.folder, _config(source))
 
 
 def _needs_quick_gelu(source: ModelSource) -> bool:
@@ -292,15 +346,27 @@ def _needs_quick_gelu(source: ModelSource) -> bool:
 
 
 def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
-    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if "transformers" in reason and importlib.util.find_spec("transformers") is None:
+    if "transformers" in str(error) and importlib.util.find_spec("transformers") is None:
         return _lacks_transformers(source)
-    if source.files:
-        what, fix = "cannot be loaded", "check the weights and their configuration"
-    else:
-        what, fix = "cannot be downloaded", "fetch it where there is a network, and give --model local-dir:PATH"
-        reason = reason.rpartition("Last error: ")[2]  # open_clip wraps the hub's words twice
-    return ModelUnavailable(f"{source.name} {what}: {reason}", fix=fix)
+    known = why(error)
+    if known is None and source.files:
+        return ModelUnavailable(
+            f"{source.name} cannot be loaded: {_reason(error)}", fix="check the weights and their configuration"
+        )
+    reason, fix = known or (_reason(error).rpartition("Last error: ")[2], LOCALLY)  # open_clip wraps words twice
+    return ModelUnavailable(f"{source.name} cannot be downloaded: {reason}", fix=fix)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, and what follows where that only announces it: which tensors a state dict lacks."""
+    if isinstance(error, StopIteration):
+        return "the weights hold no tensors"  # open_clip asks for the name of the first
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    if not first.endswith(":") or len(lines) < 2:
+        return first
+    whole = " ".join([first, *lines[1:]])
+    return whole if len(whole) <= LONGEST_REASON else whole[:LONGEST_REASON] + "…"
 
 
 def _lacks_transformers(source: ModelSource) -> ModelUnavailable:
@@ -309,11 +375,13 @@ def _lacks_transformers(source: ModelSource) -> ModelUnavailable:
     )
 
 
-def _wants_transformers(source: ModelSource) -> bool:
-    if importlib.util.find_spec("transformers") is not None or source.model.startswith(HUB):
-        return False
-    text = _config(source).get("text_cfg", {})
-    return bool(text.get("hf_model_name") or text.get("hf_tokenizer_name"))
+def _refuse_without_transformers(source: ModelSource, found: ModelSource) -> None:
+    """Before some GiB are downloaded, where the configuration already says it."""
+    if importlib.util.find_spec("transformers") is not None:
+        return
+    text = _config(found).get("text_cfg") or {}
+    if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
+        raise _lacks_transformers(source)
 
 
 def _config(source: ModelSource) -> dict[str, Any]:
