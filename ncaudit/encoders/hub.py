@@ -5,8 +5,10 @@ Knows the hub's client and open_clip's file names; nothing of how a model is bui
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-from huggingface_hub import errors, hf_hub_download, snapshot_download
+from huggingface_hub import constants, errors, hf_hub_download, snapshot_download
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from open_clip.constants import HF_CONFIG_NAME
 
 from ncaudit.errors import ModelUnavailable
@@ -15,6 +17,7 @@ from ncaudit.errors import ModelUnavailable
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 LOG_IN = "for a private or gated one log in with `hf auth login`, or set HF_TOKEN"
 LOCALLY = "fetch it where there is a network, and give --model local-dir:PATH"
+AGAIN = "run it again; or fetch it yourself, and give --model local-dir:PATH"
 
 
 def hub_folder(repo: str) -> str:
@@ -23,7 +26,8 @@ def hub_folder(repo: str) -> str:
     Weights come later: who can see from the configuration that they are of no use need not wait for them. Without a
     network it is what was fetched last.
     """
-    folder = snapshot_download(repo, allow_patterns=[HF_CONFIG_NAME, "*.txt.gz"])
+    with _no_bars():
+        folder = snapshot_download(repo, allow_patterns=[HF_CONFIG_NAME, "*.txt.gz"])
     if not os.path.isfile(os.path.join(folder, HF_CONFIG_NAME)):
         raise ModelUnavailable(
             f"hf-hub:{repo} is no model of open_clip: it has no {HF_CONFIG_NAME}",
@@ -65,11 +69,22 @@ def why(error: BaseException) -> tuple[str, str] | None:
             return "the hub has no such repository, or none that you may see", f"check the name; {LOG_IN}"
         if isinstance(cause, errors.HFValidationError):
             return "no repository can be called that", "give hf-hub:OWNER/NAME"
-        if isinstance(cause, errors.OfflineModeIsEnabled):
-            return "HF_HUB_OFFLINE is set, and the cache has not all of it", LOCALLY
-        if isinstance(cause, errors.LocalEntryNotFoundError):
-            return "the hub does not answer, and the cache has not all of it", LOCALLY
+        if isinstance(cause, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
+            silent = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub does not answer"
+            return f"{silent}, and the cache has not all of it", LOCALLY
     return None
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """For small files: the bar of the weights tells how long it takes."""
+    were = are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were:
+            enable_progress_bars()
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

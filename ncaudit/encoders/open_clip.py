@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
-from ncaudit.encoders.hub import LOCALLY, fetch_weights, hub_folder, tower_file, why
+from ncaudit.encoders.hub import AGAIN, fetch_weights, hub_folder, tower_file, why
 from ncaudit.encoders.images import Preprocess
 from ncaudit.encoders.text_files import TOWER, from_folder, text_files, tower_from_file
 from ncaudit.errors import ModelUnavailable
@@ -264,13 +264,17 @@ def _model_settings(config: str) -> dict[str, Any]:
     """The `model_cfg` of a folder's configuration. Raises ModelUnavailable where it has none."""
     try:
         with open(config, encoding="utf-8") as file:
-            settings = json.load(file)["model_cfg"]
-            return {"text_cfg": settings["text_cfg"], "vision_cfg": settings["vision_cfg"], **settings}
-    except (ValueError, TypeError, KeyError) as error:
-        what = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            whole = json.load(file)
+    except ValueError as error:
+        raise ModelUnavailable(f"{config} is no JSON: {error}", fix="copy it from the original model again") from error
+    settings = whole.get("model_cfg") if isinstance(whole, dict) else None
+    parts = ("text_cfg", "vision_cfg")
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(part), dict) for part in parts):
         raise ModelUnavailable(
-            f"{config} is no configuration of open_clip: {what}", fix="write it again, or copy it from the original model"
-        ) from error
+            f"{config} is no configuration of open_clip: it has no model_cfg with {' and '.join(parts)}",
+            fix="copy it from the original model, or name a folder that open_clip or `ncaudit train` wrote",
+        )
+    return settings
 
 
 def _merges(folder: str) -> list[str]:
@@ -291,7 +295,7 @@ def _load(source: ModelSource) -> tuple[Any, Any]:
 
 
 def fetched(source: ModelSource) -> ModelSource:
-    """The same model, its folder in the hub's cache if it is on the hub: weights are worth fetching, or are there."""
+    """The same model; one of the hub with its files in the hub's cache, as the folder that they are in."""
     if not source.model.startswith(HUB):
         _refuse_without_transformers(source, source)
         return source
@@ -306,14 +310,15 @@ def fetched(source: ModelSource) -> ModelSource:
 def _whole(source: ModelSource, quick: bool) -> tuple[Any, Any]:
     with _untouched_text(source) as changes:
         model = open_clip.create_model(
-            source.model, source.pretrained, require_pretrained=True, force_quick_gelu=quick, weights_only=True, **changes
-        )
+            source.model, source.pretrained, require_pretrained=True, force_quick_gelu=quick, weights_only=True,
+            **changes,
+        )  # fmt: skip
         return model.eval().requires_grad_(False), tokenizer_of(source)
 
 
 def tokenizer_of(source: ModelSource) -> Any:
     """The tokenizer of a model that was `fetched`: a folder's own merges or files; the hub's for a model of the hub."""
-    if (_config(source).get("text_cfg") or {}).get("hf_tokenizer_name"):
+    if _text(source).get("hf_tokenizer_name"):
         # a model's settings must not decide that code which came with it is run
         name = source.name if source.name.startswith(HUB) else source.model
         return open_clip.get_tokenizer(name, trust_remote_code=False)
@@ -322,8 +327,8 @@ def tokenizer_of(source: ModelSource) -> Any:
 
 
 def _untouched_text(source: ModelSource) -> AbstractContextManager[dict[str, Any]]:
-    """What open_clip is told, so that a text tower of transformers is built as configured, and weights are ours only."""
-    name = (_config(source).get("text_cfg") or {}).get("hf_model_name")
+    """What open_clip is told, so that a text tower of transformers is built from the files of this model."""
+    name = _text(source).get("hf_model_name")
     if source.folder is None or (source.name.startswith(HUB) and not name):
         return nullcontext({})
     if source.name.startswith(HUB):
@@ -353,7 +358,7 @@ def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
         return ModelUnavailable(
             f"{source.name} cannot be loaded: {_reason(error)}", fix="check the weights and their configuration"
         )
-    reason, fix = known or (_reason(error).rpartition("Last error: ")[2], LOCALLY)  # open_clip wraps words twice
+    reason, fix = known or (_reason(error).rpartition("Last error: ")[2], AGAIN)  # open_clip wraps the hub's words
     return ModelUnavailable(f"{source.name} cannot be downloaded: {reason}", fix=fix)
 
 
@@ -379,9 +384,13 @@ def _refuse_without_transformers(source: ModelSource, found: ModelSource) -> Non
     """Before some GiB are downloaded, where the configuration already says it."""
     if importlib.util.find_spec("transformers") is not None:
         return
-    text = _config(found).get("text_cfg") or {}
+    text = _text(found)
     if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
         raise _lacks_transformers(source)
+
+
+def _text(source: ModelSource) -> dict[str, Any]:
+    return _config(source).get("text_cfg") or {}
 
 
 def _config(source: ModelSource) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from open_clip.hf_configs import arch_dict
 from ncaudit.errors import ModelUnavailable
 
 TOWER = "config.json"  # what transformers calls it
-VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.spm")  # a tokenizer has one of these at least
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.spm")  # each has one of these
 BESIDE = ("*token*.json", "merges.txt", "added_tokens.json")
 
 

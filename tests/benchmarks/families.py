@@ -4,8 +4,8 @@
     python tests/benchmarks/families.py --state families.jsonl --table    # the table of docs/models.md
 
 Smallest first, each in a process of its own, and one line of the state file each. An architecture is loaded only while
-3.5 times its weights and `--keep-free-gib` more are available; else it is written down as not reached and tried again by
-the next run. Tokenizers and text towers that would come from the hub are small ones made on the spot, so that nothing
+3.5 times its weights and `--keep-free-gib` more are available; else it is written down as not reached, and tried again
+by the next run. Tokenizers and text towers that would come from the hub are small ones made on the spot, so that nothing
 is fetched. What is checked stands in `tests/worlds/families.py`.
 """
 
@@ -52,16 +52,26 @@ def main() -> None:
     if options.table:
         print(table(_known(options.state)))
         return
-    import open_clip
-
     logging.disable(logging.CRITICAL)
-    known = _known(options.state)
-    sizes = sorted((weights, name) for name in open_clip.list_models() for weights in [_size(name, known)])
-    for weights, name in sizes:
-        if known.get(name, {}).get("status") not in (OK, FAILED, TOO_LARGE):
+    for name, weights in sorted(_sizes(options.state).items(), key=lambda size: size[1]):
+        if _known(options.state)[name]["status"] not in (OK, FAILED, TOO_LARGE):
             line = _line(name, weights, options)
             _append(options.state, line)
             print(f"{name}: {line['status']} {line.get('why', '')}", flush=True)
+
+
+def _sizes(state: Path) -> dict[str, float]:
+    """GiB of weights of every architecture; one that the state file does not know is written there as not reached."""
+    import open_clip
+
+    from tests.worlds.families import weights_gib
+
+    known = _known(state)
+    for name in open_clip.list_models():
+        if name not in known:
+            weights = round(weights_gib(name), 3)
+            _append(state, {"model": name, "weights_gib": weights, "status": NOT_REACHED, "why": "not tried"})
+    return {name: line["weights_gib"] for name, line in _known(state).items()}
 
 
 def table(known: dict[str, dict[str, Any]]) -> str:
@@ -91,11 +101,12 @@ def _lengths(ran: list[dict[str, Any]]) -> str:
 
 
 def _line(name: str, weights: float, options: argparse.Namespace) -> dict[str, Any]:
-    about = {"model": name, "weights_gib": round(weights, 3), **_here()}
+    about = {"model": name, "weights_gib": weights, **_here()}
     if weights > options.max_gib:
         return {**about, "status": TOO_LARGE, "why": f"{weights:.1f} GiB of weights"}
     if (needed := COPIES * weights + options.keep_free_gib) > (free := _available_gib()):
-        return {**about, "status": NOT_REACHED, "why": f"{weights:.1f} GiB of weights ask for {needed:.1f}, free {free:.1f}"}
+        why = f"{weights:.1f} GiB of weights ask for {needed:.1f} GiB, available were {free:.1f}"
+        return {**about, "status": NOT_REACHED, "why": why}
     return {**about, **_apart(name, options)}
 
 
@@ -129,12 +140,6 @@ def _tried(name: str, work: str | None, pipe: Any) -> None:
             return
     found = {key: value for key, value in asdict(checked).items() if key != "faults"}
     pipe.send({"status": FAILED if checked.faults else OK, **found, "why": "; ".join(checked.faults)})
-
-
-def _size(name: str, known: dict[str, dict[str, Any]]) -> float:
-    from tests.worlds.families import weights_gib
-
-    return known[name]["weights_gib"] if name in known else weights_gib(name)
 
 
 def _available_gib() -> float:

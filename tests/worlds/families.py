@@ -1,11 +1,12 @@
 """Every architecture of open_clip as a model folder with random weights, and what must hold once it is loaded.
 
-What would come from the hub is small and made here: tokenizers of a few words, text towers of transformers of two layers.
+What would come from the hub is small and made here: tokenizers of a few words, text towers of transformers with two
+layers.
 """
 
-import copy
 import io
 import json
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from open_clip.factory import get_model_config
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from ncaudit.encoders import open_clip as ours
-from ncaudit.encoders.open_clip import CONFIG, Encoder, ModelSource
+from ncaudit.encoders.open_clip import CONFIG, Encoder
 from ncaudit.options import EmbedOptions, ModelOptions, Precision
 from ncaudit.verbs.embed import model_here
 from ncaudit.verbs.embed.embed import embed
@@ -40,7 +41,8 @@ WORDS = 96  # vocabulary of the small tokenizers
 
 # What transformers would read of the hub, in small: as many layers and words as show that every part is used.
 _BERT = {"hidden_size": 64, "num_attention_heads": 2, "num_hidden_layers": LAYERS, "intermediate_size": 128,
-         "vocab_size": WORDS, "max_position_embeddings": 96, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}  # fmt: skip
+         "vocab_size": WORDS, "max_position_embeddings": 96, "bos_token_id": 0, "pad_token_id": 1,
+         "eos_token_id": 2}  # fmt: skip
 TOWERS: dict[str, dict[str, Any]] = {
     "roberta": {"model_type": "roberta", **_BERT},
     "xlm-roberta": {"model_type": "xlm-roberta", **_BERT},
@@ -179,8 +181,6 @@ def _told(name: str, folder: Path | None) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _tower_folder(tower: dict[str, Any], folder: Path | None) -> Iterator[Path]:
-    import tempfile
-
     if folder is not None:
         yield folder
         return
@@ -205,7 +205,8 @@ def _stock_rows(model: Any, folder: Path) -> tuple[Tensor, Tensor]:
     pixels = torch.stack([prepare(Image.open(io.BytesIO(photo))) for photo in photos()])
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
     images = torch.cat([model.encode_image(one[None]) for one in pixels])  # one by one: little memory at 512 pixels
-    return functional.normalize(images, dim=-1), functional.normalize(model.encode_text(tokenizer(list(CAPTIONS))), dim=-1)
+    texts = model.encode_text(tokenizer(list(CAPTIONS)))
+    return functional.normalize(images, dim=-1), functional.normalize(texts, dim=-1)
 
 
 def _embedded(folder: Path, out: Path) -> Encoder:
@@ -247,5 +248,5 @@ def _unit(rows: Tensor) -> bool:
 
 
 def _unequal(rows: Tensor) -> bool:
-    """Whether the four can be told apart at all: a tower that gives one row for everything would pass any comparison."""
+    """Whether the four can be told apart: a tower that gives one row for everything would pass any comparison."""
     return all(_apart(rows[i], rows[j]) > 0 for i in range(len(rows)) for j in range(i))
