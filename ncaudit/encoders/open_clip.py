@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from open_clip.factory import get_model_config
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -354,12 +355,17 @@ def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
     if "transformers" in str(error) and importlib.util.find_spec("transformers") is None:
         return _lacks_transformers(source)
     known = why(error)
-    if known is None and source.files:
+    if known is None and (source.files or _is_of_the_weights(error)):
         return ModelUnavailable(
             f"{source.name} cannot be loaded: {_reason(error)}", fix="check the weights and their configuration"
         )
     reason, fix = known or (_reason(error).rpartition("Last error: ")[2], AGAIN)  # open_clip wraps the hub's words
     return ModelUnavailable(f"{source.name} cannot be downloaded: {reason}", fix=fix)
+
+
+def _is_of_the_weights(error: Exception) -> bool:
+    """Whether they came, but are damaged or another architecture's."""
+    return isinstance(error, StopIteration | SafetensorError) or "state_dict" in str(error)
 
 
 def _reason(error: Exception) -> str:

@@ -33,8 +33,6 @@ from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
 from ncaudit.verbs.outputs import require_free
 
 SETTING = ("scorer", "kind", "rate")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One scorer, fitted anew on pairs of which a share was swapped. All but counts in [0, 1]; None: undefined.

@@ -5,8 +5,8 @@
 
 Smallest first, each in a process of its own, and one line of the state file each. An architecture is loaded only while
 3.5 times its weights and `--keep-free-gib` more are available; else it is written down as not reached, and tried again
-by the next run. Tokenizers and text towers that would come from the hub are small ones made on the spot, so that nothing
-is fetched. What is checked stands in `tests/worlds/families.py`.
+by the next run. Tokenizers and text towers that would come from the hub are small ones made on the spot: nothing is
+fetched. What is checked stands in `tests/worlds/families.py`.
 """
 
 import argparse

@@ -53,6 +53,8 @@ TOWERS: dict[str, dict[str, Any]] = {
              "vocab_size": WORDS, "max_position_embeddings": 96, "bos_token_id": 0, "pad_token_id": 1,
              "eos_token_id": 2, "is_encoder_decoder": True},
 }  # fmt: skip
+NAMED = {"roberta": "roberta-base", "xlm-roberta": "xlm-roberta-base", "mt5": "google/mt5-base",
+         "nllb": "facebook/nllb-200-distilled-600M"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,29 @@ def needs_transformers(name: str) -> bool:
 
 def weights_gib(name: str) -> float:
     """Size of its float32 weights, nothing of which is made; a text tower of transformers counts as small as here."""
-    with _told(name, None) as changes:
+    with _told(name, None) as changes, torch.device("meta"):
         model = open_clip.create_model(name, load_weights=False, pretrained_text=False, device="meta", **changes)
     return sum(tensor.numel() for tensor in model.state_dict().values()) * 4 / 2**30
+
+
+def tiny_settings(kind: str) -> dict[str, Any]:
+    """What stands in the folder of a tiny model with a text tower of this kind of `TOWERS`."""
+    text = {"hf_model_name": NAMED[kind], "hf_tokenizer_name": NAMED[kind], "context_length": 16}
+    vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
+    return {"model_cfg": {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": PREPROCESS}
+
+
+def save_tiny(folder: Path, kind: str) -> Any:
+    """Its folder with random weights, in which nothing is missing; returns the model that they are of."""
+    folder.mkdir(parents=True)
+    settings = tiny_settings(kind)
+    (folder / CONFIG).write_text(json.dumps(settings))
+    _save_text_files(settings["model_cfg"]["text_cfg"], folder)
+    torch.manual_seed(0)
+    text = {**settings["model_cfg"]["text_cfg"], "hf_model_name": str(folder), "hf_model_pretrained": False}
+    model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False, text_cfg=text)
+    save_file(_separate(model.state_dict()), folder / "open_clip_model.safetensors")
+    return model.eval()
 
 
 def build(name: str, folder: Path, *, seed: int = 0) -> Built:
@@ -97,7 +119,7 @@ def build(name: str, folder: Path, *, seed: int = 0) -> Built:
     (folder / CONFIG).write_text(json.dumps(settings))
     text = settings["model_cfg"]["text_cfg"]
     if text.get("hf_tokenizer_name"):
-        _save_tokenizer(text, folder)
+        _save_text_files(text, folder)
     torch.manual_seed(seed)
     with _told(name, folder) as changes:
         model = open_clip.create_model(
@@ -159,7 +181,7 @@ def save_tokenizer(folder: Path, *, pad: int = 0, eos: int = 2) -> None:
     ).save_pretrained(folder)  # fmt: skip
 
 
-def _save_tokenizer(text: dict[str, Any], folder: Path) -> None:
+def _save_text_files(text: dict[str, Any], folder: Path) -> None:
     if name := text.get("hf_model_name"):
         tower = small_tower(name)
         (folder / "config.json").write_text(json.dumps(tower))

@@ -11,6 +11,9 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
+from huggingface_hub import constants
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -152,3 +155,10 @@ def _tree(folder: Path, below: str, recursive: bool) -> list[dict[str, Any]]:
          "size": 0 if path.is_dir() else path.stat().st_size}
         for path in found
     ]  # fmt: skip
+
+
+def asking(hub: Hub, patch: pytest.MonkeyPatch, cache: Path) -> None:
+    """The hub's client in this process asks there, and keeps what it gets in `cache`."""
+    patch.setattr(constants, "ENDPOINT", hub.address)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}")
+    patch.setattr(constants, "HF_HUB_CACHE", str(cache))

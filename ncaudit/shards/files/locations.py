@@ -7,6 +7,7 @@ A local path is a plain path or file://…; an address keeps its form in every p
 import glob
 import hashlib
 import io
+import logging
 import os
 import posixpath
 import re
@@ -20,7 +21,7 @@ from ncaudit.errors import NcauditError
 
 MIB = 1 << 20
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
-LOCAL = "file://"
+LOCAL, HUB = "file://", "hf://"
 ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
             "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
@@ -232,6 +233,8 @@ def _system(path: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs  # only who reads from afar pays for it
 
     protocol = path.split("://", 1)[0]
+    if path.startswith(HUB):
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it prints every retry, over the progress
     try:
         system, inner = url_to_fs(path)
     except ImportError as error:

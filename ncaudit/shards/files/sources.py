@@ -76,7 +76,12 @@ def _expand(source: str) -> list[tuple[str, str]]:
         return [(locations.dirname(path), path)]
     if locations.has_magic(path):
         return [(_fixed_part(path), file) for file in _shards_among(source, _globbed(path))]
-    raise BadTable(f"{source} does not exist", fix="give a file of pairs, a folder of them, or a glob")
+    private = (
+        "; for a private dataset log in with `hf auth login`, or set HF_TOKEN"
+        if source.startswith(locations.HUB)
+        else ""
+    )
+    raise BadTable(f"{source} does not exist", fix=f"give a file of pairs, a folder of them, or a glob{private}")
 
 
 def _globbed(pattern: str) -> list[str]:

@@ -261,7 +261,9 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> tuple[dict[Sha
     return counts, names.column
 
 
-def _refuse_if_none_fits(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> None:
+def _refuse_if_none_fits(
+    options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None
+) -> None:
     errors: list[NcauditError] = []
     for shard, schema in found.items():
         try:
@@ -314,3 +316,5 @@ def _would_find(source: str, out: str) -> bool:
         fixed = os.sep.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
         return is_at_or_below(out, fixed)
     return len(parts) >= len(wanted) and all(fnmatch.fnmatch(p, w) for p, w in zip(parts, wanted, strict=False))
+
+
