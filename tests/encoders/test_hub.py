@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from torch.nn import functional
 
 from ncaudit.encoders.open_clip import load_encoder, model_source
 from ncaudit.errors import ModelUnavailable
+from ncaudit.matchers.towers.folder import save_description, save_weights
 from ncaudit.options import ModelOptions
+from tests.worlds.families import save_tiny
 from tests.worlds.hub import Hub, asking, serving
 from tests.worlds.sample import TINY
 
@@ -158,3 +161,29 @@ def test_weights_of_another_architecture_name_what_is_missing(hub):
 def test_nothing_is_asked_before_the_model_is_needed(hub):
     assert model_source(ModelOptions(model=f"hf-hub:{NAME}")).fingerprint() is None
     assert hub.asked == []
+
+
+def test_a_text_tower_of_transformers_and_its_tokenizer_come_from_the_repository_that_they_are_named_by(hub, tmp_path):
+    pytest.importorskip("transformers")
+    folder = tmp_path / "xlm"
+    model = save_tiny(folder, "xlm-roberta", named="us/tower")
+    tower = tmp_path / "tower"
+    tower.mkdir()
+    for file in (folder / "config.json", *folder.glob("token*")):
+        shutil.move(file, tower)
+    hub.models |= {"us/xlm": folder, "us/tower": tower}
+    encoder = load("us/xlm")
+    with torch.inference_mode():
+        expected = functional.normalize(model.encode_text(encoder.tokenize(CAPTIONS)), dim=-1)
+    torch.testing.assert_close(encoder.encode_captions(CAPTIONS), expected, atol=1e-6, rtol=0)
+    (tower / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": {"AutoConfig": "own.Own"}}))
+    shutil.rmtree(tmp_path / "cache")
+    assert "describes no text tower that open_clip knows" in refused("us/xlm")
+
+
+def test_what_is_trained_from_it_takes_its_vocabulary_along(hub, tmp_path):
+    encoder, out = load(), tmp_path / "tuned"
+    save_description(encoder.model, model_source(ModelOptions(model=f"hf-hub:{NAME}")), str(out))
+    save_weights(encoder.model.state_dict(), str(out))
+    tuned = load_encoder(ModelOptions(model=str(out), device="cpu", precision="float32"))
+    assert torch.equal(tuned.encode_captions(CAPTIONS), encoder.encode_captions(CAPTIONS))

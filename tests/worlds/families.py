@@ -92,19 +92,20 @@ def weights_gib(name: str) -> float:
     return sum(tensor.numel() for tensor in model.state_dict().values()) * 4 / 2**30
 
 
-def tiny_settings(kind: str) -> dict[str, Any]:
+def tiny_settings(kind: str, named: str | None = None) -> dict[str, Any]:
     """What stands in the folder of a tiny model with a text tower of this kind of `TOWERS`."""
-    text = {"hf_model_name": NAMED[kind], "hf_tokenizer_name": NAMED[kind], "context_length": 16}
+    name = named or NAMED[kind]
+    text = {"hf_model_name": name, "hf_tokenizer_name": name, "context_length": 16}
     vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
     return {"model_cfg": {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}, "preprocess_cfg": PREPROCESS}
 
 
-def save_tiny(folder: Path, kind: str) -> Any:
+def save_tiny(folder: Path, kind: str, named: str | None = None) -> Any:
     """Its folder with random weights, in which nothing is missing; returns the model that they are of."""
     folder.mkdir(parents=True)
-    settings = tiny_settings(kind)
+    settings = tiny_settings(kind, named)
     (folder / CONFIG).write_text(json.dumps(settings))
-    _save_text_files(settings["model_cfg"]["text_cfg"], folder)
+    _save_text_files({**settings["model_cfg"]["text_cfg"], "hf_model_name": NAMED[kind]}, folder)
     torch.manual_seed(0)
     text = {**settings["model_cfg"]["text_cfg"], "hf_model_name": str(folder), "hf_model_pretrained": False}
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_text=False, text_cfg=text)

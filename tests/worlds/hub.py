@@ -21,13 +21,16 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class Hub:
     """Its repositories: `models` and `datasets`, each a folder by its name; and how it fails.
 
-    refused: what a repository is answered with instead, such as (401, "RepoNotFound"). cut: names of files of which
-    only the first half is sent. asked: every request so far.
+    refused: what a repository is answered with instead, such as (401, "RepoNotFound"); refused_files: the same where
+    only its files are refused. cut: names of files of which only the first half is sent; gone: of those that are listed
+    and not there. asked: every request so far.
     """
 
     models: dict[str, Path] = field(default_factory=dict)
     datasets: dict[str, Path] = field(default_factory=dict)
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    refused_files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     address: str = ""
@@ -106,7 +109,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if (folder := self._repository(kind, whose.removeprefix("datasets/"))) is None:
                 return
             name = asked.partition("/")[2]
-            if not (folder / name).is_file():
+            if refused := hub.refused_files.get(whose.removeprefix("datasets/")):
+                self._refuse(*refused)
+            elif name in hub.gone or not (folder / name).is_file():
                 self._refuse(404, "EntryNotFound")
             else:
                 self._send((folder / name).read_bytes(), cut=name in hub.cut)

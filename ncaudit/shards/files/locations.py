@@ -22,6 +22,7 @@ from ncaudit.errors import NcauditError
 MIB = 1 << 20
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 LOCAL, HUB = "file://", "hf://"
+LOG_IN = "for a private or gated dataset log in with `hf auth login`, or set HF_TOKEN"
 ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
             "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
@@ -274,10 +275,12 @@ def _found(path: str, look: Callable[[], Sequence[str]]) -> list[str]:
 
 
 def _unreachable(path: str, error: Exception) -> NcauditError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return NcauditError(
-        f"{path} cannot be reached: {reason}", fix="check the address, the network and your credentials"
-    )
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if path.startswith(HUB):  # whose first line is the status alone
+        reason, fix = " ".join(lines[:2]), f"check the address and the network; {LOG_IN}"
+    else:
+        reason, fix = lines[0], "check the address, the network and your credentials"
+    return NcauditError(f"{path} cannot be reached: {reason}", fix=fix)
 
 
 @contextmanager

@@ -76,11 +76,7 @@ def _expand(source: str) -> list[tuple[str, str]]:
         return [(locations.dirname(path), path)]
     if locations.has_magic(path):
         return [(_fixed_part(path), file) for file in _shards_among(source, _globbed(path))]
-    private = (
-        "; for a private dataset log in with `hf auth login`, or set HF_TOKEN"
-        if source.startswith(locations.HUB)
-        else ""
-    )
+    private = f"; {locations.LOG_IN}" if source.startswith(locations.HUB) else ""
     raise BadTable(f"{source} does not exist", fix=f"give a file of pairs, a folder of them, or a glob{private}")
 
 
