@@ -75,7 +75,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def _answer(self, body: str = "") -> None:
             hub.asked.append(f"{self.command} {self.path}")
             path = unquote(urlsplit(self.path).path).strip("/")
-            if path.startswith("api/"):
+            if path.startswith(("api/models/", "api/datasets/")):
                 self._about(path.removeprefix("api/"), body)
             elif "/resolve/" in path:
                 self._file(path)
