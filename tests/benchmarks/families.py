@@ -18,8 +18,10 @@ import re
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -53,34 +55,40 @@ def main() -> None:
         print(table(_known(options.state)))
         return
     logging.disable(logging.CRITICAL)
-    for name, weights in sorted(_sizes(options.state).items(), key=lambda size: size[1]):
+    for name, weights in sorted(_sizes(options).items(), key=lambda size: size[1]):
         if _known(options.state)[name]["status"] not in (OK, FAILED, TOO_LARGE):
             line = _line(name, weights, options)
             _append(options.state, line)
             print(f"{name}: {line['status']} {line.get('why', '')}", flush=True)
 
 
-def _sizes(state: Path) -> dict[str, float]:
-    """GiB of weights of every architecture; one that the state file does not know is written there as not reached."""
+def _sizes(options: argparse.Namespace) -> dict[str, float]:
+    """GiB of weights of every architecture; one that the state file does not know is written there first."""
     import open_clip
 
     from tests.worlds.families import weights_gib
 
-    known = _known(state)
+    known = _known(options.state)
     for name in open_clip.list_models():
         if name not in known:
             weights = round(weights_gib(name), 3)
-            _append(state, {"model": name, "weights_gib": weights, "status": NOT_REACHED, "why": "not tried"})
-    return {name: line["weights_gib"] for name, line in _known(state).items()}
+            status, why = (TOO_LARGE, "") if weights > options.max_gib else (NOT_REACHED, "not tried")
+            _append(options.state, {"model": name, "weights_gib": weights, "status": status, "why": why})
+    return {name: line["weights_gib"] for name, line in _known(options.state).items()}
 
 
 def table(known: dict[str, dict[str, Any]]) -> str:
-    """Markdown: a row per family, then what was left out and why."""
-    rows = ["| family | architectures | embed | captions | not run |", "|---|---|---|---|---|"]
+    """Markdown: how far it came, then a row per family with what was left out and why."""
+    count = Counter(line["status"] for line in known.values())
+    rows = [
+        f"Of {len(known)} architectures {count[OK]} embed as they must, {count[FAILED]} do not, {count[TOO_LARGE]} are "
+        f"too large, and {count[NOT_REACHED]} were not reached.",
+        "",
+    ]
+    rows += ["| family | architectures | embed | captions | not run |", "|---|---|---|---|---|"]
     for family, lines in _by_family(known):
         ran = [line for line in lines if line["status"] == OK]
-        left = "; ".join(f"{line['model']} ({line['why']})" for line in lines if line["status"] != OK)
-        rows.append(f"| {family} | {len(lines)} | {len(ran)} | {_lengths(ran)} | {left or '–'} |")
+        rows.append(f"| {family} | {len(lines)} | {len(ran)} | {_lengths(ran)} | {_left_out(lines) or '–'} |")
     return "\n".join(rows)
 
 
@@ -93,6 +101,15 @@ def _by_family(known: dict[str, dict[str, Any]]) -> Iterator[tuple[str, list[dic
             yield one, lines
 
 
+def _left_out(lines: list[dict[str, Any]]) -> str:
+    """Names by reason; what failed, each with its own."""
+    reasons = [f"**{line['model']}: {line['why']}**" for line in lines if line["status"] == FAILED]
+    for status, words in ((TOO_LARGE, "too large"), (NOT_REACHED, "not reached")):
+        if names := [line["model"] for line in lines if line["status"] == status]:
+            reasons.append(f"{words}: {', '.join(names)}")
+    return "; ".join(reasons)
+
+
 def _lengths(ran: list[dict[str, Any]]) -> str:
     trimmed = sum(line["trims"] for line in ran)
     if trimmed in (0, len(ran)):
@@ -102,8 +119,6 @@ def _lengths(ran: list[dict[str, Any]]) -> str:
 
 def _line(name: str, weights: float, options: argparse.Namespace) -> dict[str, Any]:
     about = {"model": name, "weights_gib": weights, **_here()}
-    if weights > options.max_gib:
-        return {**about, "status": TOO_LARGE, "why": f"{weights:.1f} GiB of weights"}
     if (needed := COPIES * weights + options.keep_free_gib) > (free := _available_gib()):
         why = f"{weights:.1f} GiB of weights ask for {needed:.1f} GiB, available were {free:.1f}"
         return {**about, "status": NOT_REACHED, "why": why}
@@ -149,10 +164,10 @@ def _available_gib() -> float:
 
 
 def _here() -> dict[str, str]:
-    import open_clip
-    import torch
-
-    return {"open_clip": open_clip.__version__, "torch": torch.__version__, "machine": platform.machine()}
+    installed = {"open_clip_torch", "torch", "timm", "transformers"} & {
+        str(found.metadata["Name"]) for found in metadata.distributions()
+    }
+    return {"machine": platform.machine(), **{name: metadata.version(name) for name in sorted(installed)}}
 
 
 def _known(state: Path) -> dict[str, dict[str, Any]]:
