@@ -13,7 +13,7 @@ import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -24,13 +24,16 @@ import torch
 from numpy.typing import NDArray
 from open_clip.factory import get_model_config
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
+from ncaudit.encoders.hub import AGAIN, fetch_weights, hub_folder, tower_file, why
 from ncaudit.encoders.images import Preprocess
 from ncaudit.encoders.model_folder import require_sound_folder, weight_bytes
+from ncaudit.encoders.text_files import TOWER, from_folder, text_files, tower_from_file
 from ncaudit.errors import ModelUnavailable, UsageError, lacks_memory
 from ncaudit.options import ModelOptions
 
@@ -44,6 +47,8 @@ WEIGHTS = (".safetensors", ".bin", ".pth")  # what open_clip looks for in a fold
 # The rest only costs time, and a lot: the merging of byte pairs is quadratic in the length of a word.
 CHARACTERS_PER_TOKEN = 64
 WORDS_REMEMBERED = 50_000
+
+LONGEST_REASON = 300  # characters; a state dict of another architecture lacks hundreds of names
 
 TRIMMED_COSINE = 0.9999  # in float32; the two ways differ by rounding only, or by everything
 
@@ -261,9 +266,26 @@ def _folder(path: str) -> ModelSource:
         )
     held, merges = [os.path.join(path, file) for file in weights], _merges(path)
     require_sound_folder(config, held, merges)
-    files = (config, *held, *merges)
+    files = (config, *held, *merges, *text_files(path, _model_settings(config)))
     name = os.path.basename(os.path.abspath(path))
     return ModelSource(f"{LOCAL}{name}", f"{LOCAL}{path}", None, folder=path, files=files)
+
+
+def _model_settings(config: str) -> dict[str, Any]:
+    """The `model_cfg` of a folder's configuration. Raises ModelUnavailable where it has none."""
+    try:
+        with open(config, encoding="utf-8") as file:
+            whole = json.load(file)
+    except ValueError as error:
+        raise ModelUnavailable(f"{config} is no JSON: {error}", fix="copy it from the original model again") from error
+    settings = whole.get("model_cfg") if isinstance(whole, dict) else None
+    parts = ("text_cfg", "vision_cfg")
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(part), dict) for part in parts):
+        raise ModelUnavailable(
+            f"{config} is no configuration of open_clip: it has no model_cfg with {' and '.join(parts)}",
+            fix="copy it from the original model, or name a folder that open_clip or `ncaudit train` wrote",
+        )
+    return settings
 
 
 def _merges(folder: str) -> list[str]:
@@ -274,20 +296,57 @@ def _merges(folder: str) -> list[str]:
 def _load(source: ModelSource) -> tuple[Any, Any]:
     """The model in float32 on the CPU with its weights, and its tokenizer."""
     quick = _needs_quick_gelu(source)
-    if _wants_transformers(source):
-        raise _lacks_transformers(source)  # before some GiB are downloaded
     try:
         with _silence():
-            model = open_clip.create_model(
-                source.model, source.pretrained, require_pretrained=True, force_quick_gelu=quick, weights_only=True
-            )
-            merges = _merges(source.folder) if source.folder else []
-            tokenizer = open_clip.get_tokenizer(source.model, **({"bpe_path": merges[0]} if merges else {}))
+            return _whole(fetched(source), quick)
+    except ModelUnavailable:
+        raise
     except Exception as error:  # open_clip, the hub, torch and safetensors raise what they like for the same few causes
         if lacks_memory(error):
             raise
         raise _unavailable(source, error) from error
-    return model.eval().requires_grad_(False), tokenizer
+
+
+def fetched(source: ModelSource) -> ModelSource:
+    """The same model; one of the hub with its files in the hub's cache, as the folder that they are in."""
+    if not source.model.startswith(HUB):
+        _refuse_without_transformers(source, source)
+        return source
+    repo = source.model.removeprefix(HUB)
+    folder = hub_folder(repo)
+    found = replace(source, model=f"{LOCAL}{folder}", folder=folder)
+    _refuse_without_transformers(source, found)
+    fetch_weights(repo, folder)
+    return found
+
+
+def _whole(source: ModelSource, quick: bool) -> tuple[Any, Any]:
+    with _untouched_text(source) as changes:
+        model = open_clip.create_model(
+            source.model, source.pretrained, require_pretrained=True, force_quick_gelu=quick, weights_only=True,
+            **changes,
+        )  # fmt: skip
+        return model.eval().requires_grad_(False), tokenizer_of(source)
+
+
+def tokenizer_of(source: ModelSource) -> Any:
+    """The tokenizer of a model that was `fetched`: a folder's own merges or files; the hub's for a model of the hub."""
+    if _text(source).get("hf_tokenizer_name"):
+        # a model's settings must not decide that code which came with it is run
+        name = source.name if source.name.startswith(HUB) else source.model
+        return open_clip.get_tokenizer(name, trust_remote_code=False)
+    merges = _merges(source.folder) if source.folder else []
+    return open_clip.get_tokenizer(source.model, **({"bpe_path": merges[0]} if merges else {}))
+
+
+def _untouched_text(source: ModelSource) -> AbstractContextManager[dict[str, Any]]:
+    """What open_clip is told, so that a text tower of transformers is built from the files of this model."""
+    name = _text(source).get("hf_model_name")
+    if source.folder is None or (source.name.startswith(HUB) and not name):
+        return nullcontext({})
+    if source.name.startswith(HUB):
+        return tower_from_file(_config(source), tower_file(str(name), TOWER))
+    return from_folder(source.folder, _config(source))
 
 
 def _ready(source: ModelSource, model: Any, tokenizer: Any, device: torch.device, dtype: torch.dtype) -> Encoder:
@@ -317,22 +376,42 @@ def _needs_quick_gelu(source: ModelSource) -> bool:
 
 
 def _unavailable(source: ModelSource, error: Exception) -> ModelUnavailable:
-    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if _is_pickled(source) and isinstance(error, (pickle.UnpicklingError, EOFError, KeyError, RuntimeError)):
+    if _is_pickled(source) and not _is_of_the_weights(error) and isinstance(error, _OF_PICKLES):
         # not in torch's words: it goes on to tell how to load them all the same
         return ModelUnavailable(
             f"{source.name} cannot be loaded: its pickled weights are damaged, for another model, or hold more than "
             "weights, which could run programs",
             fix="ask for the weights as .safetensors",
         )
-    if "transformers" in reason and importlib.util.find_spec("transformers") is None:
+    if "transformers" in str(error) and importlib.util.find_spec("transformers") is None:
         return _lacks_transformers(source)
-    if source.files:
-        what, fix = "cannot be loaded", "check the weights and their configuration"
-    else:
-        what, fix = "cannot be downloaded", "fetch it where there is a network, and give --model local-dir:PATH"
-        reason = reason.rpartition("Last error: ")[2]  # open_clip wraps the hub's words twice
-    return ModelUnavailable(f"{source.name} {what}: {reason}", fix=fix)
+    known = why(error)
+    if known is None and (source.files or _is_of_the_weights(error)):
+        return ModelUnavailable(
+            f"{source.name} cannot be loaded: {_reason(error)}", fix="check the weights and their configuration"
+        )
+    reason, fix = known or (_reason(error).rpartition("Last error: ")[2], AGAIN)  # open_clip wraps the hub's words
+    return ModelUnavailable(f"{source.name} cannot be downloaded: {reason}", fix=fix)
+
+
+def _is_of_the_weights(error: Exception) -> bool:
+    """Whether they came, but are damaged or another architecture's."""
+    return isinstance(error, StopIteration | SafetensorError) or "state_dict" in str(error)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, and what follows where that only announces it: which tensors a state dict lacks."""
+    if isinstance(error, StopIteration):
+        return "the weights hold no tensors"  # open_clip asks for the name of the first
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    if not first.endswith(":") or len(lines) < 2:
+        return first
+    whole = " ".join([first, *lines[1:]])
+    return whole if len(whole) <= LONGEST_REASON else whole[:LONGEST_REASON] + "…"
+
+
+_OF_PICKLES = (pickle.UnpicklingError, EOFError, KeyError, RuntimeError)
 
 
 def _is_pickled(source: ModelSource) -> bool:
@@ -346,11 +425,17 @@ def _lacks_transformers(source: ModelSource) -> ModelUnavailable:
     )
 
 
-def _wants_transformers(source: ModelSource) -> bool:
-    if importlib.util.find_spec("transformers") is not None or source.model.startswith(HUB):
-        return False
-    text = _config(source).get("text_cfg", {})
-    return bool(text.get("hf_model_name") or text.get("hf_tokenizer_name"))
+def _refuse_without_transformers(source: ModelSource, found: ModelSource) -> None:
+    """Before some GiB are downloaded, where the configuration already says it."""
+    if importlib.util.find_spec("transformers") is not None:
+        return
+    text = _text(found)
+    if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
+        raise _lacks_transformers(source)
+
+
+def _text(source: ModelSource) -> dict[str, Any]:
+    return _config(source).get("text_cfg") or {}
 
 
 def _config(source: ModelSource) -> dict[str, Any]:

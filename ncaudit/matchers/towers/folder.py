@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import open_clip
 import torch
 from open_clip.constants import HF_CONFIG_NAME
 from open_clip.factory import get_model_config
@@ -18,7 +17,8 @@ from open_clip.transformer import QuickGELU
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ncaudit.encoders.open_clip import ModelSource
+from ncaudit.encoders.open_clip import HUB, ModelSource, fetched, tokenizer_of
+from ncaudit.encoders.text_files import TOWER
 from ncaudit.shards.files.writer import atomic_file
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -27,18 +27,20 @@ HUB_FILES = ("vocab.txt", "merges.txt", "*.model", "*.spm", "*token*.json", "voc
 
 
 def save_description(model: nn.Module, source: ModelSource, out: str) -> None:
-    """Everything but the weights: the config, with the activation and preprocessing in use, and the tokenizer's files.
+    """Everything but the weights: the config, with the activation and preprocessing in use, and what the captions need.
 
     model: as it was loaded from `source`. The tokenizer files of a folder are copied, a pruned vocabulary among them.
     """
     os.makedirs(out, exist_ok=True)
+    source = fetched(source)
     if source.folder is not None:
         for name in _tokenizer_files(source.folder):
             shutil.copyfile(name, os.path.join(out, os.path.basename(name)))
-    else:
-        tokenizer: Any = open_clip.get_tokenizer(source.model)
+    if source.folder is None or source.name.startswith(HUB):
+        tokenizer = tokenizer_of(source)
         if hasattr(tokenizer, "save_pretrained"):  # open_clip's own needs no files: its vocabulary ships with it
             tokenizer.save_pretrained(out)
+    _save_text_tower(model, out)
     with atomic_file(os.path.join(out, HF_CONFIG_NAME)) as file:
         file.write(json.dumps(_config(model, source), indent=2).encode())
 
@@ -53,6 +55,14 @@ def save_weights(tensors: Mapping[str, Tensor], out: str) -> None:
     """The weights, whole or not at all: a full disk or a kill leaves the file that was there."""
     with atomic_file(os.path.join(out, WEIGHTS)) as file:
         file.write(save(_unshared(tensors)))
+
+
+def _save_text_tower(model: Any, out: str) -> None:
+    """The configuration of a text tower of transformers, which open_clip would ask the hub for."""
+    settings = getattr(getattr(model, "text", None), "config", None)
+    if settings is not None:
+        with atomic_file(os.path.join(out, TOWER)) as file:
+            file.write(settings.to_json_string(use_diff=False).encode())
 
 
 def _config(model: nn.Module, source: ModelSource) -> dict[str, Any]:

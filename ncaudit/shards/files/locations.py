@@ -7,6 +7,7 @@ A local path is a plain path or file://…; an address keeps its form in every p
 import glob
 import hashlib
 import io
+import logging
 import os
 import posixpath
 import re
@@ -22,7 +23,8 @@ from ncaudit.shards.files.walk import DEEP, deep_matches, files_in
 
 MIB = 1 << 20
 ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
-LOCAL = "file://"
+LOCAL, HUB = "file://", "hf://"
+LOG_IN = "for a private or gated dataset log in with `hf auth login`, or set HF_TOKEN"
 ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
             "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
@@ -277,6 +279,8 @@ def _system(path: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs  # only who reads from afar pays for it
 
     protocol = path.split("://", 1)[0]
+    if path.startswith(HUB):
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it prints every retry, over the progress
     try:
         system, inner = url_to_fs(path)
     except ImportError as error:
@@ -316,10 +320,12 @@ def _found(path: str, look: Callable[[], Sequence[str]]) -> list[str]:
 
 
 def _unreachable(path: str, error: Exception) -> NcauditError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return NcauditError(
-        f"{path} cannot be reached: {reason}", fix="check the address, the network and your credentials"
-    )
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if path.startswith(HUB):  # whose first line is the status alone
+        reason, fix = " ".join(lines[:2]), f"check the address and the network; {LOG_IN}"
+    else:
+        reason, fix = lines[0], "check the address, the network and your credentials"
+    return NcauditError(f"{path} cannot be reached: {reason}", fix=fix)
 
 
 @contextmanager

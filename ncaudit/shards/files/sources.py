@@ -93,7 +93,8 @@ def _expand(source: str) -> list[tuple[str, str]]:
     if locations.has_magic(path):
         base, parts = _cut_at_magic(path)
         return [(base, file) for file in _shards_among(source, _globbed(base, parts), base, parts)]
-    raise BadTable(f"{source} does not exist", fix="give a file of pairs, a folder of them, or a glob")
+    private = f"; {locations.LOG_IN}" if source.startswith(locations.HUB) else ""
+    raise BadTable(f"{source} does not exist", fix=f"give a file of pairs, a folder of them, or a glob{private}")
 
 
 def _expand_counted(source: str, name: str, count: int) -> list[tuple[str, str]]:
