@@ -43,7 +43,9 @@ def found() -> list[str]:
 def as_input(world: Path, name: str) -> Input:
     """The input of a name."""
     attack, target, damage, seed = name.split(" | ")
-    return Input(name, tuple(ATTACKS[attack].words.split()), partial(_prepare, world, attack, target, damage, int(seed)))
+    return Input(
+        name, tuple(ATTACKS[attack].words.split()), partial(_prepare, world, attack, target, damage, int(seed))
+    )
 
 
 def _prepare(world: Path, attack: str, target: str, damage: str, seed: int, folder: Path) -> None:
@@ -107,7 +109,9 @@ def main() -> int:
             if words.name:
                 print(ending.told)
         if number % 500 == 0:
-            print(f"{number} of {len(names)} inputs, {len(faults)} faults, {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"{number} of {len(names)} inputs, {len(faults)} faults, {time.monotonic() - began:.0f} s", flush=True
+            )
     print(f"{sum(codes.values())} inputs in {time.monotonic() - began:.0f} s: {len(faults)} faults")
     print("exit codes: " + ", ".join(f"{code}: {count}" for code, count in sorted(codes.items())))
     print("slowest: " + "; ".join(f"{seconds:.1f} s {name}" for seconds, name in reversed(slowest)))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 PROMISED = {0, 1, 2, 3}  # exit codes; Ctrl-C and closed pipes do not happen here
 WALL_S = 60.0
-MEMORY_MIB = 1024  # of its own, beside what it shares with all others
+MEMORY_MIB = 2048  # with what it shares with all others, some 600
 ADDRESS_SPACE = 8 << 30  # beyond what the imports map: the machine is safe whatever a child asks for
 
 Command = Callable[[tuple[str, ...]], int]  # takes the words after `ncaudit`, gives the exit code
@@ -55,10 +55,8 @@ class _Child:
     overdue: bool = False
 
 
-def run(
-    inputs: Iterable[Input], command: Command, *, scratch: Path, at_once: int = 2
-) -> Iterator[Ending]:
-    """Every input once, in the order in which they end. command: takes the words after `ncaudit`, gives the exit code."""
+def run(inputs: Iterable[Input], command: Command, *, scratch: Path, at_once: int = 2) -> Iterator[Ending]:
+    """Every input once, in the order in which they end. command: see `Command`."""
     waiting, running, number = iter(inputs), dict[int, _Child](), 0
     while True:
         while len(running) < at_once and (one := next(waiting, None)):

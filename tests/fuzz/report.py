@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz.report`: names of inputs on standard input, how each ended as a JSON line on standard output."""
+"""`python -m tests.fuzz.report`: names of inputs on standard input; a JSON line of how each ended."""
 
 import json
 import sys

@@ -1,10 +1,14 @@
 """Damaged files of every kind through every verb: exact accounts or two lines, never a traceback, a crash or no end."""
 
+import json
+import random
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
-from tests.fuzz.__main__ import drawn, endings, found
+from tests.fuzz.__main__ import drawn, found
 from tests.fuzz.mutators import BY_NAME
 from tests.fuzz.world import ATTACKS
 
@@ -16,10 +20,6 @@ WHOLE = [f"{attack.name} | {target} | whole | 0" for attack in ATTACKS.values() 
 @pytest.fixture(scope="module")
 def ended():
     """How all of them ended: in one process that makes the world once."""
-    import json
-    import subprocess
-    import sys
-
     names = [*WHOLE, *found(), *drawn(seed=1, count=SEEDED)]
     ran = subprocess.run(
         [sys.executable, "-m", "tests.fuzz.report"], input="\n".join(names), capture_output=True, text=True, check=True
@@ -48,7 +48,5 @@ def test_the_damage_is_neither_harmless_nor_always_fatal(ended):
 def test_a_seed_is_the_same_input_for_ever():
     assert next(drawn(seed=1, count=1)) == next(drawn(seed=1, count=2))
     data = bytes(range(256)) * 8
-    import random
-
     for damage in BY_NAME.values():
         assert damage(data, random.Random(5)) == damage(data, random.Random(5))

@@ -58,6 +58,10 @@ def _of_tables() -> list[Attack]:
     emb, scores = ("emb/0.parquet", "emb/_run.json"), ("scores/0.parquet",)
     fit = ("scores/_fit/fit.json", "scores/_fit/fit.safetensors")
     applied = f"--fit scores/_fit {CPU} --json"
+    plain = f"--scorer clip-score --no-check {CPU} --json"
+    partitions = ("cr/img_emb/img_emb_0.npy", "cr/metadata/metadata_0.parquet", "cr/_run.json")
+    heads = ("heads/heads.json", "heads/heads.safetensors")
+    learn = f"train --tune heads --embeddings emb --epochs 1 --batch-pairs 16 {CPU} --json"
     return [
         Attack("inspect emb", "inspect emb --json", emb),
         Attack("inspect scores", "inspect scores --json", (*scores, *fit)),
@@ -65,25 +69,46 @@ def _of_tables() -> list[Attack]:
         Attack("score by a fit", f"score emb --out new {applied}", fit, ("emb",)),
         Attack("score to resume", f"score emb --out scores --no-check {CPU} --json", (*scores, *fit), ("emb",)),
         Attack("score the data", f"score emb --data data --out new {applied}", ("data/0.parquet",), ("emb", "scores")),
-        Attack("score with verdicts", f"score emb --verdicts review.csv --out new {applied}", ("review.csv",), ("emb", "scores")),
-        Attack("score arrays", f"score img.npy text.npy --out new --scorer clip-score --no-check {CPU} --json", ("img.npy", "text.npy")),
-        Attack("score partitions", f"score cr --out new --scorer clip-score --no-check {CPU} --json", ("cr/img_emb/img_emb_0.npy", "cr/metadata/metadata_0.parquet", "cr/_run.json")),
-        Attack("score features", f"score dc --out new --features b32 --scorer clip-score --no-check {CPU} --json", ("dc/0.npz", "dc/0.parquet")),
-        Attack("score through heads", f"score emb --model heads --out new --scorer clip-score --no-check {CPU} --json", ("heads/heads.json", "heads/heads.safetensors"), ("emb",)),
+        Attack(
+            "score with verdicts",
+            f"score emb --verdicts review.csv --out new {applied}",
+            ("review.csv",),
+            ("emb", "scores"),
+        ),
+        Attack("score arrays", f"score img.npy text.npy --out new {plain}", ("img.npy", "text.npy")),
+        Attack("score partitions", f"score cr --out new {plain}", partitions),
+        Attack("score features", f"score dc --out new --features b32 {plain}", ("dc/0.npz", "dc/0.parquet")),
+        Attack("score through heads", f"score emb --model heads --out new {plain}", heads, ("emb",)),
         Attack("filter scores", "filter scores --out new --keep-share 0.5 --json", scores),
         Attack("filter to uids", "filter scores --out new.txt --as ids --keep-share 0.5 --json", scores),
-        Attack("filter the data", "filter scores --data data --out new --keep-share 0.5 --json", ("data/0.parquet", *scores), ("data",)),
-        Attack("filter tars", "filter tarscores --data few.tar --out new --keep-share 0.5 --json", ("few.tar", "tarscores/few.parquet")),
+        Attack(
+            "filter the data",
+            "filter scores --data data --out new --keep-share 0.5 --json",
+            ("data/0.parquet", *scores),
+            ("data",),
+        ),
+        Attack(
+            "filter tars",
+            "filter tarscores --data few.tar --out new --keep-share 0.5 --json",
+            ("few.tar", "tarscores/few.parquet"),
+        ),
         Attack("labels", f"labels emb --label-column noise_type --k 3 --out new {CPU} --json", emb),
-        Attack("labels to resume", f"labels emb --label-column noise_type --k 3 --out labels {CPU} --json", ("labels/0.parquet", "labels/audit.json"), ("emb", "labels")),
+        Attack(
+            "labels to resume",
+            f"labels emb --label-column noise_type --k 3 --out labels {CPU} --json",
+            ("labels/0.parquet", "labels/audit.json"),
+            ("emb", "labels"),
+        ),
         Attack("sample", "sample scores --out new.csv --n 10 --json", scores),
         Attack("eval scores", "eval scores scores --against similarity --json", scores),
         Attack("eval by a truth", "eval scores scores --truth truth.csv --json", ("truth.csv",), ("scores",)),
         Attack("eval retrieval", f"eval retrieval emb --json {CPU}", emb),
         Attack("embed to resume", f"embed data --out emb {TINY_MODEL} --json", emb, ("data", "tiny-clip")),
-        Attack("train heads again", f"train --tune heads --embeddings emb --out heads --epochs 1 --batch-pairs 16 {CPU} --json", ("heads/heads.json", "heads/heads.safetensors", "heads/run.json", "heads/metrics.jsonl"), ("emb",)),
-        Attack("train by scores", f"train --tune heads --embeddings emb --scores scores --out new --epochs 1 --batch-pairs 16 {CPU} --json", scores, ("emb",)),
-    ]  # fmt: skip
+        Attack(
+            "train heads again", f"{learn} --out heads", (*heads, "heads/run.json", "heads/metrics.jsonl"), ("emb",)
+        ),
+        Attack("train by scores", f"{learn} --scores scores --out new", scores, ("emb",)),
+    ]
 
 
 def _of_models() -> list[Attack]:
@@ -127,7 +152,9 @@ def make(folder: Path) -> None:
         pq.write_table(rows.take(np.arange(ROWS) * 32 + shard), folder / f"data/{shard}.parquet")
     _write_few(folder, rows.slice(0, FEW))
     for line in COMMANDS:
-        subprocess.run([sys.executable, "-m", "ncaudit", "-q", *line.split()], cwd=folder, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "ncaudit", "-q", *line.split()], cwd=folder, check=True, capture_output=True
+        )
     _write_arrays(folder)
     _fill_in(folder)
 
