@@ -11,6 +11,7 @@ import resource
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -62,14 +63,14 @@ def run(inputs: Iterable[Input], command: Command, *, scratch: Path, at_once: in
         while len(running) < at_once and (one := next(waiting, None)):
             number += 1
             folder = scratch / str(number)
-            running[_start(one, folder, command)] = _Child(one, folder, time.monotonic())
+            running[start(one, folder, command)] = _Child(one, folder, time.monotonic())
         if not running:
             return
         yield from _ended(running)
 
 
-def _start(one: Input, folder: Path, command: Command) -> int:
-    (folder / "at").mkdir(parents=True)
+def start(one: Input, folder: Path, command: Command) -> int:
+    (folder / "at").mkdir(parents=True, exist_ok=True)
     one.prepare(folder / "at")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -82,13 +83,14 @@ def _start(one: Input, folder: Path, command: Command) -> int:
 def _inside(one: Input, folder: Path, command: Command) -> int:
     """In the child: 120 says that a traceback was written."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background is deaf to it
     for stream, name in ((0, os.devnull), (1, folder / "stdout"), (2, folder / "stderr")):
-        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), stream)
+        os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), stream)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (mapped + ADDRESS_SPACE,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.environ["TMPDIR"] = str(folder)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     os.chdir(folder / "at")
     try:
         code = command(one.words)
