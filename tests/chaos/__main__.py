@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --kills 100`: every writing command hit at random instants; ends with 1 on a fault.
+"""`python -m tests.chaos --kills 100`: every writing command hit at random instants; ends with 1 on a fault."""
 
 import argparse
 import json
