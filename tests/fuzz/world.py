@@ -1,0 +1,231 @@
+"""What is damaged: a folder of everything that ncaudit reads, made by its own commands, and the commands that meet it.
+
+Knows the command line and the formats by name; nothing of damage. Run as `python -m tests.fuzz.world FOLDER` it makes
+the folder: in a process of its own, because whoever forks children must not have computed anything.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+SMALL = Path(__file__).parents[1] / "fixtures/0.1.0/small-clip"
+FEW, ROWS = 5, 60  # pairs that meet a model; pairs per shard of embeddings
+CPU = "--device cpu"
+TINY_MODEL = f"--model tiny-clip {CPU} --precision float32 --workers 0"
+MODEL = f"--model small-clip {CPU} --precision float32 --workers 0 --batch-pairs 4"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A command, with the files below the world that it reads and that may be damaged one at a time."""
+
+    name: str
+    words: str
+    targets: tuple[str, ...]
+    beside: tuple[str, ...] = ()  # what it needs besides, whole: files or folders
+
+    @property
+    def needs(self) -> set[str]:
+        """The top-level entries to copy."""
+        return {path.split("/")[0] for path in (*self.targets, *self.beside)}
+
+
+def _of_formats() -> list[Attack]:
+    names = ("few.parquet", "few.arrow", "few.tar", "few.csv", "few.jsonl", "few.tsv")
+    attacks = []
+    for name in names:
+        beside = ("small-clip", "photos")
+        attacks.append(Attack(f"inspect {name}", f"inspect {name} --json", (name,), ("photos",)))
+        attacks.append(Attack(f"embed {name}", f"embed {name} --out new {MODEL} --json", (name,), beside))
+        attacks.append(Attack(f"corrupt {name}", f"corrupt {name} --out new --rate 0.4 --json", (name,), ("photos",)))
+    return attacks
+
+
+def _of_tables() -> list[Attack]:
+    emb, scores = ("emb/0.parquet", "emb/_run.json"), ("scores/0.parquet",)
+    fit = ("scores/_fit/fit.json", "scores/_fit/fit.safetensors")
+    applied = f"--fit scores/_fit {CPU} --json"
+    plain = f"--scorer clip-score --no-check {CPU} --json"
+    partitions = ("cr/img_emb/img_emb_0.npy", "cr/metadata/metadata_0.parquet", "cr/_run.json")
+    heads = ("heads/heads.json", "heads/heads.safetensors")
+    learn = f"train --tune heads --embeddings emb --epochs 1 --batch-pairs 16 {CPU} --json"
+    return [
+        Attack("inspect emb", "inspect emb --json", emb),
+        Attack("inspect scores", "inspect scores --json", (*scores, *fit)),
+        Attack("score a table", f"score emb --out new {applied}", emb, ("scores",)),
+        Attack("score by a fit", f"score emb --out new {applied}", fit, ("emb",)),
+        Attack("score to resume", f"score emb --out scores --no-check {CPU} --json", (*scores, *fit), ("emb",)),
+        Attack("score the data", f"score emb --data data --out new {applied}", ("data/0.parquet",), ("emb", "scores")),
+        Attack(
+            "score with verdicts",
+            f"score emb --verdicts review.csv --out new {applied}",
+            ("review.csv",),
+            ("emb", "scores"),
+        ),
+        Attack("score arrays", f"score img.npy text.npy --out new {plain}", ("img.npy", "text.npy")),
+        Attack("score partitions", f"score cr --out new {plain}", partitions),
+        Attack("score features", f"score dc --out new --features b32 {plain}", ("dc/0.npz", "dc/0.parquet")),
+        Attack("score through heads", f"score emb --model heads --out new {plain}", heads, ("emb",)),
+        Attack("filter scores", "filter scores --out new --keep-share 0.5 --json", scores),
+        Attack("filter to uids", "filter scores --out new.txt --as ids --keep-share 0.5 --json", scores),
+        Attack(
+            "filter the data",
+            "filter scores --data data --out new --keep-share 0.5 --json",
+            ("data/0.parquet", *scores),
+            ("data",),
+        ),
+        Attack(
+            "filter tars",
+            "filter tarscores --data few.tar --out new --keep-share 0.5 --json",
+            ("few.tar", "tarscores/few.parquet"),
+        ),
+        Attack("labels", f"labels emb --label-column noise_type --k 3 --out new {CPU} --json", emb),
+        Attack(
+            "labels to resume",
+            f"labels emb --label-column noise_type --k 3 --out labels {CPU} --json",
+            ("labels/0.parquet", "labels/audit.json"),
+            ("emb", "labels"),
+        ),
+        Attack("sample", "sample scores --out new.csv --n 10 --json", scores),
+        Attack("eval scores", "eval scores scores --against similarity --json", scores),
+        Attack("eval by a truth", "eval scores scores --truth truth.csv --json", ("truth.csv",), ("scores",)),
+        Attack("eval retrieval", f"eval retrieval emb --json {CPU}", emb),
+        Attack("embed to resume", f"embed data --out emb {TINY_MODEL} --json", emb, ("data", "tiny-clip")),
+        Attack(
+            "train heads again", f"{learn} --out heads", (*heads, "heads/run.json", "heads/metrics.jsonl"), ("emb",)
+        ),
+        Attack("train by scores", f"{learn} --scores scores --out new", scores, ("emb",)),
+    ]
+
+
+def _of_models() -> list[Attack]:
+    files = ("open_clip_config.json", "open_clip_model.safetensors", "bpe_merges.txt.gz")
+    targets = tuple(f"small-clip/{name}" for name in files)
+    photo = "photos/0.jpg", "photos/1.png", "photos/2.gif"
+    return [
+        Attack("embed by a model", f"embed few.parquet --out new {MODEL} --json", targets, ("few.parquet",)),
+        Attack("embed images", f"embed few.csv --out new {MODEL} --json", photo, ("few.csv", "small-clip")),
+    ]
+
+
+ATTACKS = {attack.name: attack for attack in (*_of_formats(), *_of_tables(), *_of_models())}
+# How often each is drawn: what costs seconds is drawn less often than what costs milliseconds.
+COSTS = ("embed to resume", "score to resume", "train heads again", "train by scores", "labels")
+
+
+def weight(name: str) -> float:
+    """Relative frequency."""
+    return 0.2 if name in COSTS else 1.0
+
+
+def copy(world: Path, attack: Attack, folder: Path) -> None:
+    """What the attack needs, in an empty folder: hard links, since nothing is ever written in place."""
+    for name in sorted(attack.needs):
+        source = world / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, copy_function=os.link)
+        else:
+            os.link(source, folder / name)
+
+
+def make(folder: Path) -> None:
+    """All of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(SMALL, folder / "small-clip")
+    shutil.copytree(SAMPLE / "tiny-clip", folder / "tiny-clip")
+    rows = pq.read_table(SAMPLE / "train.parquet", columns=["key", "jpg", "caption", "noise_type"])
+    (folder / "data").mkdir()
+    for shard in range(2):
+        pq.write_table(rows.take(np.arange(ROWS) * 32 + shard), folder / f"data/{shard}.parquet")
+    _write_few(folder, rows.slice(0, FEW))
+    for line in COMMANDS:
+        subprocess.run(
+            [sys.executable, "-m", "ncaudit", "-q", *line.split()], cwd=folder, check=True, capture_output=True
+        )
+    _write_arrays(folder)
+    _fill_in(folder)
+
+
+COMMANDS = (
+    f"embed data --out emb {TINY_MODEL}",
+    f"score emb --out scores --no-check {CPU}",
+    f"labels emb --label-column noise_type --k 3 --out labels {CPU}",
+    f"embed few.tar --out taremb {MODEL}",
+    f"score taremb --out tarscores --scorer clip-score --no-check {CPU}",
+    f"embed few.parquet --out cr --layout clip-retrieval {MODEL}",
+    f"train --tune heads --embeddings emb --out heads --epochs 1 --batch-pairs 16 {CPU}",
+    "sample scores --out review.csv --n 40",
+)
+
+
+def _write_few(folder: Path, rows: pa.Table) -> None:
+    """The same few pairs in every format."""
+    pq.write_table(rows, folder / "few.parquet")
+    with pa.OSFile(str(folder / "few.arrow"), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows, max_chunksize=2)
+    pairs = rows.to_pylist()
+    _write_photos(folder / "photos", [pair["jpg"] for pair in pairs])
+    named = ["0.jpg", "1.png", "2.gif", "3.jpg", "4.jpg"]
+    text = pa.table({"key": rows["key"], "image": [f"photos/{name}" for name in named], "caption": rows["caption"]})
+    pyarrow.csv.write_csv(text, folder / "few.csv")
+    pyarrow.csv.write_csv(text, folder / "few.tsv", pyarrow.csv.WriteOptions(delimiter="\t"))
+    lines = [json.dumps({**row, "more": {"n": 1, "tags": ["a"]}}) for row in text.to_pylist()]
+    (folder / "few.jsonl").write_text("\n".join(lines) + "\n")
+    with tarfile.open(folder / "few.tar", "w") as tar:
+        for pair in pairs:
+            for suffix, content in (("jpg", pair["jpg"]), ("txt", pair["caption"].encode()), ("json", b'{"a": 1}')):
+                member = tarfile.TarInfo(f"{pair['key']}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def _write_photos(folder: Path, photos: list[bytes]) -> None:
+    from PIL import Image
+
+    folder.mkdir()
+    for place, photo in enumerate(photos):
+        (folder / f"{place}.jpg").write_bytes(photo)
+    Image.open(io.BytesIO(photos[1])).save(folder / "1.png")
+    Image.open(io.BytesIO(photos[2])).save(folder / "2.gif")
+
+
+def _write_arrays(folder: Path) -> None:
+    chance = np.random.default_rng(0)
+    image, text = (chance.standard_normal((20, 8)).astype(np.float16) for _ in range(2))
+    np.save(folder / "img.npy", image)
+    np.save(folder / "text.npy", text)
+    (folder / "dc").mkdir()
+    np.savez(folder / "dc/0.npz", b32_img=image, b32_txt=text)
+    uids = [f"{number:032x}" for number in range(20)]
+    pq.write_table(pa.table({"uid": uids, "text": [f"caption {uid}" for uid in uids]}), folder / "dc/0.parquet")
+
+
+def _fill_in(folder: Path) -> None:
+    """A review as people return it, and a truth table."""
+    with open(folder / "review.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for number, row in enumerate(rows):
+        row["is_match"] = "yes" if number % 3 else "no"
+    with open(folder / "review.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    ids = pq.read_table(folder / "scores", columns=["pair_id"])["pair_id"].to_pylist()
+    (folder / "truth.csv").write_text("pair_id,is_match\n" + "".join(f"{one},{len(one) % 2}\n" for one in ids))
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))
