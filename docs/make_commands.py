@@ -26,8 +26,9 @@ on [columns](columns.md); [training](training.md) says which of `train`'s flags 
 - Exit codes: 0 every row accounted for; 1 could not do it (two lines: what, and what to do); 2 usage; 3 some shard
   failed, or more rows than `--max-failed`; 130 interrupted, with the command that resumes; 141 the reader of a pipe
   went away.
-- Rerun the same command to resume: what is finished is kept. Give outputs a folder of
-  their own: a file of yours that is called like an output there is written over.
+- Rerun the same command to resume: what is finished is kept. Files that the command did not write are replaced only
+  with `--overwrite`, inputs never; `--refit`, `--redo` and `--restart` redo the command's own work and nothing else
+  ([more](how-it-works.md#resuming)).
 """
 
 

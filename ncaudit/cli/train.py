@@ -228,7 +228,7 @@ def train(
     device: flags.Device = TrainOptions.device,
     precision: flags.PrecisionFlag = TrainOptions.precision,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Discard what an earlier run of train left in --out.")
+        bool, typer.Option("--restart", help="Discard what an earlier run of train left in --out; see --overwrite.")
     ] = False,
     overwrite: flags.Overwrite = TrainOptions.overwrite,
     as_json: flags.Json = False,

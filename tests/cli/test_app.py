@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ncaudit.cli import app
+from ncaudit.errors import Interrupted
 
 
 def run(monkeypatch, error):
@@ -24,6 +25,26 @@ def test_a_full_disk_is_two_lines_and_exit_code_1(monkeypatch):
     first, second = ran.stderr.splitlines()
     assert first == "ncaudit: /out/00000.parquet.partial: No space left on device"
     assert second.startswith("  fix: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Interrupted(kept=True), "interrupted; what is finished is kept. Resume with:"),
+        (Interrupted(kept=False), "interrupted before anything was finished. Begin again with:"),
+        (KeyboardInterrupt(), "interrupted before anything was finished. Begin again with:"),
+    ],
+)
+def test_ctrl_c_says_only_of_what_is_there_that_it_is_kept(monkeypatch, error, said):
+    ran = run(monkeypatch, error)
+    assert ran.exit_code == 130
+    assert ran.stderr.splitlines()[0] == f"ncaudit: {said}"
+
+
+@pytest.mark.parametrize("number", [errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS])
+def test_a_path_that_the_system_refuses_late_is_told_with_its_name(monkeypatch, number):
+    ran = run(monkeypatch, OSError(number, "refused", "/out/x"))
+    assert (ran.exit_code, ran.stderr.splitlines()[0]) == (1, "ncaudit: /out/x: refused")
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

@@ -121,7 +121,7 @@ def write_sizes(tars: Sequence[str]) -> None:
         names = sorted(name for name in os.listdir(folder) if suffix_of(name).lower() in TARS)
         stats = {name: os.path.join(folder, name.removesuffix(suffix_of(name)) + STATS) for name in names}
         counts = {name: _successes(path) for name, path in stats.items() if os.path.isfile(path)}
-        _write_json(os.path.join(folder, SIZES), {name: n for name, n in counts.items() if n is not None})
+        _write_if_other(os.path.join(folder, SIZES), {name: n for name, n in counts.items() if n is not None})
 
 
 def _sidecar(shard: Shard, codes: Codes) -> tuple[Shard, Codes] | None:
@@ -235,6 +235,21 @@ def _successes(stats: str) -> int | None:
         return None
 
 
+def _write_if_other(path: str, values: Any) -> None:
+    """A folder with nothing left to do stays as it is."""
+    try:
+        with open(path, "rb") as file:
+            there = file.read()
+    except OSError:
+        there = b""
+    if there != _as_json(values):
+        _write_json(path, values)
+
+
 def _write_json(path: str, values: Any) -> None:
     with atomic_file(path) as file:
-        file.write((json.dumps(values, indent=4) + "\n").encode())
+        file.write(_as_json(values))
+
+
+def _as_json(values: Any) -> bytes:
+    return (json.dumps(values, indent=4) + "\n").encode()

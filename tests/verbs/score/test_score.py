@@ -404,5 +404,5 @@ def test_a_dataset_of_other_rows_is_refused(write_embeddings, tmp_path):
 
 def test_the_dataset_is_never_written_over(write_embeddings, tmp_path):
     data = dataset(tmp_path / "data", user_table())
-    with pytest.raises(NcauditError, match="written over itself"):
+    with pytest.raises(NcauditError, match="is an input and would be written over"):
         score(write_embeddings(), data, data=[str(data)])
