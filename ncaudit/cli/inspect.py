@@ -40,5 +40,5 @@ def inspect(
     with live.progress() as progress:
         found = run(options, progress)
     output.result(found, lines(found), as_json=as_json)
-    damaged = isinstance(found, ShardsInspection) and found.damaged
+    damaged = isinstance(found, ShardsInspection) and (found.damaged or found.without_pairs)
     raise typer.Exit(TOO_MANY_FAILED if damaged else 0)

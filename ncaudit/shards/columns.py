@@ -35,6 +35,7 @@ PATHS = (
 )
 CAPTIONS = ("caption", "captions", "text", "txt", "top_caption", "title", "alt_text", "alt")
 KEYS = ("uid", "sample_id", "key", "__key__", "id")
+URLS = ("url", "urls", "image_url", "img_url")
 FOLDER_KEYS = ("key", "__key__")  # img2dataset and webdataset count anew in every output folder
 
 IMG2DATASET = frozenset({"status", "error_message"})  # together they are no user's own columns
@@ -198,6 +199,8 @@ def _image_fix(schema: pa.Schema) -> str:
     able = [name for name, kind in kinds.items() if kind and kind[0] is not ImageKind.path]
     if able:
         return f"name it with --image-column, such as --image-column {able[0]}"
+    if urls := _by_name(schema, URLS):
+        return f"the images are still at the addresses in column {urls[0]}: download them, for example with img2dataset"
     if FILES_KEY in (schema.metadata or {}):
         return "write the images of a tar as KEY.jpg (or .png, .webp, …) with no other dot in their names"
     return "name it with --image-column"

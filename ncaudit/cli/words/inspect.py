@@ -47,7 +47,8 @@ def _shards(found: ShardsInspection) -> list[str]:
         *map(_key, found.keys),
         *_noticed(found),
         *(f"schemas differ: {shown(line, 200)}" for line in found.schema_differences),
-        *_damaged(found.damaged),
+        *_damaged(found.damaged, "damaged shard"),
+        *_damaged(found.without_pairs, "shard without pairs"),
     ]
 
 
@@ -73,12 +74,12 @@ def _words(found: ShardsInspection) -> list[str]:
     return told
 
 
-def _damaged(damaged: Sequence[ShardError]) -> list[str]:
+def _damaged(damaged: Sequence[ShardError], what: str) -> list[str]:
     told = []
     for failure in damaged[:DAMAGED_SHOWN]:
-        told += [f"damaged shard: {shown(failure.message, 300)}", f"  fix: {shown(failure.fix, 300)}"]
+        told += [f"{what}: {shown(failure.message, 300)}", f"  fix: {shown(failure.fix, 300)}"]
     more = len(damaged) - DAMAGED_SHOWN
-    return told + ([f"and {more:,} more damaged shards: see --json"] if more > 0 else [])
+    return told + ([f"and {more:,} more of the kind '{what}': see --json"] if more > 0 else [])
 
 
 def _told(told: Told, shards: int) -> list[str]:

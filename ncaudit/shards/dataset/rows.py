@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
 from ncaudit.shards.dataset.caption_cells import caption_problem, captions_in
-from ncaudit.shards.dataset.image_cells import NO_IMAGE, image_in, weight_of_text
+from ncaudit.shards.dataset.image_cells import NO_IMAGE, image_in, is_encoded, weight_of_text
 from ncaudit.shards.dataset.image_files import ImageFiles, Problem, files_below
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.locations import MIB
@@ -240,11 +240,18 @@ def _refuse_null_key(keys: Sequence[str | None], row: Numbers, source: Numbers, 
         )
 
 
+def _light(column: pa.Array, of_images: bool) -> pa.Array:
+    """The column without images that are written into it as text: of those, nothing is a path."""
+    if not of_images or not is_text(column.type):
+        return column
+    return pa.array([None if value and is_encoded(value) else value for value in text(column)], column.type)
+
+
 def _carried(table: pa.Table, columns: Columns, source: Numbers) -> pa.RecordBatch:
     fields = carried_fields(table.schema, columns)
     rows = pa.array(source)
     arrays = [
-        pa.concat_arrays(as_type(table.column(old), field.type).chunks).take(rows)
+        _light(pa.concat_arrays(as_type(table.column(old), field.type).chunks), old == columns.image).take(rows)
         for old, field in zip(columns.carried, fields, strict=True)
     ]
     if not arrays:

@@ -94,3 +94,4 @@ class ShardsInspection(Inspection):
     schema_differences: tuple[str, ...]
     other_kinds: Mapping[str, str]  # what else lies there: its kind and one file of it
     damaged: tuple[ShardError, ...]
+    without_pairs: tuple[ShardError, ...]  # sound shards that lack the columns of the others

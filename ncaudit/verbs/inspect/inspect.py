@@ -150,13 +150,12 @@ def _inspection(options: InspectOptions, seen: _Seen, step: NextStep) -> ShardsI
     group, census = seen.group, seen.census
     mixed = [f"name one kind: beside these, {words} lies there, such as {path}" for words, path in seen.others.items()]
     noticed = _noticed(group)
-    damaged = [f"{len(group.damaged):,} shards cannot be read: fetch them again, or leave them out"]
     return ShardsInspection(
         sources=tuple(options.sources),
         kind=str(group.shards[0].kind.kind),
         what=", ".join(dict.fromkeys(each.kind.words for each in group.shards)),
         next=step.commands,
-        first=(*mixed, *(damaged if group.damaged else []), *step.fixes),
+        first=(*mixed, *_left_out(group), *step.fixes),
         format=", ".join(dict.fromkeys(each.kind.format for each in group.shards)),
         shards=len(group.shards),
         bytes=group.bytes(),
@@ -179,11 +178,19 @@ def _inspection(options: InspectOptions, seen: _Seen, step: NextStep) -> ShardsI
         schema_differences=tuple(group.differences()),
         other_kinds=seen.others,
         damaged=tuple(sorted(group.damaged, key=lambda error: error.shard)),
+        without_pairs=tuple(sorted(group.unfit, key=lambda error: error.shard)),
     )
 
 
+def _left_out(group: ShardGroup) -> Iterator[str]:
+    if group.damaged:
+        yield f"{len(group.damaged):,} shards cannot be read: fetch them again, or leave them out"
+    if group.unfit:
+        yield f"{len(group.unfit):,} shards hold no pairs: name those that do"
+
+
 def _columns(options: InspectOptions, group: ShardGroup) -> tuple[dict[str, Columns], BadTable | None]:
-    """The columns of every shard by its path. One without them is damaged; where all are, their error is given."""
+    """The columns of every shard by its path. One without them is left out; where all are, their error is given."""
     found: dict[str, Columns] = {}
     problems: list[tuple[Opened, BadTable]] = []
     for each in group.shards:
@@ -194,7 +201,7 @@ def _columns(options: InspectOptions, group: ShardGroup) -> tuple[dict[str, Colu
     if not found:
         return {}, problems[0][1]
     for each, problem in problems:
-        group.damage(each, problem)
+        group.leave_out(each, problem)
     group.shards = [each for each in group.shards if each.shard.path in found]
     return found, None
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.types as t
 
+from ncaudit.shards.columns import URLS
+
 PRIOR = re.compile(r"similarity|clip.*score|score$|punsafe|pwatermark|aesthetic", re.IGNORECASE)
-URLS = ("url", "urls", "image_url", "img_url")
 CLASSES = ("label", "labels", "class", "classes", "class_label", "category", "categories", "topic", "tags", "genre")
 TRUTHS = ("is_match", "match", "matches", "is_correct", "correct")
 

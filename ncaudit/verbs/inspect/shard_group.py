@@ -31,11 +31,15 @@ class Opened:
 
 @dataclass
 class ShardGroup:
-    """Shards of one kind, and what could not be read among them. A shard that turns out damaged moves over."""
+    """Shards of one kind, and what could not be read among them. A shard that turns out damaged moves over.
+
+    unfit: shards that are sound, and have no pairs.
+    """
 
     shards: list[Opened]
     progress: Progress
     damaged: list[ShardError] = field(default_factory=list)
+    unfit: list[ShardError] = field(default_factory=list)
 
     @property
     def schema(self) -> pa.Schema:
@@ -65,6 +69,10 @@ class ShardGroup:
         """Note that a shard cannot be used."""
         self.damaged.append(ShardError(each.shard.name, problem.message, problem.fix))
         return problem
+
+    def leave_out(self, each: Opened, problem: BadTable) -> None:
+        """Note that a sound shard lacks the columns that the others have."""
+        self.unfit.append(ShardError(each.shard.name, problem.message, problem.fix))
 
     def bytes(self) -> int:
         """Of all files that make these shards."""

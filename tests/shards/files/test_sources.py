@@ -1,5 +1,6 @@
 """Shards keep names that tell them apart, and only whole parquet files are shards."""
 
+import os
 from pathlib import Path
 
 import fsspec
@@ -131,3 +132,16 @@ def test_inputs_of_several_places_are_refused(remote, tmp_path):
 def test_a_file_address_is_a_local_path(tmp_path):
     touch(tmp_path, "A/00000.parquet")
     assert find_shards([f"file://{tmp_path}"]) == find_shards([str(tmp_path)])
+
+
+def test_outputs_of_long_names_fit_and_stay_apart(tmp_path):
+    long = [f"{'é' * 124}{end}.csv" for end in ("a", "b")]
+    shards = [Shard(f"/data/{name}", name) for name in (*long, "short.csv")]
+    outputs = [Path(shard.output(str(tmp_path))) for shard in shards]
+    assert all(len(os.fsencode(path.name)) <= 255 for path in outputs)
+    assert len(set(outputs)) == 3
+    for path in outputs:
+        path.touch()
+    again = find_shards([str(tmp_path)])  # tables of tables are called the same
+    assert {shard.output("") for shard in again} == {shard.output("") for shard in shards}
+    assert [shard.stem for shard in shards] == [*(name.removesuffix(".csv") for name in long), "short"]
