@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from safetensors import SafetensorError
@@ -30,7 +31,7 @@ class SavedFit:
     shards: Mapping[str, str]
     format: int = field(default_factory=lambda: FORMATS["score"])  # that it was written in
 
-    @property
+    @cached_property  # asked for with every batch, and all tensors are hashed
     def fit_id(self) -> str:
         """Of the content: two fits with the same id score alike."""
         digest = hashlib.sha256(json.dumps(self._facts(), sort_keys=True).encode())
