@@ -23,9 +23,9 @@ on [columns](columns.md); [training](training.md) says which of `train`'s flags 
 - A flag with a `*` must be given. Several values: give the flag several times.
 - `--out -` writes rows to standard output, as Arrow IPC or as `--format` says, and all words go to standard error.
   `--json` prints one summary object instead of words.
-- Exit codes: 0 every row accounted for; 1 could not do it (two lines: what, and what to do); 2 usage; 3 some shard
-  failed, or more rows than `--max-failed`; 130 interrupted, with the command that resumes; 141 the reader of a pipe
-  went away.
+- Exit codes: 0 every row accounted for; 1 nothing could be made (two lines: what, and what to do); 2 the command itself
+  is wrong; 3 something was made, but some shard failed, or more rows than `--max-failed`; 130 interrupted, with the
+  command that resumes; 141 the reader of a pipe went away.
 - Rerun the same command to resume: what is finished is kept. Files that the command did not write are replaced only
   with `--overwrite`, inputs never; `--refit`, `--redo` and `--restart` redo the command's own work and nothing else
   ([more](how-it-works.md#resuming)).

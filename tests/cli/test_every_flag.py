@@ -69,6 +69,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "join_key": JOINED,
     },
     "bench": {
+        "overwrite": {"out": "runs.csv"},
         **dict.fromkeys(("loss", "mixture"), PAPER),
         "temperature": {"scorers": ["ncr"]},
         "correlation": {"scorers": ["structure"]},
@@ -81,7 +82,6 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "write_as": {"out": "uids.npy"},
         "repeat_by_weight": {"write_as": "datacomp-uids", "out": "uids.npy"},
     },
-    "bench": {"overwrite": {"out": "runs.csv"}},
     "corrupt": {
         "label_column": {"kind": "label-symmetric", "label_column": "class"},
         "embeddings": {"kind": "topic"},
