@@ -27,7 +27,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring import same_photo, shared_space
 from ncaudit.scoring.fits import Fit, PairScores
 from ncaudit.scoring.pairs import Pairs
-from ncaudit.shards.files.claims import Place, claim
+from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import write_review
 from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings

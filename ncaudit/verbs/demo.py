@@ -21,7 +21,7 @@ from ncaudit.options import (
     TrainOptions,
 )
 from ncaudit.progress import SILENT, Progress
-from ncaudit.shards.files.claims import Place, claim
+from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.evaluate.retrieval import eval_retrieval

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import STREAM, TABLE_SUFFIX, StreamFormat
-from ncaudit.shards.files.claims import Claim, Place, is_ours, says_of_itself
-from ncaudit.shards.files.departed import settle_departed
+from ncaudit.shards.claims.claims import Claim, Place, is_ours, says_of_itself
+from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.files.locations import real
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.shard import Shard

@@ -19,8 +19,8 @@ from ncaudit.hashing import fit_sample_keys, hash_values
 from ncaudit.options import STREAM, SampleOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, SCORE, SUGGESTION
+from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.columns import carried_type
-from ncaudit.shards.files.claims import Place, claim
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import (

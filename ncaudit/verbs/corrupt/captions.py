@@ -21,8 +21,8 @@ from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
+from ncaudit.shards.claims.claims import Claim
 from ncaudit.shards.dataset.captions import CaptionRows, read_captions
-from ncaudit.shards.files.claims import Claim
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_table

@@ -21,9 +21,9 @@ from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
+from ncaudit.shards.claims.claims import Claim
 from ncaudit.shards.dataset.class_labels import Classes, classes_of, require_class_column
 from ncaudit.shards.dataset.rows import read_column
-from ncaudit.shards.files.claims import Claim
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, describe, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard

@@ -17,7 +17,7 @@ from ncaudit.errors import BadTable
 from ncaudit.hashing import fit_sample_keys
 from ncaudit.options import TABLE_SUFFIX, CorruptOptions
 from ncaudit.progress import Progress
-from ncaudit.shards.files.claims import Claim, claim
+from ncaudit.shards.claims.claims import Claim, claim
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.shard import Shard

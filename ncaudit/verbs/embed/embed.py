@@ -26,14 +26,14 @@ from ncaudit.matchers.heads.projection import SavedHeads
 from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, UNFINISHED
+from ncaudit.shards.claims.claims import Claim, claim, is_ours
+from ncaudit.shards.claims.departed import settle_departed
+from ncaudit.shards.claims.records import EMBED_RECORD, read_record
 from ncaudit.shards.columns import carriable, find_columns, not_carried
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
-from ncaudit.shards.files.claims import Claim, claim, is_ours
-from ncaudit.shards.files.departed import settle_departed
 from ncaudit.shards.files.locations import is_remote, real
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, fingerprint
-from ncaudit.shards.files.records import EMBED_RECORD, read_record
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import remove_file

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from ncaudit.errors import NcauditError
 from ncaudit.options import EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
+from ncaudit.shards.claims.claims import Place, says_of_itself
+from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
-from ncaudit.shards.files.claims import Place, says_of_itself
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
-from ncaudit.shards.files.records import EMBED_RECORD
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.rewriting.clip_retrieval_writer import (

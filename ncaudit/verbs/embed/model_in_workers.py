@@ -20,9 +20,9 @@ from ncaudit.engines.workers import Workers
 from ncaudit.errors import ModelUnavailable
 from ncaudit.options import EmbedOptions, Layout, Precision
 from ncaudit.progress import Progress
+from ncaudit.shards.claims.claims import Follower
+from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text
-from ncaudit.shards.files.claims import Follower
-from ncaudit.shards.files.records import EMBED_RECORD
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import watched
 from ncaudit.verbs.embed.model_here import ModelHere

@@ -23,8 +23,8 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
-from ncaudit.shards.files.claims import Claim, Place, claim, says_of_itself
-from ncaudit.shards.files.departed import notes_on_departed
+from ncaudit.shards.claims.claims import Claim, Place, claim, says_of_itself
+from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of
 from ncaudit.shards.files.shard import Shard

@@ -28,9 +28,9 @@ from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
+from ncaudit.shards.claims.claims import Claim, claim
+from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, classes_among, require_class_column
-from ncaudit.shards.files.claims import Claim, claim
-from ncaudit.shards.files.departed import notes_on_departed
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards

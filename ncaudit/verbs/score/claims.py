@@ -11,7 +11,7 @@ from typing import Any
 from ncaudit.errors import NcauditError
 from ncaudit.judging.saved_fits import FACTS, TENSORS, SavedFit, holds_fit, save_fit
 from ncaudit.options import ScoreOptions
-from ncaudit.shards.files.claims import Claim, Place, claim
+from ncaudit.shards.claims.claims import Claim, Place, claim
 from ncaudit.shards.files.locations import real
 from ncaudit.shards.files.provenance import fingerprint_of_file
 from ncaudit.shards.files.shard import Shard

@@ -27,7 +27,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
-from ncaudit.shards.files.departed import notes_on_departed
+from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.files.provenance import (
     EarlierOutputs,
     Provenance,

@@ -25,7 +25,7 @@ from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
 from ncaudit.options import HEADS, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.shards.files.claims import Place, claim
+from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.verbs.outputs import inputs_of

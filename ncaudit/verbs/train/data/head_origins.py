@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.files.records import EMBED_RECORD
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 
 

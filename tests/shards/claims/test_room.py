@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from ncaudit.errors import NcauditError
-from ncaudit.shards.files import room
-from ncaudit.shards.files.room import require_room
+from ncaudit.shards.claims import room
+from ncaudit.shards.claims.room import require_room
 
 
 def refused(folder, *below):

@@ -15,10 +15,7 @@ from typing import Any
 
 from ncaudit.errors import BadTable, Displaced, Interrupted, NcauditError
 from ncaudit.options import TABLE_SUFFIX
-from ncaudit.shards.files import locations
-from ncaudit.shards.files.partials import Partial, is_alive, partials_among, shortened, sweep
-from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
-from ncaudit.shards.files.records import (
+from ncaudit.shards.claims.records import (
     FOLDER_RECORD,
     Record,
     departed_in,
@@ -28,8 +25,11 @@ from ncaudit.shards.files.records import (
     token_of,
     write_record,
 )
+from ncaudit.shards.claims.room import require_room
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.partials import Partial, is_alive, partials_among, shortened, sweep
+from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
 from ncaudit.shards.files.remembered import version_now
-from ncaudit.shards.files.room import require_room
 from ncaudit.shards.files.writer import watched
 from ncaudit.version import written_by
 

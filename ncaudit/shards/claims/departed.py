@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from ncaudit.errors import BadTable
 from ncaudit.options import TABLE_SUFFIX
+from ncaudit.shards.claims.claims import Claim, Place, is_ours
+from ncaudit.shards.claims.records import EMBED_RECORD, FOLDER_RECORD, departed_in, read_record
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.claims import Claim, Place, is_ours
 from ncaudit.shards.files.formats import suffix_of
 from ncaudit.shards.files.provenance import provenance_of, read_schema
-from ncaudit.shards.files.records import EMBED_RECORD, FOLDER_RECORD, departed_in, read_record
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import remove_file
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.errors import Displaced, Interrupted, NcauditError
-from ncaudit.shards.files.claims import Follower, Place, claim
+from ncaudit.shards.claims.claims import Follower, Place, claim
 from ncaudit.shards.files.partials import partial_name
 from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.writer import atomic_file, watched
@@ -255,7 +255,7 @@ def test_a_worker_goes_by_its_parents_record(tmp_path):
 
 LIVES = """
 import sys, time
-from ncaudit.shards.files.claims import Place, claim
+from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.writer import atomic_file
 held = claim("score", [Place("--out", sys.argv[1], ("0.parquet",))])
 with held.held({"k": 1}), atomic_file(sys.argv[1] + "/0.parquet"):

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ncaudit.shards.files.claims import Place, claim
-from ncaudit.shards.files.departed import notes_on_departed, settle_departed
+from ncaudit.shards.claims.claims import Place, claim
+from ncaudit.shards.claims.departed import notes_on_departed, settle_departed
 from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.shard import Shard
 
