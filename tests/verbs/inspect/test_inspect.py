@@ -184,9 +184,10 @@ def test_shards_that_differ_or_are_damaged_are_named_and_the_others_told(tmp_pat
     (tmp_path / "d/4.parquet").write_bytes(whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :])
     write(tmp_path / "d/5.parquet", other=[1])
     found = seen(tmp_path / "d")
-    assert [error.shard for error in found.damaged] == ["3.parquet", "4.parquet", "5.parquet"]
+    assert [error.shard for error in found.damaged] == ["3.parquet", "4.parquet"]
     assert "cut short" in found.damaged[0].message
-    assert "no image column" in found.damaged[2].message
+    assert [error.shard for error in found.without_pairs] == ["5.parquet"]
+    assert "no image column" in found.without_pairs[0].message
     assert (found.shards, found.rows) == (3, 12)
     assert found.schema_differences == (
         "similarity is double in 2, null in 1 of 3 shards",
@@ -196,6 +197,7 @@ def test_shards_that_differ_or_are_damaged_are_named_and_the_others_told(tmp_pat
     ran = CliRunner().invoke(app.app, ["-q", "inspect", str(tmp_path / "d")])
     assert ran.exit_code == 3
     assert "damaged shard" in ran.stdout
+    assert "shard without pairs" in ran.stdout
     assert "12 rows in 3 shards" in ran.stdout
 
 
