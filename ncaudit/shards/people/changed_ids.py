@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 
 DIGITS_KEPT = 15  # a spreadsheet program keeps no more of a number
 GROUPS = re.compile(r"[,.'’\s\u00a0\u202f](?=\d{3}(\D|$))")  # before every three digits, in some language
-NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d{1,4})?", re.IGNORECASE)
 PARTS = re.compile(r"[^\W\d_]+|\d+")
 MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec mai okt dez mrz mär fév avr juin juil aoû déc ene abr ago dic"
 LEAST_OF_A_DATE = 2

@@ -95,7 +95,8 @@ def test_judged_pairs_and_how_far_the_judges_agree_are_told():
         "corrected by 180 judged pairs; 4 verdicts are cannot tell",
         "2 judges agree on 95.0% of the 120 pairs that two or more judged (Krippendorff's alpha 0.88); "
         "the 6 disputed ones count as cannot tell",
-        "note: 30 rows of the verdicts were found by shard and row: their pair_id was changed, as spreadsheet programs do",
+        "note: 30 rows of the verdicts were found by shard and row: "
+        "their pair_id was changed, as spreadsheet programs do",
     ]
     alike = {**both, "disputed": 0, "share": 1.0, "alpha": None}
     assert (
