@@ -76,7 +76,7 @@ def test_captions_in_an_old_encoding_do_no_harm_but_names_in_it_are_refused_with
         ("v.docx.md", b"hello", r"is no \.csv, \.parquet, \.jsonl file", "save it as one of these"),
         ("v.csv", b"pair_id,Is_Match,IS-MATCH\n", "has the columns 'Is_Match' and 'IS-MATCH'", "rename one"),
         ("v.csv", b"id,is_match\na,yes\n", "has no column pair_id", "call the column pair_id"),
-        ("v.csv", b"\xff\xfep\x00a", "", ""),
+        ("v.csv", b"\xff\xfep\x00a", "begins as utf-16-le and is not: truncated data", "in UTF-8"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_what_helps(tmp_path, name, content, said, fix):

@@ -1,5 +1,6 @@
 """`score --verdicts`: people's judgements of a few pairs correct what the score cannot see."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import ncaudit
 from ncaudit import SampleOptions, ScoreOptions
 from ncaudit.errors import BadTable, NcauditError
+from ncaudit.shards.files.provenance import provenance_of
 from ncaudit.verbs.score.score import ScoreResult
 
 N, WRONG = 1_000, 400
@@ -76,6 +78,101 @@ def test_verdicts_in_the_folder_of_an_earlier_run_redo_it(judged):
     third = score(folder, "redone", verdicts=str(folder / "review.csv"))
     assert third.accounting.shards_resumed == 1
     assert third.fit_id == second.fit_id != first.fit_id
+
+
+def metadata(folder, out):
+    path = folder / out
+    told = provenance_of(pq.read_schema(path / "a.parquet" if path.is_dir() else path))
+    return told.get("shards", [told])[0]
+
+
+def test_a_run_without_the_verdicts_of_the_run_before_says_that_it_drops_them(judged):
+    folder, _ = judged
+    for out in ("dropped", "dropped.parquet"):
+        told = score(folder, out, verdicts=str(folder / "review.csv"))
+        assert (told.judged_pairs, told.judging["judges"], told.judging["agreement"]) == (200, 1, None)
+        assert metadata(folder, out)["judged_pairs"] == 200
+        again = score(folder, out)
+        assert again.judged_pairs is None
+        assert [note for note in again.notes if "rested on 200 judged pairs" in note]
+        assert "judged_pairs" not in metadata(folder, out)
+        assert not [note for note in score(folder, out).notes if "judged pairs" in note]
+
+
+def other_judge(folder, name, change):
+    """The review after somebody else went over it. change: of a row's number and its verdict to the new one."""
+    rows = list(csv.DictReader((folder / "review.csv").open(encoding="utf-8-sig", newline="")))
+    for number, row in enumerate(rows):
+        row["is_match"] = change(number, row["is_match"])
+    with (folder / name).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return str(folder / name)
+
+
+def test_judges_who_agree_are_as_one_and_what_they_dispute_counts_as_not_told(judged):
+    folder, _ = judged
+    first = str(folder / "review.csv")
+    flip = {"True": "no", "False": "yes"}
+    second = other_judge(folder, "second.csv", lambda n, old: flip[old] if n < 20 else "?" if n < 30 else old)
+    told = score(folder, "two", verdicts=(first, second))
+    # of 200 pairs the second judge disputes 20, and cannot tell of 10, which the first one's word decides
+    assert told.judged_pairs == 180
+    assert told.judging["agreement"]["pairs"] == 190
+    assert (told.judging["judges"], told.judging["cannot_tell"], told.judging["disputed"]) == (2, 10, 20)
+    assert told.judging["agreement"]["share"] == pytest.approx(170 / 190)
+    assert 0.7 < told.judging["agreement"]["alpha"] < 0.85
+    assert told.noise_rate_low <= WRONG / N <= told.noise_rate_high
+    alone = score(folder, "alone", verdicts=(first, first))
+    assert (alone.judged_pairs, alone.judging["agreement"]["alpha"]) == (200, 1.0)
+
+
+def test_judges_may_share_one_drawing_between_them(judged):
+    folder, _ = judged
+    whole = score(folder, "whole", verdicts=str(folder / "review.csv"))
+    lines = (folder / "review.csv").read_text().splitlines(keepends=True)
+    halves = [folder / "first-half.csv", folder / "second-half.csv"]
+    for path, rows in zip(halves, (lines[1:100], lines[100:]), strict=True):
+        path.write_text(lines[0] + "".join(rows))
+    both = score(folder, "halves", verdicts=[str(path) for path in halves])
+    assert (both.judged_pairs, both.noise_rate) == (200, whole.noise_rate)
+    assert both.judging["agreement"] == {"pairs": 0, "disputed": 0, "share": None, "alpha": None}
+
+
+def renamed(folder, names):
+    """The one table there with other pair_ids."""
+    path = next(folder.glob("*.parquet"))
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index("pair_id"), "pair_id", pa.array(names)), path)
+    return table
+
+
+def test_what_a_spreadsheet_made_of_the_names_is_found_by_shard_and_row(tmp_path, write_embeddings):
+    table = renamed(write_embeddings(n=300, folder="e"), [f"{row:09}" for row in range(300)])
+    rows = [f"{row},{'yes' if row > 100 else 'no'},{table['shard'][0]},{row}" for row in range(0, 300, 7)]
+    (tmp_path / "v.csv").write_text("pair_id,is_match,shard,row\n" + "\n".join(rows) + "\n")
+    told = score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
+    assert (told.judged_pairs, told.judging["changed_ids"]) == (len(rows), len(rows))
+    (tmp_path / "v.csv").write_text("pair_id,is_match\n7,yes\n")
+    with pytest.raises(BadTable, match=r"1 of 1 judged pairs .*first: 7; the first one here is 000000000"):
+        score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
+
+
+@pytest.mark.parametrize("words", [["", ""], ["", "cannot tell"]])
+def test_a_review_that_nobody_has_judged_is_told_before_any_work(tmp_path, words):
+    (tmp_path / "v.csv").write_text("pair_id,is_match\n" + "".join(f"{i},{word}\n" for i, word in enumerate(words)))
+    with pytest.raises(BadTable, match=r"no pair is judged yet \(2 pairs"):
+        score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))  # there are no embeddings either
+
+
+def test_names_of_several_rows_are_scored_and_noted_but_no_verdict_is_taken_on_them(tmp_path, write_embeddings):
+    renamed(write_embeddings(n=100, folder="e"), [f"photo{row // 2}" for row in range(100)])
+    (note,) = [note for note in score(tmp_path, "s").notes if "share their pair_id" in note]
+    assert note.startswith("100 rows share their pair_id with another row (first: photo0, in ")
+    (tmp_path / "v.csv").write_text("pair_id,is_match\nphoto3,yes\n")
+    with pytest.raises(BadTable, match=r"pair_id photo3 names several rows, row 6 of .* and row 7"):
+        score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
 
 
 def test_a_judged_pair_that_is_not_in_the_tables_is_named(judged):
