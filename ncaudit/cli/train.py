@@ -33,7 +33,8 @@ def train(
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. For "
+            help="Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. "
+            "Without --scores a column of the dataset, for heads of the embedding tables. For "
             f"{' and '.join(objectives.by_class.names())}: the class column, of text, whole numbers or lists, of the "
             "embedding tables; for towers of the dataset, else of the score tables; no default."
         ),

@@ -29,7 +29,7 @@ from torch.nn import functional
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
 from ncaudit.encoders.images import Preprocess
-from ncaudit.errors import ModelUnavailable
+from ncaudit.errors import ModelUnavailable, UsageError
 from ncaudit.options import ModelOptions
 
 Map = Callable[[Tensor], Tensor]
@@ -221,6 +221,8 @@ def model_source(options: ModelOptions) -> ModelSource:
         return _folder(name.removeprefix(LOCAL))
     known = get_model_config(name.replace("/", "-")) is not None
     if os.path.isdir(name) and not (known and not os.path.isfile(os.path.join(name, CONFIG))):
+        if pretrained != ModelOptions.pretrained:
+            raise UsageError(f"--pretrained names weights, and --model {name} has its own", fix="leave it out")
         return _folder(name)
     if not known:
         raise ModelUnavailable(

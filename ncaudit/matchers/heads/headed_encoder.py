@@ -41,13 +41,14 @@ def encoder_options(options: Options, saved: SavedHeads) -> Options:
             fix="embed as those embeddings were made, and give the heads to `ncaudit score` or `eval` with --model",
         )
     given = options.pretrained if options.pretrained != ModelOptions.pretrained else None
+    usual = ModelOptions.pretrained  # what has its own weights is not asked for others
     if given and (os.path.isdir(given) or given.startswith((LOCAL, HUB))):
-        return replace(options, model=given)
+        return replace(options, model=given, pretrained=usual)
     name = str(told["name"])
     if name.startswith(HUB):
-        return replace(options, model=name)
+        return replace(options, model=name, pretrained=usual)
     if name.startswith(LOCAL):
-        return replace(options, model=LOCAL + _folder(options, saved, name))
+        return replace(options, model=LOCAL + _folder(options, saved, name), pretrained=usual)
     architecture, _, tag = name.rpartition("/")
     return replace(options, model=architecture, pretrained=given or tag)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ncaudit.shards.tables.key_index import MANY, NOWHERE, KeyIndex
+from ncaudit.errors import BadTable
+from ncaudit.shards.tables.key_index import MANY, NOWHERE, KeyIndex, OnceEach
 
 KEYS = st.lists(st.sampled_from(["a", "b", "é", "", "1", None]), max_size=40)
 
@@ -77,3 +78,18 @@ def test_a_key_asked_for_again_is_the_next_row_that_has_it(keys, wanted):
 def test_a_row_tells_its_key():
     index = KeyIndex(["a", "b"])
     assert (len(index), index.key(1)) == (2, "b")
+
+
+def test_a_repeat_is_refused_with_the_key_and_two_rows_that_have_it():
+    KeyIndex(["a", "b", None]).refuse_repeats("t.parquet")
+    with pytest.raises(BadTable, match=r"t\.parquet has the uid 'b' more than once \(rows 1 and 3\)"):
+        KeyIndex(["c", "b", "a", "b", "a"]).refuse_repeats("t.parquet", "uid")
+
+
+def test_a_row_is_found_once_whether_in_one_look_or_in_several():
+    taken = OnceEach(KeyIndex(["a", "b", "c"]), "emb.parquet")
+    taken.take(np.array([2, NOWHERE, NOWHERE, 0]))
+    assert taken.found.tolist() == [True, False, True]
+    for again in ([1, 1], [0]):
+        with pytest.raises(BadTable, match=r"emb\.parquet has the pair_id '[ab]' in several rows"):
+            taken.take(np.array(again))

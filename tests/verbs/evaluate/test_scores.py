@@ -150,6 +150,49 @@ def test_a_truth_table_that_contradicts_itself_is_refused_and_a_repeat_is_not(tm
         evaluated(table, truth_table=contradiction)
 
 
+@pytest.mark.parametrize(
+    ("yes", "no", "mark", "encoding"),
+    [("yes", "no", ",", "utf-8"), ("TRUE", "FALSE", ";", "utf-8-sig"), ("WAHR", "FALSCH", "\t", "utf-16")],
+)
+def test_a_truth_table_may_come_from_a_spreadsheet_program(tmp_path, yes, no, mark, encoding):
+    table = scored(tmp_path / "s.parquet", similarity=[*VALUES, 0.7])
+    rows = [f"s/{row}{mark}{yes if match else no}" for row, match in enumerate(MATCH)]
+    text = "\r\n".join([f"Pair_ID{mark}is match", *rows, f"s/5{mark}cannot tell", ""])
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    found = evaluated(table, truth_table=str(tmp_path / "t.csv"))
+    assert found.similarity.auroc == pytest.approx(5 / 6)
+    assert (found.judged, found.truth_missing, found.truth_unused) == (5, 1, 0)
+
+
+def test_a_filled_in_review_whose_names_were_changed_is_a_truth_table(tmp_path):
+    place = {"shard": ["a"] * 5, "row": [4, 3, 2, 1, 0]}
+    table = scored(tmp_path / "s.parquet", similarity=VALUES, pair_id=[f"{i:05}" for i in range(5)], **place)
+    rows = [f"{i},{match},a,{4 - i}" for i, match in enumerate(MATCH)]
+    (tmp_path / "t.csv").write_text("\n".join(["pair_id,is_match,shard,row", *rows, ""]))
+    found = evaluated(table, truth_table=str(tmp_path / "t.csv"))
+    assert found.similarity.auroc == pytest.approx(5 / 6)
+    (tmp_path / "t.csv").write_text("\n".join(["pair_id,is_match,shard,row", *rows[:4], f"other,{MATCH[4]},a,0", ""]))
+    with pytest.raises(BadTable, match="says pair 'other', but shard and row there are those of pair 00004"):
+        evaluated(table, truth_table=str(tmp_path / "t.csv"))
+
+
+def test_a_truth_table_is_refused_where_its_names_are_those_of_several_rows(tmp_path):
+    table = scored(tmp_path / "s.parquet", similarity=VALUES, pair_id=["a", "b", "b", "c", "d"])
+    (tmp_path / "t.csv").write_text("pair_id,is_match\na,1\nb,0\n")
+    with pytest.raises(BadTable, match=r"pair_id b names several rows, row 1 of .*s\.parquet and row 2: what .*t\.csv"):
+        evaluated(table, truth_table=str(tmp_path / "t.csv"))
+    (tmp_path / "t.csv").write_text("pair_id,is_match\na,1\nc,0\n")
+    assert evaluated(table, truth_table=str(tmp_path / "t.csv")).judged == 2
+
+
+def test_embeddings_are_to_be_scored_before_they_are_judged(tmp_path):
+    table = embedded(tmp_path / "e.parquet", [[1, 0]], [[1, 0]], pair_id=["a"], status=["ok"], is_match=[True])
+    with pytest.raises(BadTable, match="holds embeddings, and no scores yet"):
+        evaluated(table)
+    with pytest.raises(BadTable, match="has none of soft_label, similarity, score"):
+        evaluated(write(tmp_path / "t.parquet", pair_id=["a"], status=["ok"], is_match=[True]))
+
+
 def test_a_truth_table_without_the_column_is_refused(tmp_path):
     table = scored(tmp_path / "s.parquet", similarity=VALUES)
     (tmp_path / "t.csv").write_text("pair_id,good\ns/0,1\n")

@@ -401,3 +401,49 @@ def test_validation_photos_that_are_also_trained_on_are_told(world):
 def test_the_mlp_starts_where_the_linear_heads_start(world):
     linear, mlp = world.train(epochs=1), world.train(epochs=1, head="mlp", out=str(world.root / "mlp"))
     assert_close(torch.tensor(linear.start.rsum), torch.tensor(mlp.start.rsum))
+
+
+def test_labels_may_be_a_column_of_the_embedding_tables_themselves(world):
+    by_scores = world.train(epochs=1)
+    own = world.train(scores=None, label_column="match", epochs=1, out=str(world.root / "own"))
+    assert world.weights("own") == world.weights()
+    assert (own.labelled, own.mean_label) == (True, by_scores.mean_label)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("nothere", None, r"--label-column nothere is none of .*00000\.parquet \(found: pair_id, "),
+        ("own", [None] * PAIRS, r"own is .*no label|every own is 0"),
+        ("own", [0.0] * PAIRS, "every own is 0"),
+        ("own", [0.5, None] * (PAIRS // 2), r"own is null or nan in \d+ of \d+ ok rows"),
+        ("own", [2.0] * PAIRS, r"own is outside \[0, 1\] in \d+ ok rows"),
+        ("own", ["a"] * PAIRS, "own is string, no label"),
+        ("status", None, "status is a column of ncaudit's own"),
+    ],
+)
+def test_a_column_of_the_data_that_holds_no_labels_is_refused(world, column, values, said):
+    for name in NAMES if values else ():
+        table = world.table(f"emb/{name}")
+        world.write(f"emb/{name}", {**dict(zip(table.column_names, table.columns, strict=True)), "own": values})
+    with pytest.raises(NcauditError, match=said) as told:
+        world.train(scores=None, label_column=column)
+    assert isinstance(told.value, UsageError) == (column == "nothere")
+
+
+def test_a_name_of_several_rows_has_no_label_of_its_own(world):
+    names = [f"photo{row // 2}" for row in range(PAIRS)]
+    world.write_scores(NAMES[0], pair_id=names)
+    what, _ = refused(world.train)
+    assert "has the pair_id 'photo0' more than once (rows 0 and 1)" in what
+    table = world.table(f"emb/{NAMES[0]}")
+    world.write(f"emb/{NAMES[0]}", {**dict(zip(table.column_names, table.columns, strict=True)), "pair_id": names})
+    world.write_scores(NAMES[0], pair_id=[f"photo{row}" for row in range(PAIRS)])
+    what, _ = refused(world.train)
+    assert "has the pair_id 'photo0' in several rows" in what
+
+
+def test_embeddings_given_for_scores_are_to_be_scored_first(world):
+    what, fix = refused(lambda: world.train(scores=world.options.embeddings))
+    assert "holds embeddings, and no scores yet" in what
+    assert fix.startswith("score them first: ncaudit score ")

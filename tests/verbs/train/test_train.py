@@ -666,3 +666,16 @@ def test_a_full_disk_leaves_the_epoch_before_to_go_on_from(world, monkeypatch):
     result = world.train(val_share=0)
     assert (result.resumed_after_epoch, result.loss) == (1, undisturbed.loss)
     assert world.weights() == world.weights("undisturbed")
+
+
+def test_labels_may_be_a_column_of_the_dataset_itself(world):
+    by_scores = world.train(val_share=0, epochs=1)
+    own = world.train(scores=None, label_column="is_match", val_share=0, epochs=1, out=str(world.root / "own"))
+    assert (own.labelled, own.mean_label, own.train_pairs) == (True, by_scores.mean_label, by_scores.train_pairs)
+    weights = [(world.root / out / "open_clip_model.safetensors").read_bytes() for out in ("out", "own")]
+    assert weights[0] == weights[1]
+
+
+def test_a_label_column_that_nobody_has_is_a_usage_error_with_what_there_is(world):
+    with pytest.raises(UsageError, match=r"--label-column good is none of .*found: key, jpg, caption, is_match"):
+        world.train(scores=None, label_column="good")
