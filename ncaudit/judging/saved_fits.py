@@ -81,7 +81,8 @@ def load_fit(folder: str) -> SavedFit:
             fix="give a folder that `ncaudit score --save-fit` wrote, or fit anew",
         ) from error
     if saved.fit_id != facts["fit_id"]:
-        raise BadTable(f"{folder}: {FACTS} and {TENSORS} do not belong together", fix="fit anew with --refit")
+        what = f"{folder}: {FACTS} and {TENSORS} do not belong together"
+        raise BadTable(what, fix="fit anew: --refit, without --fit")
     return saved
 
 

@@ -72,7 +72,8 @@ def sample_folder() -> str:
         if os.path.isfile(os.path.join(folder, "train.parquet")):
             return folder
     raise NcauditError(
-        "this installation has no sample_data", fix="run `python sample_data/make.py` in the source tree"
+        "this installation has no sample_data",
+        fix="run it in the source tree, which holds sample_data/ (`python sample_data/make.py` makes it anew)",
     )
 
 

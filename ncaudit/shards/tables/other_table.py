@@ -165,8 +165,8 @@ def open_join(sources: Sequence[str], keys: str) -> OtherTable:
         try:
             schema = pa.unify_schemas([schema, own.remove_metadata()], promote_options="permissive")
         except pa.ArrowException as error:
-            what = f"{file.path} has a column of another type than the files before it"
-            raise BadTable(f"{what}: {str(error).splitlines()[0]}", fix="cast one of them") from error
+            what = f"{file.path} has a column of another type than the files before it: {str(error).splitlines()[0]}"
+            raise BadTable(what, fix="write the column as one type in all files") from error
     return OtherTable(tuple(files), schema, key, other or key)
 
 

@@ -110,7 +110,7 @@ def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
             first, other = tables[0].carried.field(0).type, table.carried.field(0).type
             raise BadTable(
                 f"{options.label_column} is {first} in {tables[0].shard.path} and {other} in {table.shard.path}",
-                fix="cast one of them",
+                fix="write the column as one type in all tables",
             )
     return projected(tables, options.model, pick_device(options.device))
 

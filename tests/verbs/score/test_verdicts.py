@@ -10,7 +10,7 @@ import pytest
 
 import ncaudit
 from ncaudit import SampleOptions, ScoreOptions
-from ncaudit.errors import BadTable, NcauditError
+from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.shards.files.provenance import provenance_of
 from ncaudit.verbs.score.score import ScoreResult
 
@@ -124,8 +124,13 @@ def test_judges_who_agree_are_as_one_and_what_they_dispute_counts_as_not_told(ju
     assert told.judging["agreement"]["share"] == pytest.approx(170 / 190)
     assert 0.7 < told.judging["agreement"]["alpha"] < 0.85
     assert told.noise_rate_low <= WRONG / N <= told.noise_rate_high
-    alone = score(folder, "alone", verdicts=(first, first))
+    alone = score(folder, "alone", verdicts=(first, other_judge(folder, "same.csv", lambda _, old: old)))
     assert (alone.judged_pairs, alone.judging["agreement"]["alpha"]) == (200, 1.0)
+
+
+def test_one_file_is_one_judge():
+    with pytest.raises(UsageError, match="--verdicts names one file twice"):
+        ScoreOptions(embeddings=["e"], out="s", verdicts=["v.csv", "v.csv"])
 
 
 def test_judges_may_share_one_drawing_between_them(judged):
