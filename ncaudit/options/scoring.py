@@ -141,8 +141,8 @@ class ScoreOptions(ScorerOptions):
         require_share("--max-failed", self.max_failed, zero=True)
         if isinstance(self.verdicts, str):  # one judge, in a notebook
             object.__setattr__(self, "verdicts", (self.verdicts,))
-        judges = self.verdicts or ()
-        compatible(len(set(judges)) == len(judges), "--verdicts names one file twice", "give the file of each judge once")
+        judges, once = self.verdicts or (), "give the file of each judge once"
+        compatible(len(set(judges)) == len(judges), "--verdicts names one file twice", once)
         compatible(not (self.fit and self.refit), "--fit and --refit contradict each other", "give one of them")
         _check_join(self)
         refuse_changed(self)

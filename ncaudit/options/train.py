@@ -238,6 +238,8 @@ def _check_heads(options: TrainOptions) -> None:
         (options.model, options.pretrained) == (ModelOptions.model, ModelOptions.pretrained),
         "--model and --pretrained are for --tune towers", "leave them out: heads learn from the embeddings as they are",
     )  # fmt: skip
+    same = options.head_start is HeadStart.identity and options.dims is not None
+    compatible(not same, "--head-start identity keeps the width of the embeddings", "leave out --dims")
 
 
 def _unread_of_heads(options: TrainOptions) -> Iterator[Unread]:
@@ -247,8 +249,6 @@ def _unread_of_heads(options: TrainOptions) -> Iterator[Unread]:
     yield Unread(dataset, "is about images and captions, and heads learn from embeddings that are there")
     if options.head_kind is HeadKind.linear:
         yield Unread(("hidden",), "is for --head mlp", "leave it out, or give --head mlp")
-    if options.head_start is HeadStart.identity:
-        yield Unread(("dims",), "is for --head-start cca: identity keeps the width of the embeddings")
 
 
 def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:

@@ -74,7 +74,6 @@ UNREAD = [
     (HEADS, ["--image-column", "jpg"], "heads learn from embeddings"),
     (HEADS, ["--model", "ViT-B-32"], "for --tune towers"),
     (HEADS, ["--hidden", "9"], "for --head mlp"),
-    ([*HEADS, "--head-start", "identity"], ["--dims", "9"], "keeps the width"),
     ([*HEADS, "--recipe", "bicro"], ["--label-column", "c"], "finds its own labels"),
     (HEADS, ["--split-threshold", "0.5"], "for --recipe bicro"),
 ]

@@ -84,7 +84,7 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     """
     tables = [open_scores(shard) for shard in find_shards(options.scores)]
     for table in tables:
-        _require_scores(table)
+        _require_scores(table, judged=options.truth is not None)
     priors = prior_columns(tables, options.against) if options.against else []
     truth_table = read_truth(options.truth_table, options.truth) if options.truth_table and options.truth else None
     progress.stage("read scores", sum(table.rows for table in tables))
@@ -198,10 +198,10 @@ class _TruthBeside:
         )
 
 
-def _require_scores(table: ScoreTable) -> None:
-    """Raises BadTable where there is nothing to judge."""
+def _require_scores(table: ScoreTable, *, judged: bool) -> None:
+    """Raises BadTable where there is nothing to judge, or to compare with."""
     refuse_unscored(table.shard.path, table.schema)
-    if not set(JUDGED) & set(table.schema.names):
+    if judged and not set(JUDGED) & set(table.schema.names):
         raise BadTable(
             f"{table.shard.path} has none of {', '.join(JUDGED)} (found: {', '.join(table.schema.names)})",
             fix="give score tables: what `ncaudit score` wrote, or any with one of these columns",

@@ -107,7 +107,7 @@ class LabelledShard:
 
     def _own_labels(self, rows: Rows) -> Floats:
         """The labels that the shard tells itself, of usable pairs; without such a column 1."""
-        if self.label_column is None:
+        if self.label_column is None or not self.columns.carried:
             return np.ones(len(rows), dtype=np.float32)
         where = f"{self.shard.path}, rows {rows.row[0]:,} to {rows.row[-1]:,}" if len(rows) else self.shard.path
         used = np.array([problem is None for problem in rows.status], dtype=bool)

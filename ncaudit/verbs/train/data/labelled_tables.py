@@ -133,7 +133,10 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
     are missing or outside [0, 1], or when the tables do not belong together.
     """
     if options.own_label_column:
-        require_own_labels(find_shards(options.embeddings or (), options.features), options.own_label_column)
+        shards = find_shards(options.embeddings or (), options.features)
+        for shard in shards:
+            refuse_own(shard.path, options.own_label_column)
+        require_own_labels(shards, options.own_label_column)
     tables = _open(options.embeddings or (), options, options.own_label_column)
     if options.by_class:
         return _with_classes(tables, options)
@@ -270,8 +273,6 @@ def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
 def _open(sources: Sequence[str], options: TrainOptions, labels: str | None = None) -> list[EmbeddingTable]:
     """labels: a column of the tables' own that tells them."""
     shards, columns = find_shards(sources, options.features), [] if labels is None else [labels]
-    for shard in shards if labels is not None else ():
-        refuse_own(shard.path, str(labels))
     if options.by_class:
         columns = [options.class_column]
         for shard in shards:
