@@ -63,9 +63,9 @@ class Drawn:
 def write_review(path: str, pairs: pa.Table, *, marked: bool = True) -> None:
     """Write pairs for review, CSV, parquet or JSON lines by suffix; `-` is CSV on standard output.
 
-    marked: a CSV file begins with the mark by which spreadsheet programs know UTF-8. In CSV, text that such a program would run
-    as a formula gets an apostrophe in front, in every column but pair_id. A file appears whole or not at all; one that
-    is there already is for its caller to refuse.
+    marked: whether a CSV file begins with the mark by which spreadsheet programs know UTF-8. In CSV, text that such a
+    program would run as a formula gets an apostrophe in front, in every column but pair_id. A file appears whole or not
+    at all; one that is there already is for its caller to refuse.
     """
     if path.endswith(TABLE_SUFFIX):
         with atomic_table(path, pairs.schema) as table:
