@@ -9,7 +9,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ncaudit"
 PRINTER = "cli/shared/output.py"
 # Where a line is one of a user's file, or of an index: nothing that is told.
-LINES_OF_FILES = {"shards/readers/text/json_lines.py", "shards/streams/standard_input.py"}
+LINES_OF_FILES = {
+    "shards/readers/text/json_lines.py",
+    "shards/readers/text/records.py",
+    "shards/streams/standard_input.py",
+}
 DRAWS_AND_PARSES = {"rich", "typer"}
 STREAMS = {"stdout", "stderr"}
 SOURCES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}

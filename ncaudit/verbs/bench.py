@@ -130,7 +130,7 @@ def _bench(options: BenchOptions, progress: Progress) -> BenchResult:
             f"nothing could be measured: {'; '.join(work.notes)}", fix="give more pairs or other scorers"
         )
     if options.out:
-        write_review(options.out, _table(runs))  # the same three formats, whole or not at all
+        write_review(options.out, _table(runs), marked=False)  # the same three formats, whole or not at all
     notes = (*filter(None, [shared_space.warning(shared_space.check(pairs))]), *work.notes)
     return BenchResult(
         pairs=len(pairs), settings=tuple(_settings(runs)), runs=tuple(runs), out=options.out, notes=notes

@@ -92,7 +92,7 @@ def fill_in(review):
     """As a person would who knows the truth of the sample."""
     sample = pq.read_table(ROOT / "sample_data/train.parquet", columns=["key", "is_match"])
     truth = dict(zip(*(column.to_pylist() for column in sample.columns), strict=True))
-    with open(review, newline="", encoding="utf-8") as file:
+    with open(review, newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     with open(review, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0])

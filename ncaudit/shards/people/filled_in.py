@@ -51,7 +51,7 @@ def read_filled_in(path: str, needed: Sequence[str], others: Sequence[str] = ())
     kind = kind_of(path)
     if kind is Kind.parquet:
         return FilledIn(path, kind, _parquet(path, needed, others))
-    read = _delimited if kind is Kind.delimited else _json_lines
+    read = _delimited if kind is Kind.delimited else _records_of_json
     with as_utf8(path) as text:
         table = read(text, needed, others)
     if not is_plain(path):
@@ -64,7 +64,7 @@ def _delimited(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Ta
     return _named(cells.read, _there(path, cells.schema.names, needed, others))
 
 
-def _json_lines(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
+def _records_of_json(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
     table = read_as_text(path)
     return _named(table.select, _there(path, table.column_names, needed, others))
 

@@ -60,12 +60,12 @@ class Drawn:
     known: Numbers
 
 
-def write_review(path: str, pairs: pa.Table) -> None:
+def write_review(path: str, pairs: pa.Table, *, marked: bool = True) -> None:
     """Write pairs for review, CSV, parquet or JSON lines by suffix; `-` is CSV on standard output.
 
-    A CSV file begins with the mark by which spreadsheet programs know UTF-8. In CSV, text that such a program would run
-    as a formula gets an apostrophe in front, in every column but pair_id. A file appears whole or not at all; one that
-    is there already is for its caller to refuse.
+    marked: whether a CSV file begins with the mark by which spreadsheet programs know UTF-8. In CSV, text that such a
+    program would run as a formula gets an apostrophe in front, in every column but pair_id. A file appears whole or not
+    at all; one that is there already is for its caller to refuse.
     """
     if path.endswith(TABLE_SUFFIX):
         with atomic_table(path, pairs.schema) as table:
@@ -78,7 +78,7 @@ def write_review(path: str, pairs: pa.Table) -> None:
         _write_stream(sys.stdout.buffer, plain, kind)
         return
     with atomic_file(path) as file:
-        if kind is StreamFormat.csv:
+        if marked and kind is StreamFormat.csv:
             file.write(codecs.BOM_UTF8)
         _write_stream(file, plain, kind)
 
