@@ -10,40 +10,45 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 
+from tests.chaos.changes import changed, full, may_mount
 from tests.chaos.runs import runs
 from tests.chaos.storm import Aftermath, calm, disturbed
 from tests.fuzz.__main__ import command, import_everything
 
 
-def aftermaths(kills: int, seed: int, only: str = "") -> Iterator[Aftermath]:
-    """Of disturbed runs of all commands in turn, until this many hits were dealt out."""
+def aftermaths(kills: int, changes: int, disks: int, seed: int, only: str = "") -> Iterator[Aftermath]:
+    """Of disturbed runs of all commands in turn: so many signals, changes of inputs, and full disks where possible."""
     with tempfile.TemporaryDirectory(prefix="ncaudit-chaos-") as folder:
         world = Path(folder) / "world"
         subprocess.run([sys.executable, "-m", "tests.fuzz.world", str(world)], check=True)
         import_everything()
-        chance, dealt, number = random.Random(seed), 0, 0
+        chance = random.Random(seed)
         meant = [run for run in runs(world) if only in run.name]
         undisturbed = {run.name: calm(run, Path(folder) / "calm", command) for run in meant}
-        while dealt < kills:
-            run = meant[number % len(meant)]
-            number += 1
-            one = disturbed(run, undisturbed[run.name], Path(folder) / "storm", command, chance)
-            dealt += len(one.hits)
-            yield one
+        for disturb, count in ((disturbed, kills), (changed, changes), (full, disks if may_mount() else 0)):
+            dealt, turns = 0, cycle(meant)
+            while dealt < count:
+                run = next(turns)
+                one = disturb(run, undisturbed[run.name], Path(folder) / "storm", command, chance)
+                dealt += len(one.hits)
+                yield one
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--changes", type=int, default=50, help="of inputs")
+    parser.add_argument("--disks", type=int, default=20, help="that fill up; none where no disk can be mounted")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="a part of the commands' names")
     parser.add_argument("--lines", action="store_true", help="JSON lines of each aftermath, for tests")
     words = parser.parse_args()
     began, hits, faults = time.monotonic(), Counter[str](), 0
-    for one in aftermaths(words.kills, words.seed, words.only):
-        hits.update(hit.split()[0] for hit in one.hits)
+    for one in aftermaths(words.kills, words.changes, words.disks, words.seed, words.only):
+        hits.update(_kind(hit) for hit in one.hits)
         faults += one.fault is not None
         if words.lines:
             print(json.dumps(asdict(one)), flush=True)
@@ -53,6 +58,12 @@ def main() -> int:
         told = ", ".join(f"{name} {count}" for name, count in sorted(hits.items()))
         print(f"{sum(hits.values())} hits in {time.monotonic() - began:.0f} s ({told}): {faults} faults")
     return int(faults > 0)
+
+
+def _kind(hit: str) -> str:
+    """What a hit was, for the counts."""
+    words = hit.split()
+    return words[0] if words[0].startswith("SIG") else "full disk" if words[1] == "KiB:" else f"input {words[1]}"
 
 
 if __name__ == "__main__":

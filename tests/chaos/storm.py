@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz.arena import Command, Input, start
@@ -57,7 +57,7 @@ def calm(run: Run, folder: Path, command: Command) -> Calm:
     """The run as it should be. Raises AssertionError when even that fails."""
     began = time.monotonic()
     process = begin(run, folder, command)
-    code = _end_of(process)
+    code = end_of(process)
     assert code == run.code, f"{run.name} ended with {code}: {_told(folder)}"
     seconds, files = time.monotonic() - began, left(run, folder / "at")
     shutil.rmtree(folder)
@@ -82,7 +82,7 @@ def disturbed(run: Run, undisturbed: Calm, folder: Path, command: Command, chanc
         fault = fault or (None if code in {*AGAIN, run.code} else f"ended with {code}") or _half(run, folder / "at")
         if fault:
             return _after(run, hits, fault, folder)
-    code = _end_of(begin(run, folder, command))
+    code = end_of(begin(run, folder, command))
     fault = None if code == run.code else f"run again it ended with {code}"
     fault = fault or _difference(undisturbed.files, left(run, folder / "at")) or _litter(folder)
     return _after(run, hits, fault, folder)
@@ -102,12 +102,12 @@ def _hit(process: int, kind: signal.Signals, instant: float) -> tuple[int, str |
         if kind == signal.SIGSTOP:
             time.sleep(0.05)
             os.kill(process, signal.SIGCONT)
-    code = _end_of(process)
+    code = end_of(process)
     return code, "processes are left" if _alive_in(process) else None
 
 
-def _end_of(process: int) -> int:
-    """The exit code; -9 for one that does not end."""
+def end_of(process: int) -> int:
+    """The exit code; 124 for one that does not end."""
     began = time.monotonic()
     while time.monotonic() - began < WAIT_S:
         ended, status = os.waitpid(process, os.WNOHANG)
@@ -177,8 +177,3 @@ def _litter(folder: Path) -> str | None:
 
 def _told(folder: Path) -> str:
     return (folder / "stderr").read_text("utf-8", "replace")[-3000:]
-
-
-def renamed(run: Run, name: str) -> Run:
-    """The same, called otherwise."""
-    return replace(run, name=name)

@@ -132,14 +132,17 @@ def _fault(code: int, told: str, summary: str, child: _Child, memory_mib: int) -
     """The first promise that was not kept."""
     if child.overdue:
         return f"no end within {WALL_S:.0f} s"
+    return fault_in(code, told, summary) or (f"took {memory_mib} MiB" if memory_mib > MEMORY_MIB else None)
+
+
+def fault_in(code: int, told: str, summary: str) -> str | None:
+    """What is wrong with an ending. told: standard error. summary: what `--json` printed, or nothing."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     if "Traceback (most recent call last)" in told:
         return "traceback: " + told.strip().splitlines()[-1][:160]
     if code not in PROMISED:
         return f"exit code {code}"
-    if memory_mib > MEMORY_MIB:
-        return f"took {memory_mib} MiB"
     if code == 1 and not _two_lines(told):
         return "exit code 1 without two lines: " + told.strip()[-160:]
     return _wrong_accounts(summary) if code in (0, 3) else None

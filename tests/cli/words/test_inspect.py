@@ -15,6 +15,7 @@ SHARDS = ShardsInspection(
     shards=2, bytes=3 << 20, rows=2_000, pairs=2_000, columns={"jpg": "binary", "caption": "string"}, captions=None,
     keys=(), images=None, url=None, prior_scores=(), class_columns=(), truth_columns=(), words={}, mean_soft_label=None,
     soft_labels_below_half=0, dims=None, features=(), provenance=(), schema_differences=(), other_kinds={}, damaged=(),
+    without_pairs=(),
 )  # fmt: skip
 SAMPLE = ImageSample(
     sampled=64, read=63, formats={"jpeg": 63}, width=(10, 20, 30), height=(11, 21, 31), problems={"image_missing": 1},

@@ -40,7 +40,7 @@ def read(path, content):
         ("V.TSV", TABS.encode()),
         ("v.csv", COMMAS.replace("pair_id", " Pair-ID ").replace("is_match", "Is Match").encode()),
         ("v.csv", COMMAS.replace("pair_id", '"PAIR ID"').replace(",", "|").encode()),
-        ("v.csv.gz", gzip.compress(COMMAS.encode("utf-16"))),
+        ("v.csv.gz", gzip.compress(COMMAS.encode("utf-16"), mtime=0)),
         ("v.jsonl", "\n".join(map(json.dumps, ROWS)).encode()),
         ("v.ndjson", "\n".join(json.dumps({k.upper(): v for k, v in row.items()}) for row in ROWS).encode("utf-16")),
     ],
