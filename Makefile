@@ -6,7 +6,7 @@ PIP := $(BIN) -m pip install --quiet --disable-pip-version-check
 PARTS := $(addprefix tests/benchmarks/,demo.py training_speed.py label_training.py labels_speed.py)
 BENCHMARKS := $(filter-out $(PARTS),$(sort $(wildcard tests/benchmarks/*.py)))
 
-.PHONY: demo test bench clean
+.PHONY: demo test fuzz chaos bench clean
 
 demo: .venv/installed
 	$(BIN) -m ncaudit demo --out demo-out
@@ -15,6 +15,13 @@ test: .venv/installed-dev
 	$(BIN) -m ruff check .
 	$(BIN) -m mypy
 	OMP_NUM_THREADS=1 $(BIN) -m pytest -n auto --maxprocesses 4 --dist loadfile  # a process per core, of one thread each
+
+# Damaged files through every command, and every command killed, starved and disturbed; both print their counts.
+fuzz: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN) -m tests.fuzz --inputs 10000
+
+chaos: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN) -m tests.chaos --kills 100
 
 # Each figure in README and docs/ comes from one of these scripts.
 bench: .venv/installed-dev
