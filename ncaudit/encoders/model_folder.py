@@ -27,17 +27,28 @@ _MOST = {
 }  # fmt: skip
 _MOST_OTHERWISE = 2**24
 _CHOICES = {"mode": ("RGB",), "resize_mode": ("shortest", "longest", "squash")}
+_TOWERS = ("text_cfg", "vision_cfg")
 _ASK = "fetch the folder again, or ask its author for one that open_clip wrote"
 
 
-def require_sound_folder(config: str, weights: list[str], merges: list[str]) -> None:
-    """Raises ModelUnavailable for a folder that cannot be loaded, or would take memory and time without end.
+def sound_settings(config: str) -> dict[str, Any]:
+    """What the folder's configuration says of the model, its `model_cfg`. config: its path.
 
-    config, weights, merges: paths of its files.
+    Raises ModelUnavailable where it is none that open_clip wrote, or holds numbers that no model has.
     """
-    settings = _settings(config)
+    model: dict[str, Any] = _settings(config)["model_cfg"]
+    if not all(isinstance(model.get(part), dict) for part in _TOWERS):
+        raise _damaged(config, f"it has no model_cfg with {' and '.join(_TOWERS)}")
+    return model
+
+
+def require_sound_weights(config: str, model: Mapping[str, Any], weights: list[str], merges: list[str]) -> None:
+    """Raises ModelUnavailable for files that cannot be loaded, or that are none of such a model.
+
+    config, weights, merges: paths of the folder's files. model: what `sound_settings` gave.
+    """
     held = sum(weight_bytes(path) for path in weights)
-    asked = _parameters(settings["model_cfg"])
+    asked = _parameters(model)
     if asked > 4 * held + SPARE_PARAMETERS:  # a weight has a byte or more, and no model is four times what is counted
         raise _damaged(config, f"it asks for some {asked:,} weights, and the files beside it hold {held:,} bytes")
     for path in merges:

@@ -32,7 +32,7 @@ from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
 from ncaudit.encoders.hub import AGAIN, fetch_weights, hub_folder, tower_file, why
 from ncaudit.encoders.images import Preprocess
-from ncaudit.encoders.model_folder import require_sound_folder, weight_bytes
+from ncaudit.encoders.model_folder import require_sound_weights, sound_settings, weight_bytes
 from ncaudit.encoders.text_files import TOWER, from_folder, text_files, tower_from_file
 from ncaudit.errors import ModelUnavailable, UsageError, lacks_memory
 from ncaudit.options import ModelOptions
@@ -265,27 +265,12 @@ def _folder(path: str) -> ModelSource:
             f"{path} holds no weights (*{', *'.join(WEIGHTS)})", fix="put the weights beside the configuration"
         )
     held, merges = [os.path.join(path, file) for file in weights], _merges(path)
-    require_sound_folder(config, held, merges)
-    files = (config, *held, *merges, *text_files(path, _model_settings(config)))
+    settings = sound_settings(config)
+    text = text_files(path, settings)
+    require_sound_weights(config, settings, held, merges)
+    files = (config, *held, *merges, *text)
     name = os.path.basename(os.path.abspath(path))
     return ModelSource(f"{LOCAL}{name}", f"{LOCAL}{path}", None, folder=path, files=files)
-
-
-def _model_settings(config: str) -> dict[str, Any]:
-    """The `model_cfg` of a folder's configuration. Raises ModelUnavailable where it has none."""
-    try:
-        with open(config, encoding="utf-8") as file:
-            whole = json.load(file)
-    except ValueError as error:
-        raise ModelUnavailable(f"{config} is no JSON: {error}", fix="copy it from the original model again") from error
-    settings = whole.get("model_cfg") if isinstance(whole, dict) else None
-    parts = ("text_cfg", "vision_cfg")
-    if not isinstance(settings, dict) or not all(isinstance(settings.get(part), dict) for part in parts):
-        raise ModelUnavailable(
-            f"{config} is no configuration of open_clip: it has no model_cfg with {' and '.join(parts)}",
-            fix="copy it from the original model, or name a folder that open_clip or `ncaudit train` wrote",
-        )
-    return settings
 
 
 def _merges(folder: str) -> list[str]:

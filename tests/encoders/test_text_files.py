@@ -147,13 +147,14 @@ def test_a_missing_configuration_of_the_text_tower_is_named_with_a_way_to_get_it
 @pytest.mark.parametrize("file", ["config.json", "open_clip_config.json"])
 def test_a_configuration_that_is_cut_names_its_file(tmp_path, file):
     said = refused(described(tmp_path / "m", **{file: '{"model_cfg": {'}))
-    assert f"{file} is no JSON" in said
+    assert file in said
+    assert "is no JSON" in said
 
 
 @pytest.mark.parametrize("settings", [{}, [], {"model_cfg": []}, {"model_cfg": {"text_cfg": {}}}])
 def test_a_configuration_of_something_else_is_told(tmp_path, settings):
     said = refused(described(tmp_path / "m", **{"open_clip_config.json": json.dumps(settings)}))
-    assert "open_clip_config.json is no configuration of open_clip" in said
+    assert "open_clip_config.json cannot be loaded: it " in said
 
 
 def without(folder, tmp_path, *, visual):

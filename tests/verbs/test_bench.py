@@ -196,7 +196,7 @@ def test_scorers_that_need_one_space_are_left_out_with_a_note_where_there_is_non
 
 
 def test_a_cosine_that_tells_nothing_is_noted(tmp_path, monkeypatch):
-    monkeypatch.setattr(shared_space, "warning", lambda pairs: f"nothing shared by {len(pairs)} pairs")
+    monkeypatch.setattr(shared_space, "warning", lambda found: f"nothing shared by {found.pairs} pairs")
     found = benched(write(tmp_path), scorers=["structure"], kinds=["random"], seeds=1, pairs=100)
     assert found.notes == ("nothing shared by 100 pairs",)
 

@@ -237,7 +237,7 @@ def test_text_in_one_shard_and_numbers_in_another_are_refused(tmp_path: Path) ->
     [
         ({"kind": "label-symmetric"}, "needs to know the labels"),
         ({"label_column": "kind"}, "--label-column is for label kinds, not for --kind shuffle"),
-        ({"kind": "label-symmetric", "label_column": "k", "embeddings": ["e"]}, "needs no --embeddings"),
+        ({"kind": "label-symmetric", "label_column": "k", "embeddings": ["e"]}, "--embeddings is not needed"),
         *(
             ({"kind": kind, "label_column": "k", name: value}, f"--{name.replace('_', '-')} is about captions")
             for kind in KINDS

@@ -147,12 +147,11 @@ def test_one_more_shard_does_not_change_a_rows_scores_under_one_fit(write_embedd
     alone = score(embeddings, tmp_path / "alone", save_fit=str(tmp_path / "fit"))
     write_embeddings("b", seed=2)
     both = score(embeddings, tmp_path / "both", fit=str(tmp_path / "fit"))
-    of_the_rate = ["soft_label", "verdict", "reason"]  # the share of mismatches is that of all rows at hand
     one, other = (read(tmp_path / f"{name}/a.parquet") for name in ("alone", "both"))
-    assert one.drop_columns(of_the_rate).equals(other.drop_columns(of_the_rate))
-    ranked = np.argsort(one["score"].to_numpy(), kind="stable")
-    assert (np.diff(other["soft_label"].to_numpy()[ranked]) >= 0).all()
-    assert both.fit_facts["rate_of_fit"]["rate"] == alone.noise_rate
+    assert one.equals(other)
+    seen, later = both.rates
+    assert (seen["seen_by_fit"], later["seen_by_fit"]) == (True, False)
+    assert seen["noise_rate"] == later["rate_of_fit"] == alone.noise_rate
 
 
 def test_the_scorer_that_auto_chose_is_told_and_kept_by_a_rerun(write_embeddings, tmp_path, monkeypatch):

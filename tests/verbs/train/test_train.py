@@ -345,7 +345,7 @@ def test_without_validation_the_last_epoch_is_kept(world):
 def test_validation_data_of_its_own_leaves_every_pair_to_training(world):
     rows = pq.read_table(SAMPLE / "heldout.parquet", columns=["jpg", "caption"]).slice(0, 12)
     path = world.write("val", "v", rows)
-    result = world.train(val_data=[str(path)], epochs=1)
+    result = world.train(val_data=[str(path)], val_share=TrainOptions.val_share, epochs=1)
     assert (result.train_pairs, result.val_pairs) == (2 * PAIRS, 12)
 
 
@@ -605,7 +605,8 @@ def test_a_validation_set_of_one_photo_is_refused(world):
     assert message == "--val-share 1e-09 holds out 0 photos, and recall needs at least 2"
     assert "--val-share 0" in fix
     path = world.write("val", "v", world.data().take([0, 0, 0]))
-    assert "--val-data holds 1 photo," in refused(lambda: world.train(val_data=[str(path)]))[0]
+    told = refused(lambda: world.train(val_data=[str(path)], val_share=TrainOptions.val_share))[0]
+    assert "--val-data holds 1 photo," in told
 
 
 def test_an_unknown_objective_is_refused_before_anything_is_read(world):
