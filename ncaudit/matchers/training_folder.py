@@ -14,7 +14,9 @@ import torch
 from open_clip.constants import HF_CONFIG_NAME
 from torch import Tensor
 
-from ncaudit.errors import Displaced, Interrupted, NcauditError
+from ncaudit import own_json
+from ncaudit.errors import BadTable, Displaced, Interrupted, NcauditError
+from ncaudit.matchers.checkpoints import EPOCH, RESTART, load_checkpoint, whole
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
 from ncaudit.shards.files.writer import atomic_file
@@ -82,8 +84,13 @@ class TrainingFolder:
         """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""
         if not self._has(STATE):
             return None
-        state: Json = torch.load(self._at(STATE), map_location="cpu", weights_only=True)
-        return state
+        return load_checkpoint(self._at(STATE))
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What goes wrong inside is that the state is not this run's, or is damaged: then NcauditError."""
+        with whole(self._at(STATE)):
+            yield
 
     def save_epoch(self, state: Json, metrics: Sequence[Json], weights: Mapping[str, Tensor] | None) -> None:
         """The state that a rerun goes on from, and `weights` where this epoch's are the ones to keep.
@@ -115,19 +122,29 @@ class TrainingFolder:
             os.remove(self._at(STATE))
 
     def metrics(self) -> list[Json]:
-        """The lines of metrics.jsonl."""
-        with open(self._at(METRICS), encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        """The lines of metrics.jsonl, one for each epoch and the start. Raises BadTable when they are damaged."""
+        try:
+            with open(self._at(METRICS), "rb") as file:
+                found = [own_json.parsed(line, EPOCH) for line in file]
+            if [line["epoch"] for line in found] == list(range(len(found))) and len(found) > 1:
+                return found
+            why = "an epoch is missing"
+        except (OSError, ValueError) as error:
+            why = _first_line(error)
+        raise BadTable(f"{self._at(METRICS)} is damaged: {why}", fix=f"{RESTART}; the matcher beside it can be used")
+
+    def require_known_run(self) -> None:
+        """Raises BadTable where a run's record is, but does not say any more whose everything else is."""
+        if own_json.is_damaged(self._at(RUN)):
+            raise BadTable(
+                f"{self._at(RUN)} is damaged: which run has left what lies there cannot be told",
+                fix="give another folder with --out, or --overwrite to discard all of it and train anew",
+            )
 
     def _read_run(self) -> Json | None:
         """What a run of ours has recorded; None where none has, or what is there is damaged or another tool's."""
-        try:
-            with open(self._at(RUN), encoding="utf-8") as file:
-                found: Json = json.load(file)
-        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
-            return None
-        whole = isinstance(found, dict) and {"run", "summary"} <= set(found) and isinstance(found["run"], dict)
-        return found if whole else None
+        found: Json | None = own_json.known(self._at(RUN), {"run": {"options?": {}}, "summary": (None, {})})
+        return found
 
     def _require_still_ours(self) -> None:
         """Raises Displaced when another run has taken the folder since it was claimed."""

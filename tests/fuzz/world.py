@@ -26,6 +26,13 @@ FEW, ROWS = 5, 60  # pairs that meet a model; pairs per shard of embeddings
 CPU = "--device cpu"
 TINY_MODEL = f"--model tiny-clip {CPU} --precision float32 --workers 0"
 MODEL = f"--model small-clip {CPU} --precision float32 --workers 0 --batch-pairs 4"
+# what is done to make the world, and again once something of it is damaged
+TOWERS = f"train --data few.parquet --model small-clip {CPU} --precision float32 --workers 0 --epochs 2 --batch-pairs 2 --val-share 0.4"
+PARTS = f"embed few.parquet --out cr --layout clip-retrieval {MODEL}"
+NOISE = "corrupt data --out noise --rate 0.4"
+KEPT = "filter scores --out kept --dropped dropped --keep-share 0.5"
+TARS = "filter tarscores --data few.tar --out tars --keep-share 0.5"
+IDS = "filter scores --out ids.txt --as ids --keep-share 0.5"
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,38 @@ def _of_tables() -> list[Attack]:
         Attack(
             "train heads again", f"{learn} --out heads", (*heads, "heads/run.json", "heads/metrics.jsonl"), ("emb",)
         ),
+        *_of_own_state(learn),
         Attack("train by scores", f"{learn} --scores scores --out new", scores, ("emb",)),
     ]
+
+
+def _of_own_state(learn: str) -> list[Attack]:
+    """The same command again, over what it left, finished or not, with records, sidecars and checkpoints."""
+    run = ("run.json", "metrics.jsonl")
+    heads = tuple(f"heads-begun/{name}" for name in (*run, "checkpoint.pt", "heads.json", "heads.safetensors"))
+    towers = tuple(f"towers/{name}" for name in (*run, "open_clip_config.json", "open_clip_model.safetensors"))
+    begun = tuple(f"towers-begun/{name}" for name in (*run, "checkpoint.pt", "open_clip_model.safetensors"))
+    later = tuple(f"later/{name}" for name in ("_fit/rates.json", "_fit/fit.json", "1.parquet", ".ncaudit.json"))
+    tars = tuple(f"tars/{name}" for name in ("few.tar", "few.parquet", "few_stats.json", "sizes.json", ".ncaudit.json"))
+    parts = ("_run.json", "img_emb/img_emb_0.npy", "metadata/metadata_0.parquet", "failed/failed_0.parquet")
+    partitions, model = tuple(f"cr/{name}" for name in parts), ("few.parquet", "small-clip")
+    ids = ("ids.txt", ".ids.txt.ncaudit.json")
+    noise = tuple(f"noise/{name}" for name in ("0.parquet", "_corruption.parquet", ".ncaudit.json"))
+    kept, dropped = ("kept/0.parquet", "kept/.ncaudit.json"), ("dropped/0.parquet",)
+    attacks = (
+        ("train heads on", f"{learn} --out heads-begun", heads, ("emb",)),
+        ("train towers again", f"{TOWERS} --out towers --json", towers, model),
+        ("train towers on", f"{TOWERS} --out towers-begun --json", begun, model),
+        ("inspect training", "inspect heads-begun --json", heads[:1], ("heads-begun",)),
+        ("score what came later", f"score emb --out later --no-check {CPU} --json", later, ("emb",)),
+        ("embed to resume parts", f"{PARTS} --json", partitions, model),
+        ("corrupt to resume", f"{NOISE} --json", noise, ("data",)),
+        ("filter to resume", f"{KEPT} --json", (*kept, *dropped), ("scores",)),
+        ("filter tars to resume", f"{TARS} --json", tars, ("tarscores", "few.tar")),
+        ("filter to ids again", f"{IDS} --json", ids, ("scores",)),
+        ("eval through heads", f"eval retrieval emb --model heads --json {CPU}", ("heads/heads.json",), ("emb",)),
+    )
+    return [Attack(*one) for one in attacks]
 
 
 def _of_models() -> list[Attack]:
@@ -155,6 +192,9 @@ def make(folder: Path) -> None:
         subprocess.run(
             [sys.executable, "-m", "ncaudit", "-q", *line.split()], cwd=folder, check=True, capture_output=True
         )
+    for line in BEGUN:
+        words = [sys.executable, "-c", UNENDED, "-q", *line.split()]
+        subprocess.run(words, cwd=folder, check=True, capture_output=True)
     _write_arrays(folder)
     _fill_in(folder)
 
@@ -165,10 +205,29 @@ COMMANDS = (
     f"labels emb --label-column noise_type --k 3 --out labels {CPU}",
     f"embed few.tar --out taremb {MODEL}",
     f"score taremb --out tarscores --scorer clip-score --no-check {CPU}",
-    f"embed few.parquet --out cr --layout clip-retrieval {MODEL}",
+    PARTS,
     f"train --tune heads --embeddings emb --out heads --epochs 1 --batch-pairs 16 {CPU}",
     "sample scores --out review.csv --n 40",
+    f"{TOWERS} --out towers",
+    f"score emb/0.parquet --out later --no-check {CPU}",
+    f"score emb --out later --no-check {CPU}",
+    NOISE,
+    KEPT,
+    TARS,
+    IDS,
 )
+# runs that were ended before they could say so
+BEGUN = (
+    f"train --tune heads --embeddings emb --out heads-begun --epochs 1 --batch-pairs 16 {CPU}",
+    f"{TOWERS} --out towers-begun",
+)
+UNENDED = """
+import sys
+from ncaudit.matchers.training_folder import TrainingFolder
+from ncaudit.cli.app import app
+TrainingFolder.finish = lambda *told: sys.exit(0)
+app(sys.argv[1:])
+"""
 
 
 def _write_few(folder: Path, rows: pa.Table) -> None:

@@ -265,20 +265,26 @@ def _is_finished(
 ) -> bool:
     try:
         found = files.made_from(shard) or {}
-    except BadTable:
+    except BadTable as error:
+        earlier.damaged(shard.name, error)
         return False
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
     expected = made_from(shard, size if size in halved else batch_pairs)
     if not earlier.hold_as_told(shard.name, found or None, expected):
         return False
-    return not files.statuses(shard).get(UNFINISHED)  # another time the machine may have the time, or the memory
+    try:
+        return not files.statuses(shard).get(UNFINISHED)  # another time the machine may have the time, or the memory
+    except BadTable as error:
+        earlier.damaged(shard.name, error)
+        return False
 
 
 def _read_record(out: str) -> dict[str, Any]:
     """What an earlier run into this folder settled, empty when there is none to be trusted."""
     record = read_record(os.path.join(out, EMBED_RECORD)) or {}
     whole = {"model", "weights", "batch_pairs"} <= set(record) and _is_identity(record["model"])
+    whole = whole and record["batch_pairs"] > 0
     return record if whole and same_results(record, "embed") else {}
 
 

@@ -3,16 +3,23 @@
 Knows file names and JSON; loads no weights and no torch.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ncaudit.errors import BadTable
+from ncaudit import own_json
 
 HEADS, MODEL, FIT, RUN = "heads.json", "open_clip_config.json", "fit.json", "run.json"
+_OBJECT: own_json.Shape = (None, {})
+_NAMED: own_json.Shape = (None, {"name?": (None, str)})
+SHAPES: Mapping[str, own_json.Shape] = {
+    HEADS: {"description?": (None, {"model?": _NAMED}), "shape?": (None, {"members?": [{}]})},
+    MODEL: {"model_cfg?": _OBJECT},
+    FIT: {"facts?": (None, {"noise_rate?": _OBJECT}), "model?": _NAMED, "shards?": _OBJECT},
+    RUN: ({"run": {"options?": {}, "model?": _NAMED}, "summary": (None, {"start_model?": _NAMED})}, {}),
+}
 
 
 class FolderKind(StrEnum):
@@ -118,12 +125,5 @@ def _training(path: str) -> Mapping[str, Any]:
 
 
 def _read(path: str) -> Mapping[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            told = json.load(file)
-        if not isinstance(told, dict):
-            raise ValueError("no object")
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadTable(f"{path} cannot be read: {reason}", fix="fetch or write the folder again") from error
+    told: Mapping[str, Any] = own_json.read(path, SHAPES[os.path.basename(path)], fix="fetch or write the folder again")
     return told
