@@ -31,9 +31,9 @@ Json = dict[str, Any]
 class TrainingFolder:
     """One run's folder: `summary_of`, then `claim`, then `save_epoch` after every epoch, then `finish`."""
 
-    def __init__(self, path: str, save: SaveWeights = save_weights) -> None:
-        """save: writes weights into the folder, whole or not at all."""
-        self.path, self._save = path, save
+    def __init__(self, path: str, save: SaveWeights = save_weights, require: Callable[[str], None] | None = None):
+        """save: writes weights into the folder, whole or not at all. require: raises unless a folder has them whole."""
+        self.path, self._save, self._require = path, save, require
         self._run: Json | None = None
 
     def summary_of(self, run: Json) -> Json | None:
@@ -91,6 +91,20 @@ class TrainingFolder:
         """What goes wrong inside is that the state is not this run's, or is damaged: then NcauditError."""
         with whole(self._at(STATE)):
             yield
+
+    def require_weights(self, state: Json) -> None:
+        """The weights of the epoch that is kept, whole: written again from the state, where that is its last.
+
+        Raises BadTable where they are damaged for good.
+        """
+        if self._require is None or not state["kept_epoch"]:
+            return
+        try:
+            self._require(self.path)
+        except (NcauditError, OSError) as error:
+            if state["kept_epoch"] != state["epoch"]:
+                raise BadTable(f"the weights of the best epoch are damaged: {error}", fix=RESTART) from error
+            self._save(state["model"], self.path)
 
     def save_epoch(self, state: Json, metrics: Sequence[Json], weights: Mapping[str, Tensor] | None) -> None:
         """The state that a rerun goes on from, and `weights` where this epoch's are the ones to keep.

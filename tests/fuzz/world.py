@@ -27,9 +27,12 @@ CPU = "--device cpu"
 TINY_MODEL = f"--model tiny-clip {CPU} --precision float32 --workers 0"
 MODEL = f"--model small-clip {CPU} --precision float32 --workers 0 --batch-pairs 4"
 # what is done to make the world, and again once something of it is damaged
-TOWERS = f"train --data few.parquet --model small-clip {CPU} --precision float32 --workers 0 --epochs 2 --batch-pairs 2 --val-share 0.4"
+TOWERS = (
+    f"train --data few.parquet --model small-clip {CPU} --precision float32 --workers 0 --epochs 2 --batch-pairs 2"
+    " --val-share 0.4"
+)
 PARTS = f"embed few.parquet --out cr --layout clip-retrieval {MODEL}"
-NOISE = "corrupt data --out noise --rate 0.4"
+NOISE = "corrupt few.parquet --out noise --rate 0.4"
 KEPT = "filter scores --out kept --dropped dropped --keep-share 0.5"
 TARS = "filter tarscores --data few.tar --out tars --keep-share 0.5"
 IDS = "filter scores --out ids.txt --as ids --keep-share 0.5"
@@ -130,7 +133,7 @@ def _of_own_state(learn: str) -> list[Attack]:
     parts = ("_run.json", "img_emb/img_emb_0.npy", "metadata/metadata_0.parquet", "failed/failed_0.parquet")
     partitions, model = tuple(f"cr/{name}" for name in parts), ("few.parquet", "small-clip")
     ids = ("ids.txt", ".ids.txt.ncaudit.json")
-    noise = tuple(f"noise/{name}" for name in ("0.parquet", "_corruption.parquet", ".ncaudit.json"))
+    noise = tuple(f"noise/{name}" for name in ("few.parquet", "_corruption.parquet", ".ncaudit.json"))
     kept, dropped = ("kept/0.parquet", "kept/.ncaudit.json"), ("dropped/0.parquet",)
     attacks = (
         ("train heads on", f"{learn} --out heads-begun", heads, ("emb",)),
@@ -139,7 +142,7 @@ def _of_own_state(learn: str) -> list[Attack]:
         ("inspect training", "inspect heads-begun --json", heads[:1], ("heads-begun",)),
         ("score what came later", f"score emb --out later --no-check {CPU} --json", later, ("emb",)),
         ("embed to resume parts", f"{PARTS} --json", partitions, model),
-        ("corrupt to resume", f"{NOISE} --json", noise, ("data",)),
+        ("corrupt to resume", f"{NOISE} --json", noise, ("few.parquet",)),
         ("filter to resume", f"{KEPT} --json", (*kept, *dropped), ("scores",)),
         ("filter tars to resume", f"{TARS} --json", tars, ("tarscores", "few.tar")),
         ("filter to ids again", f"{IDS} --json", ids, ("scores",)),
@@ -187,7 +190,7 @@ def make(folder: Path) -> None:
     (folder / "data").mkdir()
     for shard in range(2):
         pq.write_table(rows.take(np.arange(ROWS) * 32 + shard), folder / f"data/{shard}.parquet")
-    _write_few(folder, rows.slice(0, FEW))
+    _write_few(folder, rows.slice(0, FEW).drop_columns(["noise_type"]))  # `corrupt` writes a column of that name
     for line in COMMANDS:
         subprocess.run(
             [sys.executable, "-m", "ncaudit", "-q", *line.split()], cwd=folder, check=True, capture_output=True

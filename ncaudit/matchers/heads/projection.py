@@ -212,7 +212,8 @@ def load_heads(folder: str, device: torch.device) -> SavedHeads:
     except (BadTable, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         if lacks_memory(error):
             raise
-        why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        kind = "" if isinstance(error, NcauditError) else f"{type(error).__name__}: "
+        why = f"{kind}{(str(error).splitlines() or [''])[0]}"
         raise NcauditError(f"{folder} holds no whole heads ({why})", fix=WROTE) from error
     return SavedHeads(heads.eval().requires_grad_(False).to(device), told["description"], _hash(heads))
 

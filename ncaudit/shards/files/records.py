@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ncaudit import own_json
+from ncaudit.errors import NcauditError
 from ncaudit.shards.files.partials import shortened
 from ncaudit.shards.files.writer import atomic_file
 
@@ -38,7 +39,10 @@ def read_record(path: str) -> Record | None:
 
 
 def write_record(path: str, record: Mapping[str, Any]) -> None:
-    """Whole or not at all; the same bytes for the same record."""
+    """Whole or not at all; the same bytes for the same record. Raises NcauditError where a folder is in its place."""
+    if os.path.isdir(path):
+        what = f"{path} is a folder, and the record of what ncaudit writes there belongs in its place"
+        raise NcauditError(what, fix="move it away or delete it")
     with atomic_file(path, asked=False) as file:
         file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ncaudit import own_json
 from ncaudit.core.device import pick_devices
 from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
 from ncaudit.engines.local import Accounting, Outcome, ShardRows, account, outcomes
@@ -171,6 +172,8 @@ def _plan(
         stream = ModelToStream.load(options, key, look.types(options, {}))
         return _Plan(options, stream.identity, heads, stream.batch_pairs, frozenset(), stream)
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
+    if own_json.is_damaged(os.path.join(options.out, EMBED_RECORD)):
+        progress.note(f"{os.path.join(options.out, EMBED_RECORD)} is damaged: it is written anew")
     source = source_behind(source, options.model) if heads else source
     known, types = _known_identity(record, source, options), look.types(options, record)
     names = [shard.name for shard in shards]

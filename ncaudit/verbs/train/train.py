@@ -111,7 +111,7 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
     # an unknown name, or a setting that it has not, is told before anything is read
     objective = ranks.together(lambda: _objective(options))
     trained = ranks.together(lambda: _kind(options))
-    folder = TrainingFolder(options.out, trained.save_weights)
+    folder = TrainingFolder(options.out, trained.save_weights, trained.require_whole)
     run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
     if summary is not None:
         metrics = ranks.on_first(partial(_left_whole, options, trained, folder, summary))
