@@ -4,26 +4,29 @@ Knows torch's files, which are ZIP archives of unpacked members with checksums; 
 """
 
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from ncaudit import own_json
+from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.errors import BadTable, lacks_memory
 
 _NUMBER: own_json.Shape = (None, float)
 EPOCH: own_json.Shape = {  # a line of metrics.jsonl
-    **{"epoch": int, "step?": int, "loss?": float, "scale": float, "val": (None, {...: _NUMBER})},
-    **{"mean_label?": _NUMBER, "neighbours?": (None, int)},
+    **{"epoch": int, "step?": int, "loss?": float, "scale": float, "mean_label?": _NUMBER, "neighbours?": (None, int)},
+    **{"val": (None, {**{field.name: _NUMBER for field in fields(RetrievalMetrics)}, ...: _NUMBER})},
 }
 STATE: own_json.Shape = {"epoch": int, "kept_epoch": int, "metrics": [EPOCH], "lessons": {}, "model": Mapping}
 _MISFITS = (RuntimeError, LookupError, TypeError, ValueError, AttributeError)
-_UNREAD = (*_MISFITS, UnpicklingError, EOFError, OSError, ImportError)
+_UNREAD = (*_MISFITS, UnpicklingError, EOFError, OSError, ImportError, struct.error, AssertionError, ArithmeticError)
 RESTART = "--restart discards this run and trains from the beginning; what it was made from is not touched"
 
 

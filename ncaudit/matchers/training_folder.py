@@ -92,11 +92,12 @@ class TrainingFolder:
         with whole(self._at(STATE)):
             yield
 
-    def require_weights(self, state: Json) -> None:
-        """The weights of the epoch that is kept, whole: written again from the state, where that is its last.
+    def restore(self, state: Json) -> None:
+        """What was saved beside a state, as it was: the metrics, and the weights where the state's are the ones kept.
 
-        Raises BadTable where they are damaged for good.
+        Raises BadTable where those of an earlier epoch are to be kept, and are damaged.
         """
+        self._write_metrics(state["metrics"])
         if self._require is None or not state["kept_epoch"]:
             return
         try:
@@ -115,7 +116,7 @@ class TrainingFolder:
         try:
             if weights is not None:
                 self._save(weights, self.path)
-            self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
+            self._write_metrics(metrics)
             with atomic_file(self._at(STATE)) as file:
                 torch.save(state, file)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
@@ -140,7 +141,8 @@ class TrainingFolder:
         try:
             with open(self._at(METRICS), "rb") as file:
                 found = [own_json.parsed(line, EPOCH) for line in file]
-            if [line["epoch"] for line in found] == list(range(len(found))) and len(found) > 1:
+            learnt = found[1:] and all("loss" in line and "step" in line for line in found[1:])
+            if learnt and [line["epoch"] for line in found] == list(range(len(found))):
                 return found
             why = "an epoch is missing"
         except (OSError, ValueError) as error:
@@ -172,6 +174,9 @@ class TrainingFolder:
 
     def _has(self, name: str) -> bool:
         return os.path.exists(self._at(name))
+
+    def _write_metrics(self, metrics: Sequence[Json]) -> None:
+        self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
 
     def _write_json(self, name: str, value: Json) -> None:
         self._write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())

@@ -55,12 +55,12 @@ class Attack:
 
 def _of_formats() -> list[Attack]:
     names = ("few.parquet", "few.arrow", "few.tar", "few.csv", "few.jsonl", "few.tsv")
-    attacks = []
+    photos = ("photos",)
+    attacks = [Attack("corrupt", "corrupt few.parquet --out new --rate 0.4 --json", ("few.parquet",), photos)]
     for name in names:
         beside = ("small-clip", "photos")
         attacks.append(Attack(f"inspect {name}", f"inspect {name} --json", (name,), ("photos",)))
         attacks.append(Attack(f"embed {name}", f"embed {name} --out new {MODEL} --json", (name,), beside))
-        attacks.append(Attack(f"corrupt {name}", f"corrupt {name} --out new --rate 0.4 --json", (name,), ("photos",)))
     return attacks
 
 
@@ -111,7 +111,12 @@ def _of_tables() -> list[Attack]:
         ),
         Attack("sample", "sample scores --out new.csv --n 10 --json", scores),
         Attack("eval scores", "eval scores scores --against similarity --json", scores),
-        Attack("eval by a truth", "eval scores scores --truth truth.csv --json", ("truth.csv",), ("scores",)),
+        Attack(
+            "eval by a truth",
+            "eval scores scores --truth is_match --truth-table truth.csv --json",
+            ("truth.csv",),
+            ("scores",),
+        ),
         Attack("eval retrieval", f"eval retrieval emb --json {CPU}", emb),
         Attack("embed to resume", f"embed data --out emb {TINY_MODEL} --json", emb, ("data", "tiny-clip")),
         Attack(

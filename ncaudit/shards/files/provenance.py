@@ -25,7 +25,7 @@ Provenance = dict[str, Any]
 DAMAGE = (pa.ArrowException, OSError, UnicodeError)  # what arrow raises of files that lie
 MADE_ANEW = "fetch it again; if ncaudit wrote it, delete it and run that command again, which makes it anew"
 Told = TypeVar("Told")
-_SOURCE: own_json.Shape = (None, {"name": str, "fingerprint?": str, "features?": str})
+_SOURCE: own_json.Shape = (None, {"name?": str, "fingerprint?": str, "features?": str})
 _MODEL: own_json.Shape = (None, {"name?": str})
 _RATE: own_json.Shape = (None, {"rate?": (None, float)})
 # of what is looked at; `filter` makes one table of several, and says what each said
