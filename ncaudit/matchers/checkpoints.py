@@ -20,9 +20,10 @@ from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.errors import BadTable, lacks_memory
 
 _NUMBER: own_json.Shape = (None, float)
+_VALIDATION: dict[Any, own_json.Shape] = {field.name: _NUMBER for field in fields(RetrievalMetrics)}
 EPOCH: own_json.Shape = {  # a line of metrics.jsonl
     **{"epoch": int, "step?": int, "loss?": float, "scale": float, "mean_label?": _NUMBER, "neighbours?": (None, int)},
-    **{"val": (None, {**{field.name: _NUMBER for field in fields(RetrievalMetrics)}, ...: _NUMBER})},
+    "val": (None, {**_VALIDATION, ...: _NUMBER}),
 }
 STATE: own_json.Shape = {"epoch": int, "kept_epoch": int, "metrics": [EPOCH], "lessons": {}, "model": Mapping}
 _MISFITS = (RuntimeError, LookupError, TypeError, ValueError, AttributeError)

@@ -138,16 +138,12 @@ class TrainingFolder:
 
     def metrics(self) -> list[Json]:
         """The lines of metrics.jsonl, one for each epoch and the start. Raises BadTable when they are damaged."""
-        try:
-            with open(self._at(METRICS), "rb") as file:
-                found = [own_json.parsed(line, EPOCH) for line in file]
-            learnt = found[1:] and all("loss" in line and "step" in line for line in found[1:])
-            if learnt and [line["epoch"] for line in found] == list(range(len(found))):
-                return found
-            why = "an epoch is missing"
-        except (OSError, ValueError) as error:
-            why = _first_line(error)
-        raise BadTable(f"{self._at(METRICS)} is damaged: {why}", fix=f"{RESTART}; the matcher beside it can be used")
+        fix = f"{RESTART}; the matcher beside it can be used"
+        found = own_json.lines(self._at(METRICS), EPOCH, fix=fix)
+        learnt = found[1:] and all("loss" in line and "step" in line for line in found[1:])
+        if not learnt or [line["epoch"] for line in found] != list(range(len(found))):
+            raise BadTable(f"{self._at(METRICS)} is damaged: an epoch is missing", fix=fix)
+        return found
 
     def require_known_run(self) -> None:
         """Raises BadTable where a run's record is, but does not say any more whose everything else is."""

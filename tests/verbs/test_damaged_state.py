@@ -15,6 +15,7 @@ from ncaudit.cli.app import app
 from ncaudit.matchers.training_folder import TrainingFolder
 from tests.worlds.commands import embedded, run, told
 from tests.worlds.sample import SAMPLE
+from tests.worlds.tars import pair, samples, write_tar
 
 CPU = ("--device", "cpu")
 PAIRS = 60
@@ -322,3 +323,33 @@ def test_a_table_of_ours_without_a_column_is_not_finished(copy):
     pq.write_table(table.set_column(place, "soft_label", pa.array(["x"] * len(table))), path)
     finished(copy, SCORE)
     assert path.read_bytes() == before
+
+
+def without_end(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10_240])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("0.tar", cut),
+        ("0.tar", without_end),
+        ("0.tar", emptied),
+        ("0.parquet", cut),
+        ("0_stats.json", cut),
+        ("0_stats.json", deep),
+        ("0_stats.json", os.remove),
+        ("sizes.json", cut),
+    ],
+)
+def test_tars_and_what_lies_beside_them_are_made_again(tmp_path, name, damage):
+    rows = pq.read_table(f"{SAMPLE}/train.parquet", columns=["key", "jpg", "caption"]).slice(0, 6).to_pylist()
+    write_tar(tmp_path / "data/0.tar", samples(pair(row["key"], row["jpg"], row["caption"]) for row in rows))
+    embedded(tmp_path / "data", tmp_path / "emb")
+    assert run("score", tmp_path / "emb", "--out", tmp_path / "s", "--scorer", "clip-score", *CPU).exit_code == 0
+    line = ("filter", tmp_path / "s", "--data", tmp_path / "data", "--out", tmp_path / "kept", "--keep-share", "0.5")
+    assert run(*line).exit_code == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "kept").iterdir()}
+    damage(tmp_path / "kept" / name)
+    assert run(*line).exit_code == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "kept").iterdir()} == before
