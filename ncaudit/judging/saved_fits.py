@@ -12,14 +12,20 @@ from functools import cached_property
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
+from ncaudit import own_json
 from ncaudit.errors import BadTable
 from ncaudit.scoring.fits import Fit
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.version import FORMATS, format_of, written_by
 
 TENSORS, FACTS = "fit.safetensors", "fit.json"
+FIT_ANEW = "give a folder that `ncaudit score --save-fit` wrote, or fit anew: --refit, without --fit"
+SHAPE: own_json.Shape = {
+    **{"scorer": str, "options": {}, "facts": {}, "pair_ids": [str], "model": (None, {}), "shards": {...: str}},
+    **{"fit_id": str, "format?": int},
+}
 
 
 @dataclass(frozen=True)
@@ -80,16 +86,13 @@ def has_fit(folder: str) -> bool:
 def load_fit(folder: str) -> SavedFit:
     """Read what `save_fit` wrote. Raises BadTable when it is not there, damaged, or of two different fits."""
     try:
-        with open(os.path.join(folder, FACTS), "rb") as file:
-            facts = json.load(file)
-        tensors = load_file(os.path.join(folder, TENSORS))
-        fit = Fit(facts["scorer"], facts["options"], tensors, facts["facts"], facts["pair_ids"])
-        saved = SavedFit(fit, facts["model"], facts["shards"], format_of(facts))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise BadTable(
-            f"{folder} holds no whole fit ({type(error).__name__}: {error})",
-            fix="give a folder that `ncaudit score --save-fit` wrote, or fit anew",
-        ) from error
+        with open(os.path.join(folder, TENSORS), "rb") as file:
+            tensors = load(file.read())  # not mapped: a file that is cut while it is used would end the process
+        facts = own_json.read(os.path.join(folder, FACTS), SHAPE, fix=FIT_ANEW)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise BadTable(f"{folder} holds no whole fit ({type(error).__name__}: {error})", fix=FIT_ANEW) from error
+    fit = Fit(facts["scorer"], facts["options"], tensors, facts["facts"], facts["pair_ids"])
+    saved = SavedFit(fit, facts["model"], facts["shards"], format_of(facts))
     if saved.fit_id != facts["fit_id"]:
         what = f"{folder}: {FACTS} and {TENSORS} do not belong together"
         raise BadTable(what, fix="fit anew: --refit, without --fit")

@@ -14,7 +14,9 @@ import torch
 from open_clip.constants import HF_CONFIG_NAME
 from torch import Tensor
 
-from ncaudit.errors import Displaced, Interrupted, NcauditError
+from ncaudit import own_json
+from ncaudit.errors import BadTable, Displaced, Interrupted, NcauditError
+from ncaudit.matchers.checkpoints import EPOCH, RESTART, load_checkpoint, whole
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
 from ncaudit.shards.files.writer import atomic_file
@@ -29,9 +31,9 @@ Json = dict[str, Any]
 class TrainingFolder:
     """One run's folder: `summary_of`, then `claim`, then `save_epoch` after every epoch, then `finish`."""
 
-    def __init__(self, path: str, save: SaveWeights = save_weights) -> None:
-        """save: writes weights into the folder, whole or not at all."""
-        self.path, self._save = path, save
+    def __init__(self, path: str, save: SaveWeights = save_weights, require: Callable[[str], None] | None = None):
+        """save: writes weights into the folder, whole or not at all. require: raises unless a folder has them whole."""
+        self.path, self._save, self._require = path, save, require
         self._run: Json | None = None
 
     def summary_of(self, run: Json) -> Json | None:
@@ -82,8 +84,28 @@ class TrainingFolder:
         """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""
         if not self._has(STATE):
             return None
-        state: Json = torch.load(self._at(STATE), map_location="cpu", weights_only=True)
-        return state
+        return load_checkpoint(self._at(STATE))
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What goes wrong inside is that the state is not this run's, or is damaged: then NcauditError."""
+        with whole(self._at(STATE)):
+            yield
+
+    def restore(self, state: Json) -> None:
+        """What was saved beside a state, as it was: the metrics, and the weights where the state's are the ones kept.
+
+        Raises BadTable where those of an earlier epoch are to be kept, and are damaged.
+        """
+        self._write_metrics(state["metrics"])
+        if self._require is None or not state["kept_epoch"]:
+            return
+        try:
+            self._require(self.path)
+        except (NcauditError, OSError) as error:
+            if state["kept_epoch"] != state["epoch"]:
+                raise BadTable(f"the weights of the best epoch are damaged: {error}", fix=RESTART) from error
+            self._save(state["model"], self.path)
 
     def save_epoch(self, state: Json, metrics: Sequence[Json], weights: Mapping[str, Tensor] | None) -> None:
         """The state that a rerun goes on from, and `weights` where this epoch's are the ones to keep.
@@ -94,7 +116,7 @@ class TrainingFolder:
         try:
             if weights is not None:
                 self._save(weights, self.path)
-            self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
+            self._write_metrics(metrics)
             with atomic_file(self._at(STATE)) as file:
                 torch.save(state, file)
         except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
@@ -115,19 +137,26 @@ class TrainingFolder:
             os.remove(self._at(STATE))
 
     def metrics(self) -> list[Json]:
-        """The lines of metrics.jsonl."""
-        with open(self._at(METRICS), encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+        """The lines of metrics.jsonl, one for each epoch and the start. Raises BadTable when they are damaged."""
+        fix = f"{RESTART}; the matcher beside it can be used"
+        found = own_json.lines(self._at(METRICS), EPOCH, fix=fix)
+        learnt = found[1:] and all("loss" in line and "step" in line for line in found[1:])
+        if not learnt or [line["epoch"] for line in found] != list(range(len(found))):
+            raise BadTable(f"{self._at(METRICS)} is damaged: an epoch is missing", fix=fix)
+        return found
+
+    def require_known_run(self) -> None:
+        """Raises BadTable where a run's record is, but does not say any more whose everything else is."""
+        if own_json.is_damaged(self._at(RUN)):
+            raise BadTable(
+                f"{self._at(RUN)} is damaged: which run has left what lies there cannot be told",
+                fix="give another folder with --out, or --overwrite to discard all of it and train anew",
+            )
 
     def _read_run(self) -> Json | None:
         """What a run of ours has recorded; None where none has, or what is there is damaged or another tool's."""
-        try:
-            with open(self._at(RUN), encoding="utf-8") as file:
-                found: Json = json.load(file)
-        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
-            return None
-        whole = isinstance(found, dict) and {"run", "summary"} <= set(found) and isinstance(found["run"], dict)
-        return found if whole else None
+        found: Json | None = own_json.known(self._at(RUN), {"run": {"options?": {}}, "summary": (None, {})})
+        return found
 
     def _require_still_ours(self) -> None:
         """Raises Displaced when another run has taken the folder since it was claimed."""
@@ -141,6 +170,9 @@ class TrainingFolder:
 
     def _has(self, name: str) -> bool:
         return os.path.exists(self._at(name))
+
+    def _write_metrics(self, metrics: Sequence[Json]) -> None:
+        self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
 
     def _write_json(self, name: str, value: Json) -> None:
         self._write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from time import monotonic
 
+from ncaudit import own_json
 from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.errors import NcauditError
 from ncaudit.options import (
@@ -88,12 +89,7 @@ def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
 
 
 def _is_summary(path: str) -> bool:
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {"retrieval", "detection"} <= set(found)
+    return own_json.known(path, {"retrieval": {}, "detection": {}}) is not None
 
 
 def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:

@@ -19,6 +19,7 @@ from tests.fuzz import mutators
 from tests.fuzz.arena import Ending, Input, run
 from tests.fuzz.world import ATTACKS, copy, weight
 
+INSTEAD = ("absent", "folder")  # of a file: nothing, or a folder of its name
 FOUND = Path(__file__).with_name("found.txt")
 
 
@@ -30,8 +31,8 @@ def drawn(seed: int, count: int) -> Iterator[str]:
     for _ in range(count):
         attack = ATTACKS[chance.choices(names, weights)[0]]
         target = chance.choice(attack.targets)
-        damage = chance.choice(mutators.of(Path(target).suffix))
-        yield f"{attack.name} | {target} | {damage.__name__} | {chance.randrange(10**6)}"
+        damage = chance.choice([*(each.__name__ for each in mutators.of(Path(target).suffix)), *INSTEAD])
+        yield f"{attack.name} | {target} | {damage} | {chance.randrange(10**6)}"
 
 
 def found() -> list[str]:
@@ -50,9 +51,12 @@ def as_input(world: Path, name: str) -> Input:
 
 def _prepare(world: Path, attack: str, target: str, damage: str, seed: int, folder: Path) -> None:
     copy(world, ATTACKS[attack], folder)
-    changed = mutators.BY_NAME[damage]((world / target).read_bytes(), random.Random(seed))
     (folder / target).unlink()  # it is a link to the world's
-    (folder / target).write_bytes(changed)
+    if damage == "folder":
+        (folder / target).mkdir()
+    elif damage != "absent":
+        changed = mutators.BY_NAME[damage]((world / target).read_bytes(), random.Random(seed))
+        (folder / target).write_bytes(changed)
 
 
 def import_everything() -> None:

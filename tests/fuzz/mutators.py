@@ -209,6 +209,53 @@ def _other(value: Any, chance: random.Random) -> Any:
     return chance.choice((*NUMBERS, None, True, "", "\x1b[2Jx", "x" * 10_000, [], {}, [[]], {"": {}}, deep))
 
 
+def parquet_said(data: bytes, chance: random.Random) -> bytes:
+    """What one of our tables says of where it comes from: a value of another kind, in a footer that holds."""
+    start = max(4, len(data) - 8 - int.from_bytes(data[-8:-4], "little"))
+    footer = data[start:-8]
+    at = footer.find(b"ncaudit\x18")
+    if at < 0:
+        return flip(data, chance)
+    at += len(b"ncaudit\x18")
+    long, begin = _varint(footer, at)
+    changed = chance.choice((json_value, json_value, deep_json, word))(footer[begin : begin + long], chance)
+    footer = footer[:at] + _as_varint(len(changed)) + changed + footer[begin + long :]
+    return data[:start] + footer + len(footer).to_bytes(4, "little") + data[-4:]
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            return value, at
+
+
+def _as_varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def stored_member(data: bytes, chance: random.Random) -> bytes:
+    """An archive of unpacked members, one of them changed, with right checksums."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as old:
+            members = [(name, old.read(name)) for name in old.namelist()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return flip(data, chance)
+    out, chosen = io.BytesIO(), chance.choice((0, chance.randrange(max(1, len(members)))))
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
+        for place, (name, content) in enumerate(members):
+            if place == chosen:
+                content = chance.choice((flip, cut, flip, remove, swap, nothing))(content, chance)
+            new.writestr(name, content)
+    return out.getvalue()
+
+
 def deep_json(data: bytes, chance: random.Random) -> bytes:
     """Brackets that a reader may follow until its stack ends."""
     depth = chance.choice((100, 5_000, 100_000))
@@ -255,7 +302,7 @@ def safetensors_header(data: bytes, chance: random.Random) -> bytes:
 
 ANY: tuple[Mutator, ...] = (flip, cut, behead, insert, repeat, remove, blank, swap, nothing, noise, word, length)
 OF_FORMAT: dict[str, tuple[Mutator, ...]] = {
-    ".parquet": (parquet_footer, parquet_pages),
+    ".parquet": (parquet_footer, parquet_pages, parquet_said),
     ".arrow": (arrow_message,),
     ".tar": (tar_header, tar_member),
     ".csv": (text_cell,),
@@ -264,6 +311,7 @@ OF_FORMAT: dict[str, tuple[Mutator, ...]] = {
     ".npy": (npy_header,),
     ".npz": (zip_member,),
     ".safetensors": (safetensors_header,),
+    ".pt": (stored_member,),
 }
 BY_NAME = {one.__name__: one for one in (whole, *ANY, *(each for some in OF_FORMAT.values() for each in some))}
 

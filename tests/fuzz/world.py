@@ -26,6 +26,16 @@ FEW, ROWS = 5, 60  # pairs that meet a model; pairs per shard of embeddings
 CPU = "--device cpu"
 TINY_MODEL = f"--model tiny-clip {CPU} --precision float32 --workers 0"
 MODEL = f"--model small-clip {CPU} --precision float32 --workers 0 --batch-pairs 4"
+# what is done to make the world, and again once something of it is damaged
+TOWERS = (
+    f"train --data few.parquet --model small-clip {CPU} --precision float32 --workers 0 --epochs 2 --batch-pairs 2"
+    " --val-share 0.4"
+)
+PARTS = f"embed few.parquet --out cr --layout clip-retrieval {MODEL}"
+NOISE = "corrupt few.parquet --out noise --rate 0.4"
+KEPT = "filter scores --out kept --dropped dropped --keep-share 0.5"
+TARS = "filter tarscores --data few.tar --out tars --keep-share 0.5"
+IDS = "filter scores --out ids.txt --as ids --keep-share 0.5"
 
 
 @dataclass(frozen=True)
@@ -45,12 +55,12 @@ class Attack:
 
 def _of_formats() -> list[Attack]:
     names = ("few.parquet", "few.arrow", "few.tar", "few.csv", "few.jsonl", "few.tsv")
-    attacks = []
+    photos = ("photos",)
+    attacks = [Attack("corrupt", "corrupt few.parquet --out new --rate 0.4 --json", ("few.parquet",), photos)]
     for name in names:
         beside = ("small-clip", "photos")
         attacks.append(Attack(f"inspect {name}", f"inspect {name} --json", (name,), ("photos",)))
         attacks.append(Attack(f"embed {name}", f"embed {name} --out new {MODEL} --json", (name,), beside))
-        attacks.append(Attack(f"corrupt {name}", f"corrupt {name} --out new --rate 0.4 --json", (name,), ("photos",)))
     return attacks
 
 
@@ -101,14 +111,49 @@ def _of_tables() -> list[Attack]:
         ),
         Attack("sample", "sample scores --out new.csv --n 10 --json", scores),
         Attack("eval scores", "eval scores scores --against similarity --json", scores),
-        Attack("eval by a truth", "eval scores scores --truth truth.csv --json", ("truth.csv",), ("scores",)),
+        Attack(
+            "eval by a truth",
+            "eval scores scores --truth is_match --truth-table truth.csv --json",
+            ("truth.csv",),
+            ("scores",),
+        ),
         Attack("eval retrieval", f"eval retrieval emb --json {CPU}", emb),
         Attack("embed to resume", f"embed data --out emb {TINY_MODEL} --json", emb, ("data", "tiny-clip")),
         Attack(
             "train heads again", f"{learn} --out heads", (*heads, "heads/run.json", "heads/metrics.jsonl"), ("emb",)
         ),
+        *_of_own_state(learn),
         Attack("train by scores", f"{learn} --scores scores --out new", scores, ("emb",)),
     ]
+
+
+def _of_own_state(learn: str) -> list[Attack]:
+    """The same command again, over what it left, finished or not, with records, sidecars and checkpoints."""
+    run = ("run.json", "metrics.jsonl")
+    heads = tuple(f"heads-begun/{name}" for name in (*run, "checkpoint.pt", "heads.json", "heads.safetensors"))
+    towers = tuple(f"towers/{name}" for name in (*run, "open_clip_config.json", "open_clip_model.safetensors"))
+    begun = tuple(f"towers-begun/{name}" for name in (*run, "checkpoint.pt", "open_clip_model.safetensors"))
+    later = tuple(f"later/{name}" for name in ("_fit/rates.json", "_fit/fit.json", "1.parquet", ".ncaudit.json"))
+    tars = tuple(f"tars/{name}" for name in ("few.tar", "few.parquet", "few_stats.json", "sizes.json", ".ncaudit.json"))
+    parts = ("_run.json", "img_emb/img_emb_0.npy", "metadata/metadata_0.parquet", "failed/failed_0.parquet")
+    partitions, model = tuple(f"cr/{name}" for name in parts), ("few.parquet", "small-clip")
+    ids = ("ids.txt", ".ids.txt.ncaudit.json")
+    noise = tuple(f"noise/{name}" for name in ("few.parquet", "_corruption.parquet", ".ncaudit.json"))
+    kept, dropped = ("kept/0.parquet", "kept/.ncaudit.json"), ("dropped/0.parquet",)
+    attacks = (
+        ("train heads on", f"{learn} --out heads-begun", heads, ("emb",)),
+        ("train towers again", f"{TOWERS} --out towers --json", towers, model),
+        ("train towers on", f"{TOWERS} --out towers-begun --json", begun, model),
+        ("inspect training", "inspect heads-begun --json", heads[:1], ("heads-begun",)),
+        ("score what came later", f"score emb --out later --no-check {CPU} --json", later, ("emb",)),
+        ("embed to resume parts", f"{PARTS} --json", partitions, model),
+        ("corrupt to resume", f"{NOISE} --json", noise, ("few.parquet",)),
+        ("filter to resume", f"{KEPT} --json", (*kept, *dropped), ("scores",)),
+        ("filter tars to resume", f"{TARS} --json", tars, ("tarscores", "few.tar")),
+        ("filter to ids again", f"{IDS} --json", ids, ("scores",)),
+        ("eval through heads", f"eval retrieval emb --model heads --json {CPU}", ("heads/heads.json",), ("emb",)),
+    )
+    return [Attack(*one) for one in attacks]
 
 
 def _of_models() -> list[Attack]:
@@ -150,11 +195,14 @@ def make(folder: Path) -> None:
     (folder / "data").mkdir()
     for shard in range(2):
         pq.write_table(rows.take(np.arange(ROWS) * 32 + shard), folder / f"data/{shard}.parquet")
-    _write_few(folder, rows.slice(0, FEW))
+    _write_few(folder, rows.slice(0, FEW).drop_columns(["noise_type"]))  # `corrupt` writes a column of that name
     for line in COMMANDS:
         subprocess.run(
             [sys.executable, "-m", "ncaudit", "-q", *line.split()], cwd=folder, check=True, capture_output=True
         )
+    for line in BEGUN:
+        words = [sys.executable, "-c", UNENDED, "-q", *line.split()]
+        subprocess.run(words, cwd=folder, check=True, capture_output=True)
     _write_arrays(folder)
     _fill_in(folder)
 
@@ -165,10 +213,29 @@ COMMANDS = (
     f"labels emb --label-column noise_type --k 3 --out labels {CPU}",
     f"embed few.tar --out taremb {MODEL}",
     f"score taremb --out tarscores --scorer clip-score --no-check {CPU}",
-    f"embed few.parquet --out cr --layout clip-retrieval {MODEL}",
+    PARTS,
     f"train --tune heads --embeddings emb --out heads --epochs 1 --batch-pairs 16 {CPU}",
     "sample scores --out review.csv --n 40",
+    f"{TOWERS} --out towers",
+    f"score emb/0.parquet --out later --no-check {CPU}",
+    f"score emb --out later --no-check {CPU}",
+    NOISE,
+    KEPT,
+    TARS,
+    IDS,
 )
+# runs that were ended before they could say so
+BEGUN = (
+    f"train --tune heads --embeddings emb --out heads-begun --epochs 1 --batch-pairs 16 {CPU}",
+    f"{TOWERS} --out towers-begun",
+)
+UNENDED = """
+import sys
+from ncaudit.matchers.training_folder import TrainingFolder
+from ncaudit.cli.app import app
+TrainingFolder.finish = lambda *told: sys.exit(0)
+app(sys.argv[1:])
+"""
 
 
 def _write_few(folder: Path, rows: pa.Table) -> None:

@@ -13,16 +13,25 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
+from ncaudit import own_json
 from ncaudit.core.cca import coordinates
-from ncaudit.errors import NcauditError
+from ncaudit.errors import BadTable, NcauditError, lacks_memory
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.version import written_by
 
 HEAD_WEIGHTS, HEAD_DESCRIPTION = "heads.safetensors", "heads.json"
+WROTE = "give a folder that `ncaudit train --tune heads` wrote"
+_SIDE: own_json.Shape = {"width": int, "directions": (None, int), "root": bool}
+_ONE: own_json.Shape = {"image": _SIDE, "text": _SIDE, "dims": int, "hidden": (None, int)}
+_ORIGINS: own_json.Shape = {
+    **{"model?": (None, {"name?": (None, str)}), "tables?": (None, {...: str}), "sources?": (None, [str])},
+    **{"encoder_folder?": (None, str), "image_width?": int, "text_width?": int, "start?": str},
+}
+DESCRIPTION: own_json.Shape = {"shape": ({"members": [_ONE]}, _ONE), "description": _ORIGINS}
 FIRST_SCALE = 1 / 0.07  # 1 / temperature that nobody has measured yet: CLIP's
 
 
@@ -196,17 +205,27 @@ def load_heads(folder: str, device: torch.device) -> SavedHeads:
     Raises NcauditError when it is not there, damaged, or of two different heads.
     """
     try:
-        with open(os.path.join(folder, HEAD_DESCRIPTION), "rb") as file:
-            told = json.load(file)
-        heads = of_shape(told["shape"])
-        heads.load_state_dict(load_file(os.path.join(folder, HEAD_WEIGHTS)))
-        description = dict(told["description"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise NcauditError(
-            f"{folder} holds no whole heads ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})",
-            fix="give a folder that `ncaudit train --tune heads` wrote",
-        ) from error
-    return SavedHeads(heads.eval().requires_grad_(False).to(device), description, _hash(heads))
+        told = own_json.read(os.path.join(folder, HEAD_DESCRIPTION), DESCRIPTION, fix=WROTE)
+        with open(os.path.join(folder, HEAD_WEIGHTS), "rb") as file:
+            weights = {name: tensor.float() for name, tensor in load(file.read()).items()}
+        heads = _filled(told["shape"], weights)
+    except (BadTable, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        if lacks_memory(error):
+            raise
+        kind = "" if isinstance(error, NcauditError) else f"{type(error).__name__}: "
+        why = f"{kind}{(str(error).splitlines() or [''])[0]}"
+        raise NcauditError(f"{folder} holds no whole heads ({why})", fix=WROTE) from error
+    return SavedHeads(heads.eval().requires_grad_(False).to(device), told["description"], _hash(heads))
+
+
+def _filled(shape: Mapping[str, Any], weights: Mapping[str, Tensor]) -> AnyHeads:
+    """Heads with these weights. A shape takes no memory, however large it says they are; the weights must have it."""
+    with torch.device("meta"):
+        heads = of_shape(shape)
+    heads.load_state_dict(weights, assign=True)
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise ValueError("a weight is not finite")
+    return heads
 
 
 def _hash(heads: AnyHeads) -> str:

@@ -96,7 +96,7 @@ def _source_is_there(table: str, roots: set[str]) -> bool:
     """Whether the file is there that a table says it was made from, where no local folder shows it."""
     try:
         source = (provenance_of(read_schema(table)) or {}).get("source") or {}
-    except (BadTable, ValueError):
+    except BadTable:
         return False
     name = source.get("name") if isinstance(source, dict) else None
     remote = (root for root in roots if locations.is_remote(root))

@@ -9,12 +9,18 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ncaudit import own_json
+from ncaudit.errors import NcauditError
 from ncaudit.shards.files.partials import shortened
 from ncaudit.shards.files.writer import atomic_file
 
 FOLDER_RECORD = ".ncaudit.json"  # hidden: readers of a folder of parquet, and people, pass over it
 EMBED_RECORD = "_run.json"  # of `embed`, which also tells the model
 Record = dict[str, Any]
+SHAPE: own_json.Shape = {
+    **{"verb": str, "files?": [str], "departed?": [str], "token?": str, "format?": int, "ncaudit?": str},
+    **{"holds?": (None, str), "batch_pairs?": int, "folder?": (None, str), "types?": str, "weights?": (None, str)},
+}
 
 
 def record_beside(name: str) -> str:
@@ -28,29 +34,28 @@ def record_beside(name: str) -> str:
 
 def read_record(path: str) -> Record | None:
     """What is written there, or None where no record of ours is."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("verb"), str) else None
+    record: Record | None = own_json.known(path, SHAPE)
+    return record
 
 
 def write_record(path: str, record: Mapping[str, Any]) -> None:
-    """Whole or not at all; the same bytes for the same record."""
+    """Whole or not at all; the same bytes for the same record. Raises NcauditError where a folder is in its place."""
+    if os.path.isdir(path):
+        what = f"{path} is a folder, and the record of what ncaudit writes there belongs in its place"
+        raise NcauditError(what, fix="move it away or delete it")
     with atomic_file(path, asked=False) as file:
         file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
 
 
 def named_in(record: Record | None) -> frozenset[str]:
     """The files that a record calls its own, those without an input among them."""
-    listed = [name for key in ("files", "departed") for name in _texts((record or {}).get(key))]
-    return frozenset(listed)
+    told = record or {}
+    return frozenset([*told.get("files", ()), *told.get("departed", ())])
 
 
 def departed_in(record: Record | None) -> frozenset[str]:
     """Of those the ones whose input is gone."""
-    return frozenset(_texts((record or {}).get("departed")))
+    return frozenset((record or {}).get("departed", ()))
 
 
 def token_of(verb: str, told: Mapping[str, Any]) -> str:
@@ -62,7 +67,3 @@ def token_of(verb: str, told: Mapping[str, Any]) -> str:
 def folder_record(folder: str, record: str) -> str:
     """The path of a folder's record."""
     return os.path.join(folder, record)
-
-
-def _texts(value: Any) -> list[str]:
-    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []

@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ncaudit import own_json
 from ncaudit.errors import BadTable, lacks_memory
 from ncaudit.schema import METADATA_KEY
 from ncaudit.shards.files import locations
@@ -21,6 +22,18 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.version import FORMATS, format_of, same_results, told_alike, written_by
 
 Provenance = dict[str, Any]
+DAMAGE = (pa.ArrowException, OSError, UnicodeError)  # what arrow raises of files that lie
+MADE_ANEW = "fetch it again; if ncaudit wrote it, delete it and run that command again, which makes it anew"
+Told = TypeVar("Told")
+_SOURCE: own_json.Shape = (None, {"name?": str, "fingerprint?": str, "features?": str})
+_MODEL: own_json.Shape = (None, {"name?": str})
+_RATE: own_json.Shape = (None, {"rate?": (None, float)})
+# of what is looked at; `filter` makes one table of several, and says what each said
+_SHAPE: dict[Any, own_json.Shape] = {
+    **{"ncaudit?": str, "verb?": str, "format?": int, "options?": {}, "model?": _MODEL, "noise_rate?": _RATE},
+    **{"source?": (str, _SOURCE), "data?": _SOURCE, "label_means?": (None, str)},
+}
+_SHAPE |= {"scored?": (None, _SHAPE), "shards?": [_SHAPE]}
 
 
 def fingerprint(shard: Shard) -> str:
@@ -87,17 +100,27 @@ def attach(schema: pa.Schema, provenance: Provenance) -> pa.Schema:
 
 
 def provenance_of(schema: pa.Schema) -> Provenance | None:
-    """What `attach` wrote, or None for a table from another tool."""
+    """What `attach` wrote, or None for a table from another tool. Raises BadTable where it is damaged."""
+    return said_in("the table", schema)
+
+
+def said_in(path: str, schema: pa.Schema) -> Provenance | None:
+    """The same, of the file that errors name."""
     encoded = (schema.metadata or {}).get(METADATA_KEY)
-    return None if encoded is None else json.loads(encoded)
+    try:
+        return None if encoded is None else own_json.parsed(encoded, _SHAPE)
+    except ValueError as error:
+        raise BadTable(f"{path} is damaged: what ncaudit says in it of where it comes from", fix=MADE_ANEW) from error
 
 
 def read_schema(path: str) -> pa.Schema:
-    """The schema of a parquet file. Raises BadTable when it is none, or truncated."""
+    """The schema of a parquet file. Raises BadTable when it is none, truncated, or says nonsense of itself."""
     try:
-        return pq.read_schema(locations.open_file(path, jumps=True) if locations.is_remote(path) else path)
-    except (pa.ArrowException, OSError) as error:
+        schema = pq.read_schema(locations.open_file(path, jumps=True) if locations.is_remote(path) else path)
+    except DAMAGE as error:
         raise unreadable(path, error) from error
+    said_in(path, schema)
+    return schema
 
 
 def unreadable(path: str, error: Exception) -> BadTable:
@@ -112,10 +135,7 @@ def unreadable(path: str, error: Exception) -> BadTable:
 
 
 def _said(path: str) -> tuple[Provenance | None]:
-    try:
-        return (provenance_of(read_schema(path)),)
-    except ValueError:  # what is there is no JSON
-        return (None,)
+    return (provenance_of(read_schema(path)),)
 
 
 _told = Remembered(_said)
@@ -124,10 +144,10 @@ _told = Remembered(_said)
 def wrote(path: str, verb: str) -> bool:
     """Whether a parquet file says that `verb` wrote it. Raises BadTable when it cannot be read."""
     (said,) = _told(path)
-    if not isinstance(said, dict):
+    if said is None:
         return False
     shards = said.get("shards")  # of a table that holds the rows of several, each with its own
-    verbs = {said.get("verb")} if "verb" in said else {one.get("verb") for one in shards or () if isinstance(one, dict)}
+    verbs = {said.get("verb")} if "verb" in said else {one.get("verb") for one in shards or ()}
     return verbs == {verb}
 
 
@@ -152,6 +172,7 @@ class EarlierOutputs:
     def __init__(self, tell: Callable[[str], None]) -> None:
         """tell: takes a note for people."""
         self._tell, self._told = tell, False
+        self._damaged: set[str] = set()
 
     def hold(self, path: str, expected: Provenance) -> bool:
         """Whether `path` is a whole table made from exactly `expected`: then nothing needs to be done again."""
@@ -159,9 +180,26 @@ class EarlierOutputs:
             return False
         try:
             found = provenance_of(read_schema(path))
-        except BadTable:
+        except BadTable as error:
+            self.damaged(path, error)
             return False
         return self.hold_as_told(path, found, expected)
+
+    def told_by(self, path: str, expected: Provenance, read: Callable[[str], Told]) -> Told | None:
+        """What `read` finds in the output, where it holds; None where it is to be made (again)."""
+        if not self.hold(path, expected):
+            return None
+        try:
+            return read(path)
+        except BadTable as error:
+            self.damaged(path, error)
+            return None
+
+    def damaged(self, path: str, error: BadTable) -> None:
+        """Say, once, that an output is made again because it cannot be read."""
+        if path not in self._damaged:
+            self._damaged.add(path)
+            self._tell(f"{error.message}: it is made again")
 
     def hold_as_told(self, path: str, found: Provenance | None, expected: Provenance) -> bool:
         """The same of an output that is there, and says `found` of itself."""

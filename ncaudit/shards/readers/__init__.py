@@ -3,13 +3,14 @@
 Knows how files begin; nothing of images, captions or embeddings.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import READABLE, Format, cannot_be_read, format_in, formats_found
 from ncaudit.shards.files.locations import open_native
+from ncaudit.shards.files.provenance import MADE_ANEW
 from ncaudit.shards.files.remembered import version_now
 from ncaudit.shards.files.shard import ArrayPair, ClipRetrievalFiles, Shard
 from ncaudit.shards.readers.arrays.clip_retrieval import open_clip_retrieval
@@ -24,7 +25,7 @@ from ncaudit.shards.readers.text.delimited import DelimitedShard
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard
 from ncaudit.shards.readers.with_columns import WithColumns, with_columns
 
-__all__ = ["ShardFile", "instead_of_image", "open_shard", "read_batches"]
+__all__ = ["ShardFile", "instead_of_image", "open_shard", "read_batches", "read_columns"]
 
 READERS: dict[Format, Callable[[str], ShardFile]] = {
     Format.tar: TarShard,
@@ -83,6 +84,18 @@ def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[
     Raises BadTable when it cannot be read, also in the middle.
     """
     return open_shard(shard, choosing=True).batches(rows, columns)
+
+
+def read_columns(path: str, kinds: Mapping[str, pa.DataType | None], rows: int) -> Iterator[pa.RecordBatch]:
+    """The same of a table that ncaudit wrote, whose columns are there, and of these types (None: of any).
+
+    Raises BadTable when one is not: then the table is not as it was written.
+    """
+    schema = open_shard(Shard.of_file(path), choosing=True).schema
+    for name, kind in kinds.items():
+        if schema.names.count(name) != 1 or schema.field(name).type != (kind or schema.field(name).type):
+            raise BadTable(f"{path} is damaged: its column {name} is not as ncaudit wrote it", fix=MADE_ANEW)
+    yield from read_batches(Shard.of_file(path), kinds, rows)
 
 
 def instead_of_image(file: ShardFile, row: int) -> str | None:

@@ -12,13 +12,11 @@ import pyarrow.parquet as pq
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.leaves import leaf_columns
 from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
-from ncaudit.shards.files.provenance import fingerprint_in, fingerprints, unreadable
+from ncaudit.shards.files.provenance import DAMAGE, MADE_ANEW, fingerprint_in, fingerprints, said_in, unreadable
 from ncaudit.shards.files.remembered import Remembered, version_now
 from ncaudit.shards.readers.int96 import Int96, int96_columns, look_at_int96, refused_words
 
-DAMAGE = (pa.ArrowException, OSError, UnicodeError)  # what arrow raises of files that lie
 CHECKSUM = "CRC checksum verification failed"
-NEW_PAGES = "fetch it again; if ncaudit wrote it, delete it and run that command again, which makes it anew"
 FINER = "write it as text, or leave it out (`embed --columns` names those that are carried)"
 
 
@@ -71,7 +69,7 @@ def telling(path: str) -> Iterator[None]:
         yield
     except DAMAGE as error:
         if CHECKSUM in str(error):
-            raise BadTable(f"{path} is damaged: a page of it is not what its checksum says", fix=NEW_PAGES) from error
+            raise BadTable(f"{path} is damaged: a page of it is not what its checksum says", fix=MADE_ANEW) from error
         raise unreadable(path, error) from error
 
 
@@ -121,6 +119,7 @@ class ParquetShard:
         if told is None:
             seen = version_now(path) if file is None else seen
             self._file = _first_look(path, file, seen)
+            said_in(path, self._file.schema_arrow)
             told = _facts.learn(path, _facts_in(self._file), seen)
         self._told = told
 

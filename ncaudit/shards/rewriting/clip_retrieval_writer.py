@@ -19,6 +19,8 @@ from ncaudit.schema import OK
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
 from ncaudit.shards.files.shard import ClipRetrievalFiles
 from ncaudit.shards.files.writer import TableWriter, atomic_file, atomic_table, remove_file
+from ncaudit.shards.readers.arrays.npy_rows import npy_rows
+from ncaudit.shards.readers.parquet import open_parquet
 
 IMAGE, TEXT = "image_embedding", "text_embedding"
 IMAGE_PATH, CAPTION = "image_path", "caption"
@@ -105,13 +107,24 @@ def atomic_clip_retrieval(
 
 
 def made_from(files: ClipRetrievalFiles) -> Provenance | None:
-    """What a whole partition was made from; None where something of it is missing, or was made from something else."""
+    """What a whole partition was made from; None where something of it is missing, or was made from something else.
+
+    Raises BadTable where something of it is damaged.
+    """
     there = [os.path.isfile(path) for path in (files.metadata, files.image, files.text)]
     if not os.path.isfile(failed_file(files)) or any(there) != all(there):
         return None
     said = provenance_of(read_schema(failed_file(files)))
-    same = not any(there) or provenance_of(read_schema(files.metadata)) == said
-    return said if same else None
+    if not any(there):
+        return said
+    same = provenance_of(read_schema(files.metadata)) == said
+    return said if same and _together(files) else None
+
+
+def _together(files: ClipRetrievalFiles) -> bool:
+    """Whether both arrays have a row for each of the metadata. Raises BadTable when one is cut or is none."""
+    rows = {npy_rows(files.image).rows, npy_rows(files.text).rows}
+    return rows == {open_parquet(files.metadata).metadata.num_rows}
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ncaudit import own_json
 from ncaudit.errors import BadTable
 from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.dataset.keys import key_text
@@ -72,8 +73,25 @@ def split_samples(
 
 def is_finished_tar(shard: Shard, target: Target, earlier: EarlierOutputs) -> bool:
     """Whether an earlier run wrote the tar and all that belongs to it, from exactly the same."""
-    files = (tar_beside(target.path, shard), _stats_beside(target.path))
-    return all(os.path.isfile(path) for path in files) and earlier.hold(target.path, target.provenance)
+    tar, stats = tar_beside(target.path, shard), _stats_beside(target.path)
+    if not os.path.isfile(tar) or not os.path.isfile(stats) or not earlier.hold(target.path, target.provenance):
+        return False
+    for path, whole in ((tar, _has_end(tar)), (stats, _successes(stats) is not None)):
+        if not whole:
+            earlier.damaged(path, BadTable(f"{path} is damaged", fix=""))
+            return False
+    return True
+
+
+def _has_end(tar: str) -> bool:
+    """Whether a tar ends as one does, with two blocks of zeros: one that was cut does not. Gzip is not looked into."""
+    if is_gzip(tar):
+        return True
+    end = bytes(2 * tarfile.BLOCKSIZE)
+    with open(tar, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(end)))
+        return size % tarfile.RECORDSIZE == 0 and file.read() == end
 
 
 def tar_beside(sidecar: str, shard: Shard) -> str:
@@ -228,11 +246,8 @@ def _stats_beside(sidecar: str) -> str:
 
 
 def _successes(stats: str) -> int | None:
-    try:
-        with open(stats, encoding="utf-8") as file:
-            return int(json.load(file)["successes"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    told = own_json.known(stats, {"successes": int})
+    return None if told is None else int(told["successes"])
 
 
 def _write_if_other(path: str, values: Any) -> None:

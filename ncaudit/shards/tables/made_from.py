@@ -75,5 +75,5 @@ def refuse_another(shard: Shard, table: str, made_from: Sequence[Source], fix: s
     made_from: those files; empty: then there is nothing to go by. Where the user's own key joins the two, this is not
     to be asked.
     """
-    if made_from and fingerprint(shard) not in [one["fingerprint"] for one in made_from]:
+    if made_from and fingerprint(shard) not in [one.get("fingerprint") for one in made_from]:
         raise BadTable(f"{table} was made from another file than {shard.path} (its content differs)", fix=fix)

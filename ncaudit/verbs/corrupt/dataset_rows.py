@@ -159,7 +159,7 @@ class _Places:
 def _require_same_data(rows: DatasetRows, table: EmbeddingTable) -> None:
     source = (table.provenance or {}).get("source")
     for shard in rows.shards if source else ():
-        if source and source["name"] == shard.name and source["fingerprint"] != fingerprint(shard):
+        if source and source.get("name") == shard.name and source.get("fingerprint") != fingerprint(shard):
             raise BadTable(
                 f"{table.shard.path} was embedded from another version of {shard.path}",
                 fix="embed the dataset as it is now",

@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ncaudit import own_json
 from ncaudit.core.device import pick_devices
 from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
 from ncaudit.engines.local import Accounting, Outcome, ShardRows, account, outcomes
@@ -171,6 +172,8 @@ def _plan(
         stream = ModelToStream.load(options, key, look.types(options, {}))
         return _Plan(options, stream.identity, heads, stream.batch_pairs, frozenset(), stream)
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
+    if own_json.is_damaged(os.path.join(options.out, EMBED_RECORD)):
+        progress.note(f"{os.path.join(options.out, EMBED_RECORD)} is damaged: it is written anew")
     source = source_behind(source, options.model) if heads else source
     known, types = _known_identity(record, source, options), look.types(options, record)
     names = [shard.name for shard in shards]
@@ -265,20 +268,26 @@ def _is_finished(
 ) -> bool:
     try:
         found = files.made_from(shard) or {}
-    except BadTable:
+    except BadTable as error:
+        earlier.damaged(shard.name, error)
         return False
     size = found.get("options", {}).get("batch_pairs")
     halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
     expected = made_from(shard, size if size in halved else batch_pairs)
     if not earlier.hold_as_told(shard.name, found or None, expected):
         return False
-    return not files.statuses(shard).get(UNFINISHED)  # another time the machine may have the time, or the memory
+    try:
+        return not files.statuses(shard).get(UNFINISHED)  # another time the machine may have the time, or the memory
+    except BadTable as error:
+        earlier.damaged(shard.name, error)
+        return False
 
 
 def _read_record(out: str) -> dict[str, Any]:
     """What an earlier run into this folder settled, empty when there is none to be trusted."""
     record = read_record(os.path.join(out, EMBED_RECORD)) or {}
     whole = {"model", "weights", "batch_pairs"} <= set(record) and _is_identity(record["model"])
+    whole = whole and record["batch_pairs"] > 0
     return record if whole and same_results(record, "embed") else {}
 
 

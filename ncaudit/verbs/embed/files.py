@@ -4,13 +4,13 @@ Knows layouts and provenance; nothing of models or of how rows are made.
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ncaudit.errors import NcauditError
 from ncaudit.options import EmbedOptions, Layout
@@ -21,6 +21,8 @@ from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
+from ncaudit.shards.readers import read_columns
+from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.rewriting.clip_retrieval_writer import (
     ClipRetrievalWriter,
     atomic_clip_retrieval,
@@ -29,6 +31,7 @@ from ncaudit.shards.rewriting.clip_retrieval_writer import (
 )
 from ncaudit.verbs.outputs import tables_of
 
+STATUS_ROWS = 65_536
 KINDS = {"img_emb": ".npy", "text_emb": ".npy", "metadata": ".parquet", "failed": ".parquet"}
 
 
@@ -113,7 +116,7 @@ class ClipRetrievalOutput:
     def statuses(self, shard: Shard) -> dict[str, int]:
         """As `Files` has it."""
         files = self._files(shard)
-        ok = pq.read_metadata(files.metadata).num_rows if os.path.isfile(files.metadata) else 0
+        ok = open_parquet(files.metadata).metadata.num_rows if os.path.isfile(files.metadata) else 0
         return {**({OK: ok} if ok else {}), **_statuses(failed_file(files))}
 
     def place(self, shards: Sequence[Shard]) -> Place:
@@ -177,5 +180,7 @@ def _image_path(schema: pa.Schema, named: str | None) -> str:
 
 
 def _statuses(path: str) -> dict[str, int]:
-    table = pq.read_table(path, columns=["status"], partitioning=None)
-    return {str(c["values"]): int(c["counts"]) for c in table.column("status").value_counts().to_pylist()}
+    counts: Counter[str] = Counter()
+    for batch in read_columns(path, {"status": pa.string()}, rows=STATUS_ROWS):
+        counts.update({str(c["values"]): int(c["counts"]) for c in batch["status"].value_counts().to_pylist()})
+    return dict(counts)

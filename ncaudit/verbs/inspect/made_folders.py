@@ -3,16 +3,24 @@
 Knows file names and JSON; loads no weights and no torch.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ncaudit.errors import BadTable
+from ncaudit import own_json
 
 HEADS, MODEL, FIT, RUN = "heads.json", "open_clip_config.json", "fit.json", "run.json"
+_OBJECT: own_json.Shape = (None, {})
+_NAMED: own_json.Shape = (None, {"name?": (None, str)})
+SHAPES: Mapping[str, own_json.Shape] = {
+    HEADS: {"description?": (None, {"model?": _NAMED}), "shape?": (None, {"members?": [{}]})},
+    MODEL: {"model_cfg?": _OBJECT},
+    FIT: {"facts?": (None, {"noise_rate?": _OBJECT}), "model?": _NAMED, "shards?": _OBJECT},
+    RUN: {},
+}
+TRAINED: own_json.Shape = {"run": {"options?": {}, "model?": _NAMED}, "summary": (None, {"start_model?": _NAMED})}
 
 
 class FolderKind(StrEnum):
@@ -43,7 +51,7 @@ def made_folder(path: str) -> MadeFolder | None:
     run = _training(path)
     for name, described in ((HEADS, _heads), (MODEL, _model), (FIT, _fit)):
         if os.path.isfile(os.path.join(path, name)):
-            return described(_read(os.path.join(path, name)), run)
+            return described(_read(os.path.join(path, name), SHAPES[name]), run)
     if run:
         return MadeFolder(FolderKind.unfinished, "training run of ncaudit without a model yet", _of_run(run))
     return None
@@ -113,17 +121,10 @@ def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
 def _training(path: str) -> Mapping[str, Any]:
     """run.json of `train`; `embed` writes one of its own."""
     name = os.path.join(path, RUN)
-    told = _read(name) if os.path.isfile(name) else {}
-    return told if {"run", "summary"} <= set(told) and isinstance(told["run"], dict) else {}
+    told = _read(name, SHAPES[RUN]) if os.path.isfile(name) else {}
+    return _read(name, TRAINED) if {"run", "summary"} <= set(told) else {}
 
 
-def _read(path: str) -> Mapping[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            told = json.load(file)
-        if not isinstance(told, dict):
-            raise ValueError("no object")
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadTable(f"{path} cannot be read: {reason}", fix="fetch or write the folder again") from error
+def _read(path: str, shape: own_json.Shape) -> Mapping[str, Any]:
+    told: Mapping[str, Any] = own_json.read(path, shape, fix="fetch or write the folder again")
     return told

@@ -16,10 +16,9 @@ import pyarrow.types as t
 
 from ncaudit.core.classes.votes import PARTITIONS
 from ncaudit.shards.dataset.class_labels import Class, class_values
-from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import read_batches
+from ncaudit.shards.readers import read_columns
 
-COUNTED = ("status", "partition", "suggested_label", "given_label")
+COUNTED = {"status": pa.string(), "partition": pa.string(), "suggested_label": None, "given_label": None}
 Numbers = npt.NDArray[Any]
 
 
@@ -124,6 +123,6 @@ class LabelTally:
 def label_tally_of(path: str) -> LabelTally:
     """The tally of a finished table."""
     tally = LabelTally()
-    for batch in read_batches(Shard.of_file(path), set(COUNTED), rows=65_536):
+    for batch in read_columns(path, COUNTED, rows=65_536):
         tally.counted(batch)
     return tally

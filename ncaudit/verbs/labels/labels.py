@@ -18,6 +18,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ncaudit import own_json
 from ncaudit.core.classes.posterior import FEWEST_PAIRS
 from ncaudit.core.classes.sparse import SparseClasses
 from ncaudit.core.device import pick_device
@@ -51,6 +52,17 @@ from ncaudit.verbs.outputs import (
 from ncaudit.version import same_results, told_format
 
 AUDIT_FILE = "audit.json"
+_CLASS: own_json.Shape = (str, int, bool, float)
+AUDIT: own_json.Shape = {
+    **{"digest": str, "format?": int, "holds?": str},
+    "facts": {
+        **{name: int for name in ("k", "classes", "small_classes", "small_class_pairs")},
+        **{"label_means": str, "notes": [str]},
+        "noise_rate": (None, {"rate": float, "low": float, "high": float, "told": bool}),
+        **{"class_names": [_CLASS], "class_noise_matrix": [[float]]},
+        "confusions": [{"true": _CLASS, "given": _CLASS, "share": float}],
+    },
+}
 MEANING = (
     "label_quality = P(the given class is right), from neighbours in both modalities and linear models that do not know"
     " the pair's own class; null for unlabelled pairs"
@@ -184,12 +196,13 @@ class _Run:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """Of the whole: those of an earlier run on the same tables, or found now."""
-        earlier = None if self.folder is None or self.options.redo else _earlier(self.folder, self.digest)
-        if earlier is not None:
+        if self.folder is None:
+            return _facts(self.found, self.options)
+        if not self.options.redo and (earlier := _earlier(self.folder, self.digest, self.progress)) is not None:
             return earlier
         facts = _facts(self.found, self.options)
-        if self.folder is not None:
-            _keep(self.folder, {**told_format("labels"), "digest": self.digest, "facts": facts})
+        told = {"digest": self.digest, "facts": facts, "holds": _digest_of(facts)}
+        _keep(self.folder, {**told_format("labels"), **told})
         return facts
 
     @cached_property
@@ -225,20 +238,24 @@ class _Run:
             self.progress.advance(len(batch), len(batch) - ok)
 
 
-def _earlier(folder: str, digest: str) -> dict[str, Any] | None:
-    kept = _kept(os.path.join(folder, AUDIT_FILE))
+def _earlier(folder: str, digest: str, progress: Progress) -> dict[str, Any] | None:
+    path = os.path.join(folder, AUDIT_FILE)
+    kept = _kept(path)
+    if kept is None and os.path.lexists(path):
+        progress.note(f"{path} is damaged: it is made again")
     if kept is None or kept.get("digest") != digest or not same_results(kept, "labels"):
         return None
     return dict(kept["facts"])
 
 
 def _kept(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            kept = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return None
-    return kept if isinstance(kept, dict) else None
+    kept: dict[str, Any] | None = own_json.known(path, AUDIT)
+    return kept if kept is not None and kept.get("holds") in (None, _digest_of(kept["facts"])) else None
+
+
+def _digest_of(facts: Mapping[str, Any]) -> str:
+    """Of what was found: whether it is still what it was."""
+    return blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _keep(folder: str, kept: Mapping[str, Any]) -> None:
@@ -371,10 +388,10 @@ def _write(run: _Run) -> Accounting:
 
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
-    tally = LabelTally()
-    if finished := run.earlier.hold(path, provenance) and not run.options.redo:
-        tally = label_tally_of(path)
-    else:
+    tally = None if run.options.redo else run.earlier.told_by(path, provenance, label_tally_of)
+    finished = tally is not None
+    if tally is None:
+        tally = LabelTally()
         with atomic_table(path, attach(run.schema, provenance)) as writer:
             for batch in run.batches(table):
                 writer.write(tally.counted(batch))

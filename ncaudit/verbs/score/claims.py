@@ -3,11 +3,11 @@
 Knows options, shards and where fits are kept; nothing of how a score is computed.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
+from ncaudit import own_json
 from ncaudit.errors import NcauditError
 from ncaudit.judging.saved_fits import FACTS, TENSORS, SavedFit, holds_fit, save_fit
 from ncaudit.options import ScoreOptions
@@ -81,9 +81,4 @@ def _is_fit(path: str) -> bool:
 
 
 def _says(path: str, names: set[str]) -> bool:
-    try:
-        with open(path, encoding="utf-8") as file:
-            told = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and names <= set(told)
+    return names <= set(own_json.known(path) or ())

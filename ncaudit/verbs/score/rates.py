@@ -7,10 +7,11 @@ killed and started again, or one to which more shards have come since, gives the
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ncaudit import own_json
 from ncaudit.core.device import pick_device
 from ncaudit.judging import calibrated, fit_sample
 from ncaudit.judging.saved_fits import SavedFit
@@ -22,6 +23,13 @@ from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 
 RATES = "rates.json"
+_CUTS: own_json.Shape = {"clean_from": (None, float), "noisy_below": (None, float)}
+_FACTS: own_json.Shape = {"noise_rate": {"rate": float, "low": float, "high": float}, "cuts": _CUTS}
+_LATER: own_json.Shape = {"shards": {...: str}, "fit?": str}
+SHAPE: own_json.Shape = {
+    "fit": str,
+    "later": [({**_LATER, "pairs": int, "facts": _FACTS}, {**_LATER, "pairs": int, "facts": None})],
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def rates_of(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: Sav
     here = {table.shard.name: fingerprint(table.shard) for table in tables}
     seen = {name: found for name, found in here.items() if saved.shards.get(name) == found}
     path = os.path.join(options.out, "_fit", RATES) if is_folder(options.out) else None
-    earlier = [] if path is None or options.refit else list(_load(path, saved))
+    earlier = [] if path is None or options.refit else _load(path, saved, progress)
     known = _placed({name: found for name, found in here.items() if name not in seen}, earlier)
     placed = seen.keys() | {name for group in known for name in group.shards}
     new = [table for table in tables if table.shard.name not in placed]
@@ -104,6 +112,7 @@ def _save(path: str, saved: SavedFit, groups: Sequence[Rated]) -> None:
             "shards": dict(group.shards),
             "pairs": group.pairs,
             "facts": dict(group.saved.fit.facts) if group.pairs else None,
+            "fit": group.saved.fit_id,
         }
         for group in groups
     ]
@@ -111,14 +120,23 @@ def _save(path: str, saved: SavedFit, groups: Sequence[Rated]) -> None:
         file.write(json.dumps({"fit": saved.fit_id, "later": told}, indent=1, sort_keys=True).encode())
 
 
-def _load(path: str, saved: SavedFit) -> Iterator[Rated]:
-    """What earlier runs found with this fit; nothing from a file of another fit, or one that cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            told: Mapping[str, Any] = json.load(file)
-        groups = list(told["later"]) if told["fit"] == saved.fit_id else []
-        for group in groups:
-            own = replace(saved, fit=replace(saved.fit, facts=group["facts"])) if group["pairs"] else saved
-            yield Rated(own, group["shards"], later=True, pairs=group["pairs"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return
+def _load(path: str, saved: SavedFit, progress: Progress) -> list[Rated]:
+    """What earlier runs found with this fit; nothing from a file of another fit, or a damaged one."""
+    if not os.path.lexists(path):
+        return []
+    told = own_json.known(path, SHAPE)
+    if told is not None and told["fit"] != saved.fit_id:
+        return []
+    groups = [_group(each, saved) for each in (told or {}).get("later", ())]
+    if told is None or not all(groups):
+        progress.note(f"{path} is damaged: the noise rates of rows that came after the fit are estimated anew")
+        return []
+    return [group for group in groups if group]
+
+
+def _group(told: Mapping[str, Any], saved: SavedFit) -> Rated | None:
+    """None where the facts are not those that were saved: the id of their fit is made of them."""
+    own = replace(saved, fit=replace(saved.fit, facts=told["facts"] or {})) if told["pairs"] else saved
+    if told.get("fit", own.fit_id) != own.fit_id:
+        return None
+    return Rated(own, told["shards"], later=True, pairs=told["pairs"])

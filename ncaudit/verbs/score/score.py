@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import hypot
 from time import monotonic
 from typing import Any
@@ -321,9 +321,8 @@ def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards |
 
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
-    if run.earlier.hold(path, provenance) and not run.options.refit:
+    if (tally := _finished(run, path, provenance)) is not None:
         run.progress.advance(table.rows)
-        tally = tally_of(path)
         run.add(table, tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()
@@ -335,12 +334,18 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     return ShardRows(tally.statuses)
 
 
+def _finished(run: _Run, path: str, provenance: Provenance, *, prefixed: bool = False) -> Tally | None:
+    """The tally of what an earlier run has left, where it still holds."""
+    if run.options.refit:
+        return None
+    return run.earlier.told_by(path, provenance, partial(tally_of, prefixed=prefixed))
+
+
 def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> ShardRows:
     table = dataset.table_of(shard)
     path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard))
-    if run.earlier.hold(path, provenance) and not run.options.refit:
+    if (tally := _finished(run, path, provenance, prefixed=True)) is not None:
         run.progress.advance(table.rows)
-        tally = tally_of(path, prefixed=True)
         run.add(table, tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()

@@ -13,12 +13,15 @@ from torch import Tensor
 from ncaudit.schema import DATASET_PREFIX, OK, SCORE, SUGGESTION, VERDICTS
 from ncaudit.scoring.fits import PairScores
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import read_batches
+from ncaudit.shards.readers import open_shard, read_columns
 from ncaudit.shards.tables.embeddings import EmbeddingBatch
 
 NUMBERS = ("soft_label", "similarity", "score", "clean_probability", "image_consistency", "text_consistency")
 SUGGESTED = "suggested_pair"
-COUNTED = ("status", "soft_label", "similarity", "verdict", "reason", SUGGESTED)
+COUNTED: dict[str, pa.DataType | None] = {
+    **{name: pa.string() for name in ("status", "verdict", "reason")},
+    **{name: pa.float32() for name in ("soft_label", "similarity")},
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Tally:
     suggested: int = 0
 
     def counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Count a batch with the columns `COUNTED` (the last only after --suggest), and give it back."""
+        """Count a batch with the columns `COUNTED`, after --suggest with `SUGGESTED`, and give it back."""
         for entry in pc.value_counts(batch["status"]).to_pylist():
             self.statuses[entry["values"]] += entry["counts"]
         for name, counts in (("verdict", self.verdicts), ("reason", self.reasons)):
@@ -153,8 +156,10 @@ def tally_of(path: str, *, prefixed: bool = False) -> Tally:
     """The tally of a finished table, or of a dataset with our columns added."""
     prefix = DATASET_PREFIX if prefixed else ""
     tally = Tally()
-    counted = {prefix + name for name in COUNTED}
-    for batch in read_batches(Shard.of_file(path), counted, rows=65_536):
+    counted = {prefix + name: kind for name, kind in COUNTED.items()}
+    if prefix + SUGGESTED in open_shard(Shard.of_file(path), choosing=True).schema.names:
+        counted[prefix + SUGGESTED] = None
+    for batch in read_columns(path, counted, rows=65_536):
         names = [name.removeprefix(prefix) for name in batch.schema.names]
         tally.counted(pa.RecordBatch.from_arrays(batch.columns, names=names))
     return tally

@@ -20,6 +20,7 @@ from ncaudit.matchers.heads.projection import (
     HEAD_WEIGHTS,
     Heads,
     StackedHeads,
+    load_heads,
     save_head_description,
     save_head_weights,
 )
@@ -65,6 +66,10 @@ class HeadsOnEmbeddings:
     def inputs(self) -> tuple[str, ...]:
         """Embeddings alone, which are told with the data."""
         return ()
+
+    def require_whole(self, out: str) -> None:
+        """As `Trained` has it."""
+        load_heads(out, torch.device("cpu"))
 
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Whole or not at all."""

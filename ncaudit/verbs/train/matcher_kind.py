@@ -43,6 +43,9 @@ class Trained(Protocol):
     def inputs(self) -> tuple[str, ...]:
         """Files that training starts from."""
 
+    def require_whole(self, out: str) -> None:
+        """Raises NcauditError unless what was trained is whole in the folder `out`, as far as can be told fast."""
+
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Into the folder `out`, whole or not at all."""
 

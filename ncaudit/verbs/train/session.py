@@ -89,8 +89,10 @@ class Session:
             self.metrics = [{"epoch": 0, "scale": self._learner.scale, "val": self._ranks.on_first(self._validate)}]
             self._curves.epoch(self.metrics[0])
         else:
-            self._learner.load_state_dict(state)
-            self._lessons.load_state_dict(state["lessons"])
+            with self._folder.going_on():
+                self._learner.load_state_dict(state)
+                self._lessons.load_state_dict(state["lessons"])
+            self._ranks.on_first(lambda: self._folder.restore(state))
             self.metrics, self.kept_epoch, self.resumed_after = state["metrics"], state["kept_epoch"], state["epoch"]
         for epoch in range(len(self.metrics), self._course.epochs + 1):
             if self._is_stalled():

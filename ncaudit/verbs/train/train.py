@@ -4,21 +4,24 @@ Knows options and what makes a run the one it is; nothing of Typer, of how a ste
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from time import monotonic
 from typing import Any
 
 import torch
 
-from ncaudit import objectives
+from ncaudit import objectives, own_json
 from ncaudit.core.classes.votes import PARTITIONS
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.engines.local import Accounting
 from ncaudit.engines.ranks import Ranks, joined, launched
-from ncaudit.errors import UsageError
+from ncaudit.errors import BadTable, NcauditError, UsageError
+from ncaudit.matchers.checkpoints import RESTART
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
@@ -40,6 +43,10 @@ from ncaudit.version import told_format
 NOT_RECORDED = {
     *("out", "restart", "overwrite", "workers", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
+}
+SUMMARY: own_json.Shape = {  # what a finished run tells of itself
+    **{name: int for name in ("kept_epoch", "train_pairs", "val_pairs", "val_photos", "dropped_pairs", "shards")},
+    **{"unlabelled_pairs": int, "mean_label": (None, float), "statuses": {...: int}},
 }
 RECORDED_WHERE_ON = {"caption_lines"}  # younger than runs that may still be resumed
 Json = dict[str, Any]
@@ -104,11 +111,12 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
     # an unknown name, or a setting that it has not, is told before anything is read
     objective = ranks.together(lambda: _objective(options))
     trained = ranks.together(lambda: _kind(options))
-    folder = TrainingFolder(options.out, trained.save_weights)
+    folder = TrainingFolder(options.out, trained.save_weights, trained.require_whole)
     run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
     if summary is not None:
+        metrics = ranks.on_first(partial(_left_whole, options, trained, folder, summary))
         ranks.on_first(folder.drop_state)
-        return _result(options, summary, folder.metrics(), finished_earlier=True)
+        return _result(options, summary, metrics, finished_earlier=True)
     with ExitStack() as stack:
         stack.enter_context(folder.kept())
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
@@ -142,9 +150,23 @@ def _kind(options: TrainOptions) -> Trained:
 
 def _recorded(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> tuple[Json, Json | None]:
     """What this run is, and the summary that it left when it is finished already."""
+    if not options.overwrite:
+        folder.require_known_run()
     _claim_place(options, trained, folder)
     run = _describe(options, trained, None if options.restart else folder.recorded_run())
     return run, None if options.restart else folder.summary_of(run)
+
+
+def _left_whole(options: TrainOptions, trained: Trained, folder: TrainingFolder, summary: Json) -> list[Json]:
+    """The epochs of a finished run. Raises BadTable when anything that it left is damaged."""
+    metrics = folder.metrics()
+    if not own_json.fits(summary, SUMMARY) or not 0 <= summary["kept_epoch"] < len(metrics):
+        raise BadTable(f"{os.path.join(options.out, RUN)} is damaged: it does not say how the run ended", fix=RESTART)
+    try:
+        trained.require_whole(options.out)
+    except (NcauditError, OSError) as error:
+        raise BadTable(f"what was trained in {options.out} is damaged: {error}", fix=RESTART) from error
+    return metrics
 
 
 def _claim_place(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> None:

@@ -3,12 +3,11 @@
 Knows embedding tables and the record that `embed` leaves beside them; nothing of training.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
-from ncaudit.shards.claims.records import EMBED_RECORD
+from ncaudit.shards.claims.records import EMBED_RECORD, read_record
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 
@@ -32,13 +31,8 @@ def _encoder_folder(table: EmbeddingTable) -> str | None:
     name, model = _source(table).get("name"), (table.provenance or {}).get("model")
     if not name or not table.shard.path.endswith(f"/{name}"):
         return None
-    try:
-        with open(os.path.join(table.shard.path.removesuffix(name), EMBED_RECORD), encoding="utf-8") as file:
-            record = json.load(file)
-    except (OSError, ValueError):
-        return None
-    same = isinstance(record, dict) and record.get("model") == model
-    return record.get("folder") if same else None
+    record = read_record(os.path.join(table.shard.path.removesuffix(name), EMBED_RECORD)) or {}
+    return record.get("folder") if record.get("model") == model else None
 
 
 def _source(table: EmbeddingTable) -> dict[str, Any]:
