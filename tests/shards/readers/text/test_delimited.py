@@ -69,7 +69,7 @@ def test_cells_are_numbers_only_where_nothing_is_lost(cells, kind, write):
 
 @pytest.mark.parametrize("late", ["x", "007", "1.5", "true"])
 def test_the_last_row_of_many_blocks_decides_with_the_first(late, write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 64)
+    monkeypatch.setattr(records, "STEP", 64)
     path = write("n,caption\n" + "".join(f"{i},a dog\n" for i in range(1000)) + f"{late},a cat\n")
     read = table(path)
     assert read.schema.field("n").type == (FLOAT if late == "1.5" else TEXT)
@@ -77,14 +77,14 @@ def test_the_last_row_of_many_blocks_decides_with_the_first(late, write, monkeyp
 
 
 def test_the_count_of_decimals_is_one_for_all_blocks(write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 64)
+    monkeypatch.setattr(records, "STEP", 64)
     same = "n,caption\n" + "1.10,a dog\n" * 100
     assert table(write(same)).schema.field("n").type == FLOAT
     assert table(write(same + "1.100,a dog\n" * 100)).schema.field("n").type == TEXT
 
 
 def test_cells_of_several_lines_lie_across_blocks(write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 64)
+    monkeypatch.setattr(records, "STEP", 64)
     cells = [f"a dog\nand\n\n{i} cats" for i in range(100)]
     read = table(write("n,caption\n" + "".join(f'{i},"{cell}"\n' for i, cell in enumerate(cells))))
     assert read["caption"].to_pylist() == cells
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_told_with_its_line(content, said, write):
 
 
 def test_a_row_longer_than_a_block_is_told(write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 1 << 20)
+    monkeypatch.setattr(records, "STEP", 1 << 20)
     with pytest.raises(BadTable, match="line 2: a row is longer than 1 MiB, perhaps as a quote is left open"):
         table(write('a,b\n1,"' + "x" * (3 << 20) + '"\n'))
 
