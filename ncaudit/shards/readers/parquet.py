@@ -14,10 +14,10 @@ import pyarrow.types as t
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files.leaves import leaf_columns
-from ncaudit.shards.files.locations import LOCAL, MIB, is_remote, open_file, open_native
+from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
 from ncaudit.shards.files.provenance import fingerprint_in, fingerprints, unreadable
 from ncaudit.shards.files.remembered import Remembered, version_now
-from ncaudit.shards.readers.bounds.pages import chunks_of, local_pages, most_rows, refuse_bombs, told_pages
+from ncaudit.shards.readers.bounds.pages import Page, chunks_of, local_pages, most_rows, refuse_bombs, told_pages
 from ncaudit.shards.readers.bounds.weights import BATCH_BYTES, Sizes, cell_bytes, fixed_bytes, weight
 from ncaudit.shards.readers.int96 import Int96, int96_columns, look_at_int96, refused_words
 
@@ -28,7 +28,15 @@ LOOK_ROWS = 8_192  # of a dictionary's indices at a time
 FINER = "write it as text, or leave it out (`embed --columns` names those that are carried)"
 
 
-def open_parquet(path: str) -> pq.ParquetFile:
+class OpenParquet(pq.ParquetFile):  # type: ignore[misc]
+    """A parquet file that remembers what it is read from, for who looks at its pages."""
+
+    def __init__(self, source: Any, **asked: Any) -> None:
+        super().__init__(source, **asked)
+        self.source = source
+
+
+def open_parquet(path: str) -> OpenParquet:
     """A parquet file read in small pieces, no value of which is changed by it. Raises BadTable when it is none."""
     try:
         return _read_by(path, open_native(path))
@@ -36,7 +44,7 @@ def open_parquet(path: str) -> pq.ParquetFile:
         raise unreadable(path, error) from error
 
 
-def _read_by(path: str, file: Any) -> pq.ParquetFile:
+def _read_by(path: str, file: Any) -> OpenParquet:
     parquet = _in_unit(path, file, None)
     if not int96_columns(parquet):
         return parquet
@@ -44,7 +52,7 @@ def _read_by(path: str, file: Any) -> pq.ParquetFile:
     return parquet if unit == "ns" else _in_unit(path, open_native(path), unit)
 
 
-def _in_unit(path: str, file: Any, unit: str | None) -> pq.ParquetFile:
+def _in_unit(path: str, file: Any, unit: str | None) -> OpenParquet:
     """The default reader took 1.2 GiB for a file of images; these settings 0.2 to 0.3 GiB, and they are faster.
 
     From afar each request costs more than memory does: what is asked for of a row group is fetched at once, and
@@ -53,14 +61,14 @@ def _in_unit(path: str, file: Any, unit: str | None) -> pq.ParquetFile:
     asked: dict[str, Any] = {"coerce_int96_timestamp_unit": unit, "page_checksum_verification": True}
     try:
         if is_remote(path):
-            return pq.ParquetFile(file, pre_buffer=True, metadata=_footers(path), **asked)
-        return pq.ParquetFile(file, pre_buffer=False, buffer_size=MIB, **asked)
+            return OpenParquet(file, pre_buffer=True, metadata=_footers(path), **asked)
+        return OpenParquet(file, pre_buffer=False, buffer_size=MIB, **asked)
     except DAMAGE as error:
         raise unreadable(path, error) from error
 
 
 def _int96_in(path: str) -> Int96:
-    def opens(unit: str) -> pq.ParquetFile:
+    def opens(unit: str) -> OpenParquet:
         return _in_unit(path, open_native(path), unit)
 
     with telling(path):
@@ -133,7 +141,7 @@ class ParquetShard:
         self._told = told
 
     @cached_property
-    def _file(self) -> pq.ParquetFile:
+    def _file(self) -> OpenParquet:
         file = open_parquet(self._path)
         if _facts_in(file) != self._told:  # another file has taken its place since it was asked for
             raise BadTable(f"{self._path} was changed while it was read", fix="run it again when nothing writes there")
@@ -188,7 +196,7 @@ class ParquetShard:
 
 
 def read_bounded(
-    path: str, parquet: pq.ParquetFile, rows: int, names: Sequence[str] | None = None,
+    path: str, parquet: OpenParquet, rows: int, names: Sequence[str] | None = None,
     groups: Sequence[int] | None = None, max_row_bytes: int = MAX_ROW_BYTES,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """`rows` rows at a time, fewer only where they would take too much memory. names, groups: None for all.
@@ -197,25 +205,24 @@ def read_bounded(
     """
     named = parquet.schema_arrow.names if names is None else names
     chosen = range(parquet.num_row_groups) if groups is None else groups
-    chunks = list(chunks_of(parquet, named, chosen, partial(_pages, path)))
+    chunks = list(chunks_of(parquet, named, chosen, partial(_pages, path, parquet)))
     for chunk in chunks:
         refuse_bombs(path, chunk, max_row_bytes)
     fixed = sum(fixed_bytes(field.type) for field in parquet.schema_arrow if field.name in named)
-    step = most_rows(chunks, fixed, rows, _Looks(path, parquet))
+    step = most_rows(chunks, fixed, rows, _Looks(parquet))
     batches = parquet.iter_batches(step, columns=names, row_groups=groups)
     yield from batches if step == rows else _joined(batches, rows)
 
 
-def _pages(path: str, facts: Any) -> Any:
-    return told_pages(facts) if is_remote(path) else local_pages(path.removeprefix(LOCAL), facts)
+def _pages(path: str, parquet: OpenParquet, facts: Any) -> Iterable[Page]:
+    return told_pages(facts) if is_remote(path) else local_pages(parquet.source.fileno(), facts)
 
 
 @dataclass(frozen=True)
 class _Looks:
     """Chunks of a file read with their dictionaries left as they are, which takes what they take on disk."""
 
-    path: str
-    parquet: pq.ParquetFile
+    parquet: OpenParquet
 
     def widest(self, group: int, leaf: int) -> int:
         """The bytes of the longest value of a row group's dictionary, which comes with the first row."""
@@ -229,7 +236,7 @@ class _Looks:
 
     def _read(self, group: int, leaf: int, rows: int) -> Iterator[pa.Array]:
         path = self.parquet.schema.column(leaf).path
-        file = pq.ParquetFile(open_native(self.path), metadata=self.parquet.metadata, read_dictionary=[path])
+        file = pq.ParquetFile(self.parquet.source, metadata=self.parquet.metadata, read_dictionary=[path])
         return (batch.column(0) for batch in file.iter_batches(rows, row_groups=[group], columns=[path]))
 
 
@@ -263,7 +270,7 @@ def _joined(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordB
         yield pa.concat_batches(held)
 
 
-def _first_look(path: str, file: Any, seen: str | None) -> pq.ParquetFile:
+def _first_look(path: str, file: Any, seen: str | None) -> OpenParquet:
     """Opened, with what its fingerprint takes read on the way; from afar that would be a journey more."""
     try:
         file = open_native(path) if file is None else file

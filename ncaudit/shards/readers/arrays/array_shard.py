@@ -16,6 +16,7 @@ from ncaudit.shards.readers.bounds.weights import BATCH_BYTES, fixed_bytes
 from ncaudit.shards.readers.parquet import ParquetShard
 
 IMAGE, TEXT = "image_embedding", "text_embedding"
+ARRAY_BYTES = BATCH_BYTES // 2  # of rows at once: they are copied on the way
 BYTE_HASHES = ("sha256", "sha512", "md5")  # what img2dataset calls the hash of a photo's bytes
 
 
@@ -92,7 +93,7 @@ class ArrayShard:
     ) -> Iterator[pa.RecordBatch]:
         """Each batch takes its own rows from the arrays, and no others are read."""
         schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
-        rows = max(1, min(rows, BATCH_BYTES // max(1, sum(fixed_bytes(field.type) for field in schema))))
+        rows = max(1, min(rows, ARRAY_BYTES // max(1, sum(fixed_bytes(field.type) for field in schema))))
         with ExitStack() as stack:
             open_arrays = {
                 name: stack.enter_context(array.reading())

@@ -69,11 +69,12 @@ class Chunk:
         return max((page.unpacked for page in self.pages if page.kind == DICTIONARY), default=0)
 
 
-def local_pages(path: str, facts: Any) -> Iterator[Page]:
-    """The pages of a column chunk on this machine, as far as their headers can be read: arrow says what is wrong."""
-    with open(path, "rb", buffering=0) as file:
-        number = file.fileno()
-        yield from _walk(lambda at, size: os.pread(number, size, at), facts)
+def local_pages(file: int, facts: Any) -> Iterator[Page]:
+    """The pages of a column chunk on this machine, as far as their headers can be read: arrow says what is wrong.
+
+    file: as the system numbers it.
+    """
+    return _walk(lambda at, size: os.pread(file, size, at), facts)
 
 
 def told_pages(facts: Any) -> list[Page]:

@@ -77,7 +77,7 @@ class TarShard(OnePiece):
         held: list[Sample] = []
         weight = 0
         wanted = _Wanted(schema, self._seen)
-        for sample in read_samples(self._path, wanted, max_row_bytes=self._seen.max_row_bytes):
+        for sample in read_samples(self._path, wanted, _nothing, self._seen.max_row_bytes):
             size = sum(map(len, sample.contents.values()))
             if held and (len(held) == rows or weight + size > BATCH_BYTES):
                 yield self._batch(held, schema)
@@ -127,6 +127,10 @@ class _Survey:
     without: dict[int, tuple[str, ...]]  # rows without an image: the suffixes that their samples have
     larger: dict[int, list[tuple[str, int]]]  # rows with files larger than allowed: suffix and bytes
     max_row_bytes: int
+
+
+def _nothing(suffix: str) -> bool:
+    return False
 
 
 class _Wanted:

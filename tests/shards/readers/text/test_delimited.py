@@ -15,6 +15,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.text import delimited, records
+from ncaudit.shards.readers.text.delimited import DelimitedShard
 
 PIPES = {"capture_output": True, "text": True}
 TEXT, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -140,10 +141,12 @@ def test_what_cannot_be_read_is_told_with_its_line(content, said, write):
         table(write(content, name))
 
 
-def test_a_row_longer_than_a_block_is_told(write, monkeypatch):
+def test_a_row_longer_than_allowed_is_told(write, monkeypatch):
     monkeypatch.setattr(records, "STEP", 1 << 20)
-    with pytest.raises(BadTable, match="line 2: a row is longer than 1 MiB, perhaps as a quote is left open"):
-        table(write('a,b\n1,"' + "x" * (3 << 20) + '"\n'))
+    path = write('a,b\n1,"' + "x" * (3 << 20) + '"\n')
+    with pytest.raises(BadTable, match=r"line 2: a row is longer than 1,048,576 bytes .*, perhaps as a quote is left"):
+        DelimitedShard(path, 1 << 20)
+    assert DelimitedShard(path, 4 << 20).rows == 1
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).map(lambda word: f"x{word}")
@@ -227,13 +230,13 @@ def test_quoted_cells_of_several_lines_stay_what_they_are(cell, write, tmp_path)
 def test_rows_are_as_many_as_a_strict_reader_has_or_none(text, step, tmp_path_factory):
     path = tmp_path_factory.mktemp("csv") / "x.csv"
     path.write_bytes(f"a,b\n{text}".encode())
-    before, records.LONGEST_ROW = records.LONGEST_ROW, step
+    before, records.STEP = records.STEP, step
     try:
         read = table(str(path))
     except BadTable:
         return
     finally:
-        records.LONGEST_ROW = before
+        records.STEP = before
     quoted = delimited._surveys(str(path)).header.dialect.quoted
     with open(path, newline="") as file:
         rows = csv.reader(file, strict=True, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
@@ -242,12 +245,12 @@ def test_rows_are_as_many_as_a_strict_reader_has_or_none(text, step, tmp_path_fa
 
 
 def test_a_row_that_is_too_long_ends_the_command_and_not_the_process(tmp_path):
-    text = b'image_path,caption\na.jpg,"left open\n' + b"b.jpg,some more words of a caption\n" * 600_000
+    text = b'image_path,caption\na.jpg,"left open\n' + b"b.jpg,some more words of a caption\n" * 2_200_000
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress(text, 1))
     for _ in range(2):
         done = subprocess.run([sys.executable, "-m", "ncaudit", "-q", "inspect", "x.csv.gz"], cwd=tmp_path, **PIPES)
         assert done.returncode == 1
-        assert "line 2: a row is longer than 16 MiB, perhaps as a quote is left open" in done.stderr
+        assert "line 2: a row is longer than 67,108,864 bytes (--max-row-bytes), perhaps as a quote is left open" in done.stderr
         assert len(done.stderr.splitlines()) == 2
 
 
