@@ -20,10 +20,12 @@ from ncaudit.shards.files import locations
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import ShardFile, instead_of_image, open_shard, read_marked
+from ncaudit.shards.readers.bounds.weights import text_bytes
 
 COLUMN_ROWS = 65_536  # of one light column at a time
 READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
 WINDOW_BYTES = 128 * MIB
+TEXT_BYTES = 32 * MIB  # in a window: it is held as arrays and as strings, and again where it is carried
 STEPS_OVER = 4  # times a window's bytes that a step may weigh
 Numbers = NDArray[np.int64]
 Lacking = dict[int, Problem]  # by row
@@ -128,9 +130,9 @@ def text(array: pa.Array) -> list[str | None]:
 def _windows(
     batches: Iterator[pa.RecordBatch], columns: Columns, files: ImageFiles, rows: int, window_bytes: int
 ) -> Iterator[pa.Table]:
-    """A shard cut into tables of `rows` rows, or of fewer once their images weigh more than `window_bytes`."""
+    """A shard cut into tables of `rows` rows; of fewer once images weigh more than `window_bytes`, or text much."""
     pending: list[pa.RecordBatch] = []
-    held = weight = 0
+    held = weight = words = 0
     for batch in batches:
         while len(batch):
             part, heavy = _fitting(batch.slice(0, rows - held), columns, files, window_bytes)
@@ -138,9 +140,10 @@ def _windows(
             pending.append(part)
             held += len(part)
             weight += heavy
-            if held == rows or weight >= window_bytes:
+            words += text_bytes(part)
+            if held == rows or weight >= window_bytes or words >= TEXT_BYTES:
                 yield pa.Table.from_batches(pending)
-                pending, held, weight = [], 0, 0
+                pending, held, weight, words = [], 0, 0, 0
     if pending:
         yield pa.Table.from_batches(pending)
 

@@ -92,6 +92,11 @@ def weight(batch: pa.RecordBatch) -> int:
     return sum(column.nbytes * times(column.type) for column in batch.columns if _varies(column.type))
 
 
+def text_bytes(batch: pa.RecordBatch) -> int:
+    """Bytes of all text of a batch, once every row has its own."""
+    return sum(int(cell_bytes(column).sum()) for column in batch.columns if times(column.type) > 1)
+
+
 def fixed_bytes(kind: pa.DataType) -> int:
     """What each row of a type takes even where it is null: lists and bytes of a fixed size, however large.
 
