@@ -18,6 +18,7 @@ FAILED_STATUSES: Final = (
     "image_too_large",
     UNFINISHED,
     "caption_missing",
+    "row_too_large",
     "embedding_invalid",
     "upstream_failed",
 )

@@ -49,6 +49,7 @@ def corrupt(
     image_column: flags.ImageColumn = None,
     caption_column: flags.CaptionColumn = None,
     image_root: flags.ImageRoot = None,
+    max_row_bytes: flags.MaxRowBytes = CorruptOptions.max_row_bytes,
     overwrite: flags.Overwrite = CorruptOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
@@ -60,7 +61,7 @@ def corrupt(
     options = CorruptOptions(
         sources=sources, out=out, rate=rate, kind=kind, label_column=label_column, embeddings=embeddings,
         clusters=clusters, nearest=nearest, seed=seed, image_column=image_column, caption_column=caption_column,
-        image_root=image_root, overwrite=overwrite,
+        image_root=image_root, max_row_bytes=max_row_bytes, overwrite=overwrite,
     )  # fmt: skip
     checked(options)
     from ncaudit.cli.words.corrupt import lines  # torch takes seconds to import; --help must not pay for it

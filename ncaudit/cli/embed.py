@@ -34,6 +34,7 @@ def embed(
     image_root: flags.ImageRoot = None,
     columns: flags.Columns = None,
     max_image_pixels: flags.MaxImagePixels = EmbedOptions.max_image_pixels,
+    max_row_bytes: flags.MaxRowBytes = EmbedOptions.max_row_bytes,
     batch_pairs: Annotated[
         int | None,
         typer.Option(help="Pairs that the model takes at once; by default found once and kept in OUT/_run.json."),
@@ -68,9 +69,9 @@ def embed(
     options = EmbedOptions(
         sources=sources, out=out, model=model, pretrained=pretrained, image_column=image_column,
         caption_column=caption_column, caption_lines=caption_lines, key=key, image_root=image_root, columns=columns,
-        max_image_pixels=max_image_pixels, batch_pairs=batch_pairs, workers=workers, device=device,
-        devices=devices, precision=precision, layout=layout, format=stream_format, csv_safe=csv_safe,
-        max_failed=max_failed, overwrite=overwrite, prune=prune,
+        max_image_pixels=max_image_pixels, max_row_bytes=max_row_bytes, batch_pairs=batch_pairs,
+        workers=workers, device=device, devices=devices, precision=precision, layout=layout,
+        format=stream_format, csv_safe=csv_safe, max_failed=max_failed, overwrite=overwrite, prune=prune,
     )  # fmt: skip
     checked(options)
     from ncaudit.cli.words.embed import lines  # torch takes seconds to import; --help must not pay for it

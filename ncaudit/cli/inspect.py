@@ -21,6 +21,7 @@ def inspect(
     caption_lines: flags.CaptionLines = InspectOptions.caption_lines,
     key: flags.Key = None,
     image_root: flags.ImageRoot = None,
+    max_row_bytes: flags.MaxRowBytes = InspectOptions.max_row_bytes,
     features: flags.Features = InspectOptions.features,
     as_json: flags.Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def inspect(
     options = InspectOptions(
         sources=sources, image_column=image_column, caption_column=caption_column, caption_lines=caption_lines,
         key=key, image_root=image_root,
-        features=features,
+        max_row_bytes=max_row_bytes, features=features,
     )  # fmt: skip
     from ncaudit.cli.words.inspect import lines
     from ncaudit.verbs.inspect.findings import ShardsInspection

@@ -166,6 +166,7 @@ def train(
     key: flags.Key = None,
     image_root: flags.ImageRoot = None,
     max_image_pixels: flags.MaxImagePixels = TrainOptions.max_image_pixels,
+    max_row_bytes: flags.MaxRowBytes = TrainOptions.max_row_bytes,
     workers: flags.Workers = None,
     epochs: Annotated[
         int | None,
@@ -246,8 +247,8 @@ def train(
         val_data=val_data, head=head, head_start=head_start, dims=dims, hidden=hidden, model=model,
         pretrained=pretrained, train_batchnorm=train_batchnorm, image_column=image_column,
         caption_column=caption_column, caption_lines=caption_lines, key=key, image_root=image_root,
-        max_image_pixels=max_image_pixels, workers=workers, device=device, precision=precision, restart=restart,
-        overwrite=overwrite, chunk_pairs=chunk_pairs,
+        max_image_pixels=max_image_pixels, max_row_bytes=max_row_bytes, workers=workers, device=device,
+        precision=precision, restart=restart, overwrite=overwrite, chunk_pairs=chunk_pairs,
         margin=margin, margin_base=margin_base, spread=spread, drop_below=drop_below,
         patience=patience, tensorboard=tensorboard, recipe=recipe, relabel_every=relabel_every,
         warmup_epochs=warmup_epochs, warmup_keep=warmup_keep, split_threshold=split_threshold, noisy_from=noisy_from,

@@ -119,7 +119,8 @@ class Workers:
     def _feed(self, worker: "_Worker") -> None:
         if self._left:
             worker.shard = self._left.popleft()
-            worker.order({"path": worker.shard.path, "name": worker.shard.name})
+            told = worker.shard
+            worker.order({"path": told.path, "name": told.name, "max_row_bytes": told.max_row_bytes})
 
     def _finish(self, worker: "_Worker", outcome: Outcome) -> None:
         assert worker.shard is not None

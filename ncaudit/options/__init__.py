@@ -25,6 +25,7 @@ from ncaudit.options.scoring import (
     Variant,
 )
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions, Precision
+from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.options.train import (
     CLASS_PACE,
@@ -53,6 +54,7 @@ __all__ = [
     "HEADS",
     "HEADS_PACE",
     "LAST",
+    "MAX_ROW_BYTES",
     "MISMATCH_KINDS",
     "OBJECTIVES",
     "OBJECTIVE_SETTINGS",

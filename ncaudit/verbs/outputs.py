@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from ncaudit.errors import NcauditError, UsageError
-from ncaudit.options import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options import MAX_ROW_BYTES, STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.shards.claims.claims import Claim, Place, is_ours, says_of_itself
 from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.files.locations import real
@@ -137,7 +137,10 @@ def _version_of(shard: Shard) -> str | None:
 
 def told_by_options(options: Any) -> dict[str, Any]:
     """The options that decide on what is written; where inputs and outputs lie does not."""
-    return {name: value for name, value in asdict(options).items() if name not in PLACES_AND_PACE}
+    told = {name: value for name, value in asdict(options).items() if name not in PLACES_AND_PACE}
+    if told.get("max_row_bytes") == MAX_ROW_BYTES:  # younger than records that still hold
+        del told["max_row_bytes"]
+    return told
 
 
 def is_at_or_below(path: str, place: str) -> bool:

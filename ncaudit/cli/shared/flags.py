@@ -86,6 +86,13 @@ ImageRoot = Annotated[
     ),
 ]
 MaxImagePixels = Annotated[int, typer.Option(help="Images with more pixels than this are refused before decoding.")]
+MaxRowBytes = Annotated[
+    int,
+    typer.Option(
+        help="What one line, one cell or one file of an archive may take in bytes, unpacked: rows beyond it fail, and "
+        "where rows cannot be told their shard."
+    ),
+]
 CsvSafe = Annotated[
     bool,
     typer.Option(

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ncaudit.options.shared.checks import choose, require_at_least
 from ncaudit.options.shared.effect import Unread
+from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 
 OWN_WEIGHTS = ("hf-hub:", "local-dir:")
 
@@ -47,6 +48,8 @@ class DataOptions:
     # folder that relative image paths start from; default: the shard's own, for standard input the working folder
     image_root: str | None = None
     max_image_pixels: int = 100_000_000  # refused before decoding: a bomb of a few KiB can ask for GiBs
+    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
 
     def __post_init__(self) -> None:
         require_at_least("--max-image-pixels", self.max_image_pixels, 1)
+        require_row_bytes(self.max_row_bytes)

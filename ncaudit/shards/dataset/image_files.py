@@ -7,10 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import Protocol
 
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.readers.bounds.unpacked import FLAG, too_large
 
-MAX_FILE_BYTES = 512 * MIB  # an image file larger than this is none
 BACKSLASH = chr(92)
 SHOWN = 200  # characters of a path in a row's detail: what stands in its place may be a megabyte of anything
 OUTSIDE = "outside the image folder; see --image-root"
@@ -31,9 +31,9 @@ class ImageFiles(Protocol):
         """The file's bytes, or why there are none."""
 
 
-def files_below(root: str) -> ImageFiles:
-    """The image files below a folder or an address."""
-    return _RemoteFiles(root) if locations.is_remote(root) else _Files(root)
+def files_below(root: str, max_bytes: int = MAX_ROW_BYTES) -> ImageFiles:
+    """The image files below a folder or an address. max_bytes: those that are larger are not read."""
+    return _RemoteFiles(root, max_bytes) if locations.is_remote(root) else _Files(root, max_bytes)
 
 
 def _missing(path: str, why: object) -> Problem:
@@ -48,8 +48,8 @@ def shown(path: str) -> str:
 class _Files:
     """Image files below one folder. What lies outside it is not read, whatever a table's paths say."""
 
-    def __init__(self, root: str) -> None:
-        self._root = locations.real(root)
+    def __init__(self, root: str, max_bytes: int) -> None:
+        self._root, self._max_bytes = locations.real(root), max_bytes
 
     def weight(self, paths: Sequence[str]) -> int:
         """Bytes of these files, less those that will not be read."""
@@ -70,7 +70,8 @@ class _Files:
 
     def _size(self, path: str) -> int:
         try:
-            return os.path.getsize(self._place(path))
+            size = os.path.getsize(self._place(path))
+            return size if size <= self._max_bytes else 0
         except (OSError, ValueError):
             return 0
 
@@ -89,24 +90,24 @@ class _Files:
             return None, _missing(path, "no such file")
         if not os.path.isfile(real):
             return None, _missing(path, "no regular file")
-        if os.path.getsize(real) > MAX_FILE_BYTES:
-            return None, ("image_too_large", f"{shown(path)}: {os.path.getsize(real)} bytes")
+        if os.path.getsize(real) > self._max_bytes:
+            return None, ("image_too_large", too_large(shown(path), os.path.getsize(real), self._max_bytes))
         with open(real, "rb") as file:
-            return file.read(), None
+            return file.read(self._max_bytes), None
 
 
 class _RemoteFiles:
     """Image files below an address. They are fetched together when they are weighed, and held until `forget`."""
 
-    def __init__(self, root: str) -> None:
-        self._root = locations.real(root)
+    def __init__(self, root: str, max_bytes: int) -> None:
+        self._root, self._max_bytes = locations.real(root), max_bytes
         self._held: dict[str, bytes | OSError] = {}
 
     def weight(self, paths: Sequence[str]) -> int:
         """Bytes of these files, which are fetched now."""
         places = {path: place for path in paths if path not in self._held and (place := self._place(path))}
         if places:
-            self._held.update(zip(places, locations.read_many([*places.values()], MAX_FILE_BYTES + 1), strict=True))
+            self._held.update(zip(places, locations.read_many([*places.values()], self._max_bytes + 1), strict=True))
         found = [self._held.get(path) for path in paths]
         return sum(len(content) for content in found if isinstance(content, bytes))
 
@@ -125,8 +126,8 @@ class _RemoteFiles:
         if isinstance(content, OSError):
             absent = isinstance(content, FileNotFoundError)
             return None, _missing(path, "no such file" if absent else content.strerror or content)
-        if len(content) > MAX_FILE_BYTES:
-            return None, ("image_too_large", f"{shown(path)}: more than {MAX_FILE_BYTES} bytes")
+        if len(content) > self._max_bytes:
+            return None, ("image_too_large", f"{shown(path)}: more than {self._max_bytes:,} bytes ({FLAG})")
         return content, None
 
     def _place(self, path: str) -> str | None:

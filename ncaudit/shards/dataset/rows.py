@@ -19,12 +19,16 @@ from ncaudit.shards.dataset.image_files import ImageFiles, Problem, files_below
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.readers import ShardFile, instead_of_image, open_shard
+from ncaudit.shards.readers import ShardFile, instead_of_image, open_shard, read_marked
+from ncaudit.shards.readers.bounds.weights import text_bytes
 
 COLUMN_ROWS = 65_536  # of one light column at a time
 READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
 WINDOW_BYTES = 128 * MIB
+TEXT_BYTES = 32 * MIB  # in a window: it is held as arrays and as strings, and again where it is carried
+STEPS_OVER = 4  # times a window's bytes that a step may weigh
 Numbers = NDArray[np.int64]
+Lacking = dict[int, Problem]  # by row
 
 SUCCESS = "success"  # img2dataset's word
 
@@ -68,13 +72,14 @@ def read_rows(
     Raises BadTable when the file turns out damaged, also in the middle.
     """
     root = image_root if image_root is not None else locations.dirname(shard.path)
-    files = files_below(root)
+    files = files_below(root, shard.max_row_bytes)
     first = 0
     file = open_shard(shard, choosing=True) if file is None else file
-    batches = _batches(file, columns, min(rows, READ_ROWS))
+    lacking: Lacking = {}
+    batches = _batches(file, columns, min(rows, READ_ROWS), lacking)
     for table in _windows(batches, columns, files, rows, window_bytes):
         try:
-            pairs = _pairs(table, first, shard, columns, files, file)
+            pairs = _pairs(table, first, shard, columns, files, file, lacking)
         except UnicodeDecodeError as error:
             where = f"{shard.name}, rows {first} to {first + len(table) - 1}"
             raise BadTable(f"{where}: text that is not UTF-8", fix="write the column anew with valid text") from error
@@ -125,30 +130,47 @@ def text(array: pa.Array) -> list[str | None]:
 def _windows(
     batches: Iterator[pa.RecordBatch], columns: Columns, files: ImageFiles, rows: int, window_bytes: int
 ) -> Iterator[pa.Table]:
-    """A shard cut into tables of `rows` rows, or of fewer once their images weigh more than `window_bytes`."""
+    """A shard cut into tables of `rows` rows; of fewer once images weigh more than `window_bytes`, or text much."""
     pending: list[pa.RecordBatch] = []
-    held = weight = 0
+    held = weight = words = 0
     for batch in batches:
         while len(batch):
-            part = batch.slice(0, rows - held)
+            part, heavy = _fitting(batch.slice(0, rows - held), columns, files, window_bytes)
             batch = batch.slice(len(part))
             pending.append(part)
             held += len(part)
-            weight += _weight(part.column(columns.image), files)
-            if held == rows or weight >= window_bytes:
+            weight += heavy
+            words += text_bytes(part)
+            if held == rows or weight >= window_bytes or words >= TEXT_BYTES:
                 yield pa.Table.from_batches(pending)
-                pending, held, weight = [], 0, 0
+                pending, held, weight, words = [], 0, 0, 0
     if pending:
         yield pa.Table.from_batches(pending)
 
 
-def _batches(file: ShardFile, columns: Columns, rows: int) -> Iterator[pa.RecordBatch]:
+def _fitting(
+    part: pa.RecordBatch, columns: Columns, files: ImageFiles, window_bytes: int
+) -> tuple[pa.RecordBatch, int]:
+    """The part, or so much of it that its images do not weigh many times what a window may; and what they weigh."""
+    weight = _weight(part.column(columns.image), files)
+    while weight > STEPS_OVER * window_bytes and len(part) > 1:
+        part = part.slice(0, len(part) // 2)
+        weight = _weight(part.column(columns.image), files)
+    return part, weight
+
+
+def _batches(file: ShardFile, columns: Columns, rows: int, lacking: Lacking) -> Iterator[pa.RecordBatch]:
+    """lacking: gets the rows that lack a cell, as that is larger than allowed, before they come."""
+    first = 0
     wanted = {columns.image, columns.caption, *columns.carried, *(c for c in (columns.key, columns.status) if c)}
     if columns.status:
         wanted.add("error_message")
     for piece in range(file.pieces):
         # one row group at a time: over several, arrow reads ahead of what is asked for
-        yield from file.batches(rows, wanted, [piece])
+        for batch, beyond in read_marked(file, wanted, rows, [piece]):
+            lacking.update({first + row: ("row_too_large", told) for row, told in beyond.items()})
+            first += len(batch)
+            yield batch
 
 
 def _weight(images: pa.Array, files: ImageFiles) -> int:
@@ -164,15 +186,16 @@ def _weight(images: pa.Array, files: ImageFiles) -> int:
 
 
 def _pairs(
-    table: pa.Table, first: int, shard: Shard, columns: Columns, files: ImageFiles, file: ShardFile
-) -> Rows:
+    table: pa.Table, first: int, shard: Shard, columns: Columns, files: ImageFiles, file: ShardFile,
+    lacking: Lacking,
+) -> Rows:  # fmt: skip
     """The pairs of one window: one per row, or one per caption where a row has a list of them."""
     captions = captions_in(table.column(columns.caption).chunks, columns.caption_fields, columns.caption_lines)
     source = np.repeat(np.arange(len(table)), [len(own) for own in captions])
     index = np.concatenate([np.arange(len(own), dtype=np.int32) for own in captions])
     row = (first + source).astype(np.int64)
     images = _images(table.column(columns.image), columns, files)
-    upstream = _upstream(table, columns)
+    upstream = [lacking.pop(first + i, told) for i, told in enumerate(_upstream(table, columns))]
     own = [caption for captions_of_row in captions for caption in captions_of_row]
     problem_of = _without(images, file, first)
     problems = [upstream[i] or problem_of[i] or caption_problem(c) for i, c in zip(source, own, strict=True)]

@@ -19,17 +19,17 @@ class Remembered(Generic[T]):
     (True, 12)
     """
 
-    def __init__(self, look: Callable[[str], T], at_most: int | None = None) -> None:
+    def __init__(self, look: Callable[..., T], at_most: int | None = None) -> None:
         """look: what tells it in its own words where nothing can be learnt. at_most: files; None: REMEMBERED."""
         self._look, self._at_most = look, at_most
         self._found: OrderedDict[tuple[str, str], T] = OrderedDict()
         self._lock = Lock()  # files are read ahead in threads
 
-    def __call__(self, path: str) -> T:
-        """What the look tells, or has told of this version."""
+    def __call__(self, path: str, *how: int) -> T:
+        """What the look tells, or has told of this version. how: what the look is told beside."""
         seen = version_now(path)
         found = self._recalled(path, seen)
-        return self.learn(path, self._look(path), seen) if found is None else found
+        return self.learn(path, self._look(path, *how), seen) if found is None else found
 
     def known(self, path: str) -> T | None:
         """What has been learnt of the file as it is now; None where nobody has looked."""

@@ -6,10 +6,10 @@ Most shards are one file. Embeddings of other tools lie in several beside each o
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
-from ncaudit.options import TABLE_SUFFIX
+from ncaudit.options import MAX_ROW_BYTES, TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
 
@@ -81,11 +81,13 @@ class Shard:
     """One input. path: where it is, or what messages call it where it has several files.
 
     name: relative to the input root, with `/` on every system. parts: its files, where it has several.
+    max_row_bytes: what one line, cell or member of it may take once unpacked.
     """
 
     path: str
     name: str
     parts: Parts | None = None
+    max_row_bytes: int = field(default=MAX_ROW_BYTES, compare=False)
 
     @classmethod
     def of_file(cls, path: str) -> "Shard":

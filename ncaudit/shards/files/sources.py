@@ -4,9 +4,10 @@ Knows paths and what suffixes promise, not what is inside.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.options import TABLE_SUFFIX
+from ncaudit.options import MAX_ROW_BYTES, TABLE_SUFFIX
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.braces import in_braces
 from ncaudit.shards.files.formats import suffix_of
@@ -37,7 +38,9 @@ KINDS = (
 ARROW = 2  # which of them
 
 
-def find_shards(sources: Sequence[str], features: str | None = None) -> list[Shard]:
+def find_shards(
+    sources: Sequence[str], features: str | None = None, max_row_bytes: int = MAX_ROW_BYTES
+) -> list[Shard]:
     """All shards that `sources` name, in the order of their names; a clip-retrieval folder's by their number.
 
     A file is a shard whatever its suffix; a folder gives its parquet files, or where it has none those of the next
@@ -46,13 +49,13 @@ def find_shards(sources: Sequence[str], features: str | None = None) -> list[Sha
     folder that all sources share, so that `A/00000` and `B/00000` keep their names apart. Sources may be addresses
     (s3://…), all of one place. What is hidden below a named folder is no shard, each real folder is looked into once,
     and a link to a shard that is there anyway is not another one: see `walk.py` and `passed_over.py`.
-    features: which of the features beside the tables are meant, where there are several.
+    features: which of the features beside the tables are meant, where there are several. max_row_bytes: as in `Shard`.
     Raises NcauditError when a source does not exist, cannot be reached, holds no shard, holds tars beside tables, or
     has no features beside a table where some were named.
     """
     if not sources:
         raise NcauditError("no input was named", fix="give files, folders or globs")
-    shards = _found(sources)
+    shards = [replace(shard, max_row_bytes=max_row_bytes) for shard in _found(sources)]
     return [with_features(shard, features) for shard in shards] if features is not None else shards
 
 

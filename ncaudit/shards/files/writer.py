@@ -6,6 +6,7 @@ its own, and the last whole file stays. Who may write at all is asked of whoever
 
 import errno
 import os
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -19,11 +20,14 @@ from ncaudit.shards.files.leaves import leaf_columns
 from ncaudit.shards.files.partials import created, partial_name
 
 ROWS_PER_GROUP = 8_192
+GROUP_BYTES = 256 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # said while bytes are written, without a name
 
 
 class TableWriter:
-    """Collects record batches into row groups of a fixed size, so that bytes do not depend on how rows arrive."""
+    """Collects record batches into row groups of a fixed size, so that bytes do not depend on how rows arrive; of fewer
+    rows where those take more memory than is to be held.
+    """
 
     def __init__(self, file: Any, schema: pa.Schema, *, rows_per_group: int = ROWS_PER_GROUP) -> None:
         self._writer = pq.ParquetWriter(
@@ -36,8 +40,8 @@ class TableWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows in the table's own schema, in their final order."""
         self._pending.append(batch)
-        while sum(len(b) for b in self._pending) >= self._rows_per_group:
-            self._flush(self._rows_per_group)
+        while rows := self._whole_group():
+            self._flush(rows)
 
     def close(self) -> None:
         """Write what is pending and the footer."""
@@ -47,6 +51,15 @@ class TableWriter:
     def abandon(self) -> None:
         """Close without the pending rows: the file is about to be deleted."""
         self._writer.close()
+
+    def _whole_group(self) -> int:
+        """How many of the pending rows are a group that is whole; 0: none yet."""
+        count = min(self._rows_per_group, sum(len(batch) for batch in self._pending))
+        if 2 * sum(batch.nbytes for batch in self._pending) > GROUP_BYTES:
+            table = pa.Table.from_batches(self._pending, schema=self._schema).slice(0, count).combine_chunks()
+            if table.nbytes > GROUP_BYTES:  # the fewest rows that take so much
+                return 1 + bisect_left(range(1, count), GROUP_BYTES, key=lambda rows: table.slice(0, rows).nbytes)
+        return count if count == self._rows_per_group else 0
 
     def _flush(self, rows: int) -> None:
         table = pa.Table.from_batches(self._pending, schema=self._schema)

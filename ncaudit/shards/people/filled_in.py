@@ -13,12 +13,14 @@ import pyarrow as pa
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import unreadable
 from ncaudit.shards.people.saved_as import Kind, as_utf8, is_plain, kind_of
-from ncaudit.shards.readers.parquet import open_parquet
+from ncaudit.shards.readers.bounds.unpacked import held
+from ncaudit.shards.readers.parquet import open_parquet, read_bounded
 from ncaudit.shards.readers.text.delimited import SEPARATORS, WrittenCells
 from ncaudit.shards.readers.text.json_lines import read_as_text
 from ncaudit.shards.readers.text.plain_text import open_text
 
 HEADER_BYTES = 1 << 16
+READ_ROWS = 8_192
 Reader: TypeAlias = Callable[[str, Sequence[str], Sequence[str]], pa.Table]
 
 
@@ -72,8 +74,11 @@ def _records_of_json(path: str, needed: Sequence[str], others: Sequence[str]) ->
 def _parquet(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
     parquet = open_parquet(path)
     found = _there(path, parquet.schema_arrow.names, needed, others)
+    names = list(found.values())
+    fields = [field for field in parquet.schema_arrow if field.name in names]
     try:
-        return parquet.read(columns=list(found.values())).select(list(found.values())).rename_columns(list(found))
+        batches = held(path, read_bounded(path, parquet, READ_ROWS, names))
+        return pa.Table.from_batches(batches, pa.schema(fields)).select(names).rename_columns(list(found))
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 

@@ -3,7 +3,7 @@
 Knows how files begin; nothing of images, captions or embeddings.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -25,9 +25,9 @@ from ncaudit.shards.readers.text.delimited import DelimitedShard
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard
 from ncaudit.shards.readers.with_columns import WithColumns, with_columns
 
-__all__ = ["ShardFile", "instead_of_image", "open_shard", "read_batches", "read_columns"]
+__all__ = ["ShardFile", "instead_of_image", "open_shard", "read_batches", "read_columns", "read_marked"]
 
-READERS: dict[Format, Callable[[str], ShardFile]] = {
+READERS: dict[Format, Callable[[str, int], ShardFile]] = {
     Format.tar: TarShard,
     Format.arrow_file: ArrowShard,
     Format.arrow_stream: ArrowShard,
@@ -45,7 +45,7 @@ def open_shard(shard: Shard, *, choosing: bool = False) -> ShardFile:
     Two columns of one name are refused here; choosing: only once one of them is asked for, by somebody who can tell.
     """
     seen = versions_of(shard)
-    file = PromisedShard(_open(shard), shard.path, seen)
+    file = PromisedShard(_open(shard), shard.path, seen, shard.max_row_bytes)
     if not choosing:
         refuse_repeated(shard.path, file.schema)
     return file
@@ -53,7 +53,7 @@ def open_shard(shard: Shard, *, choosing: bool = False) -> ShardFile:
 
 def _open(shard: Shard) -> ShardFile:
     if shard.parts is None:
-        return with_columns(shard, _open_file(shard.path))
+        return with_columns(shard, _open_file(shard.path, shard.max_row_bytes))
     if isinstance(shard.parts, ArrayPair):
         return open_npy_pair(shard.parts)
     if isinstance(shard.parts, ClipRetrievalFiles):
@@ -61,9 +61,9 @@ def _open(shard: Shard) -> ShardFile:
     return open_datacomp(shard.parts)
 
 
-def _open_file(path: str) -> ShardFile:
+def _open_file(path: str, max_row_bytes: int) -> ShardFile:
     if knows_parquet(path):
-        return ParquetShard(path)
+        return ParquetShard(path, max_row_bytes=max_row_bytes)
     seen = version_now(path)
     try:
         file = open_native(path)
@@ -71,11 +71,11 @@ def _open_file(path: str) -> ShardFile:
         raise cannot_be_read(path, error) from error
     kind = formats_found.learn(path, format_in(path, file), seen)
     if kind is Format.parquet:
-        return ParquetShard(path, file, seen)
+        return ParquetShard(path, file, seen, max_row_bytes)
     file.close()
     if kind not in READERS:
         raise BadTable(f"{path} is a file of another kind ({kind})", fix=READABLE)
-    return READERS[kind](path)
+    return READERS[kind](path, max_row_bytes)
 
 
 def read_batches(shard: Shard, columns: Collection[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -96,6 +96,18 @@ def read_columns(path: str, kinds: Mapping[str, pa.DataType | None], rows: int) 
         if schema.names.count(name) != 1 or schema.field(name).type != (kind or schema.field(name).type):
             raise BadTable(f"{path} is damaged: its column {name} is not as ncaudit wrote it", fix=MADE_ANEW)
     yield from read_batches(Shard.of_file(path), kinds, rows)
+
+
+def read_marked(
+    file: ShardFile, columns: Collection[str], rows: int, pieces: Sequence[int] | None = None
+) -> Iterator[tuple[pa.RecordBatch, Mapping[int, str]]]:
+    """The batches of an open shard, and which of their rows lack a cell that is larger than allowed, with the words.
+
+    Whoever has no use for such rows asks for `batches`, which raises BadTable there.
+    """
+    if isinstance(file, PromisedShard):
+        return file.marked(rows, columns, pieces)
+    return ((batch, {}) for batch in file.batches(rows, columns, pieces))
 
 
 def instead_of_image(file: ShardFile, row: int) -> str | None:

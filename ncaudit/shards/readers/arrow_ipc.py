@@ -4,16 +4,18 @@ Knows arrow; nothing of what columns mean. Nothing of a file is trusted: every b
 touches it, as one offset that lies would end the process; and files are read, not mapped, as those that shrink would.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import ARROW
 from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.readers.bounds.messages import FileMessages, StreamMessages
 
 END = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of a stream that its writer closed
 DAMAGE = (pa.ArrowException, OSError, UnicodeError, SystemError)  # what arrow raises of files that lie
@@ -25,13 +27,14 @@ class ArrowShard:
     Raises BadTable when it is damaged, or a stream lacks its end mark: its writer was stopped, and rows are missing.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, max_row_bytes: int = MAX_ROW_BYTES) -> None:
+        self._path, self._max_row_bytes = path, max_row_bytes
         with _telling(path):
             self._source = _source(path)
             self._is_file = bytes(self._source.read(len(ARROW))) == ARROW
+            self._messages = FileMessages(path, self._source, max_row_bytes) if self._is_file else None
             self._file = pa.ipc.open_file(self._source) if self._is_file else None
-            self._schema = self._file.schema if self._file else _stream(path).schema
+            self._schema = self._file.schema if self._file else _stream(path, max_row_bytes).schema
             self._opened: tuple[list[int], Any] = ([], None)
             _ = self._schema.names, str(self._schema)  # names that are no text are told here
         if not self._is_file:
@@ -46,7 +49,7 @@ class ArrowShard:
     def rows(self) -> int:
         """From the heads of the batches; of a stream, counted once per version of the file."""
         if self._file is None:
-            return _rows_of_streams(self._path)
+            return _rows_of_streams(self._path, self._max_row_bytes)
         with _telling(self._path):
             return int(self._file.count_rows())
 
@@ -69,6 +72,10 @@ class ArrowShard:
             for batch in self._whole(chosen, pieces):
                 yield from (batch.slice(first, rows) for first in range(0, len(batch), rows))
 
+    def beyond(self, columns: Collection[str] | None = None) -> Mapping[int, str]:
+        """Batches are whole."""
+        return {}
+
     def nulls(self, piece: int, column: str) -> int | None:
         """Not known unread."""
         return None
@@ -81,11 +88,13 @@ class ArrowShard:
             yield batch if chosen else batch.select([])
 
     def _read(self, places: list[int], pieces: Sequence[int] | None) -> Iterator[pa.RecordBatch]:
-        if self._file is not None:
+        if self._file is not None and self._messages is not None:
             reader = self._reader(places)
-            yield from map(reader.get_batch, range(self.pieces) if pieces is None else pieces)
+            for piece in range(self.pieces) if pieces is None else pieces:
+                self._messages.refuse_bomb(piece)
+                yield reader.get_batch(piece)
         elif pieces is None or 0 in pieces:
-            yield from _stream(self._path, places)
+            yield from _stream(self._path, self._max_row_bytes, places)
 
     def _reader(self, places: list[int]) -> Any:
         """It reads dictionaries anew when it is made, so the last one is kept for the next piece."""
@@ -115,17 +124,18 @@ def _only(places: list[int]) -> pa.ipc.IpcReadOptions:
     return pa.ipc.IpcReadOptions(included_fields=places)
 
 
-def _stream(path: str, places: list[int] | None = None) -> Any:
-    return pa.ipc.open_stream(_source(path), options=_only(places or []))
+def _stream(path: str, max_row_bytes: int, places: list[int] | None = None) -> Any:
+    messages = StreamMessages(path, locations.open_file(path), max_row_bytes)
+    return pa.ipc.open_stream(messages, options=_only(places or []))
 
 
 def _source(path: str) -> Any:
     return locations.open_file(path) if locations.is_remote(path) else locations.open_native(path)
 
 
-def _count(path: str) -> int:
+def _count(path: str, max_row_bytes: int) -> int:
     with _telling(path):
-        return sum(len(batch) for batch in _stream(path, [0]))
+        return sum(len(batch) for batch in _stream(path, max_row_bytes, [0]))
 
 
 _rows_of_streams = Remembered(_count)

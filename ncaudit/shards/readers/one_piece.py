@@ -1,5 +1,6 @@
 """What shards share that are one piece, and were read through once for their columns and the number of rows."""
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 import pyarrow as pa
@@ -42,6 +43,10 @@ class OnePiece:
     def piece_rows(self) -> list[int]:
         """As the survey counted them."""
         return [self._survey.rows]
+
+    def beyond(self, columns: Collection[str] | None = None) -> Mapping[int, str]:
+        """Lines are whole, or an error."""
+        return {}
 
     def nulls(self, piece: int, column: str) -> int | None:
         """Not known."""

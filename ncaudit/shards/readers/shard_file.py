@@ -1,6 +1,6 @@
 """What every reader offers: a shard of any format as a table that is read in pieces."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import pyarrow as pa
@@ -32,6 +32,11 @@ class ShardFile(Protocol):
 
         columns: only these, in the schema's order; names that are not there are left out; None for all.
         pieces: only these; None for all. Raises BadTable when the file turns out damaged.
+        """
+
+    def beyond(self, columns: Collection[str] | None = None) -> Mapping[int, str]:
+        """Rows that `batches` gives without what one of these columns would hold, as that is larger than allowed, each
+        with the words on it. Nothing where all that is there is read.
         """
 
     def nulls(self, piece: int, column: str) -> int | None:

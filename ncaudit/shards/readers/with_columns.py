@@ -3,7 +3,7 @@
 Knows tables, partitions (`year=2024/`) and img2dataset's folders of files; nothing of what columns are for.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import unquote
@@ -63,6 +63,10 @@ class WithColumns:
             arrays = dict(zip([field.name for field in self.fields], self.made(batch), strict=True))
             kept = [batch.column(name) for name in own]
             yield pa.RecordBatch.from_arrays([*kept, *(arrays[name] for name in added)], names=[*own, *added])
+
+    def beyond(self, columns: Collection[str] | None = None) -> Mapping[int, str]:
+        """As the file's."""
+        return self.file.beyond(None if columns is None else {*columns, *self.needs})
 
     def nulls(self, piece: int, column: str) -> int | None:
         """Not known of these."""

@@ -15,7 +15,7 @@ from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.provenance import Provenance, attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
-from ncaudit.shards.readers.parquet import open_parquet, refuse_finer, telling
+from ncaudit.shards.readers.parquet import open_parquet, read_bounded, refuse_finer, telling
 from ncaudit.shards.readers.promised import refuse_changed, too_few, versions_of
 
 GROUP_BYTES = 256 * MIB  # a row group is held whole while it is written; a larger one is cut into pieces of this size
@@ -157,7 +157,7 @@ def group_batches(shard: Shard, parquet: pq.ParquetFile, group: int) -> Iterator
     facts, read = parquet.metadata.row_group(group), 0
     rows = max(1, min(MAX_BATCH_ROWS, BATCH_BYTES * facts.num_rows // max(1, facts.total_byte_size)))
     with telling(shard.path):
-        for batch in parquet.iter_batches(rows, row_groups=[group]):
+        for batch in read_bounded(shard.path, parquet, rows, groups=[group], max_row_bytes=shard.max_row_bytes):
             read += len(batch)
             yield batch
     if read != facts.num_rows:

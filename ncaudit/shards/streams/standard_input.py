@@ -20,14 +20,18 @@ import pyarrow.parquet as pq
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable, NcauditError, UsageError
-from ncaudit.options import STREAM
+from ncaudit.options import MAX_ROW_BYTES, STREAM
 from ncaudit.shards.arrow_types import normal_batch, normal_schema, parquet_holds
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.readers.arrow_ipc import DAMAGE
+from ncaudit.shards.readers.bounds.messages import StreamMessages
+from ncaudit.shards.readers.bounds.unpacked import LARGER, too_large
+from ncaudit.shards.readers.bounds.weights import bounded, largest
 from ncaudit.shards.readers.promised import refuse_repeated
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard, json_object
 from ncaudit.shards.readers.text.json_types import shown_type
+from ncaudit.shards.readers.text.plain_text import line_blocks
 
 STDIN = "standard input"
 SPOOLED = "stdin.parquet"  # so pairs without a key are called stdin/0, stdin/1, …
@@ -48,11 +52,12 @@ class StandardInput:
     Raises BadTable when it is empty, or neither an Arrow stream nor JSON lines; `batches` when it turns out damaged.
     """
 
-    def __init__(self, file: Any, known: Iterable[pa.Field] = ()) -> None:
+    def __init__(self, file: Any, known: Iterable[pa.Field] = (), max_row_bytes: int = MAX_ROW_BYTES) -> None:
         self.notes = list[str]()
+        self._max_row_bytes = max_row_bytes
         self.schema: pa.Schema
         if _holds_lines(file):
-            self.schema, self._batches = _json_lines(file, {field.name: field for field in known})
+            self.schema, self._batches = _json_lines(file, {field.name: field for field in known}, max_row_bytes)
         else:
             self.schema, self._batches = self._arrow(file)
 
@@ -61,7 +66,7 @@ class StandardInput:
         yield from self._batches
 
     def _arrow(self, file: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        tail = _Tail(file)
+        tail = StreamMessages(STDIN, file, self._max_row_bytes)
         with _telling():
             reader = pa.ipc.open_stream(tail)
             schema = normal_schema(reader.schema)
@@ -69,11 +74,14 @@ class StandardInput:
         refuse_repeated(STDIN, schema)
         return schema, self._arrow_batches(reader, tail)
 
-    def _arrow_batches(self, reader: Any, tail: "_Tail") -> Iterator[pa.RecordBatch]:
+    def _arrow_batches(self, reader: Any, tail: StreamMessages) -> Iterator[pa.RecordBatch]:
         with _telling():
+            first = 0
             for batch in reader:
                 batch.validate(full=True)  # one offset that lies would end the process
-                yield normal_batch(batch)
+                _refuse_larger(batch, first, self._max_row_bytes)
+                yield from map(normal_batch, bounded(batch))
+                first += len(batch)
         if tail.last != ARROW_END:
             self.notes.append(f"{STDIN} ended without Arrow's end mark: the command before the pipe may have stopped")
 
@@ -88,7 +96,7 @@ class Received:
 
 
 @contextmanager
-def received(sources: Sequence[str]) -> Iterator[Received]:
+def received(sources: Sequence[str], max_row_bytes: int = MAX_ROW_BYTES) -> Iterator[Received]:
     """The sources as they are; - alone becomes a parquet file below TMPDIR, which is gone when the block ends.
 
     JSON lines are looked through first, so that types are those that fit all of them, as in a file of them.
@@ -103,7 +111,7 @@ def received(sources: Sequence[str]) -> Iterator[Received]:
     with tempfile.TemporaryDirectory(prefix="ncaudit-") as folder:
         path, lines = (os.path.join(folder, name) for name in (SPOOLED, LINES))
         try:
-            notes = _spool(sys.stdin.buffer, path, lines)
+            notes = _spool(sys.stdin.buffer, path, lines, max_row_bytes)
             yield Received([path], True, tuple(notes))
         except NcauditError as error:
             if folder not in error.message:
@@ -112,16 +120,16 @@ def received(sources: Sequence[str]) -> Iterator[Received]:
             raise type(error)(told, fix=error.fix) from error
 
 
-def _spool(file: Any, path: str, lines: str) -> list[str]:
+def _spool(file: Any, path: str, lines: str, max_row_bytes: int) -> list[str]:
     """Write the rows to `path`; returns what must be said of the stream. lines: a file for JSON lines, for a while."""
     try:
         if not _holds_lines(file):
-            stream = StandardInput(file)
+            stream = StandardInput(file, max_row_bytes=max_row_bytes)
             _write(stream.schema, stream.batches(), path)
             return [*stream.notes, *_left_out(stream.schema)]
         with open(lines, "wb") as copy:
             shutil.copyfileobj(file, copy, MIB)
-        shard = JsonLinesShard(lines)
+        shard = JsonLinesShard(lines, max_row_bytes)
         _write(shard.schema, shard.batches(GROUP_ROWS), path)
         os.remove(lines)
         return []
@@ -186,28 +194,6 @@ class _Hashed(io.BufferedWriter):
         return super().write(data)
 
 
-class _Tail:
-    """A file that remembers its last bytes: Arrow takes a stream that was cut between two batches for a whole one."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.last, self.closed = b"", False
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._file.read(size)
-        self.last = (self.last + data[-8:])[-8:]
-        return data
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return False
-
-
 def _holds_lines(file: Any) -> bool:
     """Whether these are JSON lines; else they begin like an Arrow stream. Raises BadTable when they are neither."""
     start = file.peek(8)[:8]
@@ -230,9 +216,11 @@ def _telling() -> Iterator[None]:
         raise BadTable(f"{STDIN} is no whole Arrow stream: {reason}", fix=ACCEPTED) from error
 
 
-def _json_lines(file: Any, known: Mapping[str, pa.Field]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def _json_lines(
+    file: Any, known: Mapping[str, pa.Field], max_row_bytes: int
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """The schema of the first lines, and all of them in it: known columns have their types, others those they show."""
-    pieces = _numbered_rows(file)
+    pieces = _numbered_rows(file, max_row_bytes)
     first = next(pieces, (1, []))
     names = dict.fromkeys(name for row in first[1] for name in row)
     schema = pa.schema([known.get(name) or _field(name, [row.get(name) for row in first[1]]) for name in names])
@@ -245,12 +233,15 @@ def _json_lines(file: Any, known: Mapping[str, pa.Field]) -> tuple[pa.Schema, It
     return schema, batches()
 
 
-def _numbered_rows(file: Any) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _refuse_larger(batch: pa.RecordBatch, first: int, max_row_bytes: int) -> None:
+    for row, (name, size) in largest(batch, max_row_bytes).items():
+        raise BadTable(f"{STDIN} row {first + row}: {too_large(name, size, max_row_bytes)}", fix=LARGER)
+
+
+def _numbered_rows(file: Any, max_row_bytes: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """(number of the first line, its and some more lines' objects)."""
-    number = 1
-    while lines := file.readlines(LINES_BYTES):
+    for number, lines in line_blocks(STDIN, file, LINES_BYTES, max_row_bytes):
         yield number, [json_object(STDIN, number + i, line, ACCEPTED) for i, line in enumerate(lines) if line.strip()]
-        number += len(lines)
 
 
 def _field(name: str, values: list[Any]) -> pa.Field:

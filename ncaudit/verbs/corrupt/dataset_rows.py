@@ -56,7 +56,7 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
     Raises NcauditError when --out is no folder, would overwrite the input, or such a column is there.
     """
     require_folder(options.out, "corrupt")
-    found = find_shards(options.sources)
+    found = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
     shards = without_outputs(found, "corrupt", options.out)
     require_format(shards, [Format.parquet], "corrupt", "write the dataset as parquet first, beside its images")
     for shard in shards:

@@ -67,7 +67,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 
     Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
     """
-    with received(options.sources) as given:
+    with received(options.sources, options.max_row_bytes) as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
         return _embed(replace(options, sources=given.sources, image_root=root), given.notes, progress)
 
@@ -75,7 +75,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> EmbedResult:
     begun = monotonic()
     options = _on_devices(options)
-    shards = find_shards(options.sources)
+    shards = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
     _refuse_overlap(options, shards)
     look = _looked_at(options, shards)
     files = files_of(options, [shard.name for shard in shards])

@@ -121,6 +121,8 @@ def table_provenance(
         "key": key,
         "max_image_pixels": options.max_image_pixels,
     }
+    if options.max_row_bytes != EmbedOptions.max_row_bytes:  # as of the layout
+        said["max_row_bytes"] = options.max_row_bytes
     if options.caption_lines:  # as of the layout
         said["caption_lines"] = True
     if options.layout is not Layout.parquet:  # not told where it is as ever, so that tables stay as they were

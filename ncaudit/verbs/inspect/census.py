@@ -4,7 +4,7 @@ Knows arrow columns; nothing of which tool wrote them. Memory: 8 bytes per row a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,7 @@ from ncaudit.hashing import hash_values
 from ncaudit.shards.columns import is_key, is_text
 from ncaudit.shards.dataset.caption_cells import captions_in, lines_of
 from ncaudit.shards.dataset.rows import text
+from ncaudit.shards.readers import read_marked
 from ncaudit.shards.readers.shard_file import ShardFile
 
 EXAMPLES = 3
@@ -47,6 +48,8 @@ class Census:
     captions_null: int = 0  # pairs; of a list, its null entries, and the lists that are null or empty
     captions_blank: int = 0
     captions_of_lines: int = 0  # those with several lines that say something
+    larger: int = 0  # rows with a cell that is larger than allowed
+    first_larger: str = ""
     several_captions: bool = False
     paths_missing: int = 0
     words: dict[str, Counter[str]] = field(default_factory=dict)
@@ -81,10 +84,17 @@ def take_census(file: ShardFile, counted: Counted, advance: Callable[[int], None
     """Count one shard. Raises BadTable when it turns out damaged, also in the middle."""
     census = Census()
     wanted = {*counted.keys, *counted.words, *(c for c in (counted.caption, counted.paths, counted.number) if c)}
-    for batch in file.batches(BATCH_ROWS, wanted):
+    for batch, beyond in read_marked(file, wanted, BATCH_ROWS):
+        census.larger += len(beyond)
+        census.first_larger = census.first_larger or _first(census.rows, beyond)
         _count(census, batch, counted)
         advance(len(batch))
     return census
+
+
+def _first(rows: int, beyond: Mapping[int, str]) -> str:
+    """The first of the rows that `beyond` tells of, behind so many others."""
+    return next((f"row {rows + row}: {beyond[row]}" for row in sorted(beyond)), "")
 
 
 def chosen_examples(of_shards: Sequence[Sequence[str]]) -> list[str]:

@@ -74,7 +74,7 @@ def inspect(options: InspectOptions, progress: Progress = SILENT) -> Inspection:
     folder = made_folder(options.sources[0]) if len(options.sources) == 1 else None
     if folder is not None:
         return _of_folder(options.sources[0], folder)
-    group, others = open_groups(find_shards(options.sources, options.features), progress)
+    group, others = open_groups(find_shards(options.sources, options.features, options.max_row_bytes), progress)
     kind = group.shards[0].kind.kind
     rows_of_tables = {"pair_id", "status"} <= set(group.schema.names)
     if kind in (Kind.dataset, Kind.scored_dataset) or (kind is Kind.dropped and not rows_of_tables):

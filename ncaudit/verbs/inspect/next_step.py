@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ncaudit.errors import BadTable
-from ncaudit.options import InspectOptions, ModelOptions
+from ncaudit.options import MAX_ROW_BYTES, InspectOptions, ModelOptions
 from ncaudit.schema import OK
 from ncaudit.shards.columns import ImageKind, image_candidates
 from ncaudit.shards.dataset.keys import BY_ROW, choose_key
@@ -104,6 +104,7 @@ def _embed(options: InspectOptions, group: ShardGroup, found: DatasetFindings) -
         "--caption-column": options.caption_column or (captions.column if captions and captions.others else None),
         "--key": options.key if options.key is not None else _key_to_name(group, found.keys),
         "--image-root": options.image_root,
+        "--max-row-bytes": None if options.max_row_bytes == MAX_ROW_BYTES else str(options.max_row_bytes),
     }
     flags = [word for flag, value in named.items() if value is not None for word in (flag, value)]
     flags += ["--caption-lines"] * options.caption_lines

@@ -59,6 +59,10 @@ class ShardGroup:
                 continue
             good.append(each)
             whole.add(found)
+            if found.larger:
+                rows = "row is" if found.larger == 1 else "rows are"
+                first = f"{each.shard.path} {found.first_larger}"
+                self.progress.note(f"{found.larger:,} {rows} too large, which embed fails ({first})")
             examples.append(found.examples)
         if not good and error is not None:
             raise error

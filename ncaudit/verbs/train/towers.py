@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ncaudit import objectives
 from ncaudit.encoders.decode_pool import DecodePool
-from ncaudit.encoders.model_folder import require_sound_folder
+from ncaudit.encoders.model_folder import require_sound_weights, sound_settings
 from ncaudit.encoders.open_clip import CONFIG, Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.optimisation import Learner, Recipe
@@ -58,7 +58,8 @@ class Towers:
 
     def require_whole(self, out: str) -> None:
         """As `Trained` has it."""
-        require_sound_folder(os.path.join(out, CONFIG), [os.path.join(out, WEIGHTS)], [])
+        config = os.path.join(out, CONFIG)
+        require_sound_weights(config, sound_settings(config), [os.path.join(out, WEIGHTS)], [])
 
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Whole or not at all."""

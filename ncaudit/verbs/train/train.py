@@ -26,7 +26,7 @@ from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
-from ncaudit.options import HEADS, TrainingRecipe, TrainOptions
+from ncaudit.options import HEADS, MAX_ROW_BYTES, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.provenance import fingerprint
@@ -48,7 +48,7 @@ SUMMARY: own_json.Shape = {  # what a finished run tells of itself
     **{name: int for name in ("kept_epoch", "train_pairs", "val_pairs", "val_photos", "dropped_pairs", "shards")},
     **{"unlabelled_pairs": int, "mean_label": (None, float), "statuses": {...: int}},
 }
-RECORDED_WHERE_ON = {"caption_lines"}  # younger than runs that may still be resumed
+RECORDED_WHERE_ON = {"caption_lines", "max_row_bytes"}  # younger than runs that may still be resumed
 Json = dict[str, Any]
 
 
@@ -207,7 +207,7 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
     column = options.class_column if options.by_class else options.soft_label_column
     chosen = {"objective": options.chosen_objective, "label_column": column, "head": options.head_kind}
     given = {**asdict(options), **vars(options.pace), **chosen}
-    unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if not given[name]}
+    unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if given[name] in (False, MAX_ROW_BYTES)}
     named = {name: value for name, value in given.items() if name not in unsaid}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     return {

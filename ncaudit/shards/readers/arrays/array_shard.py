@@ -12,9 +12,11 @@ import pyarrow as pa
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.readers.arrays.npy_rows import NpyRows, Reading
+from ncaudit.shards.readers.bounds.weights import BATCH_BYTES, fixed_bytes
 from ncaudit.shards.readers.parquet import ParquetShard
 
 IMAGE, TEXT = "image_embedding", "text_embedding"
+ARRAY_BYTES = BATCH_BYTES // 2  # of rows at once: they are copied on the way
 BYTE_HASHES = ("sha256", "sha512", "md5")  # what img2dataset calls the hash of a photo's bytes
 
 
@@ -91,6 +93,7 @@ class ArrayShard:
     ) -> Iterator[pa.RecordBatch]:
         """Each batch takes its own rows from the arrays, and no others are read."""
         schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
+        rows = max(1, min(rows, ARRAY_BYTES // max(1, sum(fixed_bytes(field.type) for field in schema))))
         with ExitStack() as stack:
             open_arrays = {
                 name: stack.enter_context(array.reading())
@@ -105,6 +108,10 @@ class ArrayShard:
                     for field in schema
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema) if arrays else beside
+
+    def beyond(self, columns: Collection[str] | None = None) -> Mapping[int, str]:
+        """Rows are whole."""
+        return {}
 
     def nulls(self, piece: int, column: str) -> int | None:
         """Arrays have none."""

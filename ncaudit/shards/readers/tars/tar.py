@@ -8,9 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.columns import ENCODINGS, FILES_KEY, is_key_name
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered, version_now
+from ncaudit.shards.readers.bounds.unpacked import too_large
+from ncaudit.shards.readers.bounds.values import refuse_many_values
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.tars.members import JSON, TEXTS, Members, Met, first_of, has_any, listed, looked_at
 from ncaudit.shards.readers.tars.tar_samples import Sample, printable, read_samples
@@ -38,11 +41,11 @@ class TarShard(OnePiece):
     Raises BadTable when it is damaged, a .json file is none, or the files of a sample are not together.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, max_row_bytes: int = MAX_ROW_BYTES) -> None:
         self._names: dict[str, list[Any]] = {}  # by column; empty where another made the survey
         survey, seen = _surveys.known(path), version_now(path)
-        if survey is None:
-            survey, self._names = _survey(path)
+        if survey is None or survey.max_row_bytes != max_row_bytes:
+            survey, self._names = _survey(path, max_row_bytes)
             _surveys.learn(path, survey, seen)
         self._seen = survey
         super().__init__(path, survey)
@@ -52,11 +55,20 @@ class TarShard(OnePiece):
         found = self._seen.without.get(row)
         return None if found is None else listed(found)
 
+    def beyond(self, columns: Collection[str] | None = None) -> Mapping[int, str]:
+        """The samples that have a file for these columns which is larger than allowed, and is not read."""
+        wanted, allowed = _Wanted(self._chosen(columns), self._seen), self._seen.max_row_bytes
+        larger = {row: [each for each in found if wanted(each[0])] for row, found in self._seen.larger.items()}
+        return {row: too_large(f".{printable(f[0][0])}", f[0][1], allowed) for row, f in larger.items() if f}
+
+    def _chosen(self, columns: Collection[str] | None) -> pa.Schema:
+        return pa.schema([field for field in self.schema if columns is None or field.name in columns])
+
     def batches(
         self, rows: int, columns: Collection[str] | None = None, pieces: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Also bounded by 64 MiB of files; one that is larger is a batch alone."""
-        schema = pa.schema([field for field in self.schema if columns is None or field.name in columns])
+        schema = self._chosen(columns)
         if pieces is not None and 0 not in pieces:
             return
         if schema.names and set(schema.names) <= set(self._names):
@@ -64,7 +76,8 @@ class TarShard(OnePiece):
             return
         held: list[Sample] = []
         weight = 0
-        for sample in read_samples(self._path, _Wanted(schema, self._seen)):
+        wanted = _Wanted(schema, self._seen)
+        for sample in read_samples(self._path, wanted, _nothing, self._seen.max_row_bytes):
             size = sum(map(len, sample.contents.values()))
             if held and (len(held) == rows or weight + size > BATCH_BYTES):
                 yield self._batch(held, schema)
@@ -112,6 +125,12 @@ class _Survey:
     rows: int
     members: Members
     without: dict[int, tuple[str, ...]]  # rows without an image: the suffixes that their samples have
+    larger: dict[int, list[tuple[str, int]]]  # rows with files larger than allowed: suffix and bytes
+    max_row_bytes: int
+
+
+def _nothing(suffix: str) -> bool:
+    return False
 
 
 class _Wanted:
@@ -128,16 +147,19 @@ class _Wanted:
         return suffix in self._files
 
 
-_surveys: Remembered[_Survey] = Remembered(lambda path: _survey(path)[0])
+_surveys: Remembered[_Survey] = Remembered(lambda path: _survey(path, MAX_ROW_BYTES)[0])
 
 
-def _survey(path: str) -> tuple[_Survey, dict[str, list[Any]]]:
+def _survey(path: str, max_row_bytes: int) -> tuple[_Survey, dict[str, list[Any]]]:
     """One reading of the whole shard, without its images; and the values of the columns that may name the pairs."""
     fields, together, met = JsonFields(), _Together(path), Met()
     rows, texts = 0, False
     differing: set[str] = set()
     named, imageless = _Names(), dict[int, tuple[str, ...]]()
-    for sample in read_samples(path, lambda suffix: suffix in (*TEXTS, JSON), looked_at):
+    larger: dict[int, list[tuple[str, int]]] = {}
+    for sample in read_samples(path, lambda suffix: suffix in (*TEXTS, JSON), looked_at, max_row_bytes):
+        if found := [(suffix, file.size) for suffix, file in sample.members.items() if file.size > max_row_bytes]:
+            larger[sample.row] = found
         values = _object(path, sample)
         fields.see(values)
         named.see(sample, values)
@@ -158,7 +180,7 @@ def _survey(path: str) -> tuple[_Survey, dict[str, list[Any]]]:
     names = _names([field.name for field in ours], kinds, differing)
     theirs = [pa.field(column, kinds[name]) for column, name in names.items()]
     schema = pa.schema([*ours, *theirs], metadata={FILES_KEY: members.told} if rows else None)
-    return _Survey(schema, names, rows, members, without), named.columns(names)
+    return _Survey(schema, names, rows, members, without, larger, max_row_bytes), named.columns(names)
 
 
 class _Names:
@@ -247,6 +269,7 @@ def _object(path: str, sample: Sample) -> dict[str, Any]:
     raw = sample.contents.get(JSON)
     if raw is None:
         return {}
+    refuse_many_values(f"{path}: {printable(sample.key)}.{JSON} (row {sample.row})", raw)
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError) as error:

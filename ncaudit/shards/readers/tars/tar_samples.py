@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files.locations import MIB, open_file
 
 BLOCK = tarfile.BLOCKSIZE
 GZIP = b"\x1f\x8b"
-MAX_CONTENT_BYTES = 1024 * MIB  # of one image or text; arrow's arrays hold twice that
 EXTENDING = (b"x", b"X", b"g", b"L", b"K")  # headers that say more of the file that follows
 BLANKS = b" " * 8
 REGULAR = (b"0", b"\0")
@@ -46,13 +46,17 @@ class Sample:
     row: int
     key: str
     members: dict[str, Member]
-    contents: dict[str, bytes]  # of the suffixes that were asked for, or how they begin
+    contents: dict[str, bytes]  # of the suffixes that were asked for and are not too large, or how they begin
 
 
 def read_samples(
-    path: str, wanted: Wanted = lambda suffix: False, looked_at: Wanted = lambda suffix: False
+    path: str,
+    wanted: Wanted = lambda suffix: False,
+    looked_at: Wanted = lambda suffix: False,
+    max_row_bytes: int = MAX_ROW_BYTES,
 ) -> Iterator[Sample]:
-    """The samples of a tar in order, with the contents of the suffixes that are `wanted`; the others are passed over.
+    """The samples of a tar in order, with the contents of the suffixes that are `wanted`; the others are passed over,
+    as is a file that is larger than `max_row_bytes`.
 
     looked_at: suffixes of which the first bytes do.
 
@@ -64,7 +68,7 @@ def read_samples(
     whole: Sample | None = None
     try:
         with open_tar(path) as file:
-            for sample in _grouped(_Archive(file), wanted, looked_at):
+            for sample in _grouped(_Archive(file), wanted, looked_at, max_row_bytes):
                 yield sample
                 whole = sample
     except _Damaged as error:
@@ -146,9 +150,6 @@ class _Archive:
 
     def contents(self, member: Member) -> bytes:
         """The bytes of the file that was given last."""
-        if member.size > MAX_CONTENT_BYTES:
-            where = f"{printable(member.name)!r}, of {member.size:,} bytes"
-            raise _Damaged(f"holds {where}: too large for an image or a text", fix="leave it out")
         return self._exactly(member.size)
 
     def head(self, member: Member) -> bytes:
@@ -218,7 +219,7 @@ class _Archive:
                 self._exactly(min(MIB, end - self._at))
 
 
-def _grouped(archive: _Archive, wanted: Wanted, looked_at: Wanted) -> Iterator[Sample]:
+def _grouped(archive: _Archive, wanted: Wanted, looked_at: Wanted, max_row_bytes: int) -> Iterator[Sample]:
     sample: Sample | None = None
     for member in archive.members():
         name = split_name(member.name)
@@ -235,7 +236,7 @@ def _grouped(archive: _Archive, wanted: Wanted, looked_at: Wanted) -> Iterator[S
                 fix="give every sample a key of its own, and every file of a sample its own suffix",
             )
         sample.members[suffix] = member
-        if wanted(suffix):
+        if wanted(suffix) and member.size <= max_row_bytes:
             sample.contents[suffix] = archive.contents(member)
         elif looked_at(suffix):
             sample.contents[suffix] = archive.head(member)

@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.readers.bounds.unpacked import held
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.text.cell_types import FALSE, TRUE, CellType
 from ncaudit.shards.readers.text.plain_text import open_text
@@ -50,7 +52,7 @@ class WrittenCells:
         """Some of the columns: null where a cell is empty."""
         _refuse_twins(self._path, [name for name in self._names if name in columns])
         types = dict.fromkeys(self._names, pa.string())
-        found = [batch for _, batch in _batches(self._path, self._header, types, columns)]
+        found = held(self._path, (batch for _, batch in _batches(self._path, self._header, types, columns)))
         return pa.Table.from_batches(found, schema=pa.schema([(name, pa.string()) for name in columns]))
 
 
@@ -80,8 +82,10 @@ class DelimitedShard(OnePiece):
     names. Raises BadTable naming the line when a row has more or fewer cells than the header, or is not UTF-8.
     """
 
-    def __init__(self, path: str) -> None:
-        self._told = _surveys(path)
+    def __init__(self, path: str, max_row_bytes: int = MAX_ROW_BYTES) -> None:
+        self._told = _surveys(path, max_row_bytes)
+        header = self._told.header
+        self._header = replace(header, dialect=replace(header.dialect, longest=max_row_bytes))
         super().__init__(path, self._told)
 
     def batches(
@@ -91,7 +95,7 @@ class DelimitedShard(OnePiece):
         names = [name for name in self.schema.names if columns is None or name in columns]
         types = {field.name: field.type for field in self.schema}
         if pieces is None or 0 in pieces:
-            for _, block in _batches(self._path, self._told.header, types, names):
+            for _, block in _batches(self._path, self._header, types, names):
                 yield from (block.slice(first, rows) for first in range(0, len(block), rows))
 
     def nulls(self, piece: int, column: str) -> int | None:
@@ -99,10 +103,10 @@ class DelimitedShard(OnePiece):
         return self._told.nulls.get(column)
 
 
-def _survey(path: str) -> _Survey:
+def _survey(path: str, max_row_bytes: int) -> _Survey:
     tabs = path.lower().removesuffix(".gz").endswith(".tsv")
     separator, names = _header(path, "\t" if tabs else SEPARATORS)
-    header = _Header(Dialect(separator), tuple(names))
+    header = _Header(Dialect(separator, longest=max_row_bytes), tuple(names))
     try:
         told = _read_through(path, header)
     except MisquotedError as error:
@@ -148,7 +152,7 @@ def _plain_header(path: str, header: _Header, error: MisquotedError) -> _Header:
     with open_text(path) as file:
         first = (file.read(HEADER) or b"").decode("utf-8-sig", "replace").lstrip("\r\n").splitlines()[0]
     names = tuple(first.split(dialect.separator))
-    if not fits_unquoted(path, dialect.separator, len(names)):
+    if not fits_unquoted(path, dialect.separator, len(names), dialect.longest):
         raise error
     return _Header(dialect, names)
 

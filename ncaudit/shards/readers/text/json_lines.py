@@ -16,13 +16,16 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.arrow_types import repeated_names
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.readers.bounds.unpacked import refuse_held
+from ncaudit.shards.readers.bounds.values import refuse_many_values
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.text.json_fields import TEXT, json_column
 from ncaudit.shards.readers.text.json_types import as_array, common_type, shown_type, text_for_nulls, whole_text
-from ncaudit.shards.readers.text.plain_text import open_text
+from ncaudit.shards.readers.text.plain_text import line_blocks, open_text
 
 LINES_BYTES = MIB  # of lines that are taken apart at once; a longer line comes alone
 ONE_PER_LINE = "write one object per line, a field per column"
@@ -50,8 +53,8 @@ class JsonLinesShard(OnePiece):
     columns. Raises BadTable naming the line that is no JSON object, or where a field is of another type than before.
     """
 
-    def __init__(self, path: str) -> None:
-        self._told = _surveys(path)
+    def __init__(self, path: str, max_row_bytes: int = MAX_ROW_BYTES) -> None:
+        self._told, self._max_row_bytes = _surveys(path, max_row_bytes), max_row_bytes
         super().__init__(path, self._told)
 
     def batches(
@@ -59,7 +62,7 @@ class JsonLinesShard(OnePiece):
     ) -> Iterator[pa.RecordBatch]:
         """In memory bounded by the lines that are taken apart at once."""
         fields = [field for field in self.schema if columns is None or field.name in columns]
-        for lines in _lines(self._path) if pieces is None or 0 in pieces else ():
+        for lines in _lines(self._path, self._max_row_bytes) if pieces is None or 0 in pieces else ():
             objects = [json_object(self._path, number, line) for number, line in lines]
             block = _columns(self._path, fields, lines, objects)
             yield from (block.slice(first, rows) for first in range(0, len(block), rows))
@@ -71,13 +74,18 @@ class JsonLinesShard(OnePiece):
 
 def read_as_text(path: str) -> pa.Table:
     """All fields of all lines as text, of whatever types their values are: see `json_column`."""
-    objects = [json_object(path, number, line) for lines in _lines(path) for number, line in lines]
+    objects, weight = Objects(), 0
+    for lines in _lines(path, MAX_ROW_BYTES):
+        weight += sum(len(line) for _, line in lines)
+        refuse_held(path, weight)
+        objects += [json_object(path, number, line) for number, line in lines]
     names = dict.fromkeys(name for found in objects for name in found)
     return pa.table({name: json_column([found.get(name) for found in objects], TEXT) for name in names})
 
 
 def json_object(place: str, number: int, line: bytes, fix: str = ONE_PER_LINE) -> dict[str, Any]:
     """The object of one line. Raises BadTable naming the line when it is none, or a name is there twice."""
+    refuse_many_values(f"{place}, line {number}", line)
     try:
         found = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
     except UnicodeDecodeError as error:
@@ -96,11 +104,11 @@ def _refuse_repeated(place: str, number: int, pairs: Sequence[tuple[str, Any]]) 
         raise BadTable(f"{place}, line {number} names {twice[0]} twice", fix="rename one: only the last would be read")
 
 
-def _survey(path: str) -> _Survey:
+def _survey(path: str, max_row_bytes: int) -> _Survey:
     types: dict[str, pa.DataType] = {}
     present = Counter[str]()
     rows = 0
-    for lines in _lines(path):
+    for lines in _lines(path, max_row_bytes):
         objects = [json_object(path, number, line) for number, line in lines]
         for name in dict.fromkeys(name for found in objects for name in found):
             values = [found.get(name) for found in objects]
@@ -114,14 +122,12 @@ def _survey(path: str) -> _Survey:
 _surveys = Remembered(_survey)
 
 
-def _lines(path: str) -> Iterator[Lines]:
+def _lines(path: str, max_row_bytes: int) -> Iterator[Lines]:
     """The lines that are not blank, some at a time."""
-    number = 0
     with open_text(path) as raw:
         file = io.BufferedReader(raw, MIB)  # a raw file looks for line ends byte by byte
-        for lines in iter(lambda: file.readlines(LINES_BYTES), []):
-            yield [(number + i, line) for i, line in enumerate(lines, start=1) if line.strip()]
-            number += len(lines)
+        for number, lines in line_blocks(path, file, LINES_BYTES, max_row_bytes):
+            yield [(number + i, line) for i, line in enumerate(lines) if line.strip()]
 
 
 def _type_with(path: str, name: str, known: pa.DataType, lines: Lines, values: Sequence[Any]) -> pa.DataType:

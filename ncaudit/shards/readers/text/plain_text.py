@@ -13,8 +13,10 @@ from typing import BinaryIO
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.formats import GZIP
 from ncaudit.shards.files.locations import open_file
+from ncaudit.shards.readers.bounds.unpacked import FLAG, LARGER
 
 TAIL = 4096
+Lines = tuple[int, list[bytes]]  # the number of the first, from 1
 
 
 class TextFile(io.RawIOBase):
@@ -32,6 +34,25 @@ class TextFile(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+
+def line_blocks(name: str, file: BinaryIO, at_once: int, longest: int) -> Iterator[Lines]:
+    """All lines of a buffered file, so many together that another one would make it more than `at_once` bytes.
+
+    Raises BadTable naming the line that is longer than `longest`: no more of it is read.
+    """
+    number, held, weight = 1, list[bytes](), 0
+    while line := file.readline(longest + 1):
+        if len(line) > longest:
+            where = f"{name}, line {number + len(held)}"
+            raise BadTable(f"{where} is longer than {longest:,} bytes ({FLAG})", fix=LARGER)
+        held.append(line)
+        weight += len(line)
+        if weight > at_once:
+            yield number, held
+            number, held, weight = number + len(held), [], 0
+    if held:
+        yield number, held
 
 
 @contextmanager

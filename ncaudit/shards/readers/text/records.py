@@ -14,12 +14,13 @@ from functools import cache
 from itertools import islice
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files.formats import BYTE_ORDER_MARK
 from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.readers.bounds.unpacked import FLAG
 from ncaudit.shards.readers.text.plain_text import open_text
 
-LONGEST_ROW = 16 * MIB
-STEPS_PER_ROW = 4  # text is read in steps of a fraction of the longest row
+STEP = 4 * MIB  # text is read in steps
 LINE_END = re.compile(rb"\r\n|[\r\n]")
 SWALLOWED = {"\t": 1}  # whole lines within a quoted cell that would be rows: from here on it is no chance
 SWALLOWED_ELSE = 2  # text has commas by itself
@@ -28,10 +29,14 @@ BACKSLASH = b"\\"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is cut into cells. quoted: whether quotes hold a cell together, or are characters like any other."""
+    """How a file is cut into cells. quoted: whether quotes hold a cell together, or are characters like any other.
+
+    longest: bytes that a row may have.
+    """
 
     separator: str
     quoted: bool = True
+    longest: int = MAX_ROW_BYTES
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def blocks(path: str, dialect: Dialect) -> Iterator[Block]:
     """The text in blocks of whole rows, the header first, in memory bounded by the longest row that is allowed.
 
     Raises MisquotedError naming the line of a cell whose quote closes where no cell ends, or never; BadTable for a row
-    that is longer than 16 MiB, or when the file cannot be read.
+    that is longer than allowed, or when the file cannot be read.
     """
     line, held = 1, b""
     for piece, last in _pieces(path):
@@ -107,7 +112,7 @@ def blocks(path: str, dialect: Dialect) -> Iterator[Block]:
             yield Block(line, held[:end])
             line += _lines(held[:end])
             held = held[end:]
-        if held and (last or len(held) > LONGEST_ROW):
+        if held and (last or len(held) > dialect.longest):
             raise _refused(path, line, held, dialect, last)
 
 
@@ -116,7 +121,7 @@ def swallows_rows(path: str, dialect: Dialect, columns: int) -> int | None:
     to: no cell of the file is in quotes on a line of its own, and as plain text every line has all its cells. Or None.
     """
     enough = SWALLOWED.get(dialect.separator, SWALLOWED_ELSE)
-    if not fits_unquoted(path, dialect.separator, columns):
+    if not fits_unquoted(path, dialect.separator, columns, dialect.longest):
         return None
     for block in blocks(path, dialect):
         for at, cell in _quoted_cells(block.text, dialect):
@@ -125,9 +130,9 @@ def swallows_rows(path: str, dialect: Dialect, columns: int) -> int | None:
     return None
 
 
-def fits_unquoted(path: str, separator: str, columns: int) -> bool:
+def fits_unquoted(path: str, separator: str, columns: int, longest: int = MAX_ROW_BYTES) -> bool:
     """Whether every line has so many cells when quotes are plain characters, and no cell begins and ends with one."""
-    plain = Dialect(separator, quoted=False)
+    plain = Dialect(separator, quoted=False, longest=longest)
     split = re.escape(separator).encode()
     line = rb"[^S\r\n]*+(?:S[^S\r\n]*+){%d}" % (columns - 1)
     whole = re.compile((rb"(?:(?:" + line + rb")?(?:\r\n|[\r\n]))*+").replace(b"S", split))
@@ -140,11 +145,10 @@ def fits_unquoted(path: str, separator: str, columns: int) -> bool:
 
 def _pieces(path: str) -> Iterator[tuple[bytes, bool]]:
     """The text without its mark, piece by piece, and whether that was the last; a line end is put behind that."""
-    step = max(1, LONGEST_ROW // STEPS_PER_ROW)
     with open_text(path) as file:
-        piece = file.read(step) or b""
+        piece = file.read(STEP) or b""
         piece = piece.removeprefix(BYTE_ORDER_MARK)
-        while following := file.read(step):
+        while following := file.read(STEP):
             yield piece, False
             piece = following
         yield piece if piece.endswith((b"\n", b"\r")) or not piece else piece + b"\n", True
@@ -176,8 +180,8 @@ def _refused(path: str, line: int, text: bytes, dialect: Dialect, last: bool) ->
         plain = dialect.separator == "\t" and _lines(opened[0]) > 1
         return MisquotedError(what, fix=fix, plain=plain)
     perhaps = ", perhaps as a quote is left open" if opened else ""
-    what = f"{path} line {line}: a row is longer than {LONGEST_ROW // MIB} MiB{perhaps}"
-    return BadTable(what, fix="repair the file or leave it out")
+    what = f"{path} line {line}: a row is longer than {dialect.longest:,} bytes ({FLAG}){perhaps}"
+    return BadTable(what, fix=f"repair the file or leave it out, or raise {FLAG} if that is right")
 
 
 def _closes_inside(path: str, opens: int, closes: int, escaped: bool) -> MisquotedError:

@@ -172,7 +172,7 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     """
     if not options.scores:
         return _open_own(options)
-    matched = match_scores(find_shards(options.data or ()), options.scores)
+    matched = match_scores(find_shards(options.data or (), max_row_bytes=options.max_row_bytes), options.scores)
     for shard, scores in () if options.key else matched:
         refuse_another(shard, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
     if not options.by_class:
@@ -183,7 +183,8 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
 
 def _open_own(options: TrainOptions) -> list[LabelledShard]:
     """The shards without score tables, labels being a column of their own, or all 1."""
-    name, shards = options.own_label_column, find_shards(options.data or ())
+    name = options.own_label_column
+    shards = find_shards(options.data or (), max_row_bytes=options.max_row_bytes)
     if name is None:
         return open_unlabelled(options.data or (), options)
     require_own_labels(shards, name)
@@ -199,7 +200,7 @@ def _open_labelled_by(shard: Shard, name: str, options: TrainOptions) -> Labelle
 
 def open_unlabelled(sources: Sequence[str], options: TrainOptions) -> list[LabelledShard]:
     """The shards of a dataset without score tables: of one to validate on, its classes are its own."""
-    shards = find_shards(sources)
+    shards = find_shards(sources, max_row_bytes=options.max_row_bytes)
     classes = None
     if options.by_class:
         for shard in shards:

@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.readers.tars import tar_samples
 from ncaudit.shards.readers.tars.tar_samples import read_samples
 from tests.worlds.tars import contents, img2dataset, pair, samples, write_tar
 
@@ -103,17 +102,19 @@ def test_a_header_for_the_whole_archive_is_no_file(tmp_path):
     assert read(tmp_path / "s.tar") == [("a", {"jpg": b"i"}), ("b", {"jpg": b"i"})]
 
 
-def test_sparse_files_and_files_of_gigabytes_are_refused(tmp_path, monkeypatch):
+def test_sparse_files_are_refused_and_those_larger_than_allowed_passed_over(tmp_path):
     member = tarfile.TarInfo("a.jpg")
     member.type = tarfile.GNUTYPE_SPARSE
     (tmp_path / "sparse.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     with pytest.raises(BadTable, match=r"sparse\.tar holds a sparse file"):
         read(tmp_path / "sparse.tar")
     path = write_tar(tmp_path / "s.tar", img2dataset(1, image_bytes=3_000))
-    monkeypatch.setattr(tar_samples, "MAX_CONTENT_BYTES", 2_000)
-    assert len(read(path, lambda suffix: suffix == "txt")) == 1
-    with pytest.raises(BadTable, match=r"s\.tar holds '000000000\.jpg', of 3,000 bytes: too large"):
-        read(path)
+    assert [len(sample.contents["jpg"]) for sample in read_samples(str(path), every, max_row_bytes=3_000)] == [3_000]
+    assert ["jpg" in sample.contents for sample in read_samples(str(path), every, max_row_bytes=2_999)] == [False]
+
+
+def every(suffix):
+    return True
 
 
 def test_each_samples_blocks_are_told_with_their_headers(tmp_path):

@@ -15,6 +15,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.text import delimited, records
+from ncaudit.shards.readers.text.delimited import DelimitedShard
 
 PIPES = {"capture_output": True, "text": True}
 TEXT, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -69,7 +70,7 @@ def test_cells_are_numbers_only_where_nothing_is_lost(cells, kind, write):
 
 @pytest.mark.parametrize("late", ["x", "007", "1.5", "true"])
 def test_the_last_row_of_many_blocks_decides_with_the_first(late, write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 64)
+    monkeypatch.setattr(records, "STEP", 64)
     path = write("n,caption\n" + "".join(f"{i},a dog\n" for i in range(1000)) + f"{late},a cat\n")
     read = table(path)
     assert read.schema.field("n").type == (FLOAT if late == "1.5" else TEXT)
@@ -77,14 +78,14 @@ def test_the_last_row_of_many_blocks_decides_with_the_first(late, write, monkeyp
 
 
 def test_the_count_of_decimals_is_one_for_all_blocks(write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 64)
+    monkeypatch.setattr(records, "STEP", 64)
     same = "n,caption\n" + "1.10,a dog\n" * 100
     assert table(write(same)).schema.field("n").type == FLOAT
     assert table(write(same + "1.100,a dog\n" * 100)).schema.field("n").type == TEXT
 
 
 def test_cells_of_several_lines_lie_across_blocks(write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 64)
+    monkeypatch.setattr(records, "STEP", 64)
     cells = [f"a dog\nand\n\n{i} cats" for i in range(100)]
     read = table(write("n,caption\n" + "".join(f'{i},"{cell}"\n' for i, cell in enumerate(cells))))
     assert read["caption"].to_pylist() == cells
@@ -140,10 +141,12 @@ def test_what_cannot_be_read_is_told_with_its_line(content, said, write):
         table(write(content, name))
 
 
-def test_a_row_longer_than_a_block_is_told(write, monkeypatch):
-    monkeypatch.setattr(records, "LONGEST_ROW", 1 << 20)
-    with pytest.raises(BadTable, match="line 2: a row is longer than 1 MiB, perhaps as a quote is left open"):
-        table(write('a,b\n1,"' + "x" * (3 << 20) + '"\n'))
+def test_a_row_longer_than_allowed_is_told(write, monkeypatch):
+    monkeypatch.setattr(records, "STEP", 1 << 20)
+    path = write('a,b\n1,"' + "x" * (3 << 20) + '"\n')
+    with pytest.raises(BadTable, match=r"line 2: a row is longer than 1,048,576 bytes .*, perhaps as a quote is left"):
+        DelimitedShard(path, 1 << 20)
+    assert DelimitedShard(path, 4 << 20).rows == 1
 
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).map(lambda word: f"x{word}")
@@ -227,13 +230,13 @@ def test_quoted_cells_of_several_lines_stay_what_they_are(cell, write, tmp_path)
 def test_rows_are_as_many_as_a_strict_reader_has_or_none(text, step, tmp_path_factory):
     path = tmp_path_factory.mktemp("csv") / "x.csv"
     path.write_bytes(f"a,b\n{text}".encode())
-    before, records.LONGEST_ROW = records.LONGEST_ROW, step
+    before, records.STEP = records.STEP, step
     try:
         read = table(str(path))
     except BadTable:
         return
     finally:
-        records.LONGEST_ROW = before
+        records.STEP = before
     quoted = delimited._surveys(str(path)).header.dialect.quoted
     with open(path, newline="") as file:
         rows = csv.reader(file, strict=True, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
@@ -242,12 +245,12 @@ def test_rows_are_as_many_as_a_strict_reader_has_or_none(text, step, tmp_path_fa
 
 
 def test_a_row_that_is_too_long_ends_the_command_and_not_the_process(tmp_path):
-    text = b'image_path,caption\na.jpg,"left open\n' + b"b.jpg,some more words of a caption\n" * 600_000
+    text = b'image_path,caption\na.jpg,"left open\n' + b"b.jpg,some more words of a caption\n" * 2_200_000
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress(text, 1))
     for _ in range(2):
         done = subprocess.run([sys.executable, "-m", "ncaudit", "-q", "inspect", "x.csv.gz"], cwd=tmp_path, **PIPES)
         assert done.returncode == 1
-        assert "line 2: a row is longer than 16 MiB, perhaps as a quote is left open" in done.stderr
+        assert "line 2: a row is longer than 67,108,864 bytes (--max-row-bytes), perhaps as a quote" in done.stderr
         assert len(done.stderr.splitlines()) == 2
 
 
