@@ -130,8 +130,15 @@ def unreadable(path: str, error: Exception) -> BadTable:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return BadTable(
         f"{path} cannot be read as parquet: {reason}",
-        fix="the file is damaged or is none; fetch it again or leave it out",
+        fix=unknown_fix(error) or "the file is damaged or is none; fetch it again or leave it out",
     )
+
+
+def unknown_fix(error: BaseException) -> str | None:
+    """What to do with a file that has something which arrow does not know, such as integers of 128 bits; or None."""
+    if not isinstance(error, pa.ArrowNotImplementedError):
+        return None
+    return "write it again without what is not known here, such as a column of that type as text; or fetch it again"
 
 
 def _said(path: str) -> tuple[Provenance | None]:

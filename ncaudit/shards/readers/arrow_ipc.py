@@ -14,6 +14,7 @@ from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import ARROW
+from ncaudit.shards.files.provenance import unknown_fix
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.bounds.messages import FileMessages, StreamMessages
 
@@ -151,6 +152,5 @@ def _telling(path: str) -> Iterator[None]:
 
 def _damaged(path: str, error: BaseException) -> BadTable:
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    return BadTable(
-        f"{path} cannot be read as Arrow IPC: {reason}", fix="the file is damaged; fetch it again or leave it out"
-    )
+    fix = unknown_fix(error) or "the file is damaged; fetch it again or leave it out"
+    return BadTable(f"{path} cannot be read as Arrow IPC: {reason}", fix=fix)

@@ -74,6 +74,7 @@ def comparison(left: Operand, sign: str, right: Operand) -> Bind:
 
     def bind(schema: pa.Schema, path: str) -> Evaluate:
         if left.column is None:
+            _refuse_quoted_columns([left, right], schema)
             answer = _of_literals(left, sign, right)
             return lambda batch: pa.array([answer] * len(batch), pa.bool_())
         if right.column is None:
@@ -122,6 +123,14 @@ def truth(operand: Operand) -> Bind:
 
 def _unknown(batch: pa.RecordBatch) -> pa.Array:
     return pa.nulls(len(batch), pa.bool_())
+
+
+def _refuse_quoted_columns(sides: Sequence[Operand], schema: pa.Schema) -> None:
+    """Raises where text beside no column is a column's name: SQL quotes names, and here all rows or none would stay."""
+    for side in sides:
+        if isinstance(side.value, str) and side.value in schema.names:
+            what = f"{side} in quotes is text, and no column stands beside it"
+            raise refusal(side.at, what, f"write the column's name without quotes, or in backticks: `{side.value}`")
 
 
 def _of_literals(left: Operand, sign: str, right: Operand) -> bool:
@@ -243,7 +252,7 @@ def _plain(array: pa.Array) -> pa.Array:
 
 
 def _refuse(left: Operand, one: pa.DataType, right: Operand, other: pa.DataType | None, path: str) -> NoReturn:
-    told = f"{_told(left, one)} and {_told(right, other)}{',' * (other is None)} cannot be compared ({path})"
+    told = f"{_told(left, one)} and {_told(right, other)}, cannot be compared ({path})"
     raise refusal(right.at, told, _fix(left, one, right))
 
 

@@ -116,3 +116,15 @@ def test_nulls_are_counted_of_the_column_of_that_very_name(tmp_path):
         "a": 3,
         "alt": None,
     }  # a struct's are those of its first leaf
+
+
+def test_a_type_that_is_not_known_here_is_no_damage(tmp_path):
+    """Polars writes whole numbers of 128 bits by a type that only it knows."""
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"x": [2**100]}, schema={"x": polars.Int128})
+    table.write_parquet(tmp_path / "x.parquet")
+    table.write_ipc(tmp_path / "x.arrow")
+    for name in ("x.parquet", "x.arrow"):
+        with pytest.raises(BadTable, match="64 bits") as told:
+            open_shard(Shard.of_file(str(tmp_path / name)))
+        assert "a column of that type as text" in told.value.fix

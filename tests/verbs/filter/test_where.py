@@ -80,6 +80,9 @@ WRONG = {
     "made > 'x'": "position 8: 'x' is no timestamp[s]",
     "lang = 'abc": "position 8: the quote ' that opens here is not closed",
     "raw = 'a'": "position 7: raw is nested or bytes and 'a' is text",
+    "lang = width": "position 8: lang is text and width is a number, cannot be compared (t)",
+    "\"lang\" = 'en'": "position 1: 'lang' in quotes is text, and no column stands beside it",
+    "'1' < 'lang'": "position 7: 'lang' in quotes is text",
     "(" * 500 + "width": "more than 100 conditions inside each other",
     "not " * 500 + "is_anchor": "more than 100 conditions inside each other",
 }
@@ -105,6 +108,7 @@ FIXES = {
     "lang = null": "`column is null`",
     "raw = 'a'": "raw is not null",
     "lang = width": "compare each with a literal: lang = 'text'",
+    "\"two words\" = 'x'": "without quotes, or in backticks: `two words`",
     "two.words = 1": "stands in backticks: `a.b`",
     "width > 1 && is_anchor": "write and instead of &",
     "lang = 'it": "a quote inside text is written twice",

@@ -12,19 +12,29 @@ import csv
 import io
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
+from ncaudit.shards.files.formats import BYTE_ORDER_MARK
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.readers.bounds.unpacked import held
 from ncaudit.shards.readers.one_piece import OnePiece
 from ncaudit.shards.readers.text.cell_types import FALSE, TRUE, CellType
 from ncaudit.shards.readers.text.plain_text import open_text
-from ncaudit.shards.readers.text.records import Block, Dialect, MisquotedError, blocks, fits_unquoted, swallows_rows
+from ncaudit.shards.readers.text.records import (
+    Block,
+    Dialect,
+    MisquotedError,
+    blocks,
+    fits_unquoted,
+    swallows_rows,
+    told_separator,
+)
 
 HEADER = MIB
 SEPARATORS = ",;\t|"
@@ -150,7 +160,8 @@ def _plain_header(path: str, header: _Header, error: MisquotedError) -> _Header:
         raise error
     dialect = replace(header.dialect, quoted=False)
     with open_text(path) as file:
-        first = (file.read(HEADER) or b"").decode("utf-8-sig", "replace").lstrip("\r\n").splitlines()[0]
+        head = told_separator((file.read(HEADER) or b"").removeprefix(BYTE_ORDER_MARK))[1]
+    first = head.decode(errors="replace").lstrip("\r\n").splitlines()[0]
     names = tuple(first.split(dialect.separator))
     if not fits_unquoted(path, dialect.separator, len(names), dialect.longest):
         raise error
@@ -167,22 +178,29 @@ def _refuse_swallowed(path: str, header: _Header, several_lines: bool = True) ->
 
 
 def _header(path: str, separators: str, named: str | None = None) -> tuple[str, list[str]]:
-    """The separator and the names: the first separator that cuts out the name `named`, else one that cuts most names.
+    """The separator and the names: the separator that the file tells, the first one that cuts out the name `named`, or
+    one that cuts most names, and the next row as well.
 
     Raises BadTable when there are no names.
     """
-    with open_text(path) as file:
-        head = file.read(HEADER) or b""
-    try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-    except UnicodeDecodeError as error:
-        raise _not_text(path, 1 + head[: error.start].count(b"\n")) from error
-    found = [(separator, _first_row(text, separator)) for separator in separators]
-    most = max(found, key=lambda cut: len(cut[1]))
-    separator, names = next((cut for cut in found if named in cut[1]), most)
+    told, text = _head(path)
+    found = [(separator, *_first_rows(text, separator)) for separator in told or separators]
+    most = max(found, key=lambda cut: (len(cut[1]) == len(cut[2]) > 1, len(cut[1])))
+    separator, names, _ = next((cut for cut in found if named in cut[1]), most)
     if not names:
         raise BadTable(f"{path} holds no header", fix="name the columns in the first line")
     return separator, names
+
+
+def _head(path: str) -> tuple[str | None, str]:
+    """The separator that the first line tells, if it does, and the text from the header on."""
+    with open_text(path) as file:
+        head = file.read(HEADER) or b""
+    told, text = told_separator(head.removeprefix(BYTE_ORDER_MARK))
+    try:
+        return told, codecs.getincrementaldecoder("utf-8")().decode(text)
+    except UnicodeDecodeError as error:
+        raise _not_text(path, 1 + head[: len(head) - len(text) + error.start].count(b"\n")) from error
 
 
 def _refuse_twins(path: str, names: Sequence[str]) -> None:
@@ -193,11 +211,14 @@ def _refuse_twins(path: str, names: Sequence[str]) -> None:
         )
 
 
-def _first_row(text: str, separator: str) -> list[str]:
+def _first_rows(text: str, separator: str) -> tuple[list[str], list[str]]:
+    """The header and the row behind it, as far as they are there."""
+    rows: list[list[str]] = []
     try:
-        return next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row), [])
-    except csv.Error:  # a name of 128 KiB or more: there is no header here
-        return []
+        rows += islice(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=separator)), 2)
+    except csv.Error:  # a cell of 128 KiB or more: no name is so long
+        pass
+    return (rows[0] if rows else []), (rows[1] if len(rows) > 1 else [])
 
 
 def _batches(

@@ -22,9 +22,11 @@ from ncaudit.shards.readers.text.plain_text import open_text
 
 STEP = 4 * MIB  # text is read in steps
 LINE_END = re.compile(rb"\r\n|[\r\n]")
-SWALLOWED = {"\t": 1}  # whole lines within a quoted cell that would be rows: from here on it is no chance
+SWALLOWED = 0  # line ends within a quoted cell between lines that would all be rows: with more it is no chance
 SWALLOWED_ELSE = 2  # text has commas by itself
+SWALLOWED_ALONE = 1  # any line is a row of one cell
 BACKSLASH = b"\\"
+TOLD = re.compile(rb'"?sep=([,;\t|])"?(?:\r\n|[\r\n])')
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def blocks(path: str, dialect: Dialect) -> Iterator[Block]:
     line, held = 1, b""
     for piece, last in _pieces(path):
         held += piece
+        if line == 1 and (told := TOLD.match(held)):
+            line, held = 2, held[told.end() :]
         end = _end_of_rows(held, dialect, last)
         if end:
             yield Block(line, held[:end])
@@ -116,13 +120,25 @@ def blocks(path: str, dialect: Dialect) -> Iterator[Block]:
             raise _refused(path, line, held, dialect, last)
 
 
+def told_separator(text: bytes) -> tuple[str | None, bytes]:
+    r"""What the first line says to separate by, as spreadsheet programs write it, and the text behind that line.
+
+    >>> told_separator(b"sep=;\r\nimage;caption\r\n")
+    (';', b'image;caption\r\n')
+    """
+    told = TOLD.match(text)
+    return (told[1].decode(), text[told.end() :]) if told else (None, text)
+
+
 def swallows_rows(path: str, dialect: Dialect, columns: int) -> int | None:
     """The line of a quoted cell that holds whole lines each of which would be a row, where nothing tells that it means
     to: no cell of the file is in quotes on a line of its own, and as plain text every line has all its cells. Or None.
     """
-    enough = SWALLOWED.get(dialect.separator, SWALLOWED_ELSE)
     if not fits_unquoted(path, dialect.separator, columns, dialect.longest):
         return None
+    enough = SWALLOWED_ALONE if columns == 1 else SWALLOWED
+    if columns > 1 and dialect.separator != "\t" and not _has_bare_quotes(path, dialect):
+        enough = SWALLOWED_ELSE
     for block in blocks(path, dialect):
         for at, cell in _quoted_cells(block.text, dialect):
             if _lines(cell) > enough:
@@ -190,7 +206,7 @@ def _closes_inside(path: str, opens: int, closes: int, escaped: bool) -> Misquot
     if escaped:
         fix = "write quotes within quotes twice and not behind a backslash (in Spark: escape='\"'), or give parquet"
     what = f"{path} line {opens}: a cell begins with a quote there, which closes in the middle of a cell{where}"
-    return MisquotedError(what, fix=fix, plain=True)
+    return MisquotedError(what, fix=fix, plain=not escaped)
 
 
 def _rows(text: bytes, dialect: Dialect) -> Iterator[tuple[int, int]]:
@@ -216,6 +232,21 @@ def _quoted_cells(text: bytes, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
         if found[0].startswith(b'"'):
             yield at, found[0]
         at = found.end() + 1
+
+
+def _has_bare_quotes(path: str, dialect: Dialect) -> bool:
+    """Whether a cell without quotes around it has one inside: whoever wrote it puts none around what holds some."""
+    bare = re.compile(rb'(?:\A|[S\r\n])[^"S\r\n][^"S\r\n]*+"'.replace(b"S", re.escape(dialect.separator).encode()))
+    return any(bare.search(_between_cells(block.text, dialect)) for block in blocks(path, dialect))
+
+
+def _between_cells(text: bytes, dialect: Dialect) -> bytes:
+    """Whole rows with nothing in their cells in quotes."""
+    kept, at = [], 0
+    for start, cell in _quoted_cells(text, dialect):
+        kept.append(text[at:start])
+        at = start + len(cell)
+    return b"".join([*kept, text[at:]])
 
 
 def _lines(text: bytes) -> int:

@@ -277,3 +277,42 @@ def test_cells_can_be_read_as_written_by_whatever_separates_a_name(write, name, 
 
 def test_cells_of_a_file_without_the_name_are_cut_by_what_makes_most_columns(write):
     assert delimited.WrittenCells(write("a;b;c,d\n"), "id").schema.names == ["a", "b", "c,d"]
+
+
+@pytest.mark.parametrize("told", ["sep=;\r\n", '"sep=;"\r\n', "\ufeffsep=;\r\n"])
+def test_the_line_in_which_a_spreadsheet_tells_the_separator_is_no_header(told, write):
+    """It is kept in the count of lines, as editors show it."""
+    read = table(write(f"{told}image;caption\r\na.png;one, two, three\r\n"))
+    assert read.to_pylist() == [{"image": "a.png", "caption": "one, two, three"}]
+    with pytest.raises(BadTable, match="line 3 has 1 cells"):
+        table(write(f"{told}image;caption\r\na.png\r\n"))
+
+
+def test_a_separator_that_cuts_the_next_row_as_well_goes_before_one_in_a_columns_name(write):
+    read = table(write("image;caption;price, EUR, all in\na.png;a dog;1,5\n"))
+    assert read.schema.names == ["image", "caption", "price, EUR, all in"]
+    assert read["price, EUR, all in"].to_pylist() == ["1,5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("x.tsv", 'image\tcaption\na\t"to be\nb\tor not"\nc\tx\n', 2),  # TSV: a tab in a cell is no chance
+        ("x.csv", 'image,caption\nz,7" tall\na,"to be\nb,or not"\nc,x\n', 3),  # whoever wrote line 2 quotes nothing
+    ],
+)
+def test_two_rows_that_begin_and_end_with_a_quote_are_no_cell(name, text, line, write):
+    with pytest.raises(BadTable, match=f"line {line}: a cell that begins with a quote there goes on over lines"):
+        table(write(text, name))
+
+
+def test_a_cell_of_two_lines_with_a_comma_is_one_where_quotes_are_written_twice(write):
+    read = table(write('image,caption\nz,"7"" tall"\na,"to be,\nor not"\nc,x\n'))
+    assert read["caption"].to_pylist() == ['7" tall', "to be,\nor not", "x"]
+
+
+def test_quotes_behind_backslashes_are_never_taken_as_plain_text(write):
+    """Though every line has its two cells then."""
+    with pytest.raises(BadTable, match="line 2: a cell begins with a quote") as told:
+        table(write('caption,image\n"x,y end\\" nl\nx 7\\"",a.png\ndog,b.png\n'))
+    assert "backslash" in told.value.fix
