@@ -7,7 +7,7 @@ import typer
 from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, sample, score, scorers, train
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.cli.shared import live, output
-from ncaudit.cli.shared.ending import Commands, Computing
+from ncaudit.cli.shared.ending import Commands, Computing, told
 from ncaudit.cli.shared.given import Command
 from ncaudit.engines.ranks import launched
 from ncaudit.version import __version__

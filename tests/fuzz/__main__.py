@@ -75,11 +75,11 @@ def import_everything() -> None:
 
 def command(words: tuple[str, ...]) -> int:
     """`ncaudit WORDS…` in this process; its exit code."""
-    from ncaudit.cli.app import app
+    from ncaudit.cli.app import main
 
     sys.argv = ["ncaudit", *words]
     try:
-        app(words, prog_name="ncaudit")
+        main()
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     return 0
