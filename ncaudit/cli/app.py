@@ -56,4 +56,5 @@ app.add_typer(evaluate.app, name="eval")
 def main() -> None:
     """Entry point of the console script."""
     output.take_streams()
-    app(prog_name="ncaudit")
+    with told():  # Ctrl-C while the commands are being put together, too
+        app(prog_name="ncaudit")
