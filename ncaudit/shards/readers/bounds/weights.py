@@ -194,7 +194,8 @@ def _nested(array: pa.Array) -> Sizes:
         return sum((cell_bytes(array.field(i)) for i in range(kind.num_fields)), np.zeros(len(array), np.int64))
     if t.is_fixed_size_list(kind):
         inside = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
-        return _elements(inside).reshape(len(array), kind.list_size).sum(axis=1, dtype=np.int64)
+        rows: Sizes = _elements(inside).reshape(len(array), kind.list_size).sum(axis=1, dtype=np.int64)
+        return rows
     if t.is_union(kind):
         return np.full(len(array), array.nbytes, np.int64)
     if t.is_list_view(kind) or t.is_large_list_view(kind):
