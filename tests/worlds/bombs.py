@@ -1,4 +1,4 @@
-"""Small files that stand for gigabytes, and one process that reads each in a child: `python -m tests.worlds.bombs FOLDER`.
+"""Small files that stand for gigabytes, and a process that reads each in a child: `python -m tests.worlds.bombs DIR`.
 
 Prints one JSON object: by file the exit code, what was said, and the most memory it took.
 """
