@@ -1,4 +1,4 @@
-"""Small files that stand for gigabytes are read within bounds, or refused in two lines: in a process that is measured."""
+"""Small files that stand for gigabytes are read within bounds, or refused in two lines: in measured processes."""
 
 import json
 import os
