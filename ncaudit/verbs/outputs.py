@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ncaudit.errors import NcauditError, UsageError
+from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import MAX_ROW_BYTES, STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.shards.claims.claims import Claim, Place, is_ours, says_of_itself
 from ncaudit.shards.claims.departed import settle_departed
@@ -131,7 +131,7 @@ def versions_of(shards: Iterable[Shard]) -> list[tuple[str, str | None]]:
 def _version_of(shard: Shard) -> str | None:
     try:
         return fingerprint(shard)
-    except OSError:
+    except BadTable:
         return None
 
 

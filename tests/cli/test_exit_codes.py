@@ -1,5 +1,6 @@
 """One rule for every command: what became of its shards, and whether the words were right, decides its exit code."""
 
+import os
 import shutil
 
 import pyarrow as pa
@@ -65,13 +66,17 @@ def world(tmp_path_factory):
             for i in range(count):
                 shard = cut / f"{i}.parquet"
                 shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+        strange = shutil.copytree(root / kind, root / f"{kind}-strange")
+        for i, put in enumerate((lambda at: at.symlink_to("nowhere"), os.mkfifo)):
+            (strange / f"{i}.parquet").unlink()
+            put(strange / f"{i}.parquet")
     return root
 
 
-def ended(world, tmp_path, command, shards_cut, more=()):
-    """(exit code, the names of what was made) of a command."""
+def ended(world, tmp_path, command, broken, more=()):
+    """(exit code, the names of what was made) of a command. broken: how many shards are cut, or "strange"."""
     kind, _, words, _ = COMMANDS[command]
-    places = {"IN": world / (f"{kind}-{shards_cut}" if shards_cut else kind), "EMB": world / "emb"}
+    places = {"IN": world / (f"{kind}-{broken}" if broken else kind), "EMB": world / "emb"}
     places |= {"SCORES": world / "scores"}
     told = [
         str(tmp_path / word.replace("OUT", "out")) if word.startswith("OUT") else places.get(word, word)
@@ -94,6 +99,13 @@ def test_one_cut_shard_is_3_where_the_others_were_done_and_1_where_nothing_was_m
     if command != "inspect":  # which makes nothing but what it tells
         assert bool(made) == (code == SOME_FAILED)
         assert "0.parquet" not in made
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_link_to_nothing_and_a_pipe_among_shards_are_as_cut_ones(world, tmp_path, command):
+    code, made = ended(world, tmp_path, command, "strange")
+    assert code == COMMANDS[command][1]
+    assert bool(made) == (code == SOME_FAILED and command != "inspect")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -16,6 +16,7 @@ from ncaudit import own_json
 from ncaudit.errors import BadTable, lacks_memory
 from ncaudit.schema import METADATA_KEY
 from ncaudit.shards.files import locations
+from ncaudit.shards.files.formats import cannot_be_read
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import Shard
@@ -50,7 +51,7 @@ def fingerprint(shard: Shard) -> str:
 
 
 def fingerprint_of_file(path: str) -> str:
-    """That of a file that stands alone."""
+    """That of a file that stands alone. Raises BadTable when it cannot be read."""
     return fingerprints(path)
 
 
@@ -71,8 +72,11 @@ def fingerprint_in(file: BinaryIO) -> str:
 
 
 def _look(path: str) -> str:
-    with locations.open_file(path, jumps=True) as file:
-        return fingerprint_in(file)
+    try:
+        with locations.open_file(path, jumps=True) as file:
+            return fingerprint_in(file)
+    except OSError as error:
+        raise cannot_be_read(path, error) from error
 
 
 fingerprints = Remembered(_look)

@@ -34,7 +34,7 @@ from ncaudit.shards.columns import carriable, find_columns, not_carried
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
 from ncaudit.shards.files.locations import is_remote, real
-from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, fingerprint
+from ncaudit.shards.files.provenance import EarlierOutputs, Provenance
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import remove_file
@@ -44,7 +44,7 @@ from ncaudit.verbs.embed.files import ClipRetrievalOutput, Files, TableFiles, fi
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
-from ncaudit.verbs.outputs import inputs_of, is_at_or_below, told_by_options
+from ncaudit.verbs.outputs import inputs_of, is_at_or_below, told_by_options, versions_of
 from ncaudit.version import same_results
 
 
@@ -211,7 +211,7 @@ def _load(
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:
     learnt_from = plan.heads.description.get("sources", ()) if plan.heads else ()
-    seen = sum(fingerprint(shard) in learnt_from for shard in shards) if learnt_from else 0
+    seen = sum(version in learnt_from for _, version in versions_of(shards)) if learnt_from else 0
     return (learnt_from_note(seen, len(shards), "shards"),) if seen else ()
 
 
@@ -266,14 +266,17 @@ def _is_finished(
     made_from: Callable[[Shard, int], Provenance],
     batch_pairs: int,
 ) -> bool:
+    halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
     try:
         found = files.made_from(shard) or {}
     except BadTable as error:
         earlier.damaged(shard.name, error)
         return False
     size = found.get("options", {}).get("batch_pairs")
-    halved = {batch_pairs >> times for times in range(batch_pairs.bit_length())}  # what running out of memory leads to
-    expected = made_from(shard, size if size in halved else batch_pairs)
+    try:
+        expected = made_from(shard, size if size in halved else batch_pairs)
+    except BadTable:  # of the shard itself, which then fails where it is to be read
+        return False
     if not earlier.hold_as_told(shard.name, found or None, expected):
         return False
     try:
