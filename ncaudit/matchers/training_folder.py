@@ -149,7 +149,7 @@ class TrainingFolder:
         """Raises BadTable where a run's record is, but does not say any more whose everything else is."""
         if own_json.is_damaged(self._at(RUN)):
             raise BadTable(
-                f"{self._at(RUN)} is damaged: which run has left what lies there cannot be told",
+                f"{self._at(RUN)} is there already, and is damaged or no record of a run: nobody can tell whose it is",
                 fix="give another folder with --out, or --overwrite to discard all of it and train anew",
             )
 
