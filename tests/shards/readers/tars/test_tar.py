@@ -308,7 +308,7 @@ def test_captions_in_several_languages_are_asked_for_by_theirs(tmp_path):
     ("suffix", "fix"),
     [
         ("0.txt", "name it with --caption-column, such as --caption-column 0.txt"),
-        ("txt.gz", "write the captions of a tar as KEY.txt, or in a field of KEY.json, with no other dot in their names"),
+        ("txt.gz", "write the captions of a tar as KEY.txt, or in a field of KEY.json, with no other dot"),
         ("captions.json", "write the captions of a tar as KEY.txt"),
     ],
 )
