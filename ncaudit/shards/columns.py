@@ -335,7 +335,8 @@ def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
         return ImageKind.bytes, False
     if t.is_struct(kind) and min(kind.get_field_index("bytes"), kind.get_field_index("path")) >= 0:
         holds = kind.field("bytes").type
-        return (ImageKind.struct, False) if _is_binary(holds) or t.is_null(holds) else None
+        fits = _is_binary(holds) or t.is_null(holds) or is_text(holds)  # in JSON lines they are base64 text
+        return (ImageKind.struct, False) if fits else None
     return (ImageKind.path, False) if is_text(kind) else None
 
 
