@@ -246,7 +246,7 @@ def _caption(schema: pa.Schema, shard: str, named: str | None) -> tuple[str, ...
         return way
     candidates = caption_candidates(schema)
     if not candidates:
-        fix = _field_fix(schema, _by_name(schema, CAPTIONS) or schema.names)
+        fix = _caption_fix(schema)
         raise BadTable(f"{shard} has no caption column (found: {_found(schema)})", fix=fix)
     return (candidates[0],)
 
@@ -274,6 +274,17 @@ def _type_at(kind: pa.DataType, fields: Sequence[str]) -> pa.DataType | None:
 
 def _is_many(kind: pa.DataType, fields: Sequence[str]) -> bool:
     return is_list(_type_at(kind, fields) or kind)
+
+
+def _caption_fix(schema: pa.Schema) -> str:
+    """How to name the captions; in a tar without any column of text, what to do where there is nothing to name."""
+    names = _by_name(schema, CAPTIONS)
+    texts = [f.name for f in schema if is_text(f.type) and f.name.lower() not in KEYS]
+    if FILES_KEY in (schema.metadata or {}) and not names and not texts:
+        return "write the captions of a tar as KEY.txt, or in a field of KEY.json, with no other dot in their names"
+    if not names and FILES_KEY in (schema.metadata or {}):
+        return f"name it with --caption-column, such as --caption-column {texts[0]}"
+    return _field_fix(schema, names or schema.names)
 
 
 def _field_fix(schema: pa.Schema, names: Sequence[str]) -> str:
@@ -324,7 +335,8 @@ def _image_kind(kind: pa.DataType) -> tuple[ImageKind, bool] | None:
         return ImageKind.bytes, False
     if t.is_struct(kind) and min(kind.get_field_index("bytes"), kind.get_field_index("path")) >= 0:
         holds = kind.field("bytes").type
-        return (ImageKind.struct, False) if _is_binary(holds) or t.is_null(holds) else None
+        fits = _is_binary(holds) or t.is_null(holds) or is_text(holds)  # in JSON lines they are base64 text
+        return (ImageKind.struct, False) if fits else None
     return (ImageKind.path, False) if is_text(kind) else None
 
 

@@ -3,6 +3,7 @@
 What gives data back in its own format says in one line where it cannot.
 """
 
+import base64
 import csv
 import gzip
 import io
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.worlds.commands import MODEL, embedded, run, told
+from tests.worlds.images import drawn
 from tests.worlds.sample import SAMPLE
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
@@ -202,3 +204,12 @@ def test_tables_behind_an_address_are_scored_and_filtered_like_local_ones(world,
     kept = pq.read_table(tmp_path / "kept/00000.parquet")["uid"].to_pylist()
     assert kept == [row["pair_id"] for row in local.to_pylist() if row["similarity"] > 0]
     files.rm("/tables", recursive=True)
+
+
+def test_images_of_structs_as_json_lines_hold_them(tmp_path):
+    """As `datasets` and pandas write a struct of bytes and path: its bytes in base64."""
+    cells = [{"bytes": base64.b64encode(drawn(i, (64, 64))).decode(), "path": None} for i in range(3)]
+    lines = [json.dumps({"image": cell, "caption": f"a dog {i}"}) for i, cell in enumerate(cells)]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    assert run("embed", tmp_path / "x.jsonl", "--out", tmp_path / "e", *MODEL).exit_code == 0
+    assert pq.read_table(tmp_path / "e" / "x.parquet")["status"].to_pylist() == ["ok"] * 3

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import caption_candidates, is_list, is_text, key_candidates
+from ncaudit.shards.dataset.caption_cells import captions_in
 from ncaudit.shards.dataset.keys import key_text
 from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.shard import Shard
@@ -166,16 +168,16 @@ class _Search:
         if not self._knows_captions or lists is None:
             return True
         told = _joined(key_text(batch["caption"]) for batch in self.scores.batches(["caption"]))
-        own = _pair_captions(self.shard, lists, self.file)
         there = joined.places != NOWHERE
-        different = pc.not_equal(told.take(pa.array(joined.places[there])), own.filter(pa.array(there)))
-        return not pc.any(different).as_py()
+        wanted, mine = told.take(pa.array(joined.places[there])), pa.array(there)
+        every = _pair_captions(self.shard, lists, self.file)
+        return any(not pc.any(pc.not_equal(wanted, own.filter(mine))).as_py() for own in every)
 
 
 def _list_columns(schema: pa.Schema) -> list[str]:
-    """Columns of lists of text, those first that are called like captions."""
-    every = [field.name for field in schema if is_list(field.type) and is_text(field.type.value_type)]
-    called = [name for name in caption_candidates(schema) if name in every]
+    """Columns of lists of text or of structs with text, those first that are called like captions."""
+    every = [field.name for field in schema if is_list(field.type) and _holds_text(field.type.value_type)]
+    called = [name for name in caption_candidates(schema) if is_list(schema.field(name).type)]
     return [*called, *(name for name in every if name not in called)]
 
 
@@ -185,14 +187,31 @@ def _lists(shard: Shard, column: str, file: ShardFile) -> CaptionLists:
     return CaptionLists(column, np.concatenate([[0], np.cumsum(pairs)]).astype(np.int64))
 
 
-def _pair_captions(shard: Shard, lists: CaptionLists, file: ShardFile) -> pa.Array:
-    """(pairs,) text, null for a row without captions."""
-    parts = []
+def _holds_text(kind: pa.DataType) -> bool:
+    return is_text(kind) or (t.is_struct(kind) and any(_holds_text(field.type) for field in kind))
+
+
+def _pair_captions(shard: Shard, lists: CaptionLists, file: ShardFile) -> list[pa.Array]:
+    """(pairs,) text, null for a row without captions; of structs, for each of their fields that is text."""
+    parts: dict[int, list[pa.Array]] = {}
     for batch in read_column(shard, lists.column, file):
         counts = pc.list_value_length(batch).fill_null(0).to_numpy()
         at, none = value_places(counts)
-        parts.append(pc.list_flatten(batch).cast(pa.large_string()).take(pa.array(at, mask=none)))
-    return _joined(iter(parts))
+        for field, texts in enumerate(_texts(pc.list_flatten(batch))):
+            parts.setdefault(field, []).append(texts.take(pa.array(at, mask=none)))
+    return [_joined(iter(one)) for one in parts.values()] or [_joined(iter(()))]
+
+
+def _texts(values: pa.Array) -> list[pa.Array]:
+    """The text that values hold; the bytes of text are read as such, and as null where they are none."""
+    if t.is_struct(values.type):
+        fields = [field.name for field in values.type if _holds_text(field.type)]
+        return [texts for name in fields for texts in _texts(pc.struct_field(values, [name]))]
+    try:
+        return [values.cast(pa.large_string())]
+    except pa.ArrowInvalid:
+        told = (caption for (caption,) in captions_in([values]))
+        return [pa.array([one if isinstance(one, str) else None for one in told], pa.large_string())]
 
 
 def value_places(counts: npt.NDArray[np.int64]) -> tuple[Places, npt.NDArray[np.bool_]]:

@@ -103,3 +103,33 @@ def test_captions_that_the_shard_lacks_and_pairs_told_twice_are_refused(tmp_path
             join_pairs(shard, scores_of(tmp_path / "s.parquet", shard, pairs), None)
     with pytest.raises(BadTable, match="more than once"):
         join_pairs(shard, scores_of(tmp_path / "s.parquet", shard, [(0, 1), (0, 1)]), None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    [
+        (pa.struct([("id", pa.int64()), ("text", pa.string())]), lambda text: {"id": 1, "text": text}),
+        (pa.struct([("de", pa.string()), ("en", pa.string())]), lambda text: {"de": "anders", "en": text}),
+        (pa.binary(), str.encode),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_captions_within_structs_or_as_bytes(tmp_path, kind, cell, whole):
+    cells = [None if row is None else [cell(text) for text in row] for row in CAPTIONS]
+    pq.write_table(pa.table({"captions": pa.array(cells, pa.list_(kind))}), tmp_path / "s.parquet")
+    shard = Shard(str(tmp_path / "s.parquet"), "s.parquet")
+    captions = ["a0", "a1", None, "c0", None]
+    right = scores_of(tmp_path / "right.parquet", shard, captions=captions, whole=whole)
+    assert join_pairs(shard, right, None).places.tolist() == [0, 1, 2, 3, 4]
+    other = scores_of(tmp_path / "other.parquet", shard, captions=["b", *captions[1:]], whole=whole)
+    with pytest.raises(BadTable, match="no lists of the captions that"):
+        join_pairs(shard, other, None)
+
+
+def test_bytes_that_are_no_text_are_no_caption(tmp_path):
+    cells = [[b"\xff", b"a1"], None, [b"c0"], []]
+    pq.write_table(pa.table({"captions": pa.array(cells, pa.list_(pa.binary()))}), tmp_path / "s.parquet")
+    shard = Shard(str(tmp_path / "s.parquet"), "s.parquet")
+    scores = scores_of(tmp_path / "scores.parquet", shard, captions=[None, "a1", None, "c0", None])
+    assert join_pairs(shard, scores, None).places.tolist() == [0, 1, 2, 3, 4]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
-from ncaudit.shards.columns import ENCODINGS, FILES_KEY, is_key_name
+from ncaudit.shards.columns import CAPTIONS, ENCODINGS, FILES_KEY, is_key_name
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered, version_now
 from ncaudit.shards.readers.bounds.unpacked import too_large
@@ -152,7 +152,7 @@ _surveys: Remembered[_Survey] = Remembered(lambda path: _survey(path, MAX_ROW_BY
 
 def _survey(path: str, max_row_bytes: int) -> tuple[_Survey, dict[str, list[Any]]]:
     """One reading of the whole shard, without its images; and the values of the columns that may name the pairs."""
-    fields, together, met = JsonFields(), _Together(path), Met()
+    fields, together, met = JsonFields(may_have_fields=CAPTIONS), _Together(path), Met()
     rows, texts = 0, False
     differing: set[str] = set()
     named, imageless = _Names(), dict[int, tuple[str, ...]]()
@@ -259,7 +259,7 @@ def _caption(path: str, sample: Sample, values: dict[str, Any]) -> str | None:
 def _text(path: str, sample: Sample, suffix: str) -> str | None:
     raw = sample.contents.get(suffix)
     try:
-        return None if raw is None else raw.decode()
+        return None if raw is None else raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _unreadable(path, sample, suffix, "is not UTF-8 text") from error
 

@@ -4,7 +4,7 @@ Knows JSON values and arrow types; nothing of files.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,20 +23,27 @@ class JsonFields:
 
     Whole numbers among others become floats. Lists of strings stay lists, as they may be captions. Values of several
     types, other lists and objects become text: a string as it is, anything else as JSON. All null is text.
+    may_have_fields: names under which objects of strings stay what they are: texts in several languages, say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, may_have_fields: Collection[str] = ()) -> None:
         self._kinds: dict[str, str] = {}
+        self._inner: dict[str, dict[str, None]] = {name: {} for name in may_have_fields}  # in the order of their names
 
     def see(self, values: Mapping[str, Any]) -> None:
         """Take one more object into account."""
         for name, value in values.items():
-            self._kinds[name] = _common(self._kinds.get(name, "null"), _kind(value))
+            kind = _kind(value)
+            if name in self._inner and _is_of_strings(value):
+                kind = "texts by name"
+                self._inner[name].update(dict.fromkeys(value))
+            self._kinds[name] = _common(self._kinds.get(name, "null"), kind)
 
     @property
     def types(self) -> dict[str, pa.DataType]:
         """The type of each field, in the order in which they were first seen."""
-        return {name: TYPES[kind] for name, kind in self._kinds.items()}
+        inner = {name: pa.struct([(one, TEXT) for one in ones]) for name, ones in self._inner.items()}
+        return {n: inner[n] if kind == "texts by name" else TYPES[kind] for n, kind in self._kinds.items()}
 
 
 def json_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -49,6 +56,8 @@ def json_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         return text_column([value if value is None or isinstance(value, str) else _as_json(value) for value in values])
     if pa.types.is_floating(kind):
         values = [value if value is None else float(value) for value in values]
+    if pa.types.is_struct(kind):
+        return pa.array([None if value is None else whole_text(value) for value in values], kind)
     if pa.types.is_list(kind):
         lengths = [0 if value is None else len(value) for value in values]
         words = text_column([word for value in values for word in value or ()])
@@ -76,9 +85,17 @@ def _kind(value: Any) -> str:
         return "bool"
     if isinstance(value, int):
         return "int" if value in INT64 else "text"
-    if isinstance(value, list) and all(word is None or isinstance(word, str) for word in value):
+    if isinstance(value, list) and all(map(_is_string, value)):
         return "texts"
     return "float" if isinstance(value, float) else "text"
+
+
+def _is_string(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_of_strings(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(map(_is_string, value.values()))
 
 
 def _common(one: str, other: str) -> str:

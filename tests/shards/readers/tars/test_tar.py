@@ -291,3 +291,34 @@ def test_tarfile_sees_the_same_images(tmp_path):
     found = table(path, rows=100)
     assert found["image"].to_pylist() == images
     assert found["url"].to_pylist() == [values["url"] for values in fields]
+
+
+def test_captions_in_several_languages_are_asked_for_by_theirs(tmp_path):
+    files = [pair(f"{i}", b"\x89PNG", caption={"en": f"a dog {i}", "de": f"ein Hund {i}"}) for i in range(2)]
+    shard = Shard.of_file(str(write_tar(tmp_path / "s.tar", samples(files))))
+    schema = open_shard(shard).schema
+    with pytest.raises(BadTable) as told:
+        find_columns(schema, "s.tar", DataOptions())
+    assert told.value.fix == "name it with --caption-column, such as --caption-column caption.en or caption.de"
+    columns = find_columns(schema, "s.tar", DataOptions(caption_column="caption.de"))
+    assert [c for window in read_rows(shard, columns, rows=2) for c in window.captions] == ["ein Hund 0", "ein Hund 1"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "fix"),
+    [
+        ("0.txt", "name it with --caption-column, such as --caption-column 0.txt"),
+        ("txt.gz", "write the captions of a tar as KEY.txt, or in a field of KEY.json, with no other dot"),
+        ("captions.json", "write the captions of a tar as KEY.txt"),
+    ],
+)
+def test_a_tar_whose_captions_are_not_seen_is_told_what_helps(tmp_path, suffix, fix):
+    path = write_tar(tmp_path / "s.tar", [("a.jpg", b"\xff\xd8\xff"), (f"a.{suffix}", b'["a dog"]')])
+    with pytest.raises(BadTable) as told:
+        find_columns(TarShard(str(path)).schema, "s.tar", DataOptions())
+    assert told.value.fix.startswith(fix)
+
+
+def test_a_mark_before_a_text_is_none_of_its_letters(tmp_path):
+    path = write_tar(tmp_path / "s.tar", [("a.jpg", b"\xff\xd8\xff"), ("a.txt", b"\xef\xbb\xbfa dog")])
+    assert table(path)["caption"].to_pylist() == ["a dog"]

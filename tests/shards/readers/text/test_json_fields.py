@@ -58,3 +58,16 @@ def test_a_column_holds_what_the_objects_said(values):
 def test_half_a_surrogate_pair_becomes_a_replacement_character():
     assert json_column(["a\ud800b", None], pa.string()).to_pylist() == ["a\ufffdb", None]
     assert json_column([["\udfff"], None], pa.list_(pa.string())).to_pylist() == [["\ufffd"], None]
+
+
+def test_objects_of_strings_stay_objects_under_the_names_that_may_have_fields():
+    values = [{"en": "a", "de": None}, None, {"en": "b\ud800", "fr": "c"}]
+    fields = JsonFields(may_have_fields=["caption"])
+    for value in values:
+        fields.see({"caption": value, "meta": value})
+    kind = pa.struct([("en", pa.string()), ("de", pa.string()), ("fr", pa.string())])
+    assert fields.types == {"caption": kind, "meta": pa.string()}
+    found = json_column(values, kind).to_pylist()
+    assert found == [{"en": "a", "de": None, "fr": None}, None, {"en": "b\ufffd", "de": None, "fr": "c"}]
+    fields.see({"caption": "one in no language"})
+    assert fields.types["caption"] == pa.string()
