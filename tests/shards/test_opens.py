@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import os
 from collections import Counter
 
 import numpy as np
@@ -37,8 +38,9 @@ def opened(monkeypatch):
 
     def counting(real):
         def opening(path, *rest, **more):
-            if isinstance(path, str) and (path.endswith((".parquet", ".tar"))):
-                counts[path] += 1
+            name = os.fsdecode(path) if isinstance(path, (str, bytes)) else ""
+            if name.endswith((".parquet", ".tar")):
+                counts[name] += 1
             return real(path, *rest, **more)
 
         return opening

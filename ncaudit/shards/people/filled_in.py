@@ -75,10 +75,10 @@ def _parquet(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Tabl
     parquet = open_parquet(path)
     found = _there(path, parquet.schema_arrow.names, needed, others)
     names = list(found.values())
-    fields = [field for field in parquet.schema_arrow if field.name in names]
+    schema = pa.schema([parquet.schema_arrow.field(name) for name in names])
     try:
-        batches = held(path, read_bounded(path, parquet, READ_ROWS, names))
-        return pa.Table.from_batches(batches, pa.schema(fields)).select(names).rename_columns(list(found))
+        batches = (batch.select(names) for batch in held(path, read_bounded(path, parquet, READ_ROWS, names)))
+        return pa.Table.from_batches(batches, schema).rename_columns(list(found))
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
 

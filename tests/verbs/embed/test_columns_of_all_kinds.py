@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import uuid
 
 import pyarrow as pa
@@ -106,11 +105,13 @@ def test_a_column_that_is_null_throughout_a_shard_has_the_type_of_the_others(tmp
 
 def test_what_was_settled_stays_when_shards_come_and_is_not_done_again(tmp_path):
     embedded(shards(tmp_path / "data"), tmp_path / "e")
-    before = {name: (tmp_path / "e" / name).read_bytes() for name in os.listdir(tmp_path / "e")}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "e").glob("*.parquet")}
+    settled = json.loads((tmp_path / "e/_run.json").read_text())["types"]
     write(tmp_path / "data/2.parquet", pairs(n=pa.nulls(ROWS), never=range(ROWS)))
     write(tmp_path / "data/-.parquet", pairs(n=["a"] * ROWS, never=pa.nulls(ROWS)))  # first by its name
     embedded(tmp_path / "data", tmp_path / "e")
     assert {name: (tmp_path / "e" / name).read_bytes() for name in before} == before
+    assert json.loads((tmp_path / "e/_run.json").read_text())["types"] == settled
     assert (types(tmp_path / "e/2.parquet")["n"], types(tmp_path / "e/2.parquet")["never"]) == (pa.int64(), pa.int64())
     assert types(tmp_path / "e/-.parquet")["never"] == pa.string()
 

@@ -375,7 +375,7 @@ def test_models_and_heads_are_told_by_their_folders(tmp_path):
     found = seen(tmp_path / "begun")
     assert (found.kind, found.next) == ("unfinished training run", ())
     (tmp_path / "heads/heads.json").write_text("{")
-    with pytest.raises(BadTable, match=r"heads\.json cannot be read"):
+    with pytest.raises(BadTable, match=r"heads\.json is damaged"):
         seen(tmp_path / "heads")
 
 
