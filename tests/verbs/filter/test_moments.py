@@ -96,7 +96,7 @@ WRONG = {
     "utc_us > '2024-02-03 25:00'": ("is no timestamp", "'2024-03-01'"),
     "utc_us > '2024-07-0112:00'": ("is no timestamp", "'2024-03-01'"),
     "utc_us > 20240701": ("utc_us is a time with a zone and 20240701 is a number", "utc_us >= '2024-03-01'"),
-    "utc_us > bare_us": ("utc_us is a time with a zone and bare_us is a time without a zone, cannot", ">= '2024-03-01'"),
+    "utc_us > bare_us": ("time with a zone and bare_us is a time without a zone, cannot", ">= '2024-03-01'"),
     "clock_s > day": ("clock_s is a time of day and day is a date, cannot", "clock_s >= '12:30:00'"),
     "nowhere > '2024-07-01'": (
         "has no zone, and the column's, Mars/Olympus, is not known here",
