@@ -15,7 +15,7 @@ from ncaudit.verbs.score.score import ScoreResult
 def lines(result: ScoreResult) -> list[str]:
     """The summary for people."""
     head = f"{result.scorer} (fit {result.fit_id}): {result.label_means}"
-    if result.mean_soft_label is None:
+    if result.mean_soft_label is None or "cuts" not in result.fit_facts:  # labels may be those of somebody else
         told = [*_parts(result.rates), *_similarity(result.mean_similarity)]
     else:
         told = [*_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
