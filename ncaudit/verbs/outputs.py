@@ -88,7 +88,8 @@ def _require_own(path: str, verb: str, place: str) -> None:
     name = os.path.relpath(real(path), real(folder)).replace(os.sep, "/")
     if not is_ours(verb, Place("", folder, (name,), proven=lambda tar: says_of_itself(told_by(tar), verb)), name):
         where = "" if real(path) == real(place) else f": it lies in {place}"
-        raise NcauditError(f"{path} is an input and would be written over{where}", fix="give another place with --out")
+        what = f"{path} is an input and would be written over{where}"
+        raise NcauditError(what, fix=f"give another place than {place} (with --out, or the option that names it)")
 
 
 def place_of(

@@ -7,6 +7,7 @@ from typing import Any
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.cli.words import power
+from ncaudit.judging.evidence import NOTHING, UNKNOWN
 from ncaudit.options import STREAM
 from ncaudit.schema import VERDICTS
 from ncaudit.verbs.score.score import ScoreResult
@@ -27,6 +28,8 @@ def _next(result: ScoreResult) -> list[str]:
     if result.dataset or result.out == STREAM or not result.accounting.ok:
         return []
     out, labelled = shlex.quote(result.out), result.mean_soft_label is not None
+    if (result.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN:  # the best of these scores are any pairs
+        return [f"next: ncaudit sample {out} --out review.csv (look at a few pairs: do they match?)"]
     kept = f"next: ncaudit filter {out} {'--min-soft-label 0.5' if labelled else '--keep-share 0.8'} --out kept/"
     drawn = f"also: ncaudit sample {out} --out review.csv (people judge some pairs: how far is the rate to be trusted?)"
     return [kept, *([drawn] if labelled and result.judged_pairs is None else [])]

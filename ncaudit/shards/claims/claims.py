@@ -87,6 +87,7 @@ class Claim:
     _token: str = ""
     _written: dict[str, str | None] = field(default_factory=dict)  # path of a record -> its version
     _departed: dict[str, frozenset[str]] = field(default_factory=dict)
+    _seen: dict[str, str | None] = field(default_factory=dict)  # of records that this run has not written yet
 
     @contextmanager
     def held(self, told: Mapping[str, Any] | None = None) -> Iterator[None]:
@@ -114,6 +115,8 @@ class Claim:
     def begin(self, place: Place, facts: Mapping[str, Any] | None = None) -> None:
         """Write the record of a place now. facts: what it tells besides."""
         if (path := place.record_path) is not None:
+            if path not in self._written and version_now(path) != self._seen.get(path):
+                _refuse_displaced(path, self._token)  # another run has come and gone while this one was at work
             write_if_other(path, self._record_of(place, facts or {}))
             self._written[path] = version_now(path)
 
@@ -148,6 +151,7 @@ class Claim:
         self._departed[path] = gone
         if (found := read_record(path)) is not None:
             write_if_other(path, _with_departed(found, gone))
+            self._seen[path] = version_now(path)
 
     def _record_of(self, place: Place, facts: Mapping[str, Any]) -> Record:
         earlier = read_record(place.record_path or "") or {}
@@ -219,6 +223,7 @@ def claim(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, ove
     Raises NcauditError when an input would be written over, a file that this verb did not write would be replaced
     (unless `overwrite`), or a place cannot be written to. What dead processes have left of files is swept.
     """
+    seen = {path: version_now(path) for place in places if (path := place.record_path) is not None}
     looked = {place: _look(place) for place in places}
     there = {place: names for place, (names, _) in looked.items()}
     _refuse_inputs(inputs, there)
@@ -232,7 +237,7 @@ def claim(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, ove
         if len(there[place]) == len(place.files):
             continue  # there may be nothing left to do, in a folder that nobody may write to any more
         require_room(place.told, place.folder, {os.path.dirname(place.at(name)) for name in place.files})
-    return Claim(verb, places, there, partials)
+    return Claim(verb, places, there, partials, _seen=seen)
 
 
 def is_ours(verb: str, place: Place, name: str) -> bool:

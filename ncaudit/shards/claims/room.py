@@ -63,4 +63,6 @@ def _require_folder_above(path: str) -> None:
 def _advice(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "make room there, or give another place"
+    if error.errno == errno.ENOTDIR:
+        return "name a folder, or a place that is not there yet"
     return "give a place that can be written to"

@@ -173,8 +173,17 @@ def _differences(found: Provenance, expected: Provenance) -> str:
     names = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
     if names:
         return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+    if precision := _only_precision(found.get("model"), expected.get("model")):
+        return precision
     others = [key for key in sorted({*found, *expected} - {"ncaudit"}) if expected.get(key) != found.get(key)]
     return "input" if "source" in others else ", ".join(others)
+
+
+def _only_precision(found: Any, expected: Any) -> str | None:
+    """What tells the weights' precision, where the model is the same but for it."""
+    if not isinstance(found, dict) or not isinstance(expected, dict) or found == expected:
+        return None
+    return "--precision" if {**found, "precision": expected.get("precision")} == expected else None
 
 
 class EarlierOutputs:

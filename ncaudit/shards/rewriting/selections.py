@@ -22,11 +22,16 @@ MOST_TIMES = 1_000_000  # a uid takes 16 bytes each time: more is an id or a has
 
 
 class Selection(Protocol):
-    """Takes the kept rows, batch by batch, and writes them when closed if not before."""
+    """Takes the kept rows, batch by batch, and writes them when closed if not before.
+
+    abandon: instead of close, where the file is about to be deleted.
+    """
 
     def write(self, batch: pa.RecordBatch, path: str) -> None: ...
 
     def close(self) -> None: ...
+
+    def abandon(self) -> None: ...
 
 
 class IdList:
@@ -46,6 +51,9 @@ class IdList:
 
     def close(self) -> None:
         """Nothing is left to write."""
+
+    def abandon(self) -> None:
+        """Nothing is open."""
 
 
 class DataCompUids:
@@ -76,6 +84,9 @@ class DataCompUids:
         uids = np.concatenate([np.zeros(0, UID), *self._parts])
         np.save(self._file, uids[np.lexsort((uids["f1"], uids["f0"]))], allow_pickle=False)
 
+    def abandon(self) -> None:
+        """Nothing is open."""
+
 
 class WeightTable:
     """A parquet table of the key and the soft label as its weight, in the order of the rows."""
@@ -89,13 +100,20 @@ class WeightTable:
         """Raises BadTable for a key or a soft label that is null."""
         weight = batch[WEIGHT].cast(pa.float32())
         if weight.null_count:
-            raise BadTable(f"{path}: {WEIGHT} is null in rows that are kept", fix="score with a scorer that gives one")
+            raise BadTable(
+                f"{path}: {WEIGHT} is null in {weight.null_count:,} rows that would be kept",
+                fix="leave them out with --min-soft-label 0, or take a scorer that gives soft labels",
+            )
         arrays = [_names(batch, self._key, path).cast(pa.string()), weight]
         self._writer.write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
 
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+    def abandon(self) -> None:
+        """Close it, as long as the file is open."""
+        self._writer.abandon()
 
 
 def key_of(form: FilterForm, named: str | None, schema: pa.Schema) -> str:

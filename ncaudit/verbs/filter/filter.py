@@ -106,7 +106,7 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     matched = {} if options.one_output else _matched(options, _files(tables))
     with _claimed(options, list(matched), tables).held(_deciding(run, list(matched), tables)):
         run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
-        run.notes += _told(tables, options, run.chooser.looks_twice)
+        run.notes += _told(tables, run)
         if run.chooser.looks_twice:
             _prepare(run, tables)
         accounts = _write_one(run, tables) if options.one_output else _write_shards(run, matched, _files(tables))
@@ -236,13 +236,14 @@ def _open(options: FilterOptions) -> Sequence[ScoreInput]:
     return [FileScores(shard) for shard in _inputs(options.scores, options)]
 
 
-def _told(tables: Sequence[ScoreInput], options: FilterOptions, ranked: bool) -> list[str]:
-    """What the tables say of themselves that matters here. Raises BadTable where a rule asks for labels, and none has
+def _told(tables: Sequence[ScoreInput], run: _Run) -> list[str]:
+    """What the tables say of themselves that matters here. Raises BadTable where labels are asked for, and none has
     any."""
-    named = [(scores.path, provenance_of(scores.schema)) for scores in tables]
-    none = why_no_labels(named) if options.by_label else None
+    named, ranked = [(scores.path, provenance_of(scores.schema)) for scores in tables], run.chooser.looks_twice
+    weights = run.options.write_as is FilterForm.weights
+    none = why_no_labels(named) if weights or run.options.by_label or run.chooser.compares_labels else None
     if none and len(none[0]) == len(tables):
-        raise no_labels(*none, "filter by soft_label or verdict")
+        raise no_labels(*none, "write as its weight" if weights else "filter by soft_label or verdict")
     told = [f"{len(none[0]):,} of {len(tables):,} tables have no labels ({none[0][0]}: {none[1]})"] if none else []
     return [*told, *(rank_notes(named) if ranked else [])]
 
@@ -410,7 +411,11 @@ def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable
             streams = options.out == STREAM
             file = whole_writes(sys.stdout.buffer) if streams else stack.enter_context(atomic_file(options.out))
             selection = _selection(options, file, schema)
-            yield selection.write
+            try:
+                yield selection.write
+            except BaseException:
+                selection.abandon()
+                raise
             selection.close()
 
 

@@ -3,6 +3,7 @@
 Knows score tables' columns; nothing of files or of the user's dataset.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,8 @@ from ncaudit.verbs.filter.where import Condition, parse
 
 KEPT, KEPT_WORD = 0, ""  # the code of a row that is kept; every other code is the place of a reason
 LABEL_STEP = 5e-8  # half of float32's step below 1: ten labels of .9 have a mean of .9
+LABELS = {"soft_label", "verdict"}
+ASKS_FOR_NONE = re.compile(rf"\b({'|'.join(sorted(LABELS))})\W+is\s+null\b", re.IGNORECASE)
 Codes = npt.NDArray[np.int16]
 
 
@@ -57,6 +60,12 @@ class RowRules:
         """What must be read to decide."""
         named = ["soft_label"] * (self._low is not None) + ["verdict"] * bool(self._verdicts)
         return ["status", *named, *(self._where.columns if self._where else ())]
+
+    @property
+    def compares_labels(self) -> bool:
+        """Whether --where compares labels with something; who asks for rows without one gets them."""
+        where = self._where
+        return where is not None and bool(LABELS & {*where.columns}) and not ASKS_FOR_NONE.search(where.text)
 
     def require(self, scores: ScoreInput) -> None:
         """Raises NcauditError when a table lacks a column, or has one of a type that the rule cannot use."""
@@ -175,6 +184,11 @@ class Chooser:
     def looks_twice(self) -> bool:
         """Whether all rows must have been seen before the first can be decided."""
         return self._ranking is not None
+
+    @property
+    def compares_labels(self) -> bool:
+        """Whether --where does, see `RowRules`."""
+        return self._rules.compares_labels
 
     @property
     def columns(self) -> list[str]:

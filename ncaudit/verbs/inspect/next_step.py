@@ -157,7 +157,7 @@ def _scores(sources: Sequence[str], provenance: Mapping[str, Any], columns: Noti
         out = _outside("matcher", sources)
         return NextStep(commands=(f"{_command('train', (), '--scores', *sources)} --data DATA --out {out}", *more))
     if why_no_labels([("", dict(provenance))]):
-        review = _command("sample", sources, "--out", _outside("review.csv", sources))
+        review = _command("sample", sources, "--out", os.path.normpath(_outside("review.csv", sources)))
         return NextStep(fixes=("look at a few pairs: no row has a label",), commands=(review, *more))
     keep = ("--min-soft-label", "0.5", "--out", _outside("kept", sources))
     return NextStep(commands=(_command("filter", sources, *keep), *more))

@@ -19,6 +19,7 @@ def scored(facts: dict[str, Any] | None = None, **changes: Any) -> ScoreResult:
         "noise_rate": 0.25,
         "noise_rate_low": 0.2,
         "noise_rate_high": 0.301,
+        "rates": (),
         "verdicts": {"noisy": 1_200, "clean": 3_000},
         "reasons": {},
         "suggestions": None,
@@ -48,7 +49,12 @@ def test_without_labels_the_similarity_and_the_notes_are_all_there_is():
     told = ["mean similarity 0.300", "note: few pairs"]
     assert lines(scored(**no_label))[1:-2] == told
     assert lines(scored(**no_label))[-1] == "next: ncaudit filter scores --keep-share 0.8 --out kept/"
-    assert lines(scored(**no_label, mean_similarity=None))[1:-2] == ["mean similarity 0.000", "note: few pairs"]
+    assert lines(scored(**no_label, mean_similarity=None))[1:-2] == ["note: few pairs"]
+
+
+def test_where_nobody_can_tell_people_are_to_look_before_anything_is_kept():
+    blind = scored({"no signal": {"kind": "nothing tells"}}, noise_rate=None, mean_soft_label=None)
+    assert lines(blind)[-1] == "next: ncaudit sample scores --out review.csv (look at a few pairs: do they match?)"
 
 
 def test_what_the_fit_rests_on_is_told_in_its_order_and_notes_come_last():

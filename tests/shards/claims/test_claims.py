@@ -217,12 +217,12 @@ def test_a_single_table_needs_no_record(tmp_path):
 
 
 def test_of_two_runs_with_other_options_the_first_ends_at_its_next_file(tmp_path):
-    first, second = (claim("score", [place(tmp_path, "0.parquet", "1.parquet")]) for _ in range(2))
+    places = [place(tmp_path, "0.parquet", "1.parquet")]
 
     def run():
-        with first.held({"k": 1}):
+        with claim("score", places).held({"k": 1}):
             write(tmp_path / "0.parquet", b"first")
-            with second.held({"k": 2}):
+            with claim("score", places).held({"k": 2}):
                 write(tmp_path / "0.parquet", b"second")
             write(tmp_path / "1.parquet", b"first")
 
@@ -230,6 +230,29 @@ def test_of_two_runs_with_other_options_the_first_ends_at_its_next_file(tmp_path
         run()
     assert files(tmp_path).keys() == {RECORD, "0.parquet"}
     assert (tmp_path / "0.parquet").read_bytes() == b"second"
+
+
+def test_a_run_that_came_and_went_while_another_was_at_work_is_not_written_over(tmp_path):
+    slow, quick = (claim("score", [place(tmp_path, "0.parquet")]) for _ in range(2))
+
+    def run():
+        with slow.held({"k": 1}):
+            with quick.held({"k": 2}):
+                write(tmp_path / "0.parquet", b"quick")
+            write(tmp_path / "0.parquet", b"slow")
+
+    with pytest.raises(Displaced, match="another run of ncaudit score has begun to write"):
+        run()
+    assert (tmp_path / "0.parquet").read_bytes() == b"quick"
+
+
+def test_what_an_earlier_run_has_left_is_written_over_with_other_options_when_that_run_is_over(tmp_path):
+    for options in ({"k": 1}, {"k": 2}):
+        own = claim("score", [place(tmp_path, "0.txt")])
+        with own.held(options):
+            own.departs(own.places[0], ["gone.txt"])
+            write(tmp_path / "0.txt", str(options).encode())
+    assert (tmp_path / "0.txt").read_bytes() == b"{'k': 2}"
 
 
 def test_two_runs_of_the_same_write_side_by_side(tmp_path):

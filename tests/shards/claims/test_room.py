@@ -29,6 +29,7 @@ def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "file").touch()
     assert str(tmp_path / "file/out") in refused(tmp_path / "file/out").message
     assert "file is no folder" in refused(tmp_path / "file/out").message
+    assert refused(tmp_path / "file").fix == "name a folder, or a place that is not there yet"
     (tmp_path / "out").mkdir()
     (tmp_path / "out/A").touch()
     assert "out/A is no folder" in refused(tmp_path / "out", tmp_path / "out/A").message

@@ -129,6 +129,19 @@ def test_a_format_of_the_same_results_stored_otherwise_is_finished_and_later_one
     assert len(notes) == 1
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"), [({"precision": "float32"}, "--precision"), ({"weight_hash": "b"}, "model")]
+)
+def test_the_same_model_in_another_precision_is_not_called_another_model(changed, told, tmp_path):
+    write(tmp_path / "in.parquet", [1])
+    shard, notes = Shard(str(tmp_path / "in.parquet"), "in.parquet"), []
+    model = {"weight_hash": "a", "precision": "bfloat16"}
+    path = table(tmp_path / "e.parquet", **describe("embed", shard, options={}, model=model))
+    wanted = describe("embed", shard, options={}, model={**model, **changed})
+    assert not EarlierOutputs(notes.append).hold(path, wanted)
+    assert notes == [f"{path} was made with other {told}: it is made again, and what else was"]
+
+
 def test_a_truncated_parquet_is_told_with_its_name(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(BadTable, match=r"cut\.parquet cannot be read as parquet"):

@@ -1,7 +1,9 @@
 """What is kept, what is dropped and why; and that nothing else changes."""
 
+import gc
 import json
 import os
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 import ncaudit
 from ncaudit.errors import BadTable, NcauditError, UsageError
-from ncaudit.options import FilterOptions, Verdict
+from ncaudit.options import FilterForm, FilterOptions, Verdict
 from ncaudit.schema import SCORE, VERDICTS
 from ncaudit.shards.files.provenance import attach, fingerprint_of_file, provenance_of
 
@@ -474,3 +476,22 @@ def test_what_is_kept_and_what_is_dropped_are_the_dataset(tmp_path_factory, colu
     assert kept_table.schema.metadata[b"huggingface"] == HUGGINGFACE
     told = pq.ParquetFile(folder / "out/s.parquet").schema_arrow.remove_metadata()
     assert told.equals(pq.ParquetFile(data).schema_arrow.remove_metadata())
+
+
+def test_a_kept_row_without_label_has_no_weight_and_the_fix_that_is_told_helps(tmp_path, monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    labels = pa.array([0.5, None, 0.25], pa.float32())
+    columns = {"pair_id": ["a", "b", "c"], "status": ["ok"] * 3, "score": [3.0, 2.0, 1.0], "soft_label": labels}
+    pq.write_table(pa.table(columns), tmp_path / "s.parquet")
+    asked = {"scores": [str(tmp_path / "s.parquet")], "out": str(tmp_path / "w.parquet"), "keep_share": 1.0}
+    with pytest.raises(NcauditError, match="soft_label is null in 1 rows that would be kept") as told:
+        ncaudit.filter_pairs(FilterOptions(**asked, write_as=FilterForm.weights))
+    assert "--min-soft-label 0" in told.value.fix
+    assert [path.name for path in tmp_path.iterdir()] == ["s.parquet"]
+    del told
+    gc.collect()
+    assert not unraisable  # a writer left open says so when it is collected
+    ncaudit.filter_pairs(FilterOptions(**asked, write_as=FilterForm.weights, min_soft_label=0.0))
+    written = pq.read_table(tmp_path / "w.parquet")
+    assert written.to_pydict() == {"pair_id": ["a", "c"], "weight": [0.5, 0.25]}

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import ncaudit
-from ncaudit import EvalScoresOptions, FilterOptions, NcauditError, ScoreOptions, TrainOptions
+from ncaudit import EvalScoresOptions, FilterOptions, InspectOptions, NcauditError, ScoreOptions, TrainOptions
 from ncaudit.cli.words.score import lines
+from ncaudit.options import FilterForm
 from ncaudit.verbs.score.score import ScoreResult
 from tests.worlds.embeddings import embedding_table, lists
 
@@ -137,13 +138,34 @@ def test_who_ranks_tables_of_two_fits_is_told_that_scores_have_no_common_scale(t
     assert any("2 different fits" in note for note in kept.notes)
 
 
-@pytest.mark.parametrize("rule", [{"min_soft_label": 0.5}, {"verdict": ["clean"]}, {"kept_precision": 0.9}])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"min_soft_label": 0.5},
+        {"verdict": ["clean"]},
+        {"kept_precision": 0.9},
+        {"where": "verdict = 'clean'"},
+        {"where": "row >= 0 and soft_label >= .5"},
+        {"where": "not verdict in ('noisy')"},
+        {"where": "soft_label is not null"},
+        {"keep_share": 0.5, "write_as": FilterForm.weights, "out": "k.parquet"},
+    ],
+)
 def test_filter_by_label_refuses_tables_without_labels_with_their_reason(rule, tmp_path):
     shard(tmp_path / "emb", 1, 1.0)
     run(tmp_path)
+    asked = {**rule, "out": str(tmp_path / rule.get("out", "k"))}
     with pytest.raises(NcauditError, match=r"day1.parquet: no row has a label .* all captions are wrong"):
-        ncaudit.filter_pairs(FilterOptions(scores=[str(tmp_path / "s")], out=str(tmp_path / "k"), **rule))
-    assert not (tmp_path / "k").exists()
+        ncaudit.filter_pairs(FilterOptions(scores=[str(tmp_path / "s")], **asked))
+    assert {path.name for path in tmp_path.iterdir()} == {"emb", "s"}
+
+
+@pytest.mark.parametrize("rule", [{"where": "verdict is null"}, {"where": "soft_label IS NULL"}, {"keep_share": 0.5}])
+def test_who_asks_for_rows_without_a_label_or_for_the_best_gets_them(rule, tmp_path):
+    shard(tmp_path / "emb", 1, 1.0)
+    run(tmp_path)
+    kept = ncaudit.filter_pairs(FilterOptions(scores=[str(tmp_path / "s")], out=str(tmp_path / "k"), **rule))
+    assert kept.kept > 0
 
 
 def test_train_by_label_refuses_tables_without_labels_with_their_reason(tmp_path):
@@ -166,3 +188,10 @@ def test_random_pairs_that_no_longer_look_like_the_fits_are_told(two_days):
     result = run(two_days, scorer="clip-score", out=str(two_days / "d"))
     assert any("day2.parquet score otherwise than those of the fit" in note for note in result.notes)
     assert result.rates[1]["null_departure"] > 0.5
+
+
+def test_inspect_sends_people_to_a_file_of_pairs_where_nobody_can_tell(tmp_path):
+    shard(tmp_path / "emb", 1, 1.0)
+    run(tmp_path)
+    told = ncaudit.inspect(InspectOptions(sources=[str(tmp_path / "s")]))
+    assert told.next[0] == f"ncaudit sample {tmp_path}/s --out review.csv"
