@@ -223,7 +223,7 @@ def test_hugging_face_parquet(row, kind, pairs):
     given_back = row.says("ncaudit score"), row.says("ncaudit filter scores --data")
     if kind == "several captions":
         shell(given_back[1])
-        left = pc.sum(pc.list_value_length(read("clean/0.parquet")["caption"]))
+        left = pc.sum(pc.list_value_length(read("clean/0.parquet")["text"]))
         assert left.as_py() == pc.sum(keep).as_py()
     else:
         for line in given_back:
