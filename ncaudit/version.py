@@ -19,7 +19,8 @@ RESULTS_SINCE: Final = {"embed": 1, "score": 1, "filter": 1, "labels": 1, "corru
 
 def told_format(verb: str) -> dict[str, int]:
     """As every record of `verb` has it: `format`, once it is no longer the first."""
-    return {} if FORMATS[verb] == FIRST_FORMAT else {"format": FORMATS[verb]}
+    number = FORMATS.get(verb, FIRST_FORMAT)  # `demo` and `sample` write nothing that is ever gone on from
+    return {} if number == FIRST_FORMAT else {"format": number}
 
 
 def written_by(verb: str) -> dict[str, Any]:

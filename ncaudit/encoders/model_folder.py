@@ -8,6 +8,7 @@ import json
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -166,7 +167,7 @@ def _require_small(path: str) -> None:
                 left -= len(piece)
                 if left < 0:
                     raise _damaged(path, f"it unpacks to more than {MERGES_BYTES // MIB} MiB")
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
 
 

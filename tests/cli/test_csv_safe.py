@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ncaudit.cli import app
 from ncaudit.errors import UsageError
-from ncaudit.options import FilterForm, FilterOptions, LabelsOptions, ScoreOptions, StreamFormat
+from ncaudit.options import FilterForm, FilterOptions, LabelsOptions, ScoreOptions
 
 
 def rows_of(*words):
@@ -48,8 +48,6 @@ def test_it_is_refused_where_there_is_no_csv():
     with pytest.raises(UsageError, match="--csv-safe is about rows as CSV"):
         ScoreOptions(embeddings=["e"], out="-", csv_safe=True)
     with pytest.raises(UsageError, match="--csv-safe"):
-        LabelsOptions(embeddings=["e"], label_column="kind", out="labels", format=StreamFormat.csv, csv_safe=True)
+        LabelsOptions(embeddings=["e"], label_column="kind", out="labels", csv_safe=True)
     with pytest.raises(UsageError, match="--csv-safe"):
-        FilterOptions(
-            scores=["s"], out="-", min_soft_label=0.5, write_as=FilterForm.ids, format=StreamFormat.csv, csv_safe=True
-        )
+        FilterOptions(scores=["s"], out="-", min_soft_label=0.5, write_as=FilterForm.ids, csv_safe=True)

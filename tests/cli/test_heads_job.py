@@ -125,7 +125,11 @@ def test_a_rerun_with_the_same_heads_keeps_the_tables_and_other_heads_make_them_
     assert json.loads(ncaudit(*words, folder / "heads").stdout)["accounting"]["shards_resumed"] == 2
     ran = ncaudit(*TRAIN_HEADS, "--embeddings", folder / "e/new.parquet", "--out", tmp_path / "other")
     assert ran.exit_code == 0, ran.output
-    assert json.loads(ncaudit(*words, tmp_path / "other").stdout)["accounting"]["shards_resumed"] == 0
+    what, fix = refused(*words, tmp_path / "other")
+    assert "is another model" in what
+    assert "--overwrite" in fix
+    again = ncaudit(*words, tmp_path / "other", "--overwrite")
+    assert json.loads(again.stdout)["accounting"]["shards_resumed"] == 0
     assert model_of(tmp_path / "h/new.parquet")["heads"] != model_of(folder / "h/new.parquet")["heads"]
 
 

@@ -90,7 +90,7 @@ def test_a_scorer_by_name_is_taken_without_comparing(monkeypatch: pytest.MonkeyP
 
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(NcauditError, match="no scorer is called 'best'"):
-        choice.require_known("best")
+        choice.meant("best")
 
 
 def test_arrays_in_memory_can_ask_for_it_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
 
 PLACE: Final = ("shard", "row")
 TELLING: Final = (*PLACE, "caption_index", "caption")  # what a file may say of a pair beside its name
-BETWEEN: Final = pa.scalar("\n", pa.large_string())
+BETWEEN: Final = "\n"
 AS_DRAWN = "give the pair_id, shard and row as `ncaudit sample` wrote them"
 
 
@@ -110,7 +110,7 @@ class PairFinder:
         by_name = self._named(rows, keys)
         if self._places is None or shard is None or row is None:
             return by_name
-        words = pc.binary_join_element_wise(key_text(shard), key_text(row), BETWEEN)
+        words = pc.binary_join_element_wise(key_text(shard), key_text(row), pa.scalar(BETWEEN, pa.large_string()))
         return np.union1d(by_name, self._placed(rows, keys, self._places.places(words), caption))
 
     def _named(self, rows: Places, keys: pa.Array) -> Places:

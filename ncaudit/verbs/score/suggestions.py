@@ -56,7 +56,7 @@ def require_calibration(fit: Fit) -> None:
     if "noise_rate" not in fit.facts:
         raise NcauditError(
             f"--suggest looks for captions of noisy pairs, and no pair is called noisy: {fit.facts['label_means']}",
-            fix="leave out --suggest, or give --fit with a calibrated fit",
+            fix="leave out --suggest; labels need at least 50 pairs and a model that knows them, or a calibrated --fit",
         )
 
 

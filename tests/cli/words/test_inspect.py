@@ -66,7 +66,10 @@ def test_the_images_of_a_sample_are_told_with_what_is_wrong_with_them():
 
 
 def test_captions_are_told_with_examples_that_steer_no_terminal():
-    found = Captions(column="caption", others=("alt",), several=True, null=1_000, blank=2, examples=("a\x1b[2Jb",))
+    found = Captions(
+        column="caption", others=("alt",), several=True, null=1_000, blank=2, examples=("a\x1b[2Jb",),
+        of_several_lines=0,
+    )  # fmt: skip
     assert between(captions=found) == [
         "captions: column caption, several per row, 1,000 null, 2 blank (could be too: alt)",
         "  a\\x1b[2Jb",
@@ -130,4 +133,4 @@ def test_damaged_shards_are_named_up_to_ten_and_the_rest_counted():
     found = between(schema_differences=("a is int64 in 1",), damaged=damaged)
     assert found[:3] == ["schemas differ: a is int64 in 1", "damaged shard: 0 is damaged", "  fix: fetch it"]
     assert len(found) == 1 + 2 * 10 + 1
-    assert found[-1] == "and 2 more damaged shards: see --json"
+    assert found[-1] == "and 2 more of the kind 'damaged shard': see --json"
