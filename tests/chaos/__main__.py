@@ -26,13 +26,14 @@ def aftermaths(kills: int, changes: int, disks: int, seed: int, only: str = "") 
         subprocess.run([sys.executable, "-m", "tests.fuzz.world", str(world)], check=True)
         import_everything()
         chance = random.Random(seed)
+        at = Path(folder) / "run"  # one for all: records tell where a model lies
         meant = [run for run in runs(world) if only in run.name]
-        undisturbed = {run.name: calm(run, Path(folder) / "calm", command) for run in meant}
+        undisturbed = {run.name: calm(run, at, command) for run in meant}
         for disturb, count in ((disturbed, kills), (changed, changes), (full, disks if may_mount() else 0)):
             dealt, turns = 0, cycle(meant)
             while dealt < count:
                 run = next(turns)
-                one = disturb(run, undisturbed[run.name], Path(folder) / "storm", command, chance)
+                one = disturb(run, undisturbed[run.name], at, command, chance)
                 dealt += len(one.hits)
                 yield one
 

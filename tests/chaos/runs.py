@@ -7,6 +7,7 @@ from tests.chaos.storm import Run
 from tests.fuzz.world import CPU, MODEL, TINY_MODEL, Attack, copy
 
 LEARN = f"--epochs 3 --batch-pairs 16 {CPU} --precision float32"
+FEW = f"--epochs 2 --batch-pairs 2 --val-share 0 --workers 0 {CPU} --precision float32"
 # name, words, what it needs, what it leaves, what of that tells of times
 COMMANDS: tuple[tuple[str, str, str, str, str], ...] = (
     ("embed", f"embed data --out new {TINY_MODEL} --batch-pairs 16", "data tiny-clip", "new", ""),
@@ -18,7 +19,6 @@ COMMANDS: tuple[tuple[str, str, str, str, str], ...] = (
         "new",
         "",
     ),
-    ("embed to a file", f"embed data --out new.parquet {TINY_MODEL}", "data tiny-clip", "new.parquet", ""),
     ("score", f"score emb --out new --no-check {CPU}", "emb", "new", ""),
     ("score to a file", f"score emb --out new.parquet --no-check {CPU}", "emb", "new.parquet", ""),
     ("score the data", f"score emb --data data --out new --no-check {CPU}", "emb data", "new", ""),
@@ -33,12 +33,12 @@ COMMANDS: tuple[tuple[str, str, str, str, str], ...] = (
     ("filter tars", "filter tarscores --data few.tar --keep-share 0.5 --out new", "tarscores few.tar", "new", ""),
     ("filter to ids", "filter scores --as ids --keep-share 0.5 --out new.txt", "scores", "new.txt", ""),
     ("labels", f"labels emb --label-column noise_type --k 3 --out new {CPU}", "emb", "new", ""),
-    ("corrupt", "corrupt data --rate 0.4 --out new", "data", "new", ""),
+    ("corrupt", "corrupt few.parquet --rate 0.4 --out new", "few.parquet", "new", ""),
     ("sample", "sample scores --n 20 --out new.csv", "scores", "new.csv", ""),
     ("train heads", f"train --tune heads --embeddings emb --scores scores --out new {LEARN}", "emb scores", "new", ""),
     (
         "train towers",
-        f"train --data few.parquet --model small-clip --workers 0 --out new {LEARN}",
+        f"train --data few.parquet --model small-clip --out new {FEW}",
         "few.parquet small-clip",
         "new",
         "",
