@@ -112,7 +112,7 @@ def test_captions_that_the_shard_lacks_and_pairs_told_twice_are_refused(tmp_path
         (pa.struct([("de", pa.string()), ("en", pa.string())]), lambda text: {"de": "anders", "en": text}),
         (pa.binary(), str.encode),
     ],
-    ids=str,
+    ids=["one text", "a text per language", "bytes"],
 )
 @pytest.mark.parametrize("whole", [True, False])
 def test_captions_within_structs_or_as_bytes(tmp_path, kind, cell, whole):
