@@ -38,7 +38,7 @@ def tiny_model():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every process that shares the tests must give them the same names; the address of an object is another in each."""
+    """Processes that share the tests must give them the same names; an object has another address in each."""
     changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if changing:
         raise pytest.UsageError(f"the name of a test holds an address, name its cases with ids=: {changing[0]}")
