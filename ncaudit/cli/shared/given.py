@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from typer.core import TyperCommand
 
+from ncaudit.cli.shared.light_start import spare_pandas
 from ncaudit.options.shared.effect import HasModes, refuse_given
 
 RENAMED = {"stream_format": "format"}  # a parameter called `format` would hide Python's own
@@ -21,6 +22,8 @@ class Command(TyperCommand):
     """A command that remembers, while it runs, which of its parameters were given."""
 
     def invoke(self, ctx: Any) -> Any:
+        """As Typer does it."""
+        spare_pandas()
         told = (one.name for one in self.params if ctx.get_parameter_source(one.name).name == "COMMANDLINE")
         with _given(frozenset(RENAMED.get(name, name) for name in told if name)):
             return super().invoke(ctx)

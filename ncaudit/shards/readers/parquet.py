@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from ncaudit.shards.files.leaves import leaf_columns
 from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
 from ncaudit.shards.files.provenance import DAMAGE, MADE_ANEW, fingerprint_in, fingerprints, said_in, unreadable
 from ncaudit.shards.files.remembered import Remembered, version_now
+from ncaudit.shards.readers.bounds.dictionaries import longest_in
 from ncaudit.shards.readers.bounds.pages import Page, chunks_of, local_pages, most_rows, refuse_bombs, told_pages
 from ncaudit.shards.readers.bounds.weights import BATCH_BYTES, Sizes, cell_bytes, fixed_bytes, weight
 from ncaudit.shards.readers.int96 import Int96, int96_columns, look_at_int96, refused_words
@@ -222,9 +223,25 @@ class _Looks:
     """Chunks of a file read with their dictionaries left as they are, which takes what they take on disk."""
 
     parquet: OpenParquet
+    known: dict[tuple[int, int], int] = field(default_factory=dict)  # the longest value by row group and leaf
 
     def widest(self, group: int, leaf: int) -> int:
         """The bytes of the longest value of a row group's dictionary, which comes with the first row."""
+        if (group, leaf) not in self.known:
+            told = self._told(group, leaf)
+            self.known[group, leaf] = self._built(group, leaf) if told is None else told
+        return self.known[group, leaf]
+
+    def _told(self, group: int, leaf: int) -> int | None:
+        """By the dictionary's own page; None where that does not tell, or is far away."""
+        facts = self.parquet.metadata.row_group(group).column(leaf)
+        if not isinstance(self.parquet.source, pa.OSFile):
+            return None
+        file = self.parquet.source.fileno()
+        page = next(local_pages(file, facts), None)
+        return None if page is None else longest_in(page, file, facts.compression)
+
+    def _built(self, group: int, leaf: int) -> int:
         first = next(self._read(group, leaf, 1), None)
         values = None if first is None else _dictionary_in(first)
         return 0 if values is None else int(cell_bytes(values).max(initial=0))

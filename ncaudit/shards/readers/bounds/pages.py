@@ -22,6 +22,7 @@ HEADER, LONGEST_HEADER = 512, 16 << 20  # statistics in it may be long; arrow re
 DATA, DICTIONARY, DATA_V2 = 0, 2, 3
 DICTIONARIES, PREFIXES = (2, 8), 7  # encodings: indices into a dictionary; what values share with the one before
 BYTES, TEXTS = "BYTE_ARRAY", ("STRING", "JSON", "ENUM")
+MOST_VALUES = 4_096  # of a dictionary that is looked through here
 CHEAP = 32  # values in a byte of a page: of nested columns, runs of what is nowhere written down
 ReadAt = Callable[[int, int], bytes]
 
@@ -35,6 +36,7 @@ class Page:
     packed: int
     unpacked: int
     encoding: int
+    at: int = 0  # where what is packed begins, in the file
 
 
 class Looks(Protocol):
@@ -105,19 +107,19 @@ def _header(read: ReadAt, at: int) -> tuple[Page, int] | None:
         data = read(at, size)
         try:
             fields, length = read_struct(data)
-            return _page(fields), length
+            return _page(fields, at + length), length
         except (IndexError, ValueError, KeyError, TypeError):
             if len(data) < size or size >= LONGEST_HEADER:
                 return None
             size *= 32
 
 
-def _page(fields: dict[int, Any]) -> Page:
+def _page(fields: dict[int, Any], at: int) -> Page:
     kind, unpacked, packed = fields[1], fields[2], fields[3]
     if min(unpacked, packed) < 0:
         raise ValueError("a page of less than nothing")
     told = fields.get({DATA: 5, DICTIONARY: 7, DATA_V2: 8}.get(kind, 0), {})
-    return Page(kind, max(0, told.get(1, 0)), packed, unpacked, told.get(4 if kind == DATA_V2 else 2, 0))
+    return Page(kind, max(0, told.get(1, 0)), packed, unpacked, told.get(4 if kind == DATA_V2 else 2, 0), at)
 
 
 def chunks_of(
@@ -158,9 +160,17 @@ def most_rows(chunks: Sequence[Chunk], fixed: int, rows: int, looks: Looks) -> i
     for chunk in chunks:
         if chunk.leaf.physical_type == BYTES:
             by_leaf.setdefault(chunk.number, []).append(chunk)
-    spans = [_spans(own, rows, looks) for own in by_leaf.values()]
+    spans = {leaf: _spans(own, rows, None) for leaf, own in by_leaf.items()}
+
+    def takes(count: int) -> int:
+        return _fixed_beyond(fixed, count) + sum(_most(*own, count) for own in spans.values())
+
+    for leaf in sorted(spans, key=lambda leaf: _most(*spans[leaf], rows), reverse=True):
+        if takes(rows) <= BATCH_BYTES // 2:  # a look costs more than headers do
+            return rows
+        spans[leaf] = _spans(by_leaf[leaf], rows, looks)
     found = rows
-    while found > 1 and _fixed_beyond(fixed, found) + sum(_most(*own, found) for own in spans) > BATCH_BYTES // 2:
+    while found > 1 and takes(found) > BATCH_BYTES // 2:
         found //= 2
     return found
 
@@ -170,28 +180,30 @@ def _fixed_beyond(fixed: int, rows: int) -> int:
     return fixed * rows if fixed > BATCH_BYTES // 1024 else 0
 
 
-def _spans(chunks: Sequence[Chunk], rows: int, looks: Looks) -> tuple[Sizes, Sizes, Sizes]:
-    """Of runs of rows: how many, the bytes of all, and of one, each at most."""
+def _spans(chunks: Sequence[Chunk], rows: int, looks: Looks | None) -> tuple[Sizes, Sizes, Sizes]:
+    """Of runs of rows: how many, the bytes of all, and of one, each at most; by the headers where looks is None."""
     parts = [_of_chunk(chunk, rows, looks) for chunk in chunks]
     counts, whole, each = (np.concatenate([part[place] for part in parts]) for place in range(3))
     text = TEXT_TIMES if chunks[0].leaf.logical_type.type in TEXTS else 1
     return counts, whole * text, each * text
 
 
-def _of_chunk(chunk: Chunk, rows: int, looks: Looks) -> tuple[Sizes, Sizes, Sizes]:
+def _of_chunk(chunk: Chunk, rows: int, looks: Looks | None) -> tuple[Sizes, Sizes, Sizes]:
     said = [_span(chunk, page, rows, looks) for page in chunk.data]
-    if chunk.leaf.max_repetition_level and sum(whole for _, whole, _ in said) > BATCH_BYTES:
+    if chunk.leaf.max_repetition_level and (total := sum(whole for _, whole, _ in said)) > BATCH_BYTES:
+        if looks is None:
+            return np.ones(1, np.int64), np.full(1, total), np.full(1, total)
         sizes = looks.row_bytes(chunk.group, chunk.number)  # no page says which rows hold how many of its values
         return np.ones(len(sizes), np.int64), sizes, sizes
     counts, whole, each = np.array(said, np.int64).reshape(-1, 3).T
     return counts, whole, each
 
 
-def _span(chunk: Chunk, page: Page, rows: int, looks: Looks) -> tuple[int, int, int]:
+def _span(chunk: Chunk, page: Page, rows: int, looks: Looks | None) -> tuple[int, int, int]:
     values = max(1, page.values)
     if page.encoding in DICTIONARIES:
         longest = chunk.dictionary
-        if min(rows, values) * longest > BATCH_BYTES // 16:
+        if looks is not None and min(rows, values) * longest > BATCH_BYTES // 16:
             longest = min(longest, looks.widest(chunk.group, chunk.number))
         return values, values * longest, longest
     if page.encoding == PREFIXES:
