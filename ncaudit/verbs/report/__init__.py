@@ -1,0 +1,1 @@
+"""`report`: one page on a scored dataset, to look at and to judge."""
