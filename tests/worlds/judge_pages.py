@@ -1,0 +1,49 @@
+"""Pages with nothing but the judge's part, made of the package's own files: any pairs, without a dataset behind them."""
+
+import base64
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from PIL import Image
+
+import ncaudit.verbs.report.page as package
+from ncaudit.verbs.report.page.judge_data import Judge, JudgePair
+
+PARTS = Path(package.__file__).parent
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Judge</title>
+<meta http-equiv="content-security-policy" content="{{ policy }}"><meta name="viewport" content="width=device-width">
+<style>:root { color-scheme: light dark } body { font: 16px sans-serif; background: Canvas; color: CanvasText }</style>
+<style>{{ style|safe }}</style></head><body><main><h1>Pairs</h1>{% include "judge.html" %}</main>
+<script>{{ script|safe }}</script></body></html>"""
+
+
+def picture(shade: int = 0) -> str:
+    """A data address of a small picture."""
+    file = io.BytesIO()
+    Image.new("RGB", (32, 24), (shade % 256, 90, 150)).save(file, "webp")
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def pairs(n: int, strata: int = 4, **fields: Any) -> list[JudgePair]:
+    """Pairs of shard a.parquet, with strata in turn."""
+    given = {"shard": "a.parquet", "image": picture(), **fields}
+    return [
+        JudgePair(**{"pair_id": f"p{i}", "row": i, "stratum": i % strata, "caption": f"caption {i}"} | given)
+        for i in range(n)
+    ]
+
+
+def judge_page(path: Path, some: Sequence[JudgePair], strata: Sequence[int], **more: Any) -> Path:
+    """Write the page. strata: rows of each. more: other fields of `Judge`."""
+    judge = Judge(pairs=some, strata=strata, **({"tables": "a", "command": "ncaudit score", "alone": True} | more))
+    script, style = ((PARTS / name).read_text("utf-8") for name in ("judge.js", "judge.css"))
+    policy = POLICY.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
+    templates = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(PARTS))
+    page = templates.from_string(PAGE).render(judge=judge.words(), policy=policy, script=script, style=style)
+    path.write_text(page, encoding="utf-8")
+    return path
