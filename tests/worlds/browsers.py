@@ -30,8 +30,10 @@ def chromium() -> Iterator[Any]:
         _missing("there is no playwright: pip install 'ncaudit[dev]'")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield browser
-        browser.close()
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 class Watched:
@@ -83,8 +85,10 @@ class Watched:
 def watched(browser: Any, **looks: Any) -> Iterator[Watched]:
     """A window that is closed in the end."""
     window = Watched(browser, **looks)
-    yield window
-    window.context.close()
+    try:
+        yield window
+    finally:
+        window.context.close()
 
 
 def is_as_wide_as_its_window(page: Any) -> bool:

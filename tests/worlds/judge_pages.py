@@ -1,8 +1,8 @@
 """Pages with nothing but the judge's part, made of the package's own files: any pairs, without a dataset behind them."""
 
 import base64
-import hashlib
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,9 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-import ncaudit.verbs.report.page as package
-from ncaudit.verbs.report.page.judge_data import Judge, JudgePair
+from ncaudit.verbs.report.judge_pairs import JudgePair, JudgeSample, JudgeStratum
+from ncaudit.verbs.report.page import embedded
 
-PARTS = Path(package.__file__).parent
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Judge</title>
 <meta http-equiv="content-security-policy" content="{{ policy }}"><meta name="viewport" content="width=device-width">
 <style>:root { color-scheme: light dark } body { font: 16px sans-serif; background: Canvas; color: CanvasText }</style>
@@ -39,11 +37,15 @@ def pairs(n: int, strata: int = 4, **fields: Any) -> list[JudgePair]:
 
 
 def judge_page(path: Path, some: Sequence[JudgePair], strata: Sequence[int], **more: Any) -> Path:
-    """Write the page. strata: rows of each. more: other fields of `Judge`."""
-    judge = Judge(pairs=some, strata=strata, **({"tables": "a", "command": "ncaudit score", "alone": True} | more))
-    script, style = ((PARTS / name).read_text("utf-8") for name in ("judge.js", "judge.css"))
-    policy = POLICY.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
-    templates = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(PARTS))
-    page = templates.from_string(PAGE).render(judge=judge.words(), policy=policy, script=script, style=style)
-    path.write_text(page, encoding="utf-8")
+    """Write the page. strata: rows of each. more: other fields of `JudgeSample`."""
+    drawn = Counter(pair.stratum for pair in some)
+    of = [JudgeStratum(rows=rows, drawn=drawn[number]) for number, rows in enumerate(strata)]
+    given = {"key": "ncaudit-a", "name": "judged.csv", "command": "ncaudit score", "alone": True, **more}
+    judge = JudgeSample(pairs=some, strata=of, **given)
+    script = embedded.source("judge.js")
+    words = {"judge": judge, "judge_json": embedded.json_for_script(judge.told()), "script": script}
+    templates = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(embedded.HERE))
+    page = templates.from_string(PAGE)
+    style = embedded.source("judge.css")
+    path.write_text(page.render(words, policy=embedded.policy([script]), style=style), encoding="utf-8")
     return path

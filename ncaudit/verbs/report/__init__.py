@@ -1,1 +1,1 @@
-"""`report`: one page on a scored dataset, to look at and to judge."""
+"""`report`: score or label tables to one page that shows the pairs. Options in, one result out."""

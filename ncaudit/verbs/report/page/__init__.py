@@ -1,1 +1,1 @@
-"""The page: its templates, style and script, and what each part of it is given."""
+"""The page of `report`: templates, style and script, and what may safely stand in it. Knows nothing of tables."""

@@ -6,7 +6,7 @@
   const root = document.getElementById("judge");
   if (!root) return;
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
-  const { key, strata, pairs } = JSON.parse(document.getElementById("judge-data").textContent);
+  const { key, name, strata, pairs } = JSON.parse(document.getElementById("judge-data").textContent);
 
   const KEYS = { y: "yes", 1: "yes", n: "no", 2: "no", " ": "cannot tell", "?": "cannot tell", 3: "cannot tell" };
   const BACK = ["Backspace", "ArrowLeft"];
@@ -51,7 +51,7 @@
   }
 
   function byStratum() {
-    const found = strata.map((rows, number) => ({ rows, number, verdicts: 0, mismatches: 0 }));
+    const found = strata.map(({ rows }, number) => ({ rows, number, verdicts: 0, mismatches: 0 }));
     said.forEach((word, i) => {
       if (word !== "yes" && word !== "no") return;
       found[pairs[i].stratum].verdicts += 1;
@@ -105,9 +105,12 @@
   const plural = (count, word, words = `${word}s`) => `${count} ${count === 1 ? word : words}`;
 
   function caption(pair) {
-    const letters = [...pair.caption.slice(0, 2 * MOST_SHOWN)];
-    if (letters.length <= MOST_SHOWN) return pair.caption;
-    return `${letters.slice(0, MOST_SHOWN).join("")} … (${pair.caption.length.toLocaleString("en")} letters)`;
+    const text = pair.caption || "";
+    const letters = [...text.slice(0, 2 * MOST_SHOWN)].slice(0, MOST_SHOWN).join("");
+    const all = pair.caption_characters || text.length;
+    return letters.length < text.length || all > text.length
+      ? `${letters} … (${all.toLocaleString("en")} characters)`
+      : text;
   }
 
   // A new element for each picture: the old one would show the last picture until the new one is decoded.
@@ -128,8 +131,8 @@
     const pair = pairs[at];
     part("picture").replaceChildren(picture(at));
     part("caption").textContent = caption(pair);
-    part("caption").hidden = !pair.caption.trim();
-    part("no-caption").hidden = Boolean(pair.caption.trim());
+    part("caption").hidden = !caption(pair).trim();
+    part("no-caption").hidden = !part("caption").hidden;
     part("number").textContent = `Pair ${at + 1} of ${pairs.length}`;
     for (const button of root.querySelectorAll("[data-say]")) {
       button.setAttribute("aria-pressed", String(button.dataset.say === said[at]));
@@ -217,20 +220,21 @@
   }
 
   // ---- the file -----------------------------------------------------------------------------------------------------
-  const cell = (text) => `"${text.replaceAll('"', '""')}"`;
+  const cell = (text) => (text === null || text === "" ? "" : `"${text.replaceAll('"', '""')}"`);
   const harmless = (text) => cell(FORMULA.test(text) ? `'${text}` : text);
 
   function csv() {
-    const names = ["pair_id", "is_match", "caption", "shard", "row", "stratum", "stratum_rows"];
+    const names = ["pair_id", "is_match", "caption", "shard", "row", "stratum", "stratum_rows", "stratum_drawn"];
     const lines = pairs.map((pair, i) =>
       [
         cell(pair.pair_id), // by which the pair is found again: as it is
-        said[i] && cell(said[i]),
+        cell(said[i]),
         harmless(pair.caption),
         harmless(pair.shard),
-        pair.row,
+        pair.row ?? "",
         pair.stratum,
-        strata[pair.stratum],
+        strata[pair.stratum].rows,
+        strata[pair.stratum].drawn,
       ].join(","),
     );
     return [names.map(cell).join(","), ...lines, ""].join("\n");
@@ -239,11 +243,11 @@
   function download() {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(["\ufeff", csv()], { type: "text/csv" })); // the mark says UTF-8
-    link.download = "judged.csv";
+    link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // slow disks are still reading it
     saved = true;
-    part("spoken").textContent = "judged.csv is downloaded";
+    part("spoken").textContent = `${name} is downloaded`;
   }
 
   // ---- beginning ----------------------------------------------------------------------------------------------------
