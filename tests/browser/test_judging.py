@@ -125,6 +125,11 @@ def test_a_page_that_holds_more_listens_only_where_the_judge_is(window, tmp_path
     page.locator('[data-part="picture"]').click()
     page.keyboard.press("y")
     assert text(page, "count") == "1 of 3 judged"
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("y")
+    page.evaluate("location.hash = 'judge'")  # as a link to it does
+    page.keyboard.press("y")
+    assert text(page, "count") == "2 of 3 judged"
 
 
 def test_after_a_click_keys_work_and_after_a_press_the_button_keeps_the_focus(window, tmp_path):
@@ -197,7 +202,10 @@ def test_a_store_that_is_denied_is_told_and_judging_goes_on(window, tmp_path):
     assert "only as long as the page is open" in text(page, "unkept")
     page.keyboard.press("y")
     page.keyboard.press("n")
+    leaves_alone = "dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert not page.evaluate(leaves_alone)  # the browser asks first: verdicts would be lost
     assert [row["is_match"] for row in rows_of(downloaded(page, tmp_path / "judged.csv"))] == ["yes", "no"]
+    assert page.evaluate(leaves_alone)
     assert window.strange == []
 
 
@@ -226,7 +234,8 @@ def test_the_file_has_every_pair_and_says_what_was_said(window, tmp_path):
     for key in ("y", "n", "Space", "ArrowRight"):
         page.keyboard.press(key)
     rows = rows_of(downloaded(page, tmp_path / "judged.csv"))
-    assert list(rows[0]) == ["pair_id", "is_match", "caption", "shard", "row", "stratum", "stratum_rows", "stratum_drawn"]
+    names = ["pair_id", "is_match", "caption", "shard", "row", "stratum", "stratum_rows", "stratum_drawn"]
+    assert list(rows[0]) == names
     assert [row["is_match"] for row in rows] == ["yes", "no", "cannot tell", "", ""]
     assert list(rows[2].values()) == ["p2", "cannot tell", "caption 2", "a.parquet", "2", "2", "200", "1"]
     told = read_verdicts(str(tmp_path / "judged.csv"))

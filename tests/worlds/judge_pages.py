@@ -1,4 +1,4 @@
-"""Pages with nothing but the judge's part, made of the package's own files: any pairs, without a dataset behind them."""
+"""Pages with nothing but the judge's part, made of the package's own files: any pairs, and no dataset behind them."""
 
 import base64
 import io
@@ -47,5 +47,6 @@ def judge_page(path: Path, some: Sequence[JudgePair], strata: Sequence[int], **m
     templates = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(embedded.HERE))
     page = templates.from_string(PAGE)
     style = embedded.source("judge.css")
-    path.write_text(page.render(words, policy=embedded.policy([script]), style=style), encoding="utf-8")
+    written = page.render(words, policy=embedded.policy([script]), style=style)
+    path.write_text(written, encoding="utf-8", errors="replace")
     return path
