@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from ncaudit.verbs.report.judge_pairs import JudgePair, JudgeSample, JudgeStratum
+from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 from ncaudit.verbs.report.page import embedded
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Judge</title>

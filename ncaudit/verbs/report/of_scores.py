@@ -4,6 +4,7 @@ Knows tables of scores and the parts of the page; nothing of files' places or HT
 """
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,7 @@ from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, Judge
 from ncaudit.verbs.report.shown.pictures import LARGE, SMALL, Pictures
 from ncaudit.verbs.report.shown.views import Page
 
+VERDICTS = "verdicts.csv"  # what the browser exports
 JUDGED_COLUMNS = ("pair_id", "shard", "row", "caption")  # nothing that tells a judge what to say
 NO_PICTURES = "There are no pictures: the report was made without --data, the dataset that was scored."
 NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
@@ -132,7 +134,9 @@ class ScoreReport:
         back = np.argsort(renamed)
         strata = [JudgeStratum(rows=int(design.sizes[h]), drawn=int(design.drawn[h])) for h in back.tolist()]
         pairs = [self._judge_pair(cells, pictures) for cells in self._judged_rows]
-        return JudgeSample(key=self._key, name="verdicts.csv", pairs=pairs, strata=strata)
+        command = f"ncaudit score EMBEDDINGS --verdicts {VERDICTS} --out {shlex.join(self._options.scores[:1])}"
+        alone = self._options.judge_only
+        return JudgeSample(key=self._key, name=VERDICTS, pairs=pairs, strata=strata, command=command, alone=alone)
 
     def _judge_pair(self, cells: Mapping[str, Any], pictures: Pictures) -> JudgePair:
         maker = CardMaker(pictures, {})

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ncaudit.engines.local import Accounting
-from ncaudit.errors import BadTable, NcauditError
+from ncaudit.errors import BadTable
 from ncaudit.options import ReportOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place, claim
@@ -89,11 +89,7 @@ def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Prog
         judge_pairs=len(page.judge.pairs) if page.judge else 0,
         **told.rate,
         accounting=Accounting(len(tables), 0, (), told.statuses),
-        notes=(
-            *notes,
-            *([page.pictures_note] if page.pictures_note else []),
-            *([page.judge_note] if page.judge_note else []),
-        ),
+        notes=tuple(note for note in (*notes, page.pictures_note, page.judge_note) if note),
     )
 
 
@@ -139,6 +135,7 @@ def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tu
     said = next((table.provenance for table in tables if table.provenance), None) or {}
     model, names = said.get("model") or {}, [table.shard.path for table in tables]
     files = f"{len(names):,} tables, the first {names[0]}" if len(names) > 1 else names[0]
+    options_told = sorted((said.get("options") or {}).items())
     listed = {
         "model": ", ".join(
             str(model[name]) for name in ("name", "pretrained", "precision", "activation") if model.get(name)
@@ -147,9 +144,7 @@ def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tu
         "tables": f"{files} (fingerprint {fingerprint(tables[0].shard)})",
         "made by": f"ncaudit {said['ncaudit']} {said.get('verb', '')}" if said.get("ncaudit") else "another tool",
         "fit": str(said.get("fit") or ""),
-        "options": ", ".join(
-            f"{name} {value}" for name, value in sorted((said.get("options") or {}).items()) if value is not None
-        ),
+        "options": ", ".join(f"{name} {value}" for name, value in options_told if value is not None),
         "labels mean": str(said.get("label_means") or ""),
         "date": _date(tables),
         "command": command_of(options),
@@ -178,9 +173,3 @@ def command_of(options: ReportOptions) -> str:
         for one in value if isinstance(value, (list, tuple)) else [value]:
             words += [flag] if one is True else [flag, str(one)]
     return shlex.join(words)
-
-
-def require_pairs(found: int) -> None:
-    """Raises NcauditError where there is nothing to judge."""
-    if not found:
-        raise NcauditError("there is no scored pair to judge", fix="leave out --judge-only, or see the status column")

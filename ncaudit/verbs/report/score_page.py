@@ -220,7 +220,7 @@ def _score_figure(found: ScoreFindings) -> Figure | None:
 
 
 def _cosine_figure(grid: Grid) -> Figure:
-    note = "The plain cosine beside the label: pairs that a threshold on the cosine would treat otherwise lie off the bend."
+    note = "The plain cosine beside the label: what a threshold on the cosine would treat otherwise lies off the bend."
     return Figure("Label against cosine", note, charts.label_and_cosine(grid), wide=True)
 
 

@@ -32,7 +32,7 @@ def render(page: Page) -> str:
         page=page,
         generator=GENERATOR,
         policy=policy(scripts),
-        style=Markup(source("style.css")),
+        style=Markup(source("style.css") + (source("judge.css") if page.judge else "")),
         scripts=[Markup(script) for script in scripts],
         judge=page.judge,
         judge_json=json_for_script(page.judge.told()) if page.judge else None,
