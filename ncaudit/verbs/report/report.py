@@ -133,7 +133,7 @@ def _fitting(
 
 def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tuple[str, str]]:
     said = next((table.provenance for table in tables if table.provenance), None) or {}
-    model, names = said.get("model") or {}, [table.shard.path for table in tables]
+    model, names = said.get("model") or {}, [table.shard.name for table in tables]
     files = f"{len(names):,} tables, the first {names[0]}" if len(names) > 1 else names[0]
     options_told = sorted((said.get("options") or {}).items())
     listed = {
