@@ -10,8 +10,8 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 from ncaudit.verbs.report.page import embedded
+from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Judge</title>
 <meta http-equiv="content-security-policy" content="{{ policy }}"><meta name="viewport" content="width=device-width">
