@@ -9,7 +9,8 @@ import pytest
 
 from tests.browser.test_judging import downloaded, text
 from tests.worlds.browsers import DARK, PHONE, is_as_wide_as_its_window, shoot, watched
-from tests.worlds.report_pages import FAST, noise_rate_of, report, report_of, scored, succeed
+from tests.worlds.report_pages import FAST, HOSTILE, classes, noise_rate_of, report, report_of, scored, succeed
+from tests.worlds.reports import scores
 
 LOOKS = {"light": {}, "dark": DARK, "phone": PHONE, "dark phone": PHONE | DARK}
 JUDGED = 60
@@ -23,7 +24,7 @@ def run(tmp_path_factory, tiny_model):
 
 @pytest.fixture(scope="module")
 def page_file(run):
-    return report(run, "--judge", JUDGED)
+    return report(run, "--judge", JUDGED, "--cards", 8)
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +176,31 @@ def test_pairs_of_one_name_are_shown_and_not_judged(window, run, tmp_path):
     page = window.open(report_of(twice, tmp_path / "twice.html", "--judge", 600))
     assert page.locator("#judge").count() == 0
     assert "names 2 different rows" in page.inner_text("main")
+
+
+@pytest.fixture(scope="module")
+def classes_page(run):
+    """Of class labels, a fifth of them wrong."""
+    return report_of(classes(run), run / "labels.html", "--data", run / "data.parquet", "--workers", "0", "--cards", 8)
+
+
+@pytest.mark.parametrize("looks", ["light", "dark phone"])
+def test_a_report_of_classes_keeps_nobody_out(browser, classes_page, looks):
+    with watched(browser, bypass_csp=True, **LOOKS[looks]) as window:
+        page = window.open(classes_page)
+        page.evaluate(OPEN_ALL)
+        shoot(page, f"classes {looks}")
+        assert is_as_wide_as_its_window(page)
+        assert window.serious_faults() == []
+        assert page.locator("main img").count() >= 8
+        assert page.locator("#judge").count() == 0
+
+
+def test_a_report_without_any_good_row_opens(window, tmp_path):
+    rows = [{"status": "image_undecodable", "caption": words} for words in HOSTILE[:4]]
+    table = scores(tmp_path / "scores" / "a.parquet", rows)
+    page = window.open(report_of(table, tmp_path / "failed.html"))
+    assert "No row could be scored" in page.inner_text("#answer")
+    assert page.locator("#judge").count() == 0
+    assert is_as_wide_as_its_window(page)
+    assert window.strange == []

@@ -24,6 +24,7 @@ HOSTILE = (
     "=cmd|' /C calc'!A0",
     '<svg/onload=alert(5)><iframe srcdoc="<script>parent.alert(6)</script>">',
 )
+COLOURS = ("red", "blue", "green", "violet", "pink", "orange", "yellow", "navy", "scarlet")
 UNDECODABLE = 3  # rows whose picture is not one
 
 
@@ -37,11 +38,23 @@ def scored(folder: Path, *, hostile: Sequence[str] = HOSTILE) -> Path:
     captions, pictures = rows["caption"].to_pylist(), rows["jpg"].to_pylist()
     captions[: len(hostile)] = hostile
     pictures[len(hostile) : len(hostile) + UNDECODABLE] = [b"no picture"] * UNDECODABLE
-    table = pa.table({"key": rows["key"], "jpg": pictures, "caption": captions})
+    table = pa.table({"key": rows["key"], "jpg": pictures, "caption": captions, "colour": _colours(captions)})
     pq.write_table(table, folder / "data.parquet")
     embedded(folder / "data.parquet", folder / "embeddings")
     succeed("score", folder / "embeddings", "--out", folder / "scores", *FAST)
     return folder
+
+
+def classes(folder: Path) -> Path:
+    """Judge the colours that the dataset tells: label tables in `labels`."""
+    succeed("labels", folder / "embeddings", "--label-column", "colour", "--out", folder / "labels", "--device", "cpu")
+    return folder / "labels"
+
+
+def _colours(captions: Sequence[str]) -> list[str]:
+    """The first colour that a caption names; every fifth row has that of the row before."""
+    named = [next((word for word in caption.split() if word in COLOURS), "none") for caption in captions]
+    return [named[i - 1] if i % 5 == 4 else colour for i, colour in enumerate(named)]
 
 
 def report(folder: Path, *more: object, name: str = "report.html", data: bool = True) -> Path:
