@@ -40,8 +40,8 @@ class Drawable:
     @classmethod
     def room(cls, most: int) -> "Drawable":
         """Arrays for so many rows, which `put` fills."""
-        floats = (np.empty(most, np.float32) for _ in range(2))
-        return cls(np.empty(most, np.int64), *floats, np.empty(most, np.uint64))
+        score, label = (np.empty(most, np.float32) for _ in range(2))
+        return cls(np.empty(most, np.int64), score, label, np.empty(most, np.uint64))
 
     def upto(self, end: int) -> "Drawable":
         """The first rows."""

@@ -49,6 +49,11 @@ class ScoreReport:
         told = together(self._found.parts) or (None, None, None)
         return dict(zip(("noise_rate", "noise_rate_low", "noise_rate_high"), told, strict=True))
 
+    @property
+    def rate_told(self) -> bool:
+        """Whether the tables tell one."""
+        return together(self._found.parts) is not None
+
     def want(self, wanted: Wanted) -> None:
         """Ask for the pictures of all rows that are shown."""
         self._to_judge.want(wanted)

@@ -326,7 +326,7 @@ def test_pictures_shrink_until_the_page_is_small_enough(tmp_path, world):
     assert small.page_bytes < whole.page_bytes or any("as small as they get" in note for note in small.notes)
 
 
-def test_the_judge_sees_neither_score_nor_verdict_nor_order(tmp_path):
+def test_the_judge_sees_neither_score_nor_verdict(tmp_path):
     rows = [{**ROWS[i % 6], "score": float(i), "soft_label": i / 100} for i in range(100)]
     _, page = made(tmp_path, scores(tmp_path / "a.parquet", rows), judge=40, judge_only=True)
     told = next(json.loads(text) for attrs, text in page.scripts if attrs.get("type") == "application/json")
@@ -335,9 +335,7 @@ def test_the_judge_sees_neither_score_nor_verdict_nor_order(tmp_path):
     assert sum(stratum["rows"] for stratum in told["strata"]) == 100
     drawn = [pair["row"] for pair in told["pairs"]]
     assert drawn != sorted(drawn)
-    by_stratum = {pair["stratum"]: pair["row"] // 10 for pair in told["pairs"]}
-    assert sorted(by_stratum.values()) == list(range(10))
-    assert [by_stratum[i] for i in range(10)] != list(range(10))
+    assert all(pair["stratum"] == pair["row"] // 10 for pair in told["pairs"])
     assert set(page.text) <= {"", "judge"}
 
 
