@@ -27,6 +27,7 @@ VERBS = {
     "train": ("ncaudit.verbs.train.train.train",),
     "labels": ("ncaudit.verbs.labels.labels.labels",),
     "sample": ("ncaudit.verbs.sample.sample",),
+    "report": ("ncaudit.verbs.report.report.report",),
     "corrupt": ("ncaudit.verbs.corrupt.captions.corrupt", "ncaudit.verbs.corrupt.classes.corrupt_labels"),
     "bench": ("ncaudit.verbs.bench.bench",),
     "demo": ("ncaudit.verbs.demo.demo",),
@@ -54,6 +55,7 @@ AS_CSV = {"out": "-", "stream_format": "csv"}
 STREAMED = {"out": "-"}
 PAPER = {"variant": "paper"}
 JOINED = {"join": ["table"], "join_key": "key"}
+PICTURES = {"data": ["images"]}
 HEADS = {"tune": "heads", "embeddings": ["tables"], "data": None}
 STAGES = {**HEADS, "recipe": "bicro"}
 COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
@@ -82,6 +84,11 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "write_as": {"out": "uids.npy"},
         "repeat_by_weight": {"write_as": "datacomp-uids", "out": "uids.npy"},
     },
+    "report": {
+        **dict.fromkeys(("image_column", "caption_column", "image_root", "max_image_pixels"), PICTURES),
+        **dict.fromkeys(("max_row_bytes", "workers"), PICTURES),
+        "truth_table": {"truth": "is_match"},
+    },
     "corrupt": {
         "label_column": {"kind": "label-symmetric", "label_column": "class"},
         "embeddings": {"kind": "topic"},
@@ -105,6 +112,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "bench": {"out": "runs.csv", "kinds": ["near", "topic"], "scorers": ["bicro", "lemon"]},
     "score": {"scorer": "csls"},
     "sample": {"out": "review.csv"},
+    "report": {"out": "page.html"},
 }
 SPLIT_AT_COMMAS = {"devices"}  # one word for several
 

@@ -42,6 +42,7 @@ VERBS = {
     "eval scores": "eval_scores",
     "labels": "labels",
     "sample": "sample",
+    "report": "report",
     "corrupt": "corrupt",
     "bench": "bench",
     "demo": "demo",

@@ -1,0 +1,95 @@
+"""The report of score tables: what one pass finds, the pictures it wants, and the page that comes of both.
+
+Knows tables of scores and the parts of the page; nothing of files' places or HTML.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from ncaudit.judging.galleries.collector import SHOWN
+from ncaudit.options import ReportOptions
+from ncaudit.progress import Progress
+from ncaudit.shards.tables.scores import ScoreTable
+from ncaudit.verbs.report import score_page
+from ncaudit.verbs.report.answer import fit_beside, parts_of, together
+from ncaudit.verbs.report.found.named_pairs import find_named
+from ncaudit.verbs.report.found.seen import look_at
+from ncaudit.verbs.report.found.truths import truth_for
+from ncaudit.verbs.report.score_page import ScoreFindings
+from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, witnesses_of
+from ncaudit.verbs.report.shown.pictures import SMALL, Pictures
+from ncaudit.verbs.report.shown.views import Page
+from ncaudit.verbs.report.to_judge import ToJudge
+
+NO_PICTURES = "There are no pictures: the report was made without --data, the dataset that was scored."
+NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
+
+
+class ScoreReport:
+    """All that is found, before and after the pictures are there."""
+
+    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> None:
+        self._options, self._tables = options, tables
+        seen = look_at(tables, options, truth_for(options, tables), progress)
+        parts = parts_of(tables, seen.counts.of_table)
+        self._found = ScoreFindings(seen, parts, fit_beside(tables, parts), options)
+        shown = [] if options.judge_only else self._found.rows_with_witnesses()
+        self._named = find_named(tables, witnesses_of(shown), SHOWN, progress)
+        self._to_judge = ToJudge(options, tables, seen.drawable)
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        """Rows by their status."""
+        return dict(self._found.seen.counts.statuses)
+
+    @property
+    def rate(self) -> dict[str, float | None]:
+        """As the tables tell it."""
+        told = together(self._found.parts) or (None, None, None)
+        return dict(zip(("noise_rate", "noise_rate_low", "noise_rate_high"), told, strict=True))
+
+    @property
+    def rate_told(self) -> bool:
+        """Whether the tables tell one."""
+        return together(self._found.parts) is not None
+
+    def want(self, wanted: Wanted) -> None:
+        """Ask for the pictures of all rows that are shown."""
+        self._to_judge.want(wanted)
+        if self._options.judge_only:
+            return
+        self._found.want(wanted)
+        for cells in self._named.values():
+            wanted.add(cells, SMALL)
+
+    def page(self, pictures: Pictures) -> Page:
+        """The page with these pictures."""
+        maker, only = CardMaker(pictures, self._named), self._options.judge_only
+        return Page(
+            title="Judge these pairs" if only else "Do these images and captions belong together?",
+            subtitle=self._subtitle,
+            answer=None if only else score_page.answer(self._found),
+            figures=() if only else self._figures,
+            galleries=() if only else score_page.galleries(self._found, maker),
+            judge=self._to_judge.sample(pictures),
+            judge_note=self._to_judge.note or None,
+            pictures_note=self._pictures_note(pictures),
+        )
+
+    @cached_property
+    def _figures(self) -> Any:
+        return score_page.figures(self._found)
+
+    @property
+    def _subtitle(self) -> str:
+        names, rows = [table.shard.name for table in self._tables], sum(table.rows for table in self._tables)
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        return f"{rows:,} rows of {names[0]}{more}"
+
+    def _pictures_note(self, pictures: Pictures) -> str | None:
+        if not pictures.asked:
+            return NO_PICTURES
+        if not pictures.found:
+            return NOWHERE if self._found.seen.counts.statuses["ok"] else None
+        return None if pictures.count else "No picture of the rows shown could be decoded; each says why."
