@@ -35,7 +35,8 @@ def main() -> None:
     try:
         told = _measured(options)
     except NoBrowser as error:
-        sys.exit(f"nothing is measured: {error}")
+        print(f"nothing is measured: {error}")
+        return
     print(json.dumps(told, indent=1) if options.json else _table(told))
 
 
