@@ -8,27 +8,28 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-dev-shm-usage")  # containers run as root, and with little shared memory
-REQUIRED = "NCAUDIT_BROWSER"  # what CI sets to `required`: there a test of a page is never left out
 SCREENSHOTS = "NCAUDIT_SCREENSHOTS"
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 DARK = {"color_scheme": "dark"}
 SERIOUS = {"serious", "critical"}
 
 
+class NoBrowser(Exception):
+    """Why there is none."""
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """The browser; the tests that ask for it are skipped, with the reason, where it is not there."""
+    """The browser. Raises NoBrowser where there is none."""
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
-        _missing("there is no chromium: apt-get install chromium")
+        raise NoBrowser("there is no chromium: apt-get install chromium")
     try:
         from playwright.sync_api import sync_playwright
-    except ImportError:
-        _missing("there is no playwright: pip install 'ncaudit[dev]'")
+    except ImportError as error:
+        raise NoBrowser("there is no playwright: pip install 'ncaudit[dev]'") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
         try:
@@ -101,9 +102,3 @@ def shoot(page: Any, name: str) -> None:
     """Keep a picture of it for people to look at, where a folder for them is named."""
     if folder := os.environ.get(SCREENSHOTS):
         page.screenshot(path=f"{folder}/{name.replace(' ', '-')}.png", full_page=True)
-
-
-def _missing(reason: str) -> None:
-    if os.environ.get(REQUIRED) == "required":
-        pytest.fail(reason)
-    pytest.skip(reason)
