@@ -15,6 +15,7 @@ from typing import Any
 
 from ncaudit.errors import NcauditError
 from ncaudit.options import (
+    AuditOptions,
     BenchOptions,
     CorruptOptions,
     DemoOptions,
@@ -32,6 +33,7 @@ from ncaudit.options import (
 from ncaudit.version import __version__
 
 _VERBS = {
+    "audit": "ncaudit.verbs.audit.audit",
     "inspect": "ncaudit.verbs.inspect.inspect",
     "embed": "ncaudit.verbs.embed.embed",
     "score": "ncaudit.verbs.score.score",
@@ -49,6 +51,7 @@ _VERBS = {
 }
 
 __all__ = [
+    "AuditOptions",
     "BenchOptions",
     "CorruptOptions",
     "DemoOptions",

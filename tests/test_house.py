@@ -13,7 +13,7 @@ AT_THE_ROOT = {"schema", "errors", "progress", "hashing", "own_json", "version"}
 ABOVE_ALL = {"", "__main__"}  # the package itself, as users see it: nothing inside may ask it for anything
 MANY_BY_NATURE = {"", "cli", "options", "objectives", "objectives/by_class", "scorers"}  # folders that are a list
 MOST_ENTRIES = 14
-MAY_RUN_OTHER_VERBS = {"demo"}
+MAY_RUN_OTHER_VERBS = {"audit", "demo"}
 SHARED_BY_VERBS = {"outputs"}  # one file beside them: where any verb's rows go
 
 

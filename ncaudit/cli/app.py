@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, sample, score, scorers, train
+from ncaudit.cli import audit, bench, corrupt, demo, embed, evaluate, inspect, labels, sample, score, scorers, train
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.cli.shared import live, output
 from ncaudit.cli.shared.ending import Commands, Computing, told
@@ -39,6 +39,7 @@ def root(
     live.set_quiet(quiet or not launched().is_first)
 
 
+app.command(cls=Computing)(audit.audit)
 app.command(cls=Command)(inspect.inspect)
 app.command(cls=Computing)(embed.embed)
 app.command(cls=Computing)(score.score)

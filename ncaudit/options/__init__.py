@@ -3,6 +3,7 @@
 Imports no torch, so that `ncaudit --help` stays fast. Choices are enums; numbers carry their unit in the name.
 """
 
+from ncaudit.options.audit import AuditOptions
 from ncaudit.options.bench import MISMATCH_KINDS, BenchOptions
 from ncaudit.options.corrupt import CorruptKind, CorruptOptions
 from ncaudit.options.demo import DemoOptions
@@ -70,6 +71,7 @@ __all__ = [
     "TOWERS_PACE",
     "WARMUP_OF_EPOCHS",
     "Align",
+    "AuditOptions",
     "BenchOptions",
     "Correlation",
     "CorruptKind",
