@@ -1,0 +1,93 @@
+"""The columns of some rows as numbers and words, whether they are there or not. Knows arrow; nothing of galleries."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ncaudit.schema import OK
+
+Numbers = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+MOST_CHARACTERS = 20_000  # of a text that is kept: what people look at, where a caption may have a million
+LENGTH = "_characters"  # behind the name of a text that was cut: how long it is
+
+
+class Cells:
+    """A batch of a table's rows; every column is looked at when it is asked for, and is empty where it is not there."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+
+    def __len__(self) -> int:
+        return int(self._batch.num_rows)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return name in self._batch.schema.names
+
+    def number(self, name: str) -> Numbers:
+        """(n,) float64; nan where it is null, no number or not there."""
+        if not self.has(name) or not _is_number(self._batch[name].type):
+            return np.full(len(self), np.nan)
+        numbers: Numbers = self._batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return numbers
+
+    def equals(self, name: str, word: str) -> Bools:
+        """(n,) whether the cell is this word."""
+        if not self.has(name) or not _is_word(self._batch[name].type):
+            return np.zeros(len(self), bool)
+        return _true(pc.equal(self._batch[name].cast(pa.large_string()), word))
+
+    def there(self, name: str) -> Bools:
+        """(n,) whether there is anything."""
+        return _true(self._batch[name].is_valid()) if self.has(name) else np.zeros(len(self), bool)
+
+    def words(self, name: str) -> pa.Array:
+        """(n,) text, null where there is none; numbers as text."""
+        if not self.has(name) or pa.types.is_nested(self._batch[name].type):
+            return pa.nulls(len(self), pa.large_string())
+        return self._batch[name].cast(pa.large_string())
+
+    @property
+    def ok(self) -> Bools:
+        """(n,) whether the row has embeddings."""
+        return self.equals("status", OK)
+
+    def rows(self, at: npt.NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
+        """Some rows with those of these columns that are there; long text is cut, and its length told beside it."""
+        some = self._batch.select([name for name in names if self.has(name)]).take(pa.array(at))
+        return [dict(row) for row in _cut(some).to_pylist()]
+
+
+def _cut(some: pa.RecordBatch) -> pa.RecordBatch:
+    columns: dict[str, pa.Array] = {}
+    for name in some.schema.names:
+        column = some[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            length = pc.utf8_length(column)
+            if (pc.max(length).as_py() or 0) > MOST_CHARACTERS:
+                columns[name + LENGTH] = length
+                column = pc.utf8_slice_codeunits(column, 0, MOST_CHARACTERS)
+        columns[name] = column
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _true(column: pa.Array) -> Bools:
+    told: Bools = column.fill_null(False).to_numpy(zero_copy_only=False)
+    return told
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind))
+
+
+def _is_word(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

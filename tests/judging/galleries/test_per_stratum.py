@@ -1,0 +1,42 @@
+"""Counts, rates and worst rows of each stratum, by hand, in any batches."""
+
+import pyarrow as pa
+import pytest
+
+from ncaudit.judging.galleries.per_stratum import NAMELESS, OTHERS, PerStratum
+
+BATCH = pa.RecordBatch.from_pydict(
+    {
+        "pair_id": list("abcdefg"),
+        "shard": ["x", "y", "x", "y", None, "x", "y"],
+        "status": ["ok", "ok", "ok", "image_missing", "ok", "ok", "ok"],
+        "soft_label": pa.array([0.9, 0.5, 0.1, None, 0.75, 0.2, 0.25], pa.float64()),
+        "score": pa.array([1.0, 1, 1, None, 1, 1, 1], pa.float64()),
+        "verdict": ["clean", "unsure", "noisy", None, "unsure", "noisy", "noisy"],
+    }
+)
+
+
+def found(cut: int, **more):
+    strata = PerStratum("shard", **{"most": 2, **more})
+    for first in range(0, len(BATCH), cut):
+        strata.add(BATCH.slice(first, cut))
+    return strata.found()
+
+
+@pytest.mark.parametrize("cut", [1, 3, 100])
+def test_every_stratum_has_its_counts_and_its_worst_rows(cut):
+    told = [(one.name, one.rows, one.ok, one.labelled, one.noisy, round(one.noise_rate, 6)) for one in found(cut)]
+    assert told == [("y", 3, 2, 2, 1, 0.625), ("x", 3, 3, 3, 2, 0.6), (NAMELESS, 1, 1, 1, 0, 0.25)]
+    assert [[row.get("pair_id") for row in one.worst] for one in found(cut)] == [["g", "b"], ["c", "f"], ["e"]]
+
+
+@pytest.mark.parametrize("cut", [1, 100])
+def test_strata_beyond_the_bound_are_one(cut):
+    assert {one.name: one.rows for one in found(cut, strata=1)} == {"x": 3, OTHERS: 4}
+
+
+def test_a_table_without_the_column_is_one_nameless_stratum():
+    strata = PerStratum("source", 1)
+    strata.add(BATCH)
+    assert [(one.name, one.rows) for one in strata.found()] == [(NAMELESS, 7)]
