@@ -8,17 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ncaudit.core.statistics.stratified_sample import allocate, score_strata
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
-from ncaudit.hashing import fit_sample_keys, hash_values
+from ncaudit.judging.draw import Design, Drawable, Places, designed, drawable, fetched, keys
 from ncaudit.options import STREAM, SampleOptions
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import OK, SCORE, SUGGESTION
+from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.columns import carried_type
 from ncaudit.shards.files.shard import Shard
@@ -34,10 +31,6 @@ from ncaudit.shards.tables.checks import require_column
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
-
-Numbers = npt.NDArray[np.float32]
-Places = npt.NDArray[np.int64]
-Keys = npt.NDArray[np.uint64]
 
 STRATUM_DRAWN = "stratum_drawn"
 ADDED = (STRATUM, STRATUM_ROWS, STRATUM_DRAWN, IS_MATCH)
@@ -92,7 +85,7 @@ def _sample(options: SampleOptions, shards: Sequence[Shard], progress: Progress)
     rows, statuses = _read(tables, options.seed, progress)
     if not len(rows.score):
         raise BadTable(f"{', '.join(options.scores)} holds no ok row with a score", fix="see the status column there")
-    design = _designed(rows, options)
+    design = designed(rows, options.n, options.strata)
     progress.stage("read drawn pairs", None)
     review = _review(tables, rows, design, options.seed)
     write_review(options.out, review)
@@ -101,103 +94,27 @@ def _sample(options: SampleOptions, shards: Sequence[Shard], progress: Progress)
     return _result(options, rows, design, review, accounting, notes)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows that may be drawn, (n,) each."""
-
-    place: Places  # counted over all rows of all tables
-    score: Numbers
-    soft_label: Numbers  # nan where there is none
-    key: Keys  # random; of the pair_id and the seed alone
-
-    def put(self, where: slice, some: "_Rows") -> None:
-        """Write rows into arrays that were made large enough: joining parts would hold all rows twice."""
-        self.place[where], self.score[where] = some.place, some.score
-        self.soft_label[where], self.key[where] = some.soft_label, some.key
-
-    def upto(self, end: int) -> "_Rows":
-        """The first rows."""
-        return _Rows(self.place[:end], self.score[:end], self.soft_label[:end], self.key[:end])
-
-
-@dataclass(frozen=True)
-class _Design:
-    """What is drawn."""
-
-    stratum: Places  # (n,) of all rows
-    sizes: Places  # (H,)
-    mean_label: npt.NDArray[np.float64]  # (H,)
-    drawn: Places  # (H,)
-    chosen: Places  # (sum of drawn,) among the n rows, ascending
-
-
-def _read(tables: Sequence[ScoreTable], seed: int, progress: Progress) -> tuple[_Rows, Counter[str]]:
+def _read(tables: Sequence[ScoreTable], seed: int, progress: Progress) -> tuple[Drawable, Counter[str]]:
     """The rows that may be drawn, and the counts of all rows by status."""
     most = sum(table.rows for table in tables)
-    rows = _Rows(
-        np.empty(most, np.int64), np.empty(most, np.float32), np.empty(most, np.float32), np.empty(most, np.uint64)
-    )
+    rows = Drawable.room(most)
     statuses: Counter[str] = Counter()
     first = end = 0
     for table in tables:
         for batch in table.batches([name for name in ("score", "soft_label") if name in table.schema.names]):
             for entry in batch["status"].value_counts().to_pylist():
                 statuses[entry["values"] or "no status"] += entry["counts"]
-            begin, drawable = end, _drawable(batch, table, first, seed)
-            end += len(drawable.place)
-            rows.put(slice(begin, end), drawable)
+            begin, some = end, drawable(batch, table.shard.path, first, seed)
+            end += len(some.place)
+            rows.put(slice(begin, end), some)
             first += len(batch)
             progress.advance(len(batch))
     return rows.upto(end), statuses
 
 
-def _drawable(batch: pa.RecordBatch, table: ScoreTable, first: int, seed: int) -> _Rows:
-    """The ok rows of a batch that have a score."""
-    ok = pc.fill_null(pc.equal(batch["status"], OK), False).to_numpy(zero_copy_only=False)
-    score = _numbers(batch, "score", table)
-    use = ok & ~np.isnan(score)
-    ids = batch["pair_id"].filter(pa.array(use))
-    label = _numbers(batch, "soft_label", table)[use]
-    return _Rows(first + np.flatnonzero(use), score[use], label, _keys("draw", ids, seed))
-
-
-def _keys(purpose: str, ids: pa.Array, seed: int) -> Keys:
-    return fit_sample_keys(purpose, hash_values(ids), seed)
-
-
-def _numbers(batch: pa.RecordBatch, name: str, table: ScoreTable) -> Numbers:
-    """A column as float32; nan where it is null or not there."""
-    if name not in batch.schema.names:
-        return np.full(len(batch), np.nan, dtype=np.float32)
-    kind = batch[name].type
-    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
-        raise BadTable(f"{table.shard.path}: {name} is {kind}, not a number", fix="rename or convert the column")
-    numbers: Numbers = batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float32)
-    return numbers
-
-
-def _designed(rows: _Rows, options: SampleOptions) -> _Design:
-    n = len(rows.score)
-    strata = max(1, min(options.strata, options.n // 2, n // 2))  # at least two verdicts of each
-    stratum = score_strata(rows.score, strata, tie=rows.key)
-    sizes = np.bincount(stratum, minlength=strata)
-    labelled = ~np.isnan(rows.soft_label)
-    labels = np.bincount(stratum[labelled], minlength=strata)
-    sums = np.bincount(stratum[labelled], weights=rows.soft_label[labelled], minlength=strata)
-    mean_label = np.where(labels > 0, sums / np.maximum(labels, 1), np.nan)
-    drawn = allocate(sizes, mean_label, options.n)
-    chosen = [_smallest(np.flatnonzero(stratum == h), rows.key, int(drawn[h])) for h in range(strata)]
-    return _Design(stratum, sizes, mean_label, drawn, np.sort(np.concatenate(chosen)))
-
-
-def _smallest(members: Places, key: Keys, count: int) -> Places:
-    """The members with the smallest random keys: a random part of them."""
-    return members[np.argpartition(key[members], count - 1)[:count]]
-
-
-def _review(tables: Sequence[ScoreTable], rows: _Rows, design: _Design, seed: int) -> pa.Table:
+def _review(tables: Sequence[ScoreTable], rows: Drawable, design: Design, seed: int) -> pa.Table:
     """The drawn rows as people get them, in random order."""
-    pairs = _fetched(tables, rows.place[design.chosen])
+    pairs = fetched(tables, rows.place[design.chosen], _part)
     _require_unique(pairs["pair_id"])
     stratum = design.stratum[design.chosen]
     added: dict[str, pa.Array] = {
@@ -209,27 +126,13 @@ def _review(tables: Sequence[ScoreTable], rows: _Rows, design: _Design, seed: in
     for name, column in added.items():
         pairs = pairs.append_column(name, column)
     pairs = pairs.select(_in_order(pairs.schema))
-    order = np.argsort(_keys("order", pairs["pair_id"].combine_chunks(), seed), kind="stable")
+    order = np.argsort(keys("order", pairs["pair_id"].combine_chunks(), seed), kind="stable")
     return pairs.take(pa.array(order)).combine_chunks()
 
 
-def _fetched(tables: Sequence[ScoreTable], places: Places) -> pa.Table:
-    """The rows at these places of all tables, in that order, with their light columns."""
-    parts, first = [], 0
-    for table in tables:
-        low, high = np.searchsorted(places, [first, first + table.rows])
-        if low < high:
-            shown = _shown(table)
-            parts.append(_plain(table.rows_at(places[low:high] - first, shown).select(shown)))
-        first += table.rows
-    try:
-        pairs = pa.concat_tables(parts, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise BadTable(
-            f"the score tables have columns of different types: {str(error).splitlines()[0]}",
-            fix="draw from them separately, or convert the column",
-        ) from error
-    return pairs
+def _part(table: ScoreTable, places: Places) -> pa.Table:
+    shown = _shown(table)
+    return _plain(table.rows_at(places, shown).select(shown))
 
 
 def _in_order(schema: pa.Schema) -> list[str]:
@@ -274,7 +177,12 @@ def _require_unique(ids: pa.ChunkedArray) -> None:
 
 
 def _result(
-    options: SampleOptions, rows: _Rows, design: _Design, review: pa.Table, accounting: Accounting, notes: Sequence[str]
+    options: SampleOptions,
+    rows: Drawable,
+    design: Design,
+    review: pa.Table,
+    accounting: Accounting,
+    notes: Sequence[str],
 ) -> SampleResult:
     without_score = accounting.ok - len(rows.score)
     return SampleResult(
@@ -288,7 +196,7 @@ def _result(
     )
 
 
-def _strata(rows: _Rows, design: _Design) -> Iterator[Stratum]:
+def _strata(rows: Drawable, design: Design) -> Iterator[Stratum]:
     for h, (size, drawn, label) in enumerate(zip(design.sizes, design.drawn, design.mean_label, strict=True)):
         score = rows.score[design.stratum == h]
         yield Stratum(

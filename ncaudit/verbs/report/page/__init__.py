@@ -1,0 +1,1 @@
+"""The page of `report`: templates, style and script, and what may safely stand in it. Knows nothing of tables."""
