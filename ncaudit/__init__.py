@@ -28,6 +28,7 @@ from ncaudit.options import (
     SampleOptions,
     ScoreOptions,
     ScorerOptions,
+    ShowOptions,
     TrainOptions,
 )
 from ncaudit.version import __version__
@@ -41,6 +42,7 @@ _VERBS = {
     "train": "ncaudit.verbs.train.train",
     "eval_retrieval": "ncaudit.verbs.evaluate.retrieval",
     "eval_scores": "ncaudit.verbs.evaluate.scores",
+    "show": "ncaudit.verbs.show.show",
     "labels": "ncaudit.verbs.labels.labels",
     "sample": "ncaudit.verbs.sample",
     "corrupt": "ncaudit.verbs.corrupt.captions",
@@ -65,6 +67,7 @@ __all__ = [
     "SampleOptions",
     "ScoreOptions",
     "ScorerOptions",
+    "ShowOptions",
     "TrainOptions",
     "__version__",
     *_VERBS,

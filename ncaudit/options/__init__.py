@@ -28,6 +28,7 @@ from ncaudit.options.scoring import (
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions, Precision
 from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options.show import Against, Reason, ShowOptions
 from ncaudit.options.train import (
     CLASS_PACE,
     CO_TEACHING_PACE,
@@ -70,6 +71,7 @@ __all__ = [
     "TOWERS",
     "TOWERS_PACE",
     "WARMUP_OF_EPOCHS",
+    "Against",
     "Align",
     "AuditOptions",
     "BenchOptions",
@@ -93,9 +95,11 @@ __all__ = [
     "ModelOptions",
     "Pace",
     "Precision",
+    "Reason",
     "SampleOptions",
     "ScoreOptions",
     "ScorerOptions",
+    "ShowOptions",
     "Siblings",
     "StreamFormat",
     "TrainOptions",

@@ -1,12 +1,68 @@
 """What `audit` tells at its end: the rate, the counts, the worst captions, what next. Knows its result only."""
 
+import os
 import shlex
+from collections.abc import Sequence
 
 from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.cli.shared.wrapped import wrapped
+from ncaudit.cli.words import labels as label_words
 from ncaudit.cli.words import score as score_words
+from ncaudit.judging.evidence import NOTHING, UNKNOWN
+from ncaudit.options import STREAM
 from ncaudit.verbs.audit.audit import AuditResult
+from ncaudit.verbs.show.show import ShownRow
+
+NUMBER = 7  # columns of a soft label and the space behind it
+MOST = 150  # columns of a caption
 
 
 def lines(result: AuditResult) -> list[str]:
     """The summary for people."""
-    return [*score_words.told(result.score), *noted(result.notes), *accounting(result.accounting)]
+    return [
+        *accounting(result.accounting),
+        *score_words.told(result.score),
+        *([] if result.labels is None else label_words.rate(result.labels)),
+        *_notes(result),
+        *_worst(result.worst),
+        *_next(result),
+    ]
+
+
+def _notes(result: AuditResult) -> list[str]:
+    """What the steps say, each word once."""
+    steps = (result.embed, result.score, *([] if result.labels is None else [result.labels]))
+    return noted(dict.fromkeys([*result.notes, *(note for step in steps for note in step.notes)]))
+
+
+def _worst(pairs: Sequence[ShownRow]) -> list[str]:
+    if not pairs:
+        return []
+    labelled = getattr(pairs[0], "soft_label", None) is not None
+    head = "the worst captions, each after its soft label:" if labelled else "the worst captions, each after its score:"
+    return [head, *(line for pair in pairs for line in _pair(pair, "soft_label" if labelled else "score"))]
+
+
+def _pair(pair: ShownRow, column: str) -> list[str]:
+    number = getattr(pair, column, None)
+    told = "" if number is None else f"{number:.3f}"
+    caption = f"({pair.pair_id})" if pair.caption is None else pair.caption
+    return wrapped(caption, f"  {told}", indent=NUMBER + 2, most=MOST)
+
+
+def _next(result: AuditResult) -> list[str]:
+    scores = shlex.quote(os.path.join(result.out, "scores"))
+    told = [f"ncaudit show {scores} --unsure", f"ncaudit sample {scores} --out review.csv"]
+    if _is_unknown(result):  # the best of these scores are any pairs
+        return _listed(told)
+    rule = "--keep-share 0.8" if result.score.mean_soft_label is None else "--min-soft-label 0.5"
+    data = "" if STREAM in result.sources else "".join(f" --data {shlex.quote(source)}" for source in result.sources)
+    return _listed([*told, f"ncaudit filter {scores} {rule}{data} --out kept/"])
+
+
+def _is_unknown(result: AuditResult) -> bool:
+    return bool((result.score.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN)
+
+
+def _listed(commands: Sequence[str]) -> list[str]:
+    return ["next:", *(f"  {command}" for command in commands)]

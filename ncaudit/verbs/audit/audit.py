@@ -11,7 +11,7 @@ from time import monotonic
 
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, Interrupted
-from ncaudit.options import AuditOptions
+from ncaudit.options import AuditOptions, ShowOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, carried_name
 from ncaudit.shards.files.shard import Shard
@@ -23,6 +23,9 @@ from ncaudit.verbs.audit.steps import Steps
 from ncaudit.verbs.embed.embed import EmbedResult, embed
 from ncaudit.verbs.labels.labels import LabelsResult, labels
 from ncaudit.verbs.score.score import ScoreResult, score
+from ncaudit.verbs.show.show import ShownRow, show
+
+WORST = 5  # pairs told at the end
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ class AuditResult:
     embed: EmbedResult
     score: ScoreResult
     labels: LabelsResult | None  # None without a label column
+    worst: tuple[ShownRow, ...]  # the five lowest soft labels
     accounting: Accounting  # of the scores; a shard that any step could not do is an error here
     seconds: float
     notes: tuple[str, ...] = ()
@@ -64,8 +68,9 @@ def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResu
     classes = None
     if (chosen := options.of_labels) is not None:
         classes = labels(replace(chosen, label_column=carried_name(chosen.label_column)), steps.next())
+    shown = show(ShowOptions(scores=[options.of_score.out], worst=WORST))
     return AuditResult(
-        out=options.out, sources=(), embed=embedded, score=scored, labels=classes,
+        out=options.out, sources=(), embed=embedded, score=scored, labels=classes, worst=shown.pairs,
         accounting=_together(embedded.accounting, scored.accounting, *([classes.accounting] if classes else [])),
         seconds=monotonic() - begun,
     )  # fmt: skip
