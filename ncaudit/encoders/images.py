@@ -28,6 +28,8 @@ _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR}  # open_clip takes anythin
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _PILS_BOUND = threading.Lock()
 
+WITHIN = "within"  # pictures for people: no encoder asks for it
+
 UNFINISHED = "image_unfinished"  # as the schema has it, whose arrow types these processes must not pay for
 
 
@@ -40,7 +42,7 @@ class Preprocess:
     mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)  # per channel, of pixels in [0, 1]
     std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
     interpolation: str = "bicubic"
-    resize_mode: str = "shortest"  # or longest, squash
+    resize_mode: str = "shortest"  # or longest, squash; or ours: within, at most this size and neither cut nor padded
     fill_color: int = 0
 
     @classmethod
@@ -147,6 +149,9 @@ def _resized(width: int, height: int, preprocess: Preprocess) -> tuple[int, int]
     target_height, target_width = preprocess.size
     if preprocess.resize_mode == "squash":
         return target_width, target_height
+    if preprocess.resize_mode == WITHIN:
+        ratio = max(1.0, height / target_height, width / target_width)
+        return max(1, round(width / ratio)), max(1, round(height / ratio))
     if preprocess.resize_mode == "shortest" and target_height == target_width:
         short, long = min(width, height), max(width, height)
         longer = int(target_width * long / short)
@@ -174,7 +179,7 @@ def _resize(image: Image.Image, target: tuple[int, int], resampling: Image.Resam
 
 def _center(image: Image.Image, preprocess: Preprocess) -> Image.Image:
     """The middle of the image at the target's size, padded where the image is smaller."""
-    if preprocess.resize_mode == "squash":
+    if preprocess.resize_mode in ("squash", WITHIN):
         return image
     height, width = preprocess.size
     if image.width < width or image.height < height:

@@ -12,6 +12,7 @@ from ncaudit.options.evaluate import EvalRetrievalOptions, EvalScoresOptions
 from ncaudit.options.filter import RANKING_RULES, ROW_RULES, FilterForm, FilterOptions, Verdict
 from ncaudit.options.inspect import InspectOptions
 from ncaudit.options.labels import LabelsOptions
+from ncaudit.options.report import ReportOptions
 from ncaudit.options.sample import REVIEW_SUFFIXES, SampleOptions
 from ncaudit.options.scoring import (
     AUTO_SCORER,
@@ -96,6 +97,7 @@ __all__ = [
     "Pace",
     "Precision",
     "Reason",
+    "ReportOptions",
     "SampleOptions",
     "ScoreOptions",
     "ScorerOptions",
