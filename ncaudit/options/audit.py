@@ -47,6 +47,8 @@ class AuditOptions(ModelOptions, DataOptions):
         require_share("--max-failed", self.max_failed, zero=True)
         if isinstance(self.verdicts, str):  # one judge, in a notebook
             object.__setattr__(self, "verdicts", (self.verdicts,))
+        if isinstance(self.devices, str):
+            object.__setattr__(self, "devices", tuple(self.devices.split(",")))
         kept = self.columns is None or self.label_column is None or self.label_column in self.columns
         compatible(kept, f"--columns leaves out the --label-column {self.label_column}", "name it with --columns, too")
         _ = self.of_embed, self.of_score, self.of_labels  # what they refuse is told before any work

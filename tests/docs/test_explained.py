@@ -33,6 +33,7 @@ TABLES = {
     "Label table": labels_schema(YOURS),
 }
 VERBS = {
+    "audit": "audit",
     "inspect": "inspect",
     "embed": "embed",
     "score": "score",
@@ -42,6 +43,7 @@ VERBS = {
     "eval scores": "eval_scores",
     "labels": "labels",
     "sample": "sample",
+    "show": "show",
     "corrupt": "corrupt",
     "bench": "bench",
     "demo": "demo",
@@ -56,6 +58,11 @@ OF_THEIR_OWN = {
     "ClassRetrievals": "by class",
     "PriorScore": "prior score",
     "Run": "run",
+    "EmbedResult": "embed",
+    "ScoreResult": "score",
+    "LabelsResult": "labels",
+    "ShownPair": "shown pair",
+    "ShownClass": "shown class",
 }
 MORE_TOLD = {"accounting": {"rows", "ok", "failed"}}  # what `--json` adds to the fields
 

@@ -23,7 +23,7 @@ from ncaudit.verbs.audit.steps import Steps
 from ncaudit.verbs.embed.embed import EmbedResult, embed
 from ncaudit.verbs.labels.labels import LabelsResult, labels
 from ncaudit.verbs.score.score import ScoreResult, score
-from ncaudit.verbs.show.show import ShownRow, show
+from ncaudit.verbs.show.show import ShownClass, ShownPair, show
 
 WORST = 5  # pairs told at the end
 
@@ -37,7 +37,7 @@ class AuditResult:
     embed: EmbedResult
     score: ScoreResult
     labels: LabelsResult | None  # None without a label column
-    worst: tuple[ShownRow, ...]  # the five lowest soft labels
+    worst: tuple[ShownPair | ShownClass, ...]  # the five lowest soft labels
     accounting: Accounting  # of the scores; a shard that any step could not do is an error here
     seconds: float
     notes: tuple[str, ...] = ()
