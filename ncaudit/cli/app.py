@@ -4,7 +4,22 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import audit, bench, corrupt, demo, embed, evaluate, inspect, labels, sample, score, scorers, show, train
+from ncaudit.cli import (
+    audit,
+    bench,
+    corrupt,
+    demo,
+    embed,
+    evaluate,
+    inspect,
+    labels,
+    report,
+    sample,
+    score,
+    scorers,
+    show,
+    train,
+)
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.cli.shared import live, output
 from ncaudit.cli.shared.ending import Commands, Computing, told
@@ -46,6 +61,7 @@ app.command(cls=Computing)(score.score)
 app.command("filter", cls=Computing)(filter_pairs)
 app.command(cls=Computing)(train.train)
 app.command(cls=Computing)(labels.labels)
+app.command(cls=Computing)(report.report)
 app.command(cls=Computing)(sample.sample)
 app.command(cls=Command)(show.show)
 app.command(cls=Command)(scorers.scorers)

@@ -44,10 +44,18 @@ class Stratum:
 
 
 class PerStratum:
-    """Collects strata by a column. most: worst rows kept of each."""
+    """Collects strata by a column. most: worst rows kept of each. number: what says, in [0, 1], how right a row is."""
 
-    def __init__(self, column: str, most: int, strata: int = MOST_STRATA, columns: Sequence[str] = SHOWN) -> None:
+    def __init__(
+        self,
+        column: str,
+        most: int,
+        strata: int = MOST_STRATA,
+        columns: Sequence[str] = SHOWN,
+        number: str = "soft_label",
+    ) -> None:
         self._column, self._most, self._strata, self._columns = column, most, strata, columns
+        self._number = number
         self._found: dict[str, Stratum] = {}
         self._first = 0
 
@@ -69,7 +77,7 @@ class PerStratum:
         return self._found[name]
 
     def _count(self, cells: Cells, codes: Ids, strata: Sequence[Stratum]) -> None:
-        label = cells.number("soft_label")
+        label = cells.number(self._number)
         weights = (None, cells.ok, ~np.isnan(label), np.nan_to_num(1 - label), cells.equals("verdict", "noisy"))
         sums = [np.bincount(codes, weight, len(strata)).tolist() for weight in weights]
         for stratum, rows, ok, labelled, mismatched, noisy in zip(strata, *sums, strict=True):
@@ -80,7 +88,8 @@ class PerStratum:
             stratum.noisy += int(noisy)
 
     def _keep(self, cells: Cells, codes: Ids, strata: Sequence[Stratum]) -> None:
-        rank, tie = label_or_rank(cells), cells.number("score")
+        rank = label_or_rank(cells) if self._number == "soft_label" else cells.number(self._number)
+        tie = cells.number("score")
         usable = np.flatnonzero(cells.ok & ~np.isnan(rank))
         order = usable[np.lexsort((usable, tie[usable], rank[usable], codes[usable]))]
         if not self._most or not len(order):

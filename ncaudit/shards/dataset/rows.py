@@ -273,9 +273,7 @@ def _upstream(table: pa.Table, columns: Columns) -> list[Problem | None]:
     ]
 
 
-def _images(
-    column: pa.ChunkedArray, columns: Columns, files: ImageFiles
-) -> list[tuple[bytes | None, Problem | None]]:
+def _images(column: pa.ChunkedArray, columns: Columns, files: ImageFiles) -> list[tuple[bytes | None, Problem | None]]:
     values = [value for chunk in column.chunks for value in (text(chunk) if is_text(chunk.type) else chunk.to_pylist())]
     if columns.many_images:
         values = [value[0] if value else None for value in values]

@@ -38,9 +38,7 @@ KINDS = (
 ARROW = 2  # which of them
 
 
-def find_shards(
-    sources: Sequence[str], features: str | None = None, max_row_bytes: int = MAX_ROW_BYTES
-) -> list[Shard]:
+def find_shards(sources: Sequence[str], features: str | None = None, max_row_bytes: int = MAX_ROW_BYTES) -> list[Shard]:
     """All shards that `sources` name, in the order of their names; a clip-retrieval folder's by their number.
 
     A file is a shard whatever its suffix; a folder gives its parquet files, or where it has none those of the next

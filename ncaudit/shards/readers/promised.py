@@ -34,9 +34,7 @@ class PromisedShard:
     when a file is another at the end than it was at the beginning, and when a column is asked for that shares its name.
     """
 
-    def __init__(
-        self, file: ShardFile, path: str, seen: Versions, max_row_bytes: int = MAX_ROW_BYTES
-    ) -> None:
+    def __init__(self, file: ShardFile, path: str, seen: Versions, max_row_bytes: int = MAX_ROW_BYTES) -> None:
         """path: what errors call it. seen: its files, as they were before it was opened."""
         self.file, self._path, self._seen, self._max_row_bytes = file, path, seen, max_row_bytes
 

@@ -1,7 +1,8 @@
 """The pairs that people judge on the page: drawn as `sample` draws them, and told without anything that gives a hint.
 
-Knows drawn rows and their pictures; nothing of HTML. What the page gets of a stratum is its number in a random order:
-which one holds the low scores cannot be seen.
+Knows drawn rows and their pictures; nothing of HTML. Strata have the numbers that `sample` gives them, which the page
+does not show: a stratum that nobody has judged yet counts with its neighbours, and two judges of one drawing, one with
+the page and one with a table, are to speak of the same strata.
 """
 
 from collections.abc import Sequence
@@ -34,13 +35,16 @@ class JudgeStratum:
 class JudgeSample:
     """What the page's judge tab shows. key: under which the browser keeps the verdicts, the report's own.
 
-    name: of the CSV file that it exports. pairs: in random order.
+    name: of the CSV file that it exports. pairs: in random order. command: what to run with that file. alone: the page
+    is for judging only, and its keys work from the start.
     """
 
     key: str
     name: str
     pairs: Sequence[JudgePair]
     strata: Sequence[JudgeStratum]
+    command: str
+    alone: bool = False
 
     def told(self) -> dict[str, Any]:
         """As JSON."""

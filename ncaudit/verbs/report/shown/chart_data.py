@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ncaudit.verbs.report.seen import ChartRows
+from ncaudit.verbs.report.found.seen import ChartRows
 
 Numbers = npt.NDArray[np.float64]
 BARS = 48

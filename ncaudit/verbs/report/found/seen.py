@@ -25,12 +25,12 @@ from ncaudit.progress import Progress
 from ncaudit.schema import REASONS, VERDICTS
 from ncaudit.shards.tables.checks import refuse_unscored
 from ncaudit.shards.tables.scores import ScoreTable
-from ncaudit.verbs.report.truths import Reliability, TruthInTables, TruthSource
+from ncaudit.verbs.report.found.truths import Reliability, TruthInTables, TruthSource
 
 GALLERIES = (rules.WORST, rules.UNSURE, rules.SUGGESTED, *rules.AGAINST_SIMILARITY, rules.FAILED)
 BATCH_ROWS = 8_192  # captions may be long
 CHART_ROWS = 20_000  # that charts are drawn of
-GROUPS, GROUP_ROWS = 8, 3  # told of each kind, and pictures of each
+GROUPS, GROUP_ROWS = 8, 6  # told of each kind, and rows of each
 STRATUM_ROWS = 4  # worst pairs of each stratum
 Numbers = npt.NDArray[np.float64]
 

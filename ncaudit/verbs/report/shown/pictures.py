@@ -16,9 +16,9 @@ from ncaudit.encoders.decode_pool import DecodePool, default_workers
 from ncaudit.encoders.images import WITHIN, Decoded, Preprocess
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
-from ncaudit.verbs.report.data_rows import Dataset, Pair, Place, caption_number
+from ncaudit.verbs.report.found.data_rows import Dataset, Pair, Place, caption_number
 
-LARGE, SMALL = 320, 112  # longest side in pixels
+LARGE, SMALL = 320, 144  # longest side in pixels
 QUALITY = 72
 AT_ONCE = 64  # pictures in the pool
 FEWER_WORKERS = 4  # so many pictures at least for each process that is started

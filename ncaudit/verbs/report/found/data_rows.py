@@ -192,7 +192,7 @@ def _problem(status: Sequence[str | None], detail: Sequence[str | None], at: int
 
 def _refuse_other_captions(shard: Shard, place: Place, own: Sequence[str | None], told: Mapping[int, str]) -> None:
     for number, caption in told.items():
-        found = own[number] if number < len(own) else None
+        found = own[0] if len(own) == 1 else own[number] if number < len(own) else None
         if found is not None and not found.startswith(caption):
             raise BadTable(
                 f"{shard.path} row {place.row} has another caption than what was scored there "

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ncaudit.verbs.report.chart_data import Grid, ScoreChart
-from ncaudit.verbs.report.truths import ReliabilityBin
+from ncaudit.verbs.report.found.truths import ReliabilityBin
+from ncaudit.verbs.report.shown.chart_data import Grid, ScoreChart
 
 # stand-ins that matplotlib can write, and what the page's style calls them
 INK, FAINT, OWN, OTHER = "#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04"
@@ -50,7 +50,7 @@ def _label_curve(axes: Any, told: ScoreChart) -> None:
     right.spines["left"].set_visible(False)
     for word, place in told.cuts.items():
         right.axvline(place, color=FAINT, linewidth=1, linestyle=(0, (3, 2)))
-        side = {"ha": "right", "text": f"noisy "} if word == "noisy" else {"ha": "left", "text": " clean"}
+        side = {"ha": "right", "text": "noisy "} if word == "noisy" else {"ha": "left", "text": " clean"}
         right.text(place, 1.04, side["text"], ha=side["ha"], va="bottom", fontsize=8)
 
 
@@ -138,7 +138,8 @@ def _for_page(svg: str, title: str) -> str:
     prefix = re.sub(r"[^a-z]+", "-", title.lower())[:24]
     body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', body)
     body = re.sub(r'(xlink:href="|url\()#', rf"\1#{prefix}-", body)
-    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
+    for part in ("metadata", "style"):
+        body = re.sub(rf"<{part}\b.*?</{part}>\s*", "", body, flags=re.DOTALL)
     head = re.match(r'<svg[^>]*viewBox="([^"]+)"[^>]*>', body)
     assert head is not None
     opened = (

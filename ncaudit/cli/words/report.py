@@ -1,0 +1,38 @@
+"""What `report` tells at its end: where the page is, what is on it, and the rate. Knows its result only."""
+
+from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.verbs.report.report import ReportResult
+
+MIB = 1 << 20
+
+
+def lines(result: ReportResult) -> list[str]:
+    """The summary for people."""
+    return [
+        f"{result.out}: {result.pairs_shown:,} pairs in galleries, {_pictures(result)}, {_size(result.page_bytes)}",
+        *_rate(result),
+        *_judge(result),
+        *noted(result.notes),
+        *accounting(result.accounting),
+        f"next: open {result.out} in a browser",
+    ]
+
+
+def _pictures(result: ReportResult) -> str:
+    told = f"{result.pictures:,} pictures"
+    return f"{told} ({result.pictures_failed:,} could not be shown)" if result.pictures_failed else told
+
+
+def _size(number: int) -> str:
+    return f"{number / MIB:.1f} MiB" if number >= MIB else f"{number / 1024:.0f} KiB"
+
+
+def _rate(result: ReportResult) -> list[str]:
+    if result.noise_rate is None:
+        return []
+    low, high = result.noise_rate_low or 0, result.noise_rate_high or 0
+    return [f"noise rate {result.noise_rate:.1%} (90 % interval {low:.1%} to {high:.1%})"]
+
+
+def _judge(result: ReportResult) -> list[str]:
+    return [f"{result.judge_pairs:,} pairs to judge on the page"] if result.judge_pairs else []

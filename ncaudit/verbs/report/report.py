@@ -1,0 +1,175 @@
+"""`report`: score tables or label tables to one page that shows the pairs, with the evidence.
+
+Knows options, tables and the page's parts; nothing of Typer or of HTML.
+"""
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ncaudit.engines.local import Accounting
+from ncaudit.errors import BadTable
+from ncaudit.options import ReportOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.claims.claims import Place, claim
+from ncaudit.shards.files.locations import is_remote
+from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.shards.tables.told_rates import rank_notes
+from ncaudit.verbs.outputs import inputs_of
+from ncaudit.verbs.report.found.data_rows import Dataset
+from ncaudit.verbs.report.of_labels import LabelReport
+from ncaudit.verbs.report.of_scores import ScoreReport
+from ncaudit.verbs.report.page.render import is_report, render
+from ncaudit.verbs.report.shown.cards import Wanted
+from ncaudit.verbs.report.shown.pictures import Pictures, take_pictures
+from ncaudit.verbs.report.shown.views import Page
+
+MIB = 1 << 20
+CLASSES = {"given_label", "label_quality"}  # what a label table has, and no score table
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportResult:
+    """What is on the page."""
+
+    out: str
+    page_bytes: int
+    pairs_shown: int  # in all galleries
+    pictures: int  # rows of the dataset with a picture on the page
+    pictures_failed: int  # rows whose picture is missing or cannot be decoded
+    galleries: dict[str, int]  # by name: rows that qualify
+    judge_pairs: int
+    noise_rate: float | None  # as the tables tell it; of label tables: of wrong classes
+    noise_rate_low: float | None
+    noise_rate_high: float | None
+    accounting: Accounting
+    notes: tuple[str, ...]
+
+
+def report(options: ReportOptions, progress: Progress = SILENT) -> ReportResult:
+    """Write one page of the tables: answer, charts, galleries, pairs to judge, provenance.
+
+    Raises NcauditError when OUT is a file of somebody else's, the tables are none of ours or of two kinds, or the
+    dataset is not what was scored.
+    """
+    shards = find_shards(options.scores)
+    place = replace(Place.of_file("--out", options.out), proven=is_report)
+    with claim("report", [place], inputs_of(shards), overwrite=options.overwrite).held(_deciding(options)):
+        return _report(options, [open_scores(shard) for shard in shards], progress)
+
+
+def _deciding(options: ReportOptions) -> dict[str, Any]:
+    return {"options": {field.name: str(getattr(options, field.name)) for field in fields(options)}}
+
+
+def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ReportResult:
+    dataset = _dataset(options, tables)
+    told = _findings(options, tables, progress)
+    wanted = Wanted()
+    told.want(wanted)
+    pictures = take_pictures(dataset, wanted.sizes, wanted.captions, options, progress)
+    notes = rank_notes((table.shard.path, table.provenance) for table in tables)
+    progress.stage("page", None)
+    page, html, notes = _fitting(options, told, pictures, _provenance(options, tables), notes)
+    with atomic_file(options.out) as file:
+        file.write(html)
+    return ReportResult(
+        out=options.out,
+        page_bytes=len(html),
+        pairs_shown=sum(len(gallery.cards) for gallery in page.galleries),
+        pictures=pictures.count,
+        pictures_failed=pictures.failed,
+        galleries={gallery.name: gallery.count for gallery in page.galleries},
+        judge_pairs=len(page.judge.pairs) if page.judge else 0,
+        **told.rate,
+        accounting=Accounting(len(tables), 0, (), told.statuses),
+        notes=tuple(note for note in (*notes, page.pictures_note, page.judge_note) if note),
+    )
+
+
+def _findings(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ScoreReport | LabelReport:
+    """What one pass over the tables finds, of whichever kind they are."""
+    of_labels = [set(table.schema.names) >= CLASSES for table in tables]
+    if all(of_labels):
+        return LabelReport(options, tables, progress)
+    if any(of_labels):
+        paths = [tables[of_labels.index(kind)].shard.path for kind in (True, False)]
+        what = f"{paths[0]} holds judged classes, and {paths[1]} scores of pairs"
+        raise BadTable(what, fix="make a report of each")
+    return ScoreReport(options, tables, progress)
+
+
+def _dataset(options: ReportOptions, tables: Sequence[ScoreTable]) -> Dataset | None:
+    """Refused before any work where it is plainly another one."""
+    if not options.data:
+        return None
+    return Dataset(options.data, options.columns, [(table.shard.path, table.provenance) for table in tables])
+
+
+def _fitting(
+    options: ReportOptions,
+    told: ScoreReport | LabelReport,
+    pictures: Pictures,
+    provenance: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+) -> tuple[Page, bytes, list[str]]:
+    """The page, its pictures as large as they may be."""
+    while True:
+        page = replace(told.page(pictures), provenance=provenance, notes=notes)
+        html = render(page).encode("utf-8")
+        if len(html) <= options.max_mib * MIB:
+            return page, html, [*notes]
+        if pictures.smallest:
+            told_size = f"the page has {len(html) / MIB:.1f} MiB although its pictures are as small as they get"
+            return page, html, [*notes, f"{told_size}: fewer --cards or --judge make it smaller"]
+        pictures = pictures.shrunk()
+
+
+def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tuple[str, str]]:
+    said = next((table.provenance for table in tables if table.provenance), None) or {}
+    model, names = said.get("model") or {}, [table.shard.path for table in tables]
+    files = f"{len(names):,} tables, the first {names[0]}" if len(names) > 1 else names[0]
+    options_told = sorted((said.get("options") or {}).items())
+    listed = {
+        "model": ", ".join(
+            str(model[name]) for name in ("name", "pretrained", "precision", "activation") if model.get(name)
+        ),
+        "weights": str(model.get("weight_hash") or ""),
+        "tables": f"{files} (fingerprint {fingerprint(tables[0].shard)})",
+        "made by": f"ncaudit {said['ncaudit']} {said.get('verb', '')}" if said.get("ncaudit") else "another tool",
+        "fit": str(said.get("fit") or ""),
+        "options": ", ".join(f"{name} {value}" for name, value in options_told if value is not None),
+        "labels mean": str(said.get("label_means") or ""),
+        "date": _date(tables),
+        "command": command_of(options),
+    }
+    return [(name, value) for name, value in listed.items() if value]
+
+
+def _date(tables: Sequence[ScoreTable]) -> str:
+    """When the newest table was written: the page of the same tables is the same whenever it is made."""
+    local = [table.shard.path for table in tables if not is_remote(table.shard.path)]
+    try:
+        newest = max(os.stat(path).st_mtime for path in local)
+    except (OSError, ValueError):
+        return ""
+    return f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M} UTC, when the newest table was written"
+
+
+def command_of(options: ReportOptions) -> str:
+    """The command line that makes this page: what differs from the defaults."""
+    words = ["ncaudit", "report", *options.scores]
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if field.name == "scores" or (value == field.default and field.name != "out"):
+            continue
+        flag = f"--{field.name.replace('_', '-')}"
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            words += [flag] if one is True else [flag, str(one)]
+    return shlex.join(words)

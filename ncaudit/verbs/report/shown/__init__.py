@@ -1,0 +1,1 @@
+"""What a page shows, made of what was found: cards, pictures, charts. Knows nothing of HTML."""
