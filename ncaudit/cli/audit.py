@@ -76,5 +76,5 @@ def audit(
 
     with live.progress(one_line=True) as progress:
         audited = run(options, progress)
-    output.result(audited, lines(audited), as_json=as_json)
+    output.result(audited, lines(audited, options), as_json=as_json)
     raise typer.Exit(exit_code(audited.accounting, max_failed))

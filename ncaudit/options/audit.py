@@ -7,13 +7,15 @@ from typing import Any
 
 from ncaudit.options.embed import EmbedOptions
 from ncaudit.options.labels import LabelsOptions
+from ncaudit.options.report import ReportOptions
 from ncaudit.options.scoring import ScoreOptions
 from ncaudit.options.shared.checks import compatible, require, require_local, require_share
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.streams import is_folder
 
-EMBEDDINGS, SCORES, LABELS, REPORT = "embeddings", "scores", "labels", "report.html"  # below OUT
+EMBEDDINGS, SCORES, LABELS = "embeddings", "scores", "labels"  # folders below OUT
+REPORT, LABELS_REPORT = "report.html", "labels.html"  # pages there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ class AuditOptions(ModelOptions, DataOptions):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))
         kept = self.columns is None or self.label_column is None or self.label_column in self.columns
         compatible(kept, f"--columns leaves out the --label-column {self.label_column}", "name it with --columns, too")
-        _ = self.of_embed, self.of_score, self.of_labels  # what they refuse is told before any work
+        _ = self.of_embed, self.of_score, self.of_labels, self.of_report  # what they refuse is told before any work
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:
@@ -83,6 +85,20 @@ class AuditOptions(ModelOptions, DataOptions):
         told = self._shared_with(LabelsOptions)
         own = {"embeddings": [self.at(EMBEDDINGS)], "out": self.at(LABELS), "redo": self.refit, "model": None}
         return LabelsOptions(**{**told, **own})
+
+    @property
+    def of_report(self) -> ReportOptions:
+        """Those of the page about the pairs."""
+        return self._page(SCORES, REPORT)
+
+    @property
+    def of_labels_report(self) -> ReportOptions | None:
+        """Those of the page about the classes; None where there are none."""
+        return None if self.label_column is None else self._page(LABELS, LABELS_REPORT)
+
+    def _page(self, tables: str, name: str) -> ReportOptions:
+        own = {"scores": [self.at(tables)], "data": list(self.sources), "out": self.at(name)}
+        return ReportOptions(**{**self._shared_with(ReportOptions), **own})
 
     def _shared_with(self, kind: type[Any]) -> dict[str, Any]:
         names = {field.name for field in fields(kind)}

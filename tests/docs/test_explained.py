@@ -58,6 +58,7 @@ OF_THEIR_OWN = {
     "ClassRetrievals": "by class",
     "PriorScore": "prior score",
     "Run": "run",
+    "ReportResult": "report",
     "EmbedResult": "embed",
     "ScoreResult": "score",
     "LabelsResult": "labels",

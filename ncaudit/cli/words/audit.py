@@ -3,21 +3,24 @@
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.shared.wrapped import wrapped
 from ncaudit.cli.words import labels as label_words
 from ncaudit.cli.words import score as score_words
 from ncaudit.judging.evidence import NOTHING, UNKNOWN
-from ncaudit.options import STREAM
+from ncaudit.options import STREAM, AuditOptions
+from ncaudit.options.shared.effect import flag_of
 from ncaudit.verbs.audit.audit import AuditResult
+from ncaudit.verbs.report.of_scores import VERDICTS
 from ncaudit.verbs.show.show import ShownRow
 
 NUMBER = 7  # columns of a soft label and the space behind it
 MOST = 150  # columns of a caption
 
 
-def lines(result: AuditResult) -> list[str]:
+def lines(result: AuditResult, options: AuditOptions) -> list[str]:
     """The summary for people."""
     return [
         *accounting(result.accounting),
@@ -25,7 +28,7 @@ def lines(result: AuditResult) -> list[str]:
         *([] if result.labels is None else label_words.rate(result.labels)),
         *_notes(result),
         *_worst(result.worst),
-        *_next(result),
+        *_next(result, options),
     ]
 
 
@@ -50,19 +53,33 @@ def _pair(pair: ShownRow, column: str) -> list[str]:
     return wrapped(caption, f"  {told}", indent=NUMBER + 2, most=MOST)
 
 
-def _next(result: AuditResult) -> list[str]:
+def _next(result: AuditResult, options: AuditOptions) -> list[str]:
     scores = shlex.quote(os.path.join(result.out, "scores"))
-    told = [f"ncaudit show {scores} --unsure", f"ncaudit sample {scores} --out review.csv"]
+    told = [f"ncaudit show {scores}", _again(options)]
     if _is_unknown(result):  # the best of these scores are any pairs
-        return _listed(told)
+        return _listed(result, told)
     rule = "--keep-share 0.8" if result.score.mean_soft_label is None else "--min-soft-label 0.5"
     data = "" if STREAM in result.sources else "".join(f" --data {shlex.quote(source)}" for source in result.sources)
-    return _listed([*told, f"ncaudit filter {scores} {rule}{data} --out kept/"])
+    return _listed(result, [*told, f"ncaudit filter {scores} {rule}{data} --out kept/"])
+
+
+def _again(options: AuditOptions) -> str:
+    """The same command with what people have judged on the page."""
+    words = ["ncaudit", "audit", *options.sources]
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if field.name in ("sources", "verdicts", "overwrite", "refit", "prune") or value == field.default:
+            continue
+        flag = flag_of(field.name)
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            words += [flag] if one is True else [flag.replace("--", "--no-")] if one is False else [flag, str(one)]
+    return shlex.join([*words, "--verdicts", VERDICTS])
 
 
 def _is_unknown(result: AuditResult) -> bool:
     return bool((result.score.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN)
 
 
-def _listed(commands: Sequence[str]) -> list[str]:
-    return ["next:", *(f"  {command}" for command in commands)]
+def _listed(result: AuditResult, commands: Sequence[str]) -> list[str]:
+    pages = [page.out for page in (result.report, result.labels_report) if page is not None]
+    return [f"next: open {' and '.join(pages)} in a browser; or", *(f"  {command}" for command in commands)]

@@ -1,4 +1,4 @@
-"""`audit`: a dataset to the page about it. Embeds, scores, judges classes where there are any, and reports.
+"""`audit`: a dataset to the page about it. Embeds, scores and reports; then the same of classes, if there are any.
 
 Knows the verbs and in which order they run; nothing of how they work. Each of them resumes by itself: a rerun goes on
 where the first was killed.
@@ -22,9 +22,11 @@ from ncaudit.verbs.audit.places import Places, anything_there, places_of, with_c
 from ncaudit.verbs.audit.steps import Steps
 from ncaudit.verbs.embed.embed import EmbedResult, embed
 from ncaudit.verbs.labels.labels import LabelsResult, labels
+from ncaudit.verbs.report.report import ReportResult, report
 from ncaudit.verbs.score.score import ScoreResult, score
 from ncaudit.verbs.show.show import ShownClass, ShownPair, show
 
+STEPS, OF_CLASSES = ("embed", "score", "report"), ("labels", "report of labels")
 WORST = 5  # pairs told at the end
 
 
@@ -37,6 +39,8 @@ class AuditResult:
     embed: EmbedResult
     score: ScoreResult
     labels: LabelsResult | None  # None without a label column
+    report: ReportResult
+    labels_report: ReportResult | None
     worst: tuple[ShownPair | ShownClass, ...]  # the five lowest soft labels
     accounting: Accounting  # of the scores; a shard that any step could not do is an error here
     seconds: float
@@ -61,19 +65,28 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
 
 
 def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResult:
-    begun, steps = monotonic(), Steps(progress, [*places])
+    begun, steps = monotonic(), Steps(progress, STEPS if options.label_column is None else (*STEPS, *OF_CLASSES))
     embedded = embed(options.of_embed, steps.next())
     _require_embedded(options, embedded)
     scored = score(options.of_score, steps.next())
-    classes = None
-    if (chosen := options.of_labels) is not None:
-        classes = labels(replace(chosen, label_column=carried_name(chosen.label_column)), steps.next())
+    page = report(options.of_report, steps.next())
+    classes, classes_page = _classes(options, steps)
     shown = show(ShowOptions(scores=[options.of_score.out], worst=WORST))
     return AuditResult(
-        out=options.out, sources=(), embed=embedded, score=scored, labels=classes, worst=shown.pairs,
+        out=options.out, sources=(), embed=embedded, score=scored, labels=classes,
+        report=page, labels_report=classes_page, worst=shown.pairs,
         accounting=_together(embedded.accounting, scored.accounting, *([classes.accounting] if classes else [])),
         seconds=monotonic() - begun,
     )  # fmt: skip
+
+
+def _classes(options: AuditOptions, steps: Steps) -> tuple[LabelsResult | None, ReportResult | None]:
+    """What is found about the classes, last: the page about the pairs is there whatever becomes of it."""
+    chosen, page = options.of_labels, options.of_labels_report
+    if chosen is None or page is None:
+        return None, None
+    judged = labels(replace(chosen, label_column=carried_name(chosen.label_column)), steps.next())
+    return judged, report(page, steps.next())
 
 
 def _together(embedded: Accounting, scored: Accounting, *others: Accounting) -> Accounting:

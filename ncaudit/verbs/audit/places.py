@@ -23,10 +23,11 @@ from ncaudit.shards.readers import open_shard
 from ncaudit.verbs.embed.files import files_of
 from ncaudit.verbs.labels.labels import claimed as claimed_labels
 from ncaudit.verbs.outputs import inputs_of, tables_of
+from ncaudit.verbs.report.page.render import is_report
 from ncaudit.verbs.score.claims import places as score_places
 from ncaudit.verbs.score.judged_scores import read_judges
 
-Places = Mapping[str, Place]  # by the verb that writes there
+Places = Mapping[str, Sequence[Place]]  # by the verb that writes there
 
 
 def places_of(options: AuditOptions, shards: Sequence[Shard]) -> Places:
@@ -38,14 +39,14 @@ def places_of(options: AuditOptions, shards: Sequence[Shard]) -> Places:
     scorers.refuse_unread(choice.meant(options.scorer), options.of_score)
     if options.verdicts:
         read_judges(options.verdicts)
-    found = {one.verb: one.places[0] for one in _claims(options, shards)}
+    found = {one.verb: one.places for one in _claims(options, shards)}
     _settle_others(found, prune=options.prune)
     return found
 
 
 def anything_there(places: Places) -> bool:
     """Whether a step has finished a file."""
-    return any(os.path.lexists(place.at(name)) for place in places.values() for name in place.files)
+    return any(os.path.lexists(place.at(name)) for each in places.values() for place in each for name in place.files)
 
 
 def with_classes(options: AuditOptions, shards: Sequence[Shard]) -> AuditOptions:
@@ -83,6 +84,13 @@ def _claims(options: AuditOptions, shards: Sequence[Shard]) -> Iterator[Claim]:
     yield claim("score", score_places(options.of_score, tables), inputs, overwrite=over)
     if options.of_labels is not None:
         yield claimed_labels(options.of_labels, tables)
+    pages = [page.out for page in (options.of_report, options.of_labels_report) if page is not None]
+    yield claim("report", [page_place(page) for page in pages], inputs, overwrite=over)
+
+
+def page_place(path: str) -> Place:
+    """Where a page goes: one of ours is known by itself."""
+    return replace(Place.of_file("--out", path), proven=is_report)
 
 
 def _tables(options: AuditOptions, shards: Sequence[Shard]) -> list[Shard]:
@@ -93,8 +101,8 @@ def _tables(options: AuditOptions, shards: Sequence[Shard]) -> list[Shard]:
 
 def _settle_others(places: Places, *, prune: bool) -> None:
     """Tables of shards that are not audited: the steps after would take them for this dataset's."""
-    for verb, place in places.items():
-        if not os.path.isdir(place.folder):
+    for verb, place in ((verb, place) for verb, each in places.items() for place in each):
+        if place.alone or not os.path.isdir(place.folder):
             continue
         others = [name for name in tables_below(place.folder) if name not in place.files]
         if not others:
