@@ -50,7 +50,7 @@ def audit(
     precision: flags.PrecisionFlag = AuditOptions.precision,
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="Fit anew, and score every pair and judge every class again; embeddings are kept."),
+        typer.Option("--refit", help="Fit anew; score all pairs and judge all classes again. Embeddings are kept."),
     ] = AuditOptions.refit,
     max_failed: flags.MaxFailed = AuditOptions.max_failed,
     overwrite: flags.Overwrite = AuditOptions.overwrite,

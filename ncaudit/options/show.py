@@ -69,6 +69,7 @@ class ShowOptions:
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at."""
         if not self.data:
-            yield Unread(OF_DATA, "says how the dataset is read, and none is named", "leave it out, or name it with --data")
+            reason, fix = "says how the dataset is read, and none is named", "leave it out, or name one with --data"
+            yield Unread(OF_DATA, reason, fix)
         if self.images is None:
             yield Unread(("overwrite",), "is about files, and none is written", "leave it out, or give --images")

@@ -107,7 +107,7 @@ Columns = Annotated[
 ]
 BatchPairs = Annotated[
     int | None,
-    typer.Option(help="Pairs that the model takes at once; by default found once and kept beside the tables (_run.json)."),
+    typer.Option(help="Pairs that the model takes at once; by default found once and kept in _run.json."),
 ]
 Scorer = Annotated[
     str, typer.Option(help="How to score a pair; `ncaudit scorers` lists them. auto: the best on these data.")

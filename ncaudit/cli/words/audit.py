@@ -34,8 +34,9 @@ def lines(result: AuditResult, options: AuditOptions) -> list[str]:
 
 def _notes(result: AuditResult) -> list[str]:
     """What the steps say, each word once."""
-    steps = (result.embed, result.score, *([] if result.labels is None else [result.labels]))
-    return noted(dict.fromkeys([*result.notes, *(note for step in steps for note in step.notes)]))
+    notes = [*result.notes, *result.embed.notes, *result.score.notes, *result.report.notes]
+    notes += [] if result.labels is None else result.labels.notes
+    return noted(dict.fromkeys(notes))
 
 
 def _worst(pairs: Sequence[ShownRow]) -> list[str]:

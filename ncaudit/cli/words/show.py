@@ -6,7 +6,7 @@ from typing import Any
 from ncaudit.cli.shared.accounts import noted
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.cli.shared.wrapped import wrapped
-from ncaudit.verbs.show.show import ShowResult, ShownClass, ShownList, ShownPair, ShownRow
+from ncaudit.verbs.show.show import ShownClass, ShownList, ShownPair, ShownRow, ShowResult
 
 INDENT, TEXT = 4, 21  # columns before the pair, and before what is told of it
 LIKE = "is like: the caption of the trusted pair (anchor) whose picture, or caption, is nearest; they judged the pair"

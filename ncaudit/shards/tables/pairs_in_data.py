@@ -1,7 +1,7 @@
 """Pairs of our tables as the user's dataset has them, image and caption: found by shard and row, or by a key.
 
-Knows tables' provenance, shards and rows; nothing of why somebody wants these pairs. One pass over each shard that holds
-any of them, and only over the pieces that do.
+Knows tables' provenance, shards and rows; nothing of why somebody wants these pairs. One pass over each shard that
+holds any of them, and only over the pieces that do.
 """
 
 import re

@@ -204,9 +204,9 @@ class _Shown:
 
 
 def _place(pair_id: str, shard: Any, row: Any, table: ScoreTable) -> Wanted:
-    known = isinstance(shard, str) and isinstance(row, int)
-    place = (shard, row) if known else (None, None)
-    return Wanted(pair_id, *place, table.shard.path, data_of(table.provenance))
+    if not (isinstance(shard, str) and isinstance(row, int)):  # of a table from elsewhere
+        shard = row = None
+    return Wanted(pair_id, shard, row, table.shard.path, data_of(table.provenance))
 
 
 def _refuse_other_caption(pair: ShownRow, there: InData, wanted: Wanted) -> None:
@@ -220,10 +220,11 @@ def _refuse_other_caption(pair: ShownRow, there: InData, wanted: Wanted) -> None
 def _with_anchors(pair: ShownPair | ShownClass, captions: Mapping[str, str | None]) -> ShownPair | ShownClass:
     if not isinstance(pair, ShownPair):
         return pair
-    told = {
-        f"{column}_caption": captions[name] for column in ANCHORS if (name := getattr(pair, column)) in captions
-    }
-    return replace(pair, **told)
+    return replace(
+        pair,
+        image_anchor_caption=captions.get(pair.image_anchor or "", pair.image_anchor_caption),
+        text_anchor_caption=captions.get(pair.text_anchor or "", pair.text_anchor_caption),
+    )
 
 
 def _notes(options: ShowOptions, pairs: Sequence[ShownRow]) -> Iterator[str]:

@@ -77,8 +77,8 @@ def test_an_audit_is_its_steps_one_after_the_other(here, data):
     result = audited(label_column="kind")
     once = here / "steps"
     embed(EmbedOptions(sources=[data], out=str(once / "embeddings"), **QUICK))
-    scored = score(ScoreOptions(embeddings=[str(once / "embeddings")], out=str(once / "scores"), device="cpu", **JUDGED))
     tables = [str(once / "embeddings")]
+    scored = score(ScoreOptions(embeddings=tables, out=str(once / "scores"), device="cpu", **JUDGED))
     classes = labels(LabelsOptions(embeddings=tables, out=str(once / "labels"), label_column="kind", device="cpu"))
     one, other = files(here / "run"), files(once)
     assert {name for name in one if name.startswith(("embeddings", "scores", "labels/"))} == set(other)
@@ -209,7 +209,8 @@ def test_no_row_that_can_be_embedded_is_told_with_the_first_reason(here):
     write(table, here / "data/0.parquet")
     with pytest.raises(BadTable) as error:
         audited()
-    assert "no row of data could be embedded: 5 image_missing (the first: 0/0, 0.jpg: no such file" in error.value.message
+    told = "no row of data could be embedded: 5 image_missing (the first: 0/0, 0.jpg: no such file"
+    assert told in error.value.message
     assert "--image-root" in error.value.fix
 
 
