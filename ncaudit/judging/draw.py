@@ -3,6 +3,7 @@
 Knows score tables and strata of scores; nothing of where the drawn rows go.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -39,8 +40,8 @@ class Drawable:
     @classmethod
     def room(cls, most: int) -> "Drawable":
         """Arrays for so many rows, which `put` fills."""
-        floats = (np.empty(most, np.float32) for _ in range(2))
-        return cls(np.empty(most, np.int64), *floats, np.empty(most, np.uint64))
+        score, label = (np.empty(most, np.float32) for _ in range(2))
+        return cls(np.empty(most, np.int64), score, label, np.empty(most, np.uint64))
 
     def upto(self, end: int) -> "Drawable":
         """The first rows."""
@@ -123,3 +124,14 @@ def fetched(tables: Sequence[ScoreTable], places: Places, part: Callable[[ScoreT
             fix="draw from them separately, or convert the column",
         ) from error
     return pairs
+
+
+def require_unique(ids: pa.ChunkedArray) -> None:
+    """Raises BadTable where two drawn rows have one name."""
+    counts = Counter(ids.to_pylist())
+    pair_id, times = counts.most_common(1)[0]
+    if times > 1:
+        raise BadTable(
+            f"pair_id {pair_id} names {times} different rows: a verdict on it could not be told apart",
+            fix="give the score tables of one dataset, each once, with a pair_id per row",
+        )

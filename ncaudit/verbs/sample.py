@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
-from ncaudit.judging.draw import Design, Drawable, Places, designed, drawable, fetched, keys
+from ncaudit.judging.draw import Design, Drawable, Places, designed, drawable, fetched, keys, require_unique
 from ncaudit.options import STREAM, SampleOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import SCORE, SUGGESTION
@@ -115,7 +115,7 @@ def _read(tables: Sequence[ScoreTable], seed: int, progress: Progress) -> tuple[
 def _review(tables: Sequence[ScoreTable], rows: Drawable, design: Design, seed: int) -> pa.Table:
     """The drawn rows as people get them, in random order."""
     pairs = fetched(tables, rows.place[design.chosen], _part)
-    _require_unique(pairs["pair_id"])
+    require_unique(pairs["pair_id"])
     stratum = design.stratum[design.chosen]
     added: dict[str, pa.Array] = {
         STRATUM: pa.array(stratum),
@@ -164,16 +164,6 @@ def _plain(pairs: pa.Table) -> pa.Table:
             free = f"input_{free}"
         names = [free if name == ours else name for name in names]
     return pairs.rename_columns(names)
-
-
-def _require_unique(ids: pa.ChunkedArray) -> None:
-    counts = Counter(ids.to_pylist())
-    pair_id, times = counts.most_common(1)[0]
-    if times > 1:
-        raise BadTable(
-            f"pair_id {pair_id} names {times} different rows: a verdict on it could not be told apart",
-            fix="give the score tables of one dataset, each once, with a pair_id per row",
-        )
 
 
 def _result(

@@ -28,6 +28,7 @@ VERBS = {
     "train": ("ncaudit.verbs.train.train.train",),
     "labels": ("ncaudit.verbs.labels.labels.labels",),
     "sample": ("ncaudit.verbs.sample.sample",),
+    "report": ("ncaudit.verbs.report.report.report",),
     "show": ("ncaudit.verbs.show.show.show",),
     "corrupt": ("ncaudit.verbs.corrupt.captions.corrupt", "ncaudit.verbs.corrupt.classes.corrupt_labels"),
     "bench": ("ncaudit.verbs.bench.bench",),
@@ -57,6 +58,7 @@ STREAMED = {"out": "-"}
 OF_DATA = {"data": ["images"]}
 PAPER = {"variant": "paper"}
 JOINED = {"join": ["table"], "join_key": "key"}
+PICTURES = {"data": ["images"]}
 HEADS = {"tune": "heads", "embeddings": ["tables"], "data": None}
 STAGES = {**HEADS, "recipe": "bicro"}
 COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
@@ -90,6 +92,11 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "write_as": {"out": "uids.npy"},
         "repeat_by_weight": {"write_as": "datacomp-uids", "out": "uids.npy"},
     },
+    "report": {
+        **dict.fromkeys(("image_column", "caption_column", "image_root", "max_image_pixels"), PICTURES),
+        **dict.fromkeys(("max_row_bytes", "workers"), PICTURES),
+        "truth_table": {"truth": "is_match"},
+    },
     "corrupt": {
         "label_column": {"kind": "label-symmetric", "label_column": "class"},
         "embeddings": {"kind": "topic"},
@@ -114,6 +121,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "bench": {"out": "runs.csv", "kinds": ["near", "topic"], "scorers": ["bicro", "lemon"]},
     "score": {"scorer": "csls"},
     "sample": {"out": "review.csv"},
+    "report": {"out": "page.html"},
 }
 SPLIT_AT_COMMAS = {"devices"}  # one word for several
 

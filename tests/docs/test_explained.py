@@ -43,6 +43,7 @@ VERBS = {
     "eval scores": "eval_scores",
     "labels": "labels",
     "sample": "sample",
+    "report": "report",
     "show": "show",
     "corrupt": "corrupt",
     "bench": "bench",

@@ -10,12 +10,11 @@ from typing import Any
 import jinja2
 from PIL import Image
 
-from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 from ncaudit.verbs.report.page import embedded
+from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Judge</title>
 <meta http-equiv="content-security-policy" content="{{ policy }}"><meta name="viewport" content="width=device-width">
-<style>:root { color-scheme: light dark } body { font: 16px sans-serif; background: Canvas; color: CanvasText }</style>
 <style>{{ style|safe }}</style></head><body><main><h1>Pairs</h1>{% include "judge.html" %}</main>
 <script>{{ script|safe }}</script></body></html>"""
 
@@ -46,7 +45,7 @@ def judge_page(path: Path, some: Sequence[JudgePair], strata: Sequence[int], **m
     words = {"judge": judge, "judge_json": embedded.json_for_script(judge.told()), "script": script}
     templates = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(embedded.HERE))
     page = templates.from_string(PAGE)
-    style = embedded.source("judge.css")
+    style = embedded.source("style.css") + embedded.source("judge.css")
     written = page.render(words, policy=embedded.policy([script]), style=style)
     path.write_text(written, encoding="utf-8", errors="replace")
     return path

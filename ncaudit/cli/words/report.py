@@ -9,13 +9,17 @@ MIB = 1 << 20
 def lines(result: ReportResult) -> list[str]:
     """The summary for people."""
     return [
-        f"{result.out}: {result.pairs_shown:,} pairs in galleries, {_pictures(result)}, {_size(result.page_bytes)}",
+        f"{result.out}: {_galleries(result)}{_pictures(result)}, {_size(result.page_bytes)}",
         *_rate(result),
         *_judge(result),
         *noted(result.notes),
         *accounting(result.accounting),
         f"next: open {result.out} in a browser",
     ]
+
+
+def _galleries(result: ReportResult) -> str:
+    return f"{result.pairs_shown:,} pairs in galleries, " if result.galleries else ""
 
 
 def _pictures(result: ReportResult) -> str:
@@ -30,8 +34,10 @@ def _size(number: int) -> str:
 def _rate(result: ReportResult) -> list[str]:
     if result.noise_rate is None:
         return []
-    low, high = result.noise_rate_low or 0, result.noise_rate_high or 0
-    return [f"noise rate {result.noise_rate:.1%} (90 % interval {low:.1%} to {high:.1%})"]
+    what = "label noise rate" if result.of_labels else "noise rate"
+    interval = f"90 % interval {result.noise_rate_low or 0:.1%} to {result.noise_rate_high or 0:.1%}"
+    told = interval if result.noise_rate_told else "a usual one: these embeddings cannot tell it"
+    return [f"{what} {result.noise_rate:.1%} ({told})"]
 
 
 def _judge(result: ReportResult) -> list[str]:

@@ -81,15 +81,15 @@ SUGGESTED = Gallery(
 )
 NOISY_BUT_CLOSE = Gallery(
     "noisy-but-close",
-    "Called noisy, though the cosine is high",
-    "Pairs that a cosine threshold would have kept: the highest similarity among the noisy ones.",
+    "Noisy though similar",
+    "Label and cosine disagree: called noisy, but the highest cosine of all that are, so a threshold would keep them.",
     lambda cells: _called(cells, "noisy") & ~np.isnan(cells.number("similarity")),
     lambda cells: -cells.number("similarity"),
 )
 CLEAN_BUT_FAR = Gallery(
     "clean-but-far",
-    "Called clean, though the cosine is low",
-    "Pairs that a cosine threshold would have thrown away: the lowest similarity among the clean ones.",
+    "Clean though dissimilar",
+    "Label and cosine disagree: called clean, but the lowest cosine of all that are, so a threshold would drop them.",
     lambda cells: _called(cells, "clean") & ~np.isnan(cells.number("similarity")),
     lambda cells: cells.number("similarity"),
 )

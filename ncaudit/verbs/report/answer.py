@@ -31,7 +31,6 @@ _POWER: own_json.Shape = [
     }
 ]
 _FIT: own_json.Shape = {"fit_id": str, "facts": {}, "scorer": str, "options": {}}
-_STRATUM: own_json.Shape = {"name": str, "rows": int, "noise_rate": float}
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,6 @@ class Fit:
 
     facts: Mapping[str, Any]
     random: npt.NDArray[np.float64]
-
-    @property
-    def strata(self) -> list[Mapping[str, Any]]:
-        """What the labels are calibrated by."""
-        told = self.facts.get("strata")
-        return list(told) if own_json.fits(told, [_STRATUM]) else []
 
 
 def parts_of(tables: Sequence[ScoreTable], ok_rows: Sequence[int]) -> list[Part]:

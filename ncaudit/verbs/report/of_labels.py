@@ -116,6 +116,11 @@ class LabelReport:
         return {f"noise_rate{end}": told.get(name) for end, name in (("", "rate"), ("_low", "low"), ("_high", "high"))}
 
     @property
+    def rate_told(self) -> bool:
+        """Whether the rate was measured, and is not just a usual one."""
+        return bool((self._told_rate or {}).get("told"))
+
+    @property
     def _told_rate(self) -> Mapping[str, Any] | None:
         said = (table.provenance.get("noise_rate") for table in self._tables if table.provenance)
         return next((one for one in said if own_json.fits(one, _RATE)), None)

@@ -45,9 +45,11 @@ class ReportResult:
     pictures_failed: int  # rows whose picture is missing or cannot be decoded
     galleries: dict[str, int]  # by name: rows that qualify
     judge_pairs: int
-    noise_rate: float | None  # as the tables tell it; of label tables: of wrong classes
+    of_labels: bool  # whether the tables hold judged classes; False: scores of pairs
+    noise_rate: float | None  # as the tables tell it: of mismatched pairs, or of wrong classes
     noise_rate_low: float | None
     noise_rate_high: float | None
+    noise_rate_told: bool  # False: there is none, or, of classes, it is only a usual one
     accounting: Accounting
     notes: tuple[str, ...]
 
@@ -87,7 +89,9 @@ def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Prog
         pictures_failed=pictures.failed,
         galleries={gallery.name: gallery.count for gallery in page.galleries},
         judge_pairs=len(page.judge.pairs) if page.judge else 0,
+        of_labels=isinstance(told, LabelReport),
         **told.rate,
+        noise_rate_told=told.rate_told,
         accounting=Accounting(len(tables), 0, (), told.statuses),
         notes=tuple(note for note in (*notes, page.pictures_note, page.judge_note) if note),
     )
@@ -133,7 +137,7 @@ def _fitting(
 
 def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tuple[str, str]]:
     said = next((table.provenance for table in tables if table.provenance), None) or {}
-    model, names = said.get("model") or {}, [table.shard.path for table in tables]
+    model, names = said.get("model") or {}, [table.shard.name for table in tables]
     files = f"{len(names):,} tables, the first {names[0]}" if len(names) > 1 else names[0]
     options_told = sorted((said.get("options") or {}).items())
     listed = {

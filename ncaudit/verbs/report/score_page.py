@@ -254,7 +254,8 @@ def _reliability(found: ScoreFindings) -> Figure | None:
     told = found.seen.reliability
     if told is None or not told.judged:
         return None
-    note = f"Of {told.judged:,} pairs it is known whether they match. On the line, labels promise what is true."
+    note = f"Of {told.judged:,} pairs it is known whether they match. On the line, labels promise what is true; below "
+    note += "it, pairs that look right are wrong in ways that labels do not count: the same topic, or half right."
     return Figure("Reliability", note, charts.reliability(told.bins()))
 
 
@@ -291,14 +292,21 @@ def _groups(found: FoundGroups, maker: CardMaker) -> GalleryView:
 def _group(group: Group, found: FoundGroups, maker: CardMaker) -> GroupView:
     cards = [maker.scored(row, SMALL, why=False) for row in group.shown]
     captions = [card.caption for card in cards if card.caption is not None]
-    title = f"{group.rows:,} {'row' if group.rows == 1 else 'rows'} of {group.size:,} with the same "
     if found.grouping is GENERIC_CAPTIONS:
-        return GroupView(title + "caption", group.rows, cards, caption=captions[0] if captions else None)
+        title = _of_group(group, "this caption", "which occurs {:,} times")
+        return GroupView(title, group.rows, cards, caption=captions[0] if captions else None)
     if found.grouping is PLACEHOLDER_IMAGES:
-        return GroupView(title + "picture", group.rows, cards[:1], captions=captions)
+        title = _of_group(group, "this picture", "which occurs {:,} times with its near-equals")
+        return GroupView(title, group.rows, cards[:1], captions=captions)
     places = [told for row in group.shown if (told := where(row.cells)) is not None]
-    title = f"{group.rows:,} {'row' if group.rows == 1 else 'rows'} with the same picture and caption"
+    title = _of_group(group, "the same picture and caption", "")
     return GroupView(title, group.rows, cards[:1], caption=captions[0] if captions else None, places=places)
+
+
+def _of_group(group: Group, what: str, more: str) -> str:
+    """How many rows are flagged, and how many there are where that is more."""
+    head = f"{group.rows:,} {'row' if group.rows == 1 else 'rows'} with {what}"
+    return f"{head}, {more.format(group.size)}" if more and group.size > group.rows else head
 
 
 def _strata_gallery(found: ScoreFindings, maker: CardMaker) -> list[GalleryView]:

@@ -162,13 +162,11 @@ class Dataset:
         return shard
 
     def _renamed(self, name: str) -> Shard | None:
-        """The shard that has the content of what was scored under this name; the only one, where nothing is known."""
+        """The shard that has the content of what was scored under this name; or the only one, of which is asked."""
         wanted = self._told[name][1].get("fingerprint") if name in self._told else None
-        if wanted is None:
-            return self._shards[0] if len(self._shards) == 1 and len(self._told) <= 1 else None
-        size = int(wanted.partition("-")[0]) if wanted.partition("-")[0].isdigit() else -1
-        alike = (one for one in self._shards if fingerprint(one) == wanted)
-        return next(alike, self._shards[0] if len(self._shards) == 1 and size >= 0 else None)
+        alike = (one for one in self._shards if wanted is not None and fingerprint(one) == wanted)
+        only = self._shards[0] if len(self._shards) == 1 and len(self._told) <= 1 else None
+        return next(alike, only)
 
 
 def _made_from(provenance: Provenance | None) -> list[Source]:

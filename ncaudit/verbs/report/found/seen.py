@@ -145,8 +145,10 @@ def _add(seen: Seen, batch: pa.RecordBatch, table: ScoreTable, first: int, truth
     cells = Cells(batch)
     seen.counts.add(cells)
     seen.charts.add(cells, table.shard.name, first)
-    for collector in (seen.galleries, *seen.groups, seen.strata):
-        collector.add(batch)
+    seen.galleries.add(batch)
+    seen.strata.add(batch)
+    for groups in seen.groups:
+        groups.add(batch)
     if truth is not None and seen.reliability is not None:
         truth.add(batch, table, cells, seen.reliability)
 

@@ -13,14 +13,14 @@ from typing import Any
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
-# what could end a script element, begin a comment in it, or end a line of a script
-_UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 # characters that move others about, or that nobody sees: shown as what they are
 _HIDDEN = {
     *range(0x00, 0x09), *range(0x0B, 0x0D), *range(0x0E, 0x20), 0x7F, *range(0x80, 0xA0),
     0x061C, 0x180E, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF,
     *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080), *range(0xD800, 0xE000),
 }  # fmt: skip
+# what could end a script element, begin a comment in it, or end a line of a script; and all that nobody sees
+_UNSAFE = {code: json.dumps(chr(code))[1:-1] for code in _HIDDEN} | {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 _SHOWN = {code: f"⟨U+{code:04X}⟩" for code in _HIDDEN} | {0x200D: "\u200d", 0x200C: "\u200c"}  # emoji, Persian
 
 
@@ -36,7 +36,7 @@ def json_for_script(value: Any) -> Markup:
     Markup('["\\u003c/script\\u003e\\u0026"]')
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(_encodable(text.translate(_UNSAFE)))
+    return Markup(text.translate(_UNSAFE))
 
 
 def visible(text: str) -> str:
@@ -61,8 +61,3 @@ def policy(scripts: Iterable[str]) -> str:
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def _encodable(text: str) -> str:
-    """Half a surrogate pair can stand in JSON, and in no file: as its escape."""
-    return text.encode("utf-8", "backslashreplace").decode()

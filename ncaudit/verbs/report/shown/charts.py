@@ -79,7 +79,7 @@ def reliability(bins: Sequence[ReliabilityBin]) -> Markup:
         ticks = [0, 0.5, 1]
         axes.set(xlabel="soft label (promised)", ylabel="share that match", xticks=ticks, yticks=ticks)
         axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-        return drawing.svg("Reliability: share of matching pairs against the soft label")
+        return drawing.svg("Reliability: share of matching pairs against the soft label", narrow=True)
 
 
 def power(told: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> Markup:
@@ -123,14 +123,14 @@ class _Drawing:
     def __exit__(self, *error: Any) -> None:
         self._context.__exit__(*error)
 
-    def svg(self, title: str) -> Markup:
-        """The drawing, with a name for people who cannot see it."""
+    def svg(self, title: str, *, narrow: bool = False) -> Markup:
+        """The drawing, with a name for people who cannot see it. narrow: it takes half the width of the others."""
         file = io.StringIO()
         self._figure.savefig(file, format="svg", metadata=_METADATA, transparent=True)
-        return Markup(_for_page(file.getvalue(), title))
+        return Markup(_for_page(file.getvalue(), title, "chart narrow" if narrow else "chart"))
 
 
-def _for_page(svg: str, title: str) -> str:
+def _for_page(svg: str, title: str, kind: str) -> str:
     """What stands in HTML: without an XML head, ids that no other chart has, sizes and colours left to the style."""
     body = svg[svg.index("<svg") :]
     for colour, name in _NAMED.items():
@@ -143,7 +143,7 @@ def _for_page(svg: str, title: str) -> str:
     head = re.match(r'<svg[^>]*viewBox="([^"]+)"[^>]*>', body)
     assert head is not None
     opened = (
-        f'<svg class="chart" role="img" aria-label="{title}" viewBox="{head[1]}" '
+        f'<svg class="{kind}" role="img" aria-label="{title}" viewBox="{head[1]}" '
         'xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return opened + re.sub(r"\n\s*", "\n", body[head.end() :]).strip()

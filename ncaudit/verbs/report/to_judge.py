@@ -1,0 +1,130 @@
+"""The pairs that the page asks people about: the very ones, in the order, that `sample` draws of the same tables.
+
+Knows the draw, the tables' provenance and the judge's part of the page; nothing of HTML or of pictures' making.
+"""
+
+import hashlib
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ncaudit.errors import NcauditError
+from ncaudit.judging.draw import Design, Drawable, designed, fetched, keys, require_unique
+from ncaudit.options import ReportOptions, SampleOptions, ScorerOptions
+from ncaudit.shards.files.locations import is_dir
+from ncaudit.shards.files.provenance import fingerprint
+from ncaudit.shards.tables.scores import ScoreTable
+from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, place_of
+from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
+from ncaudit.verbs.report.shown.pictures import LARGE, Pictures
+
+EXPORTED = "judged.csv"
+COLUMNS = ("pair_id", "shard", "row", "caption")  # nothing that tells a judge what to say
+EMBEDDINGS = "embeddings"  # beside its scores in a folder of `audit`
+
+
+class ToJudge:
+    """The drawn pairs. note: why there are none, where the page says so."""
+
+    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], drawable: Drawable | None) -> None:
+        self._options, self._tables, self.note = options, tables, ""
+        try:
+            self._drawn = self._draw(drawable) if options.judge else None
+        except NcauditError as error:
+            if options.judge_only:
+                raise
+            self._drawn, self.note = None, f"There is nothing to judge: {error.message}."
+
+    def want(self, wanted: Wanted) -> None:
+        """Ask for their pictures."""
+        for cells in self._rows:
+            wanted.add(cells, LARGE)
+
+    def sample(self, pictures: Pictures) -> JudgeSample | None:
+        """What the page gets; None where nothing is drawn."""
+        if self._drawn is None:
+            return None
+        design, maker = self._drawn[0], CardMaker(pictures, {})
+        return JudgeSample(
+            key=self._key,
+            name=EXPORTED,
+            pairs=[_pair(cells, maker) for cells in self._rows],
+            strata=[JudgeStratum(rows=int(n), drawn=int(m)) for n, m in zip(design.sizes, design.drawn, strict=True)],
+            command=command(self._options.scores, self._tables[0].provenance),
+            alone=self._options.judge_only,
+        )
+
+    def _draw(self, drawable: Drawable | None) -> tuple[Design, pa.Table]:
+        if drawable is None or not len(drawable.score):
+            raise NcauditError("no row has a score", fix="see the status column")
+        design = designed(drawable, self._options.judge, SampleOptions.strata)
+        pairs = fetched(self._tables, drawable.place[design.chosen], _seen_by_judges)
+        require_unique(pairs["pair_id"])
+        return design, pairs
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        """Their cells and their stratum, in random order."""
+        if self._drawn is None:
+            return []
+        design, pairs = self._drawn
+        order = np.argsort(keys("order", pairs["pair_id"].combine_chunks(), self._options.seed), kind="stable")
+        stratum, rows = design.stratum[design.chosen], pairs.to_pylist()
+        return [{**rows[i], "stratum": int(stratum[i])} for i in order.tolist()]
+
+    @cached_property
+    def _key(self) -> str:
+        """Of the tables' content and the draw: pages opened from disk share one store."""
+        told = [*(fingerprint(table.shard) for table in self._tables), self._options.judge, self._options.seed]
+        return f"ncaudit-judge-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
+
+
+def command(scores: Sequence[str], provenance: Mapping[str, Any] | None) -> str:
+    """What to run with the verdicts. The options that the scores were made with count: with others, it is another fit.
+
+    >>> command(["scores"], {"options": {"scorer": "ncr", "k": None, "seed": 0}})
+    'ncaudit score EMBEDDINGS --scorer ncr --verdicts judged.csv --out scores'
+    """
+    beside = os.path.join(os.path.dirname(os.path.normpath(scores[0])), EMBEDDINGS)
+    source = beside if is_dir(beside) else EMBEDDINGS.upper()
+    more = shlex.join(_flags((provenance or {}).get("options") or {}))
+    words = ["ncaudit score", shlex.quote(source), more, f"--verdicts {EXPORTED}", f"--out {shlex.quote(scores[0])}"]
+    return " ".join(filter(None, words))
+
+
+def _flags(recorded: Mapping[str, Any]) -> Iterator[str]:
+    """Those that say something else than the defaults."""
+    usual = {field.name: getattr(ScorerOptions, field.name) for field in fields(ScorerOptions)}
+    for name, value in recorded.items():
+        default = usual.get(name)
+        word = default.value if isinstance(default, Enum) else default
+        if name not in usual or value is None or value == word:
+            continue
+        flag = name.replace("_", "-")
+        yield from [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+
+
+def _pair(cells: Mapping[str, Any], maker: CardMaker) -> JudgePair:
+    picture, text, place = maker.picture(cells, LARGE), maker.caption(cells), place_of(cells)
+    return JudgePair(
+        pair_id=str(cells["pair_id"]),
+        shard=None if place is None else place.shard,
+        row=None if place is None else place.row,
+        caption=None if text is None else text.text,
+        caption_characters=None if text is None else text.of,
+        image=None if picture is None else picture.url,
+        stratum=cells["stratum"],
+    )
+
+
+def _seen_by_judges(table: ScoreTable, places: Any) -> pa.Table:
+    """What a judge may see of some rows; long captions are cut later."""
+    names = [name for name in COLUMNS if name in table.schema.names]
+    return table.rows_at(places, names).select(names)
