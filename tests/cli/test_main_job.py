@@ -6,7 +6,6 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-
 from typer.testing import CliRunner
 
 import ncaudit

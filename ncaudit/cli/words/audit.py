@@ -13,7 +13,7 @@ from ncaudit.judging.evidence import NOTHING, UNKNOWN
 from ncaudit.options import STREAM, AuditOptions
 from ncaudit.options.shared.effect import flag_of
 from ncaudit.verbs.audit.audit import AuditResult
-from ncaudit.verbs.report.of_scores import VERDICTS
+from ncaudit.verbs.report.to_judge import EXPORTED
 from ncaudit.verbs.show.show import ShownRow
 
 NUMBER = 7  # columns of a soft label and the space behind it
@@ -74,7 +74,7 @@ def _again(options: AuditOptions) -> str:
         flag = flag_of(field.name)
         for one in value if isinstance(value, (list, tuple)) else [value]:
             words += [flag] if one is True else [flag.replace("--", "--no-")] if one is False else [flag, str(one)]
-    return shlex.join([*words, "--verdicts", VERDICTS])
+    return shlex.join([*words, "--verdicts", EXPORTED])
 
 
 def _is_unknown(result: AuditResult) -> bool:
