@@ -31,18 +31,33 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("words", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_words_execute_nothing_and_request_nothing(window, tmp_path, words):
-    few = words[:500]
-    some = [*pairs(1, caption=words), *pairs(1, shard=few, pair_id=few or "p")]
-    page = window.open(judge_page(tmp_path / "judge.html", some, [9, 9], key=few, command=few))
-    assert page.locator('[data-part="caption"]').text_content().startswith(words[:1000].partition("\ud800")[0])
-    for key in ("n", "y"):
-        page.keyboard.press(key)
+def test_hostile_captions_and_names_execute_nothing_and_request_nothing(window, tmp_path):
+    few = {name: words[:500] or "p" for name, words in HOSTILE.items()}
+    some = [pairs(1, caption=words, shard=few[name], pair_id=few[name])[0] for name, words in HOSTILE.items()]
+    page = window.open(judge_page(tmp_path / "judge.html", some, [9]))
+    for name, words in HOSTILE.items():
+        assert window.strange == [], name
+        shown = page.locator('[data-part="caption"]').text_content()
+        assert shown.startswith(words[:1000].partition("\ud800")[0]), name
+        page.keyboard.press("n")
     assert text(page, "end-title") == "All pairs are judged"
-    assert page.locator("script").count() == 2
-    assert page.locator("img[onerror], iframe, meta[http-equiv=refresh], b").count() == 0
+    assert nothing_was_made(page)
     assert window.strange == []
+
+
+@pytest.mark.parametrize("name", ["the end of one", "a handler", "a style", "other directions"])
+def test_a_hostile_command_is_text(window, tmp_path, name):
+    words = HOSTILE[name]
+    page = window.open(judge_page(tmp_path / "judge.html", pairs(1), [9], key=words, command=words))
+    page.keyboard.press("y")
+    assert page.locator(".judge-command").text_content() == words
+    assert nothing_was_made(page)
+    assert window.strange == []
+
+
+def nothing_was_made(page):
+    made = "img[onerror], iframe, meta[http-equiv=refresh], b, svg"
+    return page.locator("script").count() == 2 and page.locator(made).count() == 0
 
 
 def test_a_long_caption_is_cut_where_it_is_shown_and_says_so(window, tmp_path):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from ncaudit.encoders.images import ImageError, Preprocess, decode
-from tests.worlds.images import encoded
+from ncaudit.encoders.images import WITHIN, ImageError, Preprocess, decode
+from tests.worlds.images import encoded, of_one_colour
 
 MANY = 100_000_000
 PLAIN = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
@@ -163,3 +163,13 @@ def test_damaged_bytes_give_pixels_or_a_status_and_nothing_else(position, junk, 
     except ImageError as error:
         outcome = error.status
     assert outcome in ((32, 32, 3), "image_undecodable", "image_too_large")
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((640, 480), (320, 240)), ((100, 50), (100, 50)), ((10, 4_000), (1, 320)), ((320, 320), (320, 320))],
+)
+def test_pictures_for_people_shrink_and_are_neither_cut_nor_padded_nor_enlarged(size, shown):
+    task = Preprocess((320, 320), resize_mode=WITHIN)
+    pixels = decode(of_one_colour((9, 9, 9), size), task, 10**8).pixels
+    assert (pixels.shape[1], pixels.shape[0]) == shown

@@ -13,6 +13,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-dev-shm-usage")  # containers run as root, and with little shared memory
 REQUIRED = "NCAUDIT_BROWSER"  # what CI sets to `required`: there a test of a page is never left out
+SCREENSHOTS = "NCAUDIT_SCREENSHOTS"
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 DARK = {"color_scheme": "dark"}
 SERIOUS = {"serious", "critical"}
@@ -94,6 +95,12 @@ def watched(browser: Any, **looks: Any) -> Iterator[Watched]:
 def is_as_wide_as_its_window(page: Any) -> bool:
     """Whether nothing sticks out to the side."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def shoot(page: Any, name: str) -> None:
+    """Keep a picture of it for people to look at, where a folder for them is named."""
+    if folder := os.environ.get(SCREENSHOTS):
+        page.screenshot(path=f"{folder}/{name.replace(' ', '-')}.png", full_page=True)
 
 
 def _missing(reason: str) -> None:

@@ -61,22 +61,26 @@ class Cells:
     def rows(self, at: npt.NDArray[np.int64], names: Sequence[str]) -> list[dict[str, Any]]:
         """Some rows with those of these columns that are there; long text is cut, and its length told beside it."""
         some = self._batch.select([name for name in names if self.has(name)]).take(pa.array(at))
-        return [dict(row) for row in _cut(some).to_pylist()]
+        columns = {
+            name: texts(some[name]) if _is_word(some[name].type) else some[name].to_pylist()
+            for name in some.schema.names
+        }
+        return [_cut(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
-def _cut(some: pa.RecordBatch) -> pa.RecordBatch:
-    columns: dict[str, pa.Array] = {}
-    for name in some.schema.names:
-        column = some[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            length = pc.utf8_length(column)
-            if (pc.max(length).as_py() or 0) > MOST_CHARACTERS:
-                columns[name + LENGTH] = length
-                column = pc.utf8_slice_codeunits(column, 0, MOST_CHARACTERS)
-        columns[name] = column
-    return pa.RecordBatch.from_pydict(columns)
+def texts(words: pa.Array) -> list[str | None]:
+    """Text as strings; bytes in it that are not UTF-8 become replacement characters, not an error."""
+    raw = words.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
+    return [None if value is None else value.decode("utf-8", "replace") for value in raw]
+
+
+def _cut(row: dict[str, Any]) -> dict[str, Any]:
+    long = {name: len(text) for name, text in row.items() if isinstance(text, str) and len(text) > MOST_CHARACTERS}
+    return {
+        **row,
+        **{name: row[name][:MOST_CHARACTERS] for name in long},
+        **{name + LENGTH: length for name, length in long.items()},
+    }
 
 
 def _true(column: pa.Array) -> Bools:

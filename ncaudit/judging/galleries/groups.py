@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ncaudit.judging.galleries.cells import Cells, Numbers
+from ncaudit.judging.galleries.cells import Cells, Numbers, texts
 from ncaudit.judging.galleries.collector import SHOWN, Row
 
 Key = tuple[Any, ...]
@@ -107,7 +107,7 @@ class Groups:
         self._first += len(batch)
 
     def _take(self, cells: Cells, at: Any, size: Any) -> None:
-        parts = [cells.words(name).take(pa.array(at)).to_pylist() for name in self._grouping.key]
+        parts = [texts(cells.words(name).take(pa.array(at))) for name in self._grouping.key]
         wanted: list[tuple[Group, int]] = []
         for place, count, *key in zip(at.tolist(), size.tolist(), *parts, strict=True):
             group = self._group(tuple(_short(part) for part in key), int(count))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ncaudit.judging.galleries.cells import Cells
+from ncaudit.judging.galleries.cells import Cells, texts
 from ncaudit.judging.galleries.collector import SHOWN, Best, Row
 from ncaudit.judging.galleries.rules import label_or_rank
 
@@ -64,7 +64,7 @@ class PerStratum:
         cells = Cells(batch)
         words = cells.words(self._column).fill_null(NAMELESS).dictionary_encode()
         codes = words.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        strata = [self._stratum(name) for name in words.dictionary.to_pylist()]
+        strata = [self._stratum(name) for name in texts(words.dictionary)]
         self._count(cells, codes, strata)
         self._keep(cells, codes, strata)
         self._first += len(batch)

@@ -4,6 +4,7 @@ Knows label tables and the parts of the page; nothing of files' places or HTML.
 """
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -41,7 +42,7 @@ SHOWN = (
     *("why", "image_neighbour_label", "text_neighbour_label"),
 )
 LOOK = "Look at the worst labels. Where the suggestion is right, give it; train by class with what is left:"
-TRAIN = "ncaudit train --objective nirnl --tune heads --label-column LABEL --embeddings EMBEDDINGS --out heads/"
+TRAIN = "ncaudit train --objective nirnl --tune heads --label-column {} --embeddings EMBEDDINGS --out heads/"
 MOST_CLASSES = 24  # in the matrix, and as parts with cards half of them
 
 
@@ -160,7 +161,8 @@ class LabelReport:
             facts=[*facts, ("another class suggested", f"{self._collector[SUGGESTED].count:,}")],
             verdicts=self._partition_bars(),
             next_step=LOOK if ok else "Mend what the statuses say, and embed again.",
-            command=TRAIN if ok else None,
+            command=TRAIN.format(self._column) if ok else None,
+            figure=self._per_class(),
         )
 
     def _headline(self, ok: int) -> tuple[str, str | None]:
@@ -170,6 +172,12 @@ class LabelReport:
         interval = f"90 % interval {told['low']:.1%} to {told['high']:.1%}"
         usual = "A usual rate: these embeddings cannot tell their own"
         return f"{told['rate']:.1%} of the classes are wrong", interval if told["told"] else usual
+
+    @property
+    def _column(self) -> str:
+        """Where the classes are, as the tables tell it."""
+        said = ((table.provenance or {}).get("options") or {} for table in self._tables)
+        return shlex.quote(next((str(one["label_column"]) for one in said if one.get("label_column")), "LABEL"))
 
     @property
     def _meaning(self) -> str:
@@ -183,7 +191,7 @@ class LabelReport:
 
     @cached_property
     def _figures(self) -> list[Figure]:
-        return [figure for figure in (self._matrix(), self._per_class()) if figure is not None]
+        return [figure for figure in (self._matrix(),) if figure is not None]
 
     def _per_class(self) -> Figure | None:
         found = [one for one in self._classes.found() if one.labelled][:MOST_CLASSES]

@@ -316,7 +316,7 @@ def _strata_gallery(found: ScoreFindings, maker: CardMaker) -> list[GalleryView]
         rate = "no labels" if one.noise_rate is None else f"{one.noise_rate:.1%} noise"
         cards = [maker.scored(row, SMALL, why=False) for row in one.worst]
         parts.append(GalleryView("", one.name, f"{one.ok:,} scored rows, {rate}", one.ok, cards, small=True))
-    rule = f"The noisiest by {by}, each with its lowest labels."
+    rule = f"The values of {by} with the most noise, each with its lowest labels."
     return [GalleryView("strata", f"By {by}", rule, len(strata), parts=parts)] if parts else []
 
 

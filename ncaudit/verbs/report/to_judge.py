@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from ncaudit.errors import NcauditError
 from ncaudit.judging.draw import Design, Drawable, designed, fetched, keys, require_unique
+from ncaudit.judging.galleries.cells import Cells
 from ncaudit.options import ReportOptions, SampleOptions, ScorerOptions
 from ncaudit.shards.files.locations import is_dir
 from ncaudit.shards.files.provenance import fingerprint
@@ -76,7 +77,8 @@ class ToJudge:
             return []
         design, pairs = self._drawn
         order = np.argsort(keys("order", pairs["pair_id"].combine_chunks(), self._options.seed), kind="stable")
-        stratum, rows = design.stratum[design.chosen], pairs.to_pylist()
+        stratum, (batch,) = design.stratum[design.chosen], pairs.combine_chunks().to_batches()
+        rows = Cells(batch).rows(np.arange(len(batch)), COLUMNS)
         return [{**rows[i], "stratum": int(stratum[i])} for i in order.tolist()]
 
     @cached_property

@@ -120,3 +120,9 @@ def test_the_worst_are_the_lowest_of_many():
     for part in np.split(label, 20):
         collector.add(pa.RecordBatch.from_pydict({"status": ["ok"] * len(part), "soft_label": part}))
     assert [row.get("soft_label") for row in collector[rules.WORST].rows] == [i / 10_000 for i in range(10)]
+
+
+def test_text_that_is_not_utf8_is_shown_as_far_as_it_can_be():
+    strange = pa.array([b"a\xffb"]).cast(pa.binary()).view(pa.string())
+    batch = pa.RecordBatch.from_pydict({"status": ["ok"], "soft_label": [0.5], "caption": strange, "pair_id": strange})
+    assert collected(batch)[rules.WORST].rows[0].get("caption") == "a\ufffdb"

@@ -429,3 +429,14 @@ def test_headings_are_in_order_and_every_picture_has_words(tmp_path, world):
 def test_options_that_mean_nothing_are_refused(options):
     with pytest.raises(UsageError):
         ReportOptions(**{"scores": ["s"], **options})
+
+
+def test_text_that_is_not_utf8_is_shown_as_far_as_it_can_be(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = pq.read_table(scores(path, [{**row, "reason": "duplicate"} for row in ROWS]))
+    strange = pa.array([b"a\xffb"] * 6).view(pa.string())
+    for name in ("caption", "shard"):
+        table = table.set_column(table.schema.get_field_index(name), name, strange)
+    pq.write_table(table, path)
+    _, page = made(tmp_path, path)
+    assert "a\ufffdb" in page.text["worst"]

@@ -67,7 +67,7 @@ def place_of(cells: Cells) -> Place | None:
 def where(cells: Cells) -> str | None:
     """The same in words."""
     place = place_of(cells)
-    return None if place is None else f"{place.shard}, row {place.row:,}"
+    return None if place is None else f"{place.shard}, row {place.row}"
 
 
 def cut(text: str | None, length: int | None = None) -> Text | None:
@@ -109,10 +109,11 @@ class CardMaker:
         return Witness(role, pair_id, self.picture(cells, SMALL), self.caption(cells), where(cells))
 
     def scored(self, row: Row, size: int = LARGE, *, why: bool = True) -> Card:
-        """A row of a score table. why: with the anchors that judged it."""
+        """A row of a score table. why: with the anchors that judged it, and what is suggested."""
         cells = row.cells
         anchors = [(WITNESSES[name], cells.get(name)) for name in WITNESSES] if why else []
-        probability = cells.get("suggested_probability")
+        suggested = cells.get("suggested_caption") if why else None
+        probability = cells.get("suggested_probability") if why else None
         return Card(
             pair_id=str(cells.get("pair_id")),
             where=where(cells),
@@ -121,7 +122,7 @@ class CardMaker:
             caption=self.caption(cells),
             facts=numbers(cells, {"soft_label": "label", "similarity": "cosine"}),
             tags=words(cells, ("verdict", "reason")),
-            suggestion=cut(cells.get("suggested_caption"), cells.get("suggested_caption" + LENGTH)),
+            suggestion=cut(suggested, cells.get("suggested_caption" + LENGTH)),
             suggestion_note=None if probability is None else f"fits with probability {probability:.2f}",
             witnesses=[self.witness(role, str(name)) for role, name in anchors if name is not None],
         )
