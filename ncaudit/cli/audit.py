@@ -14,7 +14,7 @@ def audit(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATA...",
+            metavar="DATA",
             help="Files with images and captions (parquet, tar, Arrow, JSON lines, CSV, TSV), folders of them, globs, "
             "or addresses (s3://, gs://, hf://); or - for a stream on standard input."
         ),

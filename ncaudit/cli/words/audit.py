@@ -17,14 +17,14 @@ from ncaudit.verbs.report.to_judge import EXPORTED
 from ncaudit.verbs.show.show import ShownRow
 
 NUMBER = 7  # columns of a soft label and the space behind it
-MOST = 150  # columns of a caption
+MOST, WHOLE = 150, 2_000  # columns of a caption, and of our own words
 
 
 def lines(result: AuditResult, options: AuditOptions) -> list[str]:
     """The summary for people."""
     return [
         *accounting(result.accounting),
-        *score_words.told(result.score),
+        *(line for told in score_words.told(result.score) for line in wrapped(told, "", indent=0, most=WHOLE)),
         *([] if result.labels is None else label_words.rate(result.labels)),
         *_notes(result),
         *_worst(result.worst),
@@ -49,9 +49,9 @@ def _worst(pairs: Sequence[ShownRow]) -> list[str]:
 
 def _pair(pair: ShownRow, column: str) -> list[str]:
     number = getattr(pair, column, None)
-    told = "" if number is None else f"{number:.3f}"
+    told = "" if number is None else f"{number:>6.3f}"
     caption = f"({pair.pair_id})" if pair.caption is None else pair.caption
-    return wrapped(caption, f"  {told}", indent=NUMBER + 2, most=MOST)
+    return wrapped(caption, f" {told}", indent=NUMBER + 2, most=MOST)
 
 
 def _next(result: AuditResult, options: AuditOptions) -> list[str]:
