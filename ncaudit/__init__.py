@@ -15,6 +15,7 @@ from typing import Any
 
 from ncaudit.errors import NcauditError
 from ncaudit.options import (
+    AuditOptions,
     BenchOptions,
     CorruptOptions,
     DemoOptions,
@@ -28,11 +29,13 @@ from ncaudit.options import (
     SampleOptions,
     ScoreOptions,
     ScorerOptions,
+    ShowOptions,
     TrainOptions,
 )
 from ncaudit.version import __version__
 
 _VERBS = {
+    "audit": "ncaudit.verbs.audit.audit",
     "inspect": "ncaudit.verbs.inspect.inspect",
     "embed": "ncaudit.verbs.embed.embed",
     "score": "ncaudit.verbs.score.score",
@@ -40,6 +43,7 @@ _VERBS = {
     "train": "ncaudit.verbs.train.train",
     "eval_retrieval": "ncaudit.verbs.evaluate.retrieval",
     "eval_scores": "ncaudit.verbs.evaluate.scores",
+    "show": "ncaudit.verbs.show.show",
     "labels": "ncaudit.verbs.labels.labels",
     "sample": "ncaudit.verbs.sample",
     "report": "ncaudit.verbs.report.report",
@@ -51,6 +55,7 @@ _VERBS = {
 }
 
 __all__ = [
+    "AuditOptions",
     "BenchOptions",
     "CorruptOptions",
     "DemoOptions",
@@ -65,6 +70,7 @@ __all__ = [
     "SampleOptions",
     "ScoreOptions",
     "ScorerOptions",
+    "ShowOptions",
     "TrainOptions",
     "__version__",
     *_VERBS,

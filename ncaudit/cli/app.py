@@ -4,7 +4,22 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.cli import bench, corrupt, demo, embed, evaluate, inspect, labels, report, sample, score, scorers, train
+from ncaudit.cli import (
+    audit,
+    bench,
+    corrupt,
+    demo,
+    embed,
+    evaluate,
+    inspect,
+    labels,
+    report,
+    sample,
+    score,
+    scorers,
+    show,
+    train,
+)
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.cli.shared import live, output
 from ncaudit.cli.shared.ending import Commands, Computing, told
@@ -39,6 +54,7 @@ def root(
     live.set_quiet(quiet or not launched().is_first)
 
 
+app.command(cls=Computing)(audit.audit)
 app.command(cls=Command)(inspect.inspect)
 app.command(cls=Computing)(embed.embed)
 app.command(cls=Computing)(score.score)
@@ -47,6 +63,7 @@ app.command(cls=Computing)(train.train)
 app.command(cls=Computing)(labels.labels)
 app.command(cls=Computing)(report.report)
 app.command(cls=Computing)(sample.sample)
+app.command(cls=Command)(show.show)
 app.command(cls=Command)(scorers.scorers)
 app.command(cls=Computing)(corrupt.corrupt)
 app.command(cls=Computing)(bench.bench)

@@ -10,6 +10,9 @@ from ncaudit.options import DemoOptions
 
 def demo(
     out: Annotated[str, typer.Option(help="Folder for everything the demo makes.")] = DemoOptions.out,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Audit the sample and leave out the trainings: done in half a minute.")
+    ] = DemoOptions.fast,
     seed: flags.Seed = DemoOptions.seed,
     device: flags.Device = DemoOptions.device,
     workers: flags.Workers = None,
@@ -18,9 +21,10 @@ def demo(
 ) -> None:
     """Run the whole job on the sample that comes with ncaudit.
 
-    Embeds, scores, trains and evaluates on 2,000 made-up pairs, 28 % mismatched; about two minutes on two cores.
+    Embeds and scores 2,000 made-up pairs, 28 % mismatched, shows them on a page (report.html), then trains on them and
+    evaluates; about two minutes on two cores.
     """
-    options = DemoOptions(out=out, seed=seed, device=device, workers=workers, overwrite=overwrite)
+    options = DemoOptions(out=out, fast=fast, seed=seed, device=device, workers=workers, overwrite=overwrite)
     from ncaudit.cli.words.demo import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.demo import demo as run
 

@@ -35,10 +35,7 @@ def embed(
     columns: flags.Columns = None,
     max_image_pixels: flags.MaxImagePixels = EmbedOptions.max_image_pixels,
     max_row_bytes: flags.MaxRowBytes = EmbedOptions.max_row_bytes,
-    batch_pairs: Annotated[
-        int | None,
-        typer.Option(help="Pairs that the model takes at once; by default found once and kept in OUT/_run.json."),
-    ] = None,
+    batch_pairs: flags.BatchPairs = None,
     workers: flags.Workers = None,
     device: flags.Device = EmbedOptions.device,
     devices: flags.Devices = None,

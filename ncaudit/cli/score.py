@@ -24,10 +24,7 @@ def score(
     ],
     features: flags.Features = ScoreOptions.features,
     model: flags.Heads = ScoreOptions.model,
-    scorer: Annotated[
-        str,
-        typer.Option(help="How to score a pair; `ncaudit scorers` lists them. auto: the best on these data."),
-    ] = ScoreOptions.scorer,
+    scorer: flags.Scorer = ScoreOptions.scorer,
     variant: Annotated[
         Variant,
         typer.Option(
@@ -66,28 +63,11 @@ def score(
     correlation: Annotated[
         Correlation, typer.Option(help="structure: how two rows of similarities are compared.")
     ] = ScoreOptions.correlation,
-    stratify: Annotated[
-        str,
-        typer.Option(help="Calibrate per source: auto (shards, else image clusters), none, or a column of the tables."),
-    ] = ScoreOptions.stratify,
-    noisy_precision: Annotated[
-        float | None,
-        typer.Option(help="Share of mismatches among the pairs called noisy, 0 to 1; by default labels below .5 are."),
-    ] = ScoreOptions.noisy_precision,
-    verdicts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--verdicts",
-            help="People's judgements (pair_id, is_match; see `ncaudit sample`): correct labels and rate. "
-            "Repeatable, a file for each judge: how far they agree is told; what they dispute counts as cannot tell.",
-        ),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check/--no-check", help="Measure the audit's own power on these data, without labels.")
-    ] = ScoreOptions.check,
-    suggest: Annotated[
-        bool, typer.Option("--suggest", help="Look for a caption among the clean pairs for every noisy one.")
-    ] = ScoreOptions.suggest,
+    stratify: flags.Stratify = ScoreOptions.stratify,
+    noisy_precision: flags.NoisyPrecision = ScoreOptions.noisy_precision,
+    verdicts: flags.Verdicts = None,
+    check: flags.Check = ScoreOptions.check,
+    suggest: flags.Suggest = ScoreOptions.suggest,
     max_anchors: Annotated[int, typer.Option(help="bicro: anchors kept in the fit.")] = ScoreOptions.max_anchors,
     fit_pairs: Annotated[
         int, typer.Option(help="Pairs in the seeded sample that everything global is fitted on.")

@@ -3,6 +3,7 @@
 Imports no torch, so that `ncaudit --help` stays fast. Choices are enums; numbers carry their unit in the name.
 """
 
+from ncaudit.options.audit import AuditOptions
 from ncaudit.options.bench import MISMATCH_KINDS, BenchOptions
 from ncaudit.options.corrupt import CorruptKind, CorruptOptions
 from ncaudit.options.demo import DemoOptions
@@ -28,6 +29,7 @@ from ncaudit.options.scoring import (
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions, Precision
 from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options.show import Against, Reason, ShowOptions
 from ncaudit.options.train import (
     CLASS_PACE,
     CO_TEACHING_PACE,
@@ -70,7 +72,9 @@ __all__ = [
     "TOWERS",
     "TOWERS_PACE",
     "WARMUP_OF_EPOCHS",
+    "Against",
     "Align",
+    "AuditOptions",
     "BenchOptions",
     "Correlation",
     "CorruptKind",
@@ -92,10 +96,12 @@ __all__ = [
     "ModelOptions",
     "Pace",
     "Precision",
+    "Reason",
     "ReportOptions",
     "SampleOptions",
     "ScoreOptions",
     "ScorerOptions",
+    "ShowOptions",
     "Siblings",
     "StreamFormat",
     "TrainOptions",

@@ -10,6 +10,7 @@ class DemoOptions:
     """`ncaudit demo`: the main job on the sample that ships with ncaudit."""
 
     out: str = "ncaudit-demo"
+    fast: bool = False  # audit the sample, and train nothing
     seed: int = 0
     device: str = "auto"
     workers: int | None = None

@@ -1,7 +1,8 @@
 """`demo`: the main job on the sample that ships with ncaudit, and what it was worth.
 
-Embeds and scores 2,000 noisy pairs, then fine-tunes the same weak model three times: on all pairs alike, on pairs
-weighted by their soft labels, and on the pairs known to match. Knows the verbs; nothing of how they work.
+Audits 2,000 noisy pairs, as `audit` does, and holds the labels against the truth; then, unless it is to be fast,
+fine-tunes the same weak model three times: on all pairs alike, on pairs weighted by their soft labels, and on the pairs
+known to match. Knows the verbs; nothing of how they work.
 """
 
 import json
@@ -14,20 +15,20 @@ from ncaudit import own_json
 from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.errors import NcauditError
 from ncaudit.options import (
+    AuditOptions,
     DemoOptions,
     EmbedOptions,
     EvalRetrievalOptions,
     EvalScoresOptions,
-    ScoreOptions,
     TrainOptions,
 )
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.verbs.audit.audit import audit
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 from ncaudit.verbs.evaluate.scores import DetectionResult, eval_scores
-from ncaudit.verbs.score.score import score
 from ncaudit.verbs.train.train import train
 
 SUMMARY = "summary.json"
@@ -63,7 +64,8 @@ class DemoResult:
     """What the demo measured; also written to OUT/summary.json."""
 
     out: str
-    retrieval: Mapping[str, Recalls]  # start, plain, soft, oracle
+    report: str  # the page about the sample, in `out`
+    retrieval: Mapping[str, Recalls]  # start, plain, soft, oracle; empty where nothing was trained
     detection: Mapping[str, Finding]  # similarity, soft_label
     seconds: float
 
@@ -81,7 +83,7 @@ def sample_folder() -> str:
 
 
 def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
-    """Embed, score, train three times and evaluate; everything is kept below `options.out`, and a rerun resumes."""
+    """Audit, train three times (unless `fast`) and evaluate; all is kept below `options.out`, and a rerun resumes."""
     begun = monotonic()
     place = Place("--out", options.out, (SUMMARY,), proven=_is_summary)
     with claim("demo", [place], overwrite=options.overwrite).held({"seed": options.seed}):
@@ -95,14 +97,18 @@ def _is_summary(path: str) -> bool:
 def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
     world = _World(options, sample_folder(), progress)
     start = f"local-dir:{world.sample}/tiny-clip"
-    world.embed(start, "train", "embeddings")
-    scores = world.score()
-    retrieval = {"start": world.retrieval(start, "start")}
-    for name in RUNS:
-        retrieval[name] = world.retrieval(world.train(name, start), name)
-    result = DemoResult(out=options.out, retrieval=retrieval, detection=scores, seconds=monotonic() - begun)
+    page = world.audit(start)
+    found, retrieval = world.detection(), {}
+    if not options.fast:
+        retrieval["start"] = world.retrieval(start, "start")
+        for name in RUNS:
+            retrieval[name] = world.retrieval(world.train(name, start), name)
+    result = DemoResult(
+        out=options.out, report=page, retrieval=retrieval, detection=found, seconds=monotonic() - begun
+    )
+    told = {name: value for name, value in asdict(result).items() if name not in ("out", "report")}
     with atomic_file(world.path(SUMMARY)) as file:
-        file.write(json.dumps({key: value for key, value in asdict(result).items() if key != "out"}, indent=1).encode())
+        file.write(json.dumps(told, indent=1).encode())
     return result
 
 
@@ -129,14 +135,18 @@ class _World:
         )
         embed(chosen, self.progress)
 
-    def score(self) -> dict[str, Finding]:
-        out, options = self.path("scores"), self.options
-        chosen = ScoreOptions(
-            embeddings=[self.path("embeddings")], out=out, seed=options.seed, device=options.device,
-            overwrite=options.overwrite,
+    def audit(self, start: str) -> str:
+        """The page about the sample."""
+        options = self.options
+        chosen = AuditOptions(
+            sources=[os.path.join(self.sample, "train.parquet")], out=options.out, model=start, seed=options.seed,
+            device=options.device, workers=options.workers, overwrite=options.overwrite,
         )  # fmt: skip
-        score(chosen, self.progress)
-        found = eval_scores(EvalScoresOptions(scores=[out], truth=TRUTH), self.progress)
+        return audit(chosen, self.progress).report.out
+
+    def detection(self) -> dict[str, Finding]:
+        """How well what is mismatched was found."""
+        found = eval_scores(EvalScoresOptions(scores=[self.path("scores")], truth=TRUTH), self.progress)
         assert isinstance(found, DetectionResult)
         parts = {"similarity": found.similarity, "soft_label": found.soft_label}
         return {name: Finding(auroc=part.auroc) for name, part in parts.items() if part and part.auroc is not None}

@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, str, str, str], ...] = (
     ("filter to ids", "filter scores --as ids --keep-share 0.5 --out new.txt", "scores", "new.txt", ""),
     ("labels", f"labels emb --label-column noise_type --k 3 --out new {CPU}", "emb", "new", ""),
     ("corrupt", "corrupt few.parquet --rate 0.4 --out new", "few.parquet", "new", ""),
+    ("show pictures", "show scores --data data --images new", "scores data", "new", ""),
     ("sample", "sample scores --n 20 --out new.csv", "scores", "new.csv", ""),
     ("train heads", f"train --tune heads --embeddings emb --scores scores --out new {LEARN}", "emb scores", "new", ""),
     (

@@ -20,6 +20,7 @@ from ncaudit.cli.shared import output
 
 # What runs a command, and what makes its words.
 VERBS = {
+    "audit": ("ncaudit.verbs.audit.audit.audit",),
     "inspect": ("ncaudit.verbs.inspect.inspect.inspect",),
     "embed": ("ncaudit.verbs.embed.embed.embed",),
     "score": ("ncaudit.verbs.score.score.score",),
@@ -28,6 +29,7 @@ VERBS = {
     "labels": ("ncaudit.verbs.labels.labels.labels",),
     "sample": ("ncaudit.verbs.sample.sample",),
     "report": ("ncaudit.verbs.report.report.report",),
+    "show": ("ncaudit.verbs.show.show.show",),
     "corrupt": ("ncaudit.verbs.corrupt.captions.corrupt", "ncaudit.verbs.corrupt.classes.corrupt_labels"),
     "bench": ("ncaudit.verbs.bench.bench",),
     "demo": ("ncaudit.verbs.demo.demo",),
@@ -53,12 +55,18 @@ NEEDED: Mapping[str, dict[str, Any]] = {
 # What goes with one flag only, as the options refuse it alone. None takes away what is needed otherwise.
 AS_CSV = {"out": "-", "stream_format": "csv"}
 STREAMED = {"out": "-"}
+OF_DATA = {"data": ["images"]}
 PAPER = {"variant": "paper"}
 JOINED = {"join": ["table"], "join_key": "key"}
 PICTURES = {"data": ["images"]}
 HEADS = {"tune": "heads", "embeddings": ["tables"], "data": None}
 STAGES = {**HEADS, "recipe": "bicro"}
 COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
+    "show": {
+        **dict.fromkeys(("key", "image_column", "caption_column", "caption_lines", "image_root"), OF_DATA),
+        **dict.fromkeys(("images", "max_row_bytes"), OF_DATA),
+        "overwrite": {**OF_DATA, "images": "pictures"},
+    },
     "embed": {"csv_safe": AS_CSV, "stream_format": STREAMED},
     "labels": {"csv_safe": AS_CSV, "stream_format": STREAMED},
     "score": {
@@ -107,6 +115,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
 }
 # Values that are checked for more than their type.
 VALUES: Mapping[str, dict[str, Any]] = {
+    "audit": {"devices": "one,two", "scorer": "csls"},
     "embed": {"devices": "one,two"},
     "train": {"tune": "last:2", "margin_base": 2.5},
     "bench": {"out": "runs.csv", "kinds": ["near", "topic"], "scorers": ["bicro", "lemon"]},

@@ -16,6 +16,7 @@ CLIP = ("--scorer", "clip-score", "--no-check")
 
 # command, its input, what an input with one shard cut ends with, its words but for input and output, a wrong option
 COMMANDS = {
+    "audit": ("data", SOME_FAILED, ["audit", "IN", "--out", "OUT", *MODEL, *CLIP], ["--max-failed", "2"]),
     "inspect": ("data", SOME_FAILED, ["inspect", "IN"], None),
     "embed": ("data", SOME_FAILED, ["embed", "IN", "--out", "OUT", *MODEL], ["--max-failed", "2"]),
     "score": ("emb", REFUSED, ["score", "IN", "--out", "OUT", *CLIP], ["--max-failed", "nan"]),
@@ -28,6 +29,7 @@ COMMANDS = {
     ),
     "filter one": ("scores", REFUSED, [*"filter IN --keep-share .5 --out OUT.parquet".split()], ["--keep-share", "0"]),
     "sample": ("scores", REFUSED, ["sample", "IN", "--out", "OUT.csv", "--n", "10"], ["--n", "0"]),
+    "show": ("scores", REFUSED, ["show", "IN"], ["--worst", "0"]),
     "corrupt": ("data", REFUSED, ["corrupt", "IN", "--out", "OUT", "--rate", ".2"], ["--rate", "3"]),
     "bench": (
         "emb", REFUSED,

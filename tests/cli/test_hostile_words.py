@@ -67,6 +67,9 @@ COMMANDS = [
     "filter SC --out OUT --keep-share .5 --keep-share-by EVIL", "filter SC --data DATA --out OUT --min-soft-label 0",
     "filter SC --out OUT --keep-share .5 --as ids --key EVIL", "filter EVIL --out OUT --keep-share .5",
     "sample SC --out OUT.csv --n 10", "sample SC --out EVIL --n 10", "sample EVIL --out OUT.csv",
+    "show SC", "show SC --against similarity --json", "show SC --data DATA --images OUT", "show EVIL",
+    "show SC --data DATA --key EVIL", "show SC --data EVIL", "audit DATA --out OUT --scorer clip-score",
+    "audit DATA --out OUT --label-column clsEVIL --scorer clip-score", "audit DATA --out OUT --label-column EVIL",
     "corrupt DATA --out OUT --rate .2", "corrupt DATA --out OUT --rate .2 --caption-column EVIL",
     "corrupt DATA --out OUT --rate .2 --kind label-symmetric --label-column clsEVIL",
     "bench EMB --seeds 1 --pairs 100 --rates .2 --kinds random --scorers clip-score",
@@ -86,7 +89,7 @@ def test_a_terminal_only_shows_what_a_command_tells(world, tmp_path, command):
         out = word.startswith("OUT")
         whole = str(tmp_path / f"o{IN_A_NAME}{word.removeprefix('OUT')}") if out else str(world.get(word, word))
         words.append(whole.replace("EVIL", EVIL) if not out else whole)
-    more = MODEL if words[0] == "embed" and "--model" not in words else ()
+    more = MODEL if words[0] in ("audit", "embed") and "--model" not in words else ()
     _, told, words_told = said(*words, *more)
     assert is_harmless(told), told
     assert is_harmless(words_told), words_told

@@ -6,8 +6,10 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import ncaudit
+from ncaudit.cli.app import app
 from ncaudit.verbs import demo
 from tests.worlds.sample import SAMPLE
 
@@ -67,7 +69,19 @@ def test_the_demo_trains_three_matchers_and_writes_its_summary(tmp_path, monkeyp
     assert set(summary["retrieval"]["soft"]) == {"i2t_r1", "t2i_r1", "i2t_r10", "t2i_r10"}
     assert summary["detection"]["similarity"]["auroc"] == result.detection["similarity"].auroc
     assert summary["seconds"] > 0
+    assert (tmp_path / "report.html").exists()
+    assert result.report == str(tmp_path / "report.html")
     assert all(recalls.i2t_r1 > 5 for recalls in result.retrieval.values())  # chance is 0.1
+
+
+def test_the_fast_demo_is_the_audit_of_the_sample_and_trains_nothing(tmp_path):
+    ran = CliRunner().invoke(app, ["-q", "demo", "--fast", "--out", str(tmp_path)])
+    assert ran.exit_code == 0, ran.output
+    assert {p.name for p in tmp_path.iterdir()} - {".ncaudit.json", ".report.html.ncaudit.json"} == {
+        *("embeddings", "scores", "report.html", "summary.json")
+    }
+    assert json.loads((tmp_path / "summary.json").read_text())["retrieval"] == {}
+    assert ran.stdout.splitlines()[-1] == f"next: open {tmp_path}/report.html in a browser"
 
 
 def test_help_does_not_load_torch():

@@ -50,6 +50,11 @@ COMMANDS = {
         "corrupt few-embeddings --out new --rate 0.5 --kind label-symmetric --label-column kind", ["new/00000.parquet"]
     ),
     "sample": ("sample scores --out new.csv --n 10", ["new.csv"]),
+    "show": ("show scores --data data --images new --worst 2", ["new/000001552.jpg", "new/000000699.jpg"]),
+    "audit": (
+        f"audit data --out new {EMBED} --scorer csls --no-check",
+        ["new/embeddings/00001.parquet", "new/scores/00000.parquet", "new/scores/_fit/fit.json", "new/report.html"],
+    ),
     "sample table": ("sample scores --out new.parquet --n 10", ["new.parquet"]),
     "bench": ("bench embeddings --out new.jsonl --scorers csls --kinds random --seeds 1 --device cpu", ["new.jsonl"]),
     "heads": (
@@ -162,6 +167,7 @@ def test_what_a_record_names_is_made_again_where_it_is_damaged(there, name):
         ("corrupt data --out hard --rate 0.2", "data/00000.parquet"),
         (f"embed data --out hard {EMBED}", "data/00000.parquet"),
         ("sample scores --out scores/00000.parquet --n 10", "scores/00000.parquet"),
+        (f"audit embeddings/.. --out . {EMBED}", None),
         ("bench embeddings --out embeddings/00000.parquet --scorers csls --device cpu", "embeddings/00000.parquet"),
         (f"{TOWERS} --model towers --out towers", None),
     ],

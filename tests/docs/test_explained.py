@@ -33,6 +33,7 @@ TABLES = {
     "Label table": labels_schema(YOURS),
 }
 VERBS = {
+    "audit": "audit",
     "inspect": "inspect",
     "embed": "embed",
     "score": "score",
@@ -43,6 +44,7 @@ VERBS = {
     "labels": "labels",
     "sample": "sample",
     "report": "report",
+    "show": "show",
     "corrupt": "corrupt",
     "bench": "bench",
     "demo": "demo",
@@ -57,6 +59,12 @@ OF_THEIR_OWN = {
     "ClassRetrievals": "by class",
     "PriorScore": "prior score",
     "Run": "run",
+    "ReportResult": "report",
+    "EmbedResult": "embed",
+    "ScoreResult": "score",
+    "LabelsResult": "labels",
+    "ShownPair": "shown pair",
+    "ShownClass": "shown class",
 }
 MORE_TOLD = {"accounting": {"rows", "ok", "failed"}}  # what `--json` adds to the fields
 

@@ -28,9 +28,10 @@ OTHERS = {
     "torchrun": "starts processes; tests/cli/test_train_ranks.py runs it",
 }
 EMBED = {"--device": "cpu", "--precision": "float32", "--workers": "0"}
-FLAGS = {"embed": EMBED, "score": {"--device": "cpu"}, "train": {"--device": "cpu", "--epochs": "1"}}
+FLAGS = {"audit": EMBED, "embed": EMBED, "score": {"--device": "cpu"}, "train": {"--device": "cpu", "--epochs": "1"}}
 QUICK = {
     **FLAGS,
+    "audit": {**EMBED, "--batch-pairs": "32", "--no-check": None},
     "embed": {**EMBED, "--batch-pairs": "32"},
     "train": {**FLAGS["train"], "--batch-pairs": "16"},
     "score": {"--device": "cpu", "--no-check": None},

@@ -109,6 +109,8 @@ def _of_tables() -> list[Attack]:
             ("labels/0.parquet", "labels/audit.json"),
             ("emb", "labels"),
         ),
+        Attack("show", "show scores --json", scores),
+        Attack("show pictures", "show scores --data data --images new --json", ("data/0.parquet", *scores), ("data",)),
         Attack("sample", "sample scores --out new.csv --n 10 --json", scores),
         Attack("eval scores", "eval scores scores --against similarity --json", scores),
         Attack(

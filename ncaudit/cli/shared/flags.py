@@ -105,3 +105,32 @@ Columns = Annotated[
     list[str] | None,
     typer.Option("--columns", help="Light columns of the input to carry along (repeatable); all of them by default."),
 ]
+BatchPairs = Annotated[
+    int | None,
+    typer.Option(help="Pairs that the model takes at once; by default found once and kept in _run.json."),
+]
+Scorer = Annotated[
+    str, typer.Option(help="How to score a pair; `ncaudit scorers` lists them. auto: the best on these data.")
+]
+Stratify = Annotated[
+    str,
+    typer.Option(help="Calibrate per source: auto (shards, else image clusters), none, or a column of the tables."),
+]
+NoisyPrecision = Annotated[
+    float | None,
+    typer.Option(help="Share of mismatches among the pairs called noisy, 0 to 1; by default labels below .5 are."),
+]
+Verdicts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--verdicts",
+        help="People's judgements (pair_id, is_match; see `ncaudit sample`): correct labels and rate. "
+        "Repeatable, a file for each judge: how far they agree is told; what they dispute counts as cannot tell.",
+    ),
+]
+Check = Annotated[
+    bool, typer.Option("--check/--no-check", help="Measure the audit's own power on these data, without labels.")
+]
+Suggest = Annotated[
+    bool, typer.Option("--suggest", help="Look for a caption among the clean pairs for every noisy one.")
+]

@@ -29,12 +29,15 @@ def set_quiet(quiet: bool) -> None:
 
 
 @contextmanager
-def progress() -> Iterator["Bar | Lines | Mute"]:
-    """Draws a verb's progress on standard error: a bar on a terminal, a plain line now and then elsewhere."""
+def progress(*, one_line: bool = False) -> Iterator["Bar | Lines | Mute"]:
+    """Draws a verb's progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
+
+    one_line: a stage takes the place of the one before it.
+    """
     if _quiet:
         yield Mute()
     elif console := output.terminal():
-        with Bar(console) as bar:
+        with Bar(console, one_line=one_line) as bar:
             yield bar
     else:
         yield Lines()
@@ -62,7 +65,8 @@ class _Speed(ProgressColumn):
 class Bar(Mute):
     """A live bar: rows done, rows per second, failures so far, the work's own figures, time left."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, one_line: bool = False) -> None:
+        self._one_line = one_line
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -86,6 +90,8 @@ class Bar(Mute):
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
         if self._task is not None:
             self._progress.stop_task(self._task)
+            if self._one_line:
+                self._progress.remove_task(self._task)
         of = "?" if total is None else f"{total:,}"
         self._failed = 0
         self._task = self._progress.add_task(visible(name), total=total, of=of, unit=unit, failed="", status="")

@@ -12,7 +12,7 @@ def lines(result: LabelsResult) -> list[str]:
     return [
         result.label_means,
         f"{result.classes:,} classes; {result.k} neighbours per modality ({chosen}): {parts}",
-        *_rate(result),
+        *rate(result),
         *(f"  {one['share']:.1%} of labels: {one['true']} given as {one['given']}" for one in result.confusions),
         f"another class suggested for {result.suggestions:,} pairs; {result.unlabelled:,} had no class",
         *noted(result.notes),
@@ -20,7 +20,8 @@ def lines(result: LabelsResult) -> list[str]:
     ]
 
 
-def _rate(result: LabelsResult) -> list[str]:
+def rate(result: LabelsResult) -> list[str]:
+    """How many classes are wrong; nothing where that is not known."""
     if result.noise_rate is None:
         return []
     interval = f"90 % interval {result.noise_rate_low:.1%} to {result.noise_rate_high:.1%}"

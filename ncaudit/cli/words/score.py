@@ -17,10 +17,18 @@ def lines(result: ScoreResult) -> list[str]:
     """The summary for people."""
     head = f"{result.scorer} (fit {result.fit_id}): {result.label_means}"
     if result.mean_soft_label is None or "cuts" not in result.fit_facts:  # labels may be those of somebody else
-        told = [*_parts(result.rates), *_similarity(result.mean_similarity)]
+        words = [*_parts(result.rates), *_similarity(result.mean_similarity)]
     else:
-        told = [*_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}", *_details(result)]
-    return [head, *told, *_judged(result), *noted(result.notes), *accounting(result.accounting), *_next(result)]
+        words = [*_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}"]
+        words += _details(result)
+    return [head, *words, *_judged(result), *noted(result.notes), *accounting(result.accounting), *_next(result)]
+
+
+def told(result: ScoreResult) -> list[str]:
+    """The rate and the verdicts alone, or why there are none."""
+    if result.mean_soft_label is None or "cuts" not in result.fit_facts:
+        return [f"{result.scorer}: {result.label_means}", *_parts(result.rates), *_similarity(result.mean_similarity)]
+    return [*_rate(result), _verdicts(result)]
 
 
 def _next(result: ScoreResult) -> list[str]:

@@ -61,7 +61,7 @@ def _departed(place: Place, shards: Sequence[Shard]) -> Iterator[str]:
     """Tables that are no output of these shards, nor of any file beside them."""
     planned, roots = set(place.files), {root for shard in shards if (root := _root(shard)) is not None}
     stems: dict[str, set[str]] = {}
-    for name in _tables_below(place.folder) if roots else ():
+    for name in tables_below(place.folder) if roots else ():
         if name in planned:
             continue
         folder = name.rpartition("/")[0]
@@ -71,7 +71,8 @@ def _departed(place: Place, shards: Sequence[Shard]) -> Iterator[str]:
             yield name
 
 
-def _tables_below(folder: str) -> list[str]:
+def tables_below(folder: str) -> list[str]:
+    """The tables that readers of a folder would find in it, by their names with `/`."""
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "_"))]

@@ -3,7 +3,7 @@
 Knows tables, image files beside them and img2dataset's status; nothing of decoding, models or our own tables.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,14 +78,33 @@ def read_rows(
     lacking: Lacking = {}
     batches = _batches(file, columns, min(rows, READ_ROWS), lacking)
     for table in _windows(batches, columns, files, rows, window_bytes):
-        try:
-            pairs = _pairs(table, first, shard, columns, files, file, lacking)
-        except UnicodeDecodeError as error:
-            where = f"{shard.name}, rows {first} to {first + len(table) - 1}"
-            raise BadTable(f"{where}: text that is not UTF-8", fix="write the column anew with valid text") from error
+        pairs = _told(table, first, shard, columns, files, file, lacking)
         files.forget()
         yield pairs
         first += len(table)
+
+
+def rows_at(
+    shard: Shard,
+    columns: Columns,
+    places: Collection[int],
+    *,
+    image_root: str | None = None,
+    file: ShardFile | None = None,
+) -> Iterator[Rows]:
+    """The pairs of some rows, a window for each, ascending; places: which, counted from 0.
+
+    Pieces without any of them are not read where the file tells its pieces' rows, and nothing behind the last one.
+    Arguments and errors as in `read_rows`; places that the shard does not have are passed over.
+    """
+    files = files_below(image_root if image_root is not None else locations.dirname(shard.path), shard.max_row_bytes)
+    file = open_shard(shard, choosing=True) if file is None else file
+    wanted, lacking = np.unique(np.array(list(places), np.int64)), Lacking()
+    for first, batch in _near(file, columns, wanted, lacking):
+        for row in wanted[(wanted >= first) & (wanted < first + len(batch))].tolist():
+            table = pa.Table.from_batches([batch.slice(row - first, 1)])
+            yield _told(table, row, shard, columns, files, file, lacking)
+            files.forget()
 
 
 def read_column(shard: Shard, name: str, file: ShardFile | None = None) -> Iterator[pa.Array]:
@@ -161,16 +180,37 @@ def _fitting(
 
 def _batches(file: ShardFile, columns: Columns, rows: int, lacking: Lacking) -> Iterator[pa.RecordBatch]:
     """lacking: gets the rows that lack a cell, as that is larger than allowed, before they come."""
-    first = 0
-    wanted = {columns.image, columns.caption, *columns.carried, *(c for c in (columns.key, columns.status) if c)}
-    if columns.status:
-        wanted.add("error_message")
+    first, wanted = 0, _read_of(columns)
     for piece in range(file.pieces):
         # one row group at a time: over several, arrow reads ahead of what is asked for
         for batch, beyond in read_marked(file, wanted, rows, [piece]):
             lacking.update({first + row: ("row_too_large", told) for row, told in beyond.items()})
             first += len(batch)
             yield batch
+
+
+def _near(
+    file: ShardFile, columns: Columns, places: Numbers, lacking: Lacking
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batches of the pieces that hold one of these rows, each with the place of its first."""
+    first, sizes = 0, file.piece_rows
+    for piece in range(file.pieces):
+        if not len(places) or first > places[-1]:
+            return
+        if sizes is not None and not np.any((places >= first) & (places < first + sizes[piece])):
+            first += sizes[piece]
+            continue
+        for batch, beyond in read_marked(file, _read_of(columns), READ_ROWS, [piece]):
+            lacking.update({first + row: ("row_too_large", told) for row, told in beyond.items()})
+            yield first, batch
+            first += len(batch)
+            if first > places[-1]:
+                return
+
+
+def _read_of(columns: Columns) -> set[str]:
+    named = {columns.image, columns.caption, *columns.carried, *(c for c in (columns.key, columns.status) if c)}
+    return named | ({"error_message"} if columns.status else set())
 
 
 def _weight(images: pa.Array, files: ImageFiles) -> int:
@@ -183,6 +223,17 @@ def _weight(images: pa.Array, files: ImageFiles) -> int:
     if is_text(kind):
         return weight_of_text(text(images), files)
     return int(pc.sum(pc.binary_length(images)).as_py() or 0)
+
+
+def _told(
+    table: pa.Table, first: int, shard: Shard, columns: Columns, files: ImageFiles, file: ShardFile,
+    lacking: Lacking,
+) -> Rows:  # fmt: skip
+    try:
+        return _pairs(table, first, shard, columns, files, file, lacking)
+    except UnicodeDecodeError as error:
+        where = f"{shard.name}, rows {first} to {first + len(table) - 1}"
+        raise BadTable(f"{where}: text that is not UTF-8", fix="write the column anew with valid text") from error
 
 
 def _pairs(

@@ -111,7 +111,7 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
     begun = monotonic()
     run = _Run(options, _open_tables(options), progress)
     shards = [table.shard for table in run.tables]
-    claim = _claimed(options, shards)
+    claim = claimed(options, shards)
     with claim.held({"digest": run.digest}):
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *notes_on_departed(shards)]
         _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
@@ -119,7 +119,8 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
         return _result(run, accounts, notes, monotonic() - begun)
 
 
-def _claimed(options: LabelsOptions, shards: Sequence[Shard]) -> Claim:
+def claimed(options: LabelsOptions, shards: Sequence[Shard]) -> Claim:
+    """Everything that is written for these shards. Raises NcauditError as `claim` does."""
     places = place_of("--out", options.out, [*tables_of(shards), AUDIT_FILE], proven=_is_audit)
     return claim("labels", places, inputs_of(shards), overwrite=options.overwrite)
 

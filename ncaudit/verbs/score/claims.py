@@ -26,12 +26,17 @@ FIT_FILES = (TENSORS, FACTS)
 
 def claimed(options: ScoreOptions, shards: Sequence[Shard], tables: Sequence[EmbeddingTable]) -> Claim:
     """Everything that is written for these shards, the fit included. Raises NcauditError as `claim` does."""
-    fit = [f"{FIT_FOLDER}/{name}" for name in ((RATES,) if options.fit else (*FIT_FILES, RATES))]
-    places = place_of("--out", options.out, [*tables_of(shards), *fit], proven=_is_fit)
-    if options.save_fit:
-        places.append(Place("--save-fit", options.save_fit, FIT_FILES, proven=_is_fit))
     inputs = [*inputs_of(shards, [table.shard for table in tables]), *_named(options)]
-    return claim("score", places, inputs, overwrite=options.overwrite)
+    return claim("score", places(options, shards), inputs, overwrite=options.overwrite)
+
+
+def places(options: ScoreOptions, shards: Sequence[Shard]) -> list[Place]:
+    """Where that lies."""
+    fit = [f"{FIT_FOLDER}/{name}" for name in ((RATES,) if options.fit else (*FIT_FILES, RATES))]
+    found = place_of("--out", options.out, [*tables_of(shards), *fit], proven=_is_fit)
+    if options.save_fit:
+        found.append(Place("--save-fit", options.save_fit, FIT_FILES, proven=_is_fit))
+    return found
 
 
 def deciding(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> dict[str, Any]:

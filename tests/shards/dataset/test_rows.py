@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import DataOptions
 from ncaudit.shards.columns import find_columns
-from ncaudit.shards.dataset.rows import read_rows
+from ncaudit.shards.dataset.rows import read_rows, rows_at
 from ncaudit.shards.files.provenance import read_schema
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -244,3 +244,49 @@ def test_damage_in_the_middle_is_found_while_reading(tmp_path):
         file.write(whole)
     with pytest.raises(BadTable, match=r"00000\.parquet cannot be read"):
         read(shard, rows=10)
+
+
+def places_read(shard, places, **more):
+    columns = find_columns(read_schema(shard.path), shard.name, DataOptions(), key=None, carry=[])
+    return list(rows_at(shard, columns, places, **more))
+
+
+@given(
+    count=st.integers(0, 200),
+    group=st.integers(1, 90),
+    places=st.lists(st.integers(0, 220), max_size=12),
+)
+@settings(deadline=None, max_examples=40)
+def test_some_rows_are_those_of_all_rows(tmp_path_factory, count, group, places):
+    folder = tmp_path_factory.mktemp("places")
+    table = pa.table({"jpg": pa.array([bytes([i]) for i in range(count)], pa.binary()),
+                      "caption": pa.array([str(i) for i in range(count)], pa.string())})  # fmt: skip
+    found = places_read(shard_of(folder, table, row_group_size=group), places)
+    wanted = sorted({place for place in places if place < count})
+    assert [(w.row.tolist(), w.images, w.captions) for w in found] == [
+        ([place], [bytes([place])], [str(place)]) for place in wanted
+    ]
+
+
+def test_every_caption_of_a_row_is_a_pair_of_it(tmp_path):
+    shard = shard_of(tmp_path, {"jpg": [b"a", b"b", b"c"], "caption": [["x"], ["y", "z"], []]}, row_group_size=1)
+    (row,) = places_read(shard, [1])
+    assert (row.row.tolist(), row.caption_index.tolist(), row.captions) == ([1, 1], [0, 1], ["y", "z"])
+
+
+def test_what_a_row_lacks_is_told_with_it(tmp_path):
+    shard = shard_of(tmp_path, {"image_path": ["here.jpg", "gone.jpg"], "caption": ["x", "y"]})
+    (tmp_path / "here.jpg").write_bytes(b"picture")
+    here, gone = places_read(shard, {0, 1}, image_root=str(tmp_path))
+    assert (here.images, here.status) == ([b"picture"], [None])
+    assert (gone.images, gone.status) == ([None], ["image_missing"])
+
+
+def test_row_groups_without_a_wanted_row_stay_unread(tmp_path):
+    shard = shard_of(tmp_path, {"jpg": [bytes(5000)] * 40, "caption": ["x"] * 40}, row_group_size=10)
+    with open(shard.path, "r+b") as file:  # the first row group's pages are no pages any more
+        file.seek(4)
+        file.write(bytes(40))
+    assert [row.row.tolist() for row in places_read(shard, [11, 39])] == [[11], [39]]
+    with pytest.raises(BadTable):
+        places_read(shard, [3])

@@ -1,0 +1,105 @@
+"""Options of `audit`: those of `embed`, `score` and `labels` that people set, and where each step's output lies."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ncaudit.options.embed import EmbedOptions
+from ncaudit.options.labels import LabelsOptions
+from ncaudit.options.report import ReportOptions
+from ncaudit.options.scoring import ScoreOptions
+from ncaudit.options.shared.checks import compatible, require, require_local, require_share
+from ncaudit.options.shared.effect import Unread, refuse_changed
+from ncaudit.options.shared.inputs import DataOptions, ModelOptions
+from ncaudit.options.shared.streams import is_folder
+
+EMBEDDINGS, SCORES, LABELS = "embeddings", "scores", "labels"  # folders below OUT
+REPORT, LABELS_REPORT = "report.html", "labels.html"  # pages there
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions(ModelOptions, DataOptions):
+    """`ncaudit audit`: a dataset to embeddings, scores, judged classes and the report."""
+
+    sources: Sequence[str]  # or - for a stream on standard input
+    out: str  # a folder
+    label_column: str | None = None  # classes that are judged too
+    columns: Sequence[str] | None = EmbedOptions.columns
+    batch_pairs: int | None = EmbedOptions.batch_pairs
+    workers: int | None = EmbedOptions.workers
+    devices: Sequence[str] | None = EmbedOptions.devices  # for embedding
+    scorer: str = ScoreOptions.scorer
+    stratify: str = ScoreOptions.stratify
+    noisy_precision: float | None = ScoreOptions.noisy_precision
+    verdicts: Sequence[str] | None = ScoreOptions.verdicts
+    check: bool = ScoreOptions.check
+    suggest: bool = ScoreOptions.suggest
+    seed: int = ScoreOptions.seed
+    refit: bool = ScoreOptions.refit  # fit anew; every shard is scored, and every class judged, again
+    max_failed: float = ScoreOptions.max_failed
+    overwrite: bool = ScoreOptions.overwrite  # replace files of others that are in the way, too; never an input
+    prune: bool = ScoreOptions.prune  # remove tables that audit wrote and whose input is gone
+
+    def __post_init__(self) -> None:
+        ModelOptions.__post_init__(self)
+        DataOptions.__post_init__(self)
+        require_local("--out", self.out)
+        require(is_folder(self.out), f"--out is {self.out}, and audit writes a folder", "give a folder with --out")
+        require_share("--max-failed", self.max_failed, zero=True)
+        if isinstance(self.verdicts, str):  # one judge, in a notebook
+            object.__setattr__(self, "verdicts", (self.verdicts,))
+        if isinstance(self.devices, str):
+            object.__setattr__(self, "devices", tuple(self.devices.split(",")))
+        kept = self.columns is None or self.label_column is None or self.label_column in self.columns
+        compatible(kept, f"--columns leaves out the --label-column {self.label_column}", "name it with --columns, too")
+        _ = self.of_embed, self.of_score, self.of_labels, self.of_report  # what they refuse is told before any work
+        refuse_changed(self)
+
+    def unread(self) -> Iterator[Unread]:
+        """What its steps do not look at."""
+        yield from self.of_embed.unread()
+        yield from self.of_score.unread()
+
+    def at(self, name: str) -> str:
+        """Where a step's output lies."""
+        return os.path.join(self.out, name)
+
+    @property
+    def of_embed(self) -> EmbedOptions:
+        """The first step's."""
+        return EmbedOptions(**{**self._shared_with(EmbedOptions), "out": self.at(EMBEDDINGS)})
+
+    @property
+    def of_score(self) -> ScoreOptions:
+        """The second step's: which columns there are, the tables say themselves, and the model is in them."""
+        told = self._shared_with(ScoreOptions)
+        own = {"embeddings": [self.at(EMBEDDINGS)], "out": self.at(SCORES), "columns": None, "model": None}
+        return ScoreOptions(**{**told, **own})
+
+    @property
+    def of_labels(self) -> LabelsOptions | None:
+        """Those of the judgement of classes; None where there are none."""
+        if self.label_column is None:
+            return None
+        told = self._shared_with(LabelsOptions)
+        own = {"embeddings": [self.at(EMBEDDINGS)], "out": self.at(LABELS), "redo": self.refit, "model": None}
+        return LabelsOptions(**{**told, **own})
+
+    @property
+    def of_report(self) -> ReportOptions:
+        """Those of the page about the pairs."""
+        return self._page(SCORES, REPORT)
+
+    @property
+    def of_labels_report(self) -> ReportOptions | None:
+        """Those of the page about the classes; None where there are none."""
+        return None if self.label_column is None else self._page(LABELS, LABELS_REPORT)
+
+    def _page(self, tables: str, name: str) -> ReportOptions:
+        own = {"scores": [self.at(tables)], "data": list(self.sources), "out": self.at(name)}
+        return ReportOptions(**{**self._shared_with(ReportOptions), **own})
+
+    def _shared_with(self, kind: type[Any]) -> dict[str, Any]:
+        names = {field.name for field in fields(kind)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name in names}

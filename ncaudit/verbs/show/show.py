@@ -1,0 +1,235 @@
+"""`show`: the pairs of score tables that are worth a look, with what judged them; of label tables the unlikely classes.
+
+Knows options, tables and the dataset behind them; nothing of Typer, and nothing of models: no torch is needed.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ncaudit.errors import BadTable
+from ncaudit.judging.galleries.collector import Found, Row
+from ncaudit.options import ShowOptions
+from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.streams.standard_input import received
+from ncaudit.shards.tables.made_from import data_of
+from ncaudit.shards.tables.pairs_in_data import InData, Wanted, pairs_in_data
+from ncaudit.shards.tables.scores import ScoreTable, open_scores
+from ncaudit.verbs.outputs import inputs_of
+from ncaudit.verbs.show.lists import Anchor, anchors, caption_characters, holds_classes, looked_through
+from ncaudit.verbs.show.pictures import Pictures, pictures
+
+ANCHORS = ("image_anchor", "text_anchor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownRow:
+    """What is told of every row that is shown."""
+
+    list: str  # name of the list that it stands in
+    pair_id: str
+    status: str | None
+    shard: str | None
+    row: int | None
+    caption: str | None
+    caption_characters: int | None = None  # of the whole caption, where it was cut
+    image: str | None = None  # the file that its picture was written to
+    image_problem: str | None = None  # why there is no picture, where one was asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownPair(ShownRow):
+    """A row of a score table."""
+
+    soft_label: float | None
+    similarity: float | None
+    score: float | None
+    verdict: str | None
+    reason: str | None
+    image_anchor: str | None
+    image_anchor_caption: str | None = None
+    text_anchor: str | None
+    text_anchor_caption: str | None = None
+    caption_count: int | None
+    image_count: int | None
+    suggested_caption: str | None
+    suggested_pair: str | None
+    suggested_probability: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownClass(ShownRow):
+    """A row of a label table."""
+
+    given_label: Any
+    label_quality: float | None
+    suggested_label: Any
+    partition: str | None
+    image_neighbour_label: Any
+    image_neighbour_share: float | None
+    text_neighbour_label: Any
+    text_neighbour_share: float | None
+    why: Sequence[str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownList:
+    """A list that was asked for. count: how many rows belong in it, of which the first are shown."""
+
+    name: str
+    title: str
+    rule: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowResult:
+    """What is shown, of how many rows."""
+
+    pairs: tuple[ShownPair | ShownClass, ...]
+    lists: tuple[ShownList, ...]
+    rows: int  # of all tables
+    images: str | None = None  # folder of the pictures
+    notes: tuple[str, ...] = ()
+
+
+def show(options: ShowOptions, progress: Progress = SILENT) -> ShowResult:
+    """The first rows of the lists that are asked for. One pass over the tables, one over their names for the anchors,
+    and, where `data` is named, one over the shards that hold what is shown; memory does not grow with the rows.
+
+    Raises NcauditError when these are no score or label tables, or `data` is another dataset than the one behind them.
+    """
+    with received(options.scores) as given:
+        result = _show(replace(options, scores=given.sources), progress)
+        return replace(result, notes=(*given.notes, *result.notes))
+
+
+def _show(options: ShowOptions, progress: Progress) -> ShowResult:
+    tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    found = looked_through(options, tables, progress)
+    judges = anchors(tables, {name for row in _rows(found) for name in _anchors_of(row)})
+    shown = _Shown(options, tables, found, judges)
+    pairs = shown.pairs if not options.data else shown.with_data(progress)
+    return ShowResult(
+        pairs=tuple(pairs),
+        lists=tuple(_list_of(one) for one in found),
+        rows=sum(table.rows for table in tables),
+        images=options.images if any(pair.image for pair in pairs) else None,
+        notes=tuple(_notes(options, pairs)),
+    )
+
+
+def _rows(found: Sequence[Found]) -> Iterator[Row]:
+    return (row for one in found for row in one.rows)
+
+
+def _anchors_of(row: Row) -> list[str]:
+    return [name for column in ANCHORS if (name := row.get(column)) is not None]
+
+
+def _list_of(one: Found) -> ShownList:
+    gallery = one.gallery
+    return ShownList(name=gallery.name, title=gallery.title, rule=gallery.rule, count=one.count)
+
+
+class _Shown:
+    """The rows that are shown, before and after the dataset was asked."""
+
+    def __init__(
+        self, options: ShowOptions, tables: Sequence[ScoreTable], found: Sequence[Found], judges: Mapping[str, Anchor]
+    ) -> None:
+        self._options, self._tables, self._judges = options, tables, judges
+        self._rows = list(_rows(found))
+        self._kind = ShownClass if holds_classes(tables[0]) else ShownPair
+        names = [one.gallery.name for one in found for _ in one.rows]
+        self.pairs = [self._pair(name, row) for name, row in zip(names, self._rows, strict=True)]
+
+    def _pair(self, name: str, row: Row) -> ShownPair | ShownClass:
+        told = {field.name: row.get(field.name) for field in fields(self._kind) if field.name in row.cells}
+        for column in ANCHORS:
+            judge = self._judges.get(row.get(column) or "")
+            told |= {f"{column}_caption": judge.caption} if judge and self._kind is ShownPair else {}
+        needed = {field.name: None for field in fields(self._kind)}
+        return self._kind(**{**needed, **told, "list": name, "caption_characters": caption_characters(row.cells)})
+
+    def with_data(self, progress: Progress) -> list[ShownPair | ShownClass]:
+        """The same with captions and pictures from the dataset."""
+        wanted = [self._wanted(pair, row.place) for pair, row in zip(self.pairs, self._rows, strict=True)]
+        lacking = [name for name, judge in self._judges.items() if judge.caption is None]
+        wanted += [self._judge(name) for name in lacking]
+        progress.stage("find pairs", len(wanted), "pairs")
+        captions = dict[str, str | None]()
+        with pictures() as held:
+            for number, pair in pairs_in_data(self._options.data or (), wanted, self._options.of_data):
+                if number < len(self.pairs):
+                    self.pairs[number] = self._seen(self.pairs[number], pair, wanted[number], held)
+                else:
+                    captions[lacking[number - len(self.pairs)]] = pair.caption
+                progress.advance(1)
+            if self._options.images is not None:
+                self._write(held, self._options.images)
+        return [_with_anchors(pair, captions) for pair in self.pairs]
+
+    def _wanted(self, pair: ShownRow, place: int) -> Wanted:
+        return _place(pair.pair_id, pair.shard, pair.row, self._table_of(place))
+
+    def _judge(self, name: str) -> Wanted:
+        judge = self._judges[name]
+        return _place(name, judge.shard, judge.row, judge.table)
+
+    def _table_of(self, place: int) -> ScoreTable:
+        for table in self._tables:
+            if place < table.rows:
+                return table
+            place -= table.rows
+        raise AssertionError(place)
+
+    def _seen(self, pair: ShownPair | ShownClass, there: InData, wanted: Wanted, held: Pictures) -> Any:
+        _refuse_other_caption(pair, there, wanted)
+        told = replace(pair, caption=there.caption) if pair.caption is None else pair
+        if self._options.images is None:
+            return told
+        if there.image is None:
+            status, detail = there.problem or ("image_missing", None)
+            return replace(told, image_problem=f"{status}: {detail}" if detail else status)
+        return replace(told, image=os.path.join(self._options.images, held.hold(pair.pair_id, there.image)))
+
+    def _write(self, held: Pictures, folder: str) -> None:
+        options = self._options
+        inputs = inputs_of([table.shard for table in self._tables], find_shards(options.data or ()))
+        told = {"scores": sorted(table.shard.path for table in self._tables), "worst": options.worst}
+        held.write(folder, inputs, told, overwrite=options.overwrite)
+
+
+def _place(pair_id: str, shard: Any, row: Any, table: ScoreTable) -> Wanted:
+    if not (isinstance(shard, str) and isinstance(row, int)):  # of a table from elsewhere
+        shard = row = None
+    return Wanted(pair_id, shard, row, table.shard.path, data_of(table.provenance))
+
+
+def _refuse_other_caption(pair: ShownRow, there: InData, wanted: Wanted) -> None:
+    """Raises BadTable where nothing but the captions can tell that this is another dataset, and they do."""
+    whole = pair.caption is not None and pair.caption_characters is None
+    if whole and not wanted.made_from and there.caption is not None and there.caption != pair.caption:
+        what = f"{wanted.table} has another caption for {pair.pair_id} than --data"
+        raise BadTable(what, fix="give the dataset that was scored, or name its column of captions (--caption-column)")
+
+
+def _with_anchors(pair: ShownPair | ShownClass, captions: Mapping[str, str | None]) -> ShownPair | ShownClass:
+    if not isinstance(pair, ShownPair):
+        return pair
+    return replace(
+        pair,
+        image_anchor_caption=captions.get(pair.image_anchor or "", pair.image_anchor_caption),
+        text_anchor_caption=captions.get(pair.text_anchor or "", pair.text_anchor_caption),
+    )
+
+
+def _notes(options: ShowOptions, pairs: Sequence[ShownRow]) -> Iterator[str]:
+    if not options.data and pairs and all(pair.caption is None for pair in pairs):
+        yield "these tables carry no captions: name the dataset with --data to see them"
+    lacking = sum(pair.image_problem is not None for pair in pairs)
+    if lacking:
+        yield f"{lacking:,} of {len(pairs):,} pairs have no picture"
