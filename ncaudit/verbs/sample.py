@@ -78,7 +78,7 @@ def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     row, whatever else the tables hold. Raises NcauditError when OUT exists, a table has no score, or a pair_id is drawn
     twice.
     """
-    shards = find_shards(options.scores)
+    shards = find_shards(options.scores, max_row_bytes=options.max_row_bytes)
     places = [] if options.out == STREAM else [Place.of_file("--out", options.out, kept="verdicts")]
     with claim("sample", places, inputs_of(shards), overwrite=options.overwrite).held({}):
         return _sample(options, shards, progress)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type, is_key
 from ncaudit.shards.dataset.keys import key_text
@@ -151,13 +152,13 @@ class JoinedRows:
         return int((self.places == NOWHERE).sum())
 
 
-def open_join(sources: Sequence[str], keys: str) -> OtherTable:
+def open_join(sources: Sequence[str], keys: str, max_row_bytes: int = MAX_ROW_BYTES) -> OtherTable:
     """The table to join. keys: the key column of the embedding tables, or `KEY=COLUMN` where it is called otherwise.
 
     Raises NcauditError when a source does not exist, a file lacks the key, or the files' columns cannot go together.
     """
     key, _, other = keys.partition("=")
-    files = find_shards(sources)
+    files = find_shards(sources, max_row_bytes=max_row_bytes)
     schema = pa.schema([])
     for file in files:
         own = open_shard(file).schema

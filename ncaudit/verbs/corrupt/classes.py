@@ -223,7 +223,7 @@ def _embedded(options: CorruptOptions, rows: _LabelRows) -> Iterator[tuple[Ints,
             fix="leave it out",
         )
     if options.embeddings:
-        return embedded_rows(options.embeddings, rows)
+        return embedded_rows(options.embeddings, rows, options.max_row_bytes)
     return _own_embeddings(rows) if all(own) else None
 
 

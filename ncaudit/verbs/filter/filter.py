@@ -232,7 +232,7 @@ class _Run:
 
 def _open(options: FilterOptions) -> Sequence[ScoreInput]:
     if STREAM in options.scores:
-        return [StreamedScores(sys.stdin.buffer)]
+        return [StreamedScores(sys.stdin.buffer, options.max_row_bytes)]
     return [FileScores(shard) for shard in _inputs(options.scores, options)]
 
 
@@ -260,7 +260,7 @@ def _known_rows(tables: Sequence[ScoreInput]) -> int | None:
 
 def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     """The shards of an input, without what an earlier run may have written below it."""
-    return without_outputs(find_shards(sources), "filter", options.out, options.dropped)
+    return without_outputs(find_shards(sources, max_row_bytes=options.max_row_bytes), "filter", options.out, options.dropped)
 
 
 def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:

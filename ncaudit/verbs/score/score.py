@@ -103,14 +103,14 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
     scorers.refuse_unread(choice.meant(options.scorer), options)  # told before anything is read, as an unknown name is
-    with received(options.embeddings) as given:  # rows are read twice at least: to count repeats
+    with received(options.embeddings, options.max_row_bytes) as given:  # rows are read twice at least: to count repeats
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
 
 def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
     begun = monotonic()
-    judges = read_judges(options.verdicts) if options.verdicts else []  # what they lack is told before any work
-    other = open_join(options.join, str(options.join_key)) if options.join else None
+    judges = read_judges(options.verdicts, options.max_row_bytes) if options.verdicts else []  # what they lack is told before any work
+    other = open_join(options.join, str(options.join_key), options.max_row_bytes) if options.join else None
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
     dataset = _dataset(options, tables) if options.data else None
@@ -275,7 +275,7 @@ def judged_pairs(saved: SavedFit) -> int | None:
 
 
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
-    found = find_shards(options.embeddings, options.features)
+    found = find_shards(options.embeddings, options.features, options.max_row_bytes)
     shards = without_outputs(found, "score", options.out)
     column = None if options.stratify in ("auto", "none") else options.stratify
     columns = other.own(options.columns, shards) if other else options.columns
@@ -303,7 +303,7 @@ def _identity_notes(tables: Sequence[EmbeddingTable]) -> Iterator[str]:
 def _dataset(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> DatasetShards:
     """The user's shards that the tables were made from."""
     require_folder(options.out, "--data")
-    return match_dataset(options.data or (), tables)
+    return match_dataset(options.data or (), tables, options.max_row_bytes)
 
 
 def _common_carried(tables: Sequence[EmbeddingTable]) -> pa.Schema:

@@ -172,7 +172,7 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     """
     if not options.scores:
         return _open_own(options)
-    matched = match_scores(find_shards(options.data or (), max_row_bytes=options.max_row_bytes), options.scores)
+    matched = match_scores(find_shards(options.data or (), max_row_bytes=options.max_row_bytes), options)
     for shard, scores in () if options.key else matched:
         refuse_another(shard, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
     if not options.by_class:
@@ -288,9 +288,10 @@ def require_own_labels(shards: Sequence[Shard], name: str) -> None:
         raise BadTable(f"every {name} is 0", fix="name another column of labels with --label-column")
 
 
-def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[Shard, ScoreTable]]:
+def match_scores(shards: Sequence[Shard], options: TrainOptions) -> list[tuple[Shard, ScoreTable]]:
     """Each shard with the score table of its name. Raises BadTable naming the first shard that has none."""
-    tables = [open_scores(table) for table in find_shards(sources)]
+    found = find_shards(options.scores or (), max_row_bytes=options.max_row_bytes)
+    tables = [open_scores(table) for table in found]
     for table in tables:
         refuse_unscored(table.shard.path, table.schema)
     return list(match_by_name(shards, tables, "score table", whole=False).items())  # one may train on a part
