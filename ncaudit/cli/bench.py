@@ -64,6 +64,7 @@ def bench(
     features: flags.Features = BenchOptions.features,
     seed: flags.Seed = BenchOptions.seed,
     device: flags.Device = BenchOptions.device,
+    max_row_bytes: flags.MaxRowBytes = BenchOptions.max_row_bytes,
     overwrite: flags.Overwrite = BenchOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
@@ -76,7 +77,8 @@ def bench(
         embeddings=embeddings, features=features, rates=rates or BenchOptions.rates, kinds=kinds or BenchOptions.kinds,
         scorers=scorers or BenchOptions.scorers, seeds=seeds, pairs=pairs, out=out, variant=variant, k=k, align=align,
         siblings=siblings, loss=loss, mixture=mixture, csls_k=csls_k, temperature=temperature, correlation=correlation,
-        noisy_precision=noisy_precision, seed=seed, device=device, overwrite=overwrite,
+        noisy_precision=noisy_precision, seed=seed, device=device,
+        max_row_bytes=max_row_bytes, overwrite=overwrite,
     )  # fmt: skip
     from ncaudit.cli.words.bench import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.scorers import refuse_unread

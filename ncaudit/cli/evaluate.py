@@ -24,6 +24,7 @@ def retrieval(
     map_at: Annotated[
         int, typer.Option(help="Also the mean average precision of the first so many items, 1 or more.")
     ] = EvalRetrievalOptions.map_at,
+    max_row_bytes: flags.MaxRowBytes = EvalRetrievalOptions.max_row_bytes,
     device: flags.Device = EvalRetrievalOptions.device,
     as_json: flags.Json = False,
 ) -> None:
@@ -33,8 +34,9 @@ def retrieval(
     With --label-column also the mean average precision: an item is right when it shares any class with the query.
     """
     options = EvalRetrievalOptions(
-        embeddings=embeddings, features=features, model=model, label_column=label_column, map_at=map_at, device=device
-    )
+        embeddings=embeddings, features=features, model=model, label_column=label_column, map_at=map_at,
+        max_row_bytes=max_row_bytes, device=device,
+    )  # fmt: skip
     checked(options)
     from ncaudit.cli.words.evaluate import retrieval_lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.evaluate.retrieval import eval_retrieval
@@ -64,6 +66,7 @@ def scores(
     bins: Annotated[
         int, typer.Option(help="Bins of the calibration error, of about equal numbers of pairs.")
     ] = EvalScoresOptions.bins,
+    max_row_bytes: flags.MaxRowBytes = EvalScoresOptions.max_row_bytes,
     as_json: flags.Json = False,
 ) -> None:
     """How well the scores find known mismatches, or how they stand to the scores that the pairs came with.
@@ -71,7 +74,10 @@ def scores(
     With --truth: for soft label, similarity and score; and how honest the soft label is as a probability.
     With --against: how far another score agrees, where it does not, and, with --truth too, which one is better.
     """
-    options = EvalScoresOptions(scores=scores, truth=truth, truth_table=truth_table, against=against or (), bins=bins)
+    options = EvalScoresOptions(
+        scores=scores, truth=truth, truth_table=truth_table, against=against or (), bins=bins,
+        max_row_bytes=max_row_bytes,
+    )  # fmt: skip
     checked(options)
     from ncaudit.cli.words.evaluate import scores_lines
     from ncaudit.verbs.evaluate.scores import eval_scores

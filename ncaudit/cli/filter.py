@@ -79,6 +79,7 @@ def filter_pairs(
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = FilterOptions.format,
     csv_safe: flags.CsvSafe = FilterOptions.csv_safe,
+    max_row_bytes: flags.MaxRowBytes = FilterOptions.max_row_bytes,
     overwrite: flags.Overwrite = FilterOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
@@ -105,6 +106,7 @@ def filter_pairs(
         dropped=dropped,
         format=stream_format,
         csv_safe=csv_safe,
+        max_row_bytes=max_row_bytes,
         overwrite=overwrite,
     )
     checked(options)

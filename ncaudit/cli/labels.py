@@ -40,6 +40,7 @@ def labels(
         StreamFormat, typer.Option("--format", help="How --out - writes rows.")
     ] = LabelsOptions.format,
     csv_safe: flags.CsvSafe = LabelsOptions.csv_safe,
+    max_row_bytes: flags.MaxRowBytes = LabelsOptions.max_row_bytes,
     max_failed: flags.MaxFailed = LabelsOptions.max_failed,
     overwrite: flags.Overwrite = LabelsOptions.overwrite,
     prune: flags.Prune = LabelsOptions.prune,
@@ -55,7 +56,7 @@ def labels(
     options = LabelsOptions(
         embeddings=embeddings, out=out, label_column=label_column, features=features, k=k, model=model,
         seed=seed, device=device, redo=redo, format=stream_format, csv_safe=csv_safe, max_failed=max_failed,
-        overwrite=overwrite, prune=prune,
+        max_row_bytes=max_row_bytes, overwrite=overwrite, prune=prune,
     )  # fmt: skip
     checked(options)
     from ncaudit.cli.words.labels import lines  # torch takes seconds to import; --help must not pay for it

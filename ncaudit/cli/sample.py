@@ -22,6 +22,7 @@ def sample(
         int, typer.Option(help="Ranges of the score, of equal numbers of pairs, that are drawn from separately.")
     ] = SampleOptions.strata,
     seed: flags.Seed = SampleOptions.seed,
+    max_row_bytes: flags.MaxRowBytes = SampleOptions.max_row_bytes,
     overwrite: flags.Overwrite = SampleOptions.overwrite,
     as_json: flags.Json = False,
 ) -> None:
@@ -33,7 +34,9 @@ def sample(
     """
     if as_json and out == "-":
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
-    options = SampleOptions(scores=scores, out=out, n=n, strata=strata, seed=seed, overwrite=overwrite)
+    options = SampleOptions(
+        scores=scores, out=out, n=n, strata=strata, seed=seed, max_row_bytes=max_row_bytes, overwrite=overwrite
+    )
     from ncaudit.cli.words.sample import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.sample import sample as run
 

@@ -107,6 +107,7 @@ def score(
             "KEY=COLUMN where that table calls it otherwise."
         ),
     ] = ScoreOptions.join_key,
+    max_row_bytes: flags.MaxRowBytes = ScoreOptions.max_row_bytes,
     device: flags.Device = ScoreOptions.device,
     max_failed: flags.MaxFailed = ScoreOptions.max_failed,
     overwrite: flags.Overwrite = ScoreOptions.overwrite,
@@ -155,6 +156,7 @@ def score(
         columns=columns,
         join=join,
         join_key=join_key,
+        max_row_bytes=max_row_bytes,
         device=device,
         max_failed=max_failed,
         overwrite=overwrite,

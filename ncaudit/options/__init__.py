@@ -26,7 +26,7 @@ from ncaudit.options.scoring import (
     Siblings,
     Variant,
 )
-from ncaudit.options.shared.inputs import DataOptions, ModelOptions, Precision
+from ncaudit.options.shared.inputs import USUAL_WEIGHTS, DataOptions, ModelOptions, Precision
 from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.options.show import Against, Reason, ShowOptions
@@ -71,6 +71,7 @@ __all__ = [
     "TABLE_SUFFIX",
     "TOWERS",
     "TOWERS_PACE",
+    "USUAL_WEIGHTS",
     "WARMUP_OF_EPOCHS",
     "Against",
     "Align",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ncaudit.options.shared.checks import compatible, require_at_least
 from ncaudit.options.shared.effect import Unread, refuse_changed
+from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +17,12 @@ class EvalRetrievalOptions:
     model: str | None = None  # a folder of heads, that all embeddings go through first
     label_column: str | None = None  # classes: then mean average precision is measured too
     map_at: int = 50  # how many of the first items the second mean average precision looks at
+    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
     device: str = "auto"
 
     def __post_init__(self) -> None:
         require_at_least("--map-at", self.map_at, 1)
+        require_row_bytes(self.max_row_bytes)
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:
@@ -37,9 +40,11 @@ class EvalScoresOptions:
     truth_table: str | None = None  # a parquet or CSV with pair_id and the truth column; None: in the score tables
     against: Sequence[str] = ()  # columns of numbers that the pairs came with; NAME means input_NAME too
     bins: int = 10
+    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
 
     def __post_init__(self) -> None:
         require_at_least("--bins", self.bins, 2)
+        require_row_bytes(self.max_row_bytes)
         compatible(
             self.truth is not None or bool(self.against), "there is neither a truth nor another score to compare with",
             "name a column with --truth, or one with --against",

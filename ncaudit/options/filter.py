@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from ncaudit.options.shared.checks import choose, compatible, require, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat, streams_csv
 
 
@@ -49,12 +50,14 @@ class FilterOptions:
     dropped: str | None = None  # a folder, or NAME.parquet where `out` is one file
     format: StreamFormat = StreamFormat.arrow
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
+    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
     overwrite: bool = False  # replace files of others that are in the way, too; never an input
 
     def __post_init__(self) -> None:
         choose(self, write_as=FilterForm, format=StreamFormat)
         require_local("--out", self.out)
         require_local("--dropped", self.dropped)
+        require_row_bytes(self.max_row_bytes)
         for name in ("min_soft_label", "keep_share", "kept_precision"):
             if getattr(self, name) is not None:
                 require_share(f"--{name.replace('_', '-')}", getattr(self, name), zero=name == "min_soft_label")

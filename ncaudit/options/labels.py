@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ncaudit.options.shared.checks import choose, require_at_least, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
 
 
@@ -23,6 +24,7 @@ class LabelsOptions:
     redo: bool = False
     format: StreamFormat = StreamFormat.arrow
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
+    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
     max_failed: float = 1.0
     overwrite: bool = False  # replace files of others that are in the way, too; never an input
     prune: bool = False  # remove tables that this command wrote and whose input is gone
@@ -32,6 +34,7 @@ class LabelsOptions:
         require_local("--out", self.out)
         require_at_least("--k", self.k, 1)
         require_share("--max-failed", self.max_failed, zero=True)
+        require_row_bytes(self.max_row_bytes)
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:

@@ -14,6 +14,7 @@ from ncaudit.options.shared.checks import (
     require_share,
 )
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
 
 
@@ -68,7 +69,7 @@ SETTINGS = (
     *("variant", "k", "align", "siblings", "loss", "mixture", "anchor_threshold", "center", "csls_k", "temperature"),
     *("correlation", "max_anchors", "bank_pairs"),
 )
-OF_A_FIT = (*SETTINGS, "noisy_precision")
+OF_A_FIT = (*SETTINGS, "noisy_precision", "stratify")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +133,7 @@ class ScoreOptions(ScorerOptions):
     format: StreamFormat = StreamFormat.arrow
     csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
     columns: Sequence[str] | None = None
+    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
     max_failed: float = 1.0
     overwrite: bool = False  # replace files of others that are in the way, too; never an input
     prune: bool = False  # remove tables that this command wrote and whose input is gone
@@ -141,6 +143,7 @@ class ScoreOptions(ScorerOptions):
         require_local("--out", self.out)
         choose(self, format=StreamFormat)
         require_share("--max-failed", self.max_failed, zero=True)
+        require_row_bytes(self.max_row_bytes)
         if isinstance(self.verdicts, str):  # one judge, in a notebook
             object.__setattr__(self, "verdicts", (self.verdicts,))
         judges = self.verdicts or ()
@@ -156,6 +159,8 @@ class ScoreOptions(ScorerOptions):
         yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
         if self.fit:
             yield Unread(OF_A_FIT, "is of fitting, and --fit scores with a fit that is there", "leave out one of them")
+            if self.check:  # --no-check says what is the case
+                yield Unread(("check",), "measures where a fit is made, and --fit scores with one that is there")
         if self.data:
             yield Unread(("columns",), "says what score tables carry, and --data writes the dataset with all it has")
         if not self.join:

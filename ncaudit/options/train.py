@@ -246,7 +246,7 @@ def _check_heads(options: TrainOptions) -> None:
 def _unread_of_heads(options: TrainOptions) -> Iterator[Unread]:
     yield Unread(("train_batchnorm",), "is for --tune towers")
     yield Unread(("model", "pretrained"), "is for --tune towers", "leave it out: heads learn from the embeddings")
-    dataset = ("image_column", "caption_column", "key", "image_root", "max_image_pixels", "max_row_bytes", "workers")
+    dataset = ("image_column", "caption_column", "key", "image_root", "max_image_pixels", "workers")
     yield Unread(dataset, "is about images and captions, and heads learn from embeddings that are there")
     if options.head_kind is HeadKind.linear:
         yield Unread(("hidden",), "is for --head mlp", "leave it out, or give --head mlp")

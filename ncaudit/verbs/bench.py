@@ -116,7 +116,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     """
     scorers.refuse_unread(options.scorers, options)  # told before anything is read, as an unknown name is
     places = [Place.of_file("--out", options.out, kept="")] if options.out else []
-    inputs = inputs_of(find_shards(options.embeddings, options.features))
+    inputs = inputs_of(find_shards(options.embeddings, options.features, options.max_row_bytes))
     with claim("bench", places, inputs, overwrite=options.overwrite).held({}):
         return _bench(options, progress)
 
@@ -163,7 +163,7 @@ def corrected_auroc(auroc_injected: float, before: float) -> float | None:
 
 
 def _sample(options: BenchOptions, progress: Progress) -> Pairs:
-    shards = find_shards(options.embeddings, options.features)
+    shards = find_shards(options.embeddings, options.features, options.max_row_bytes)
     tables = [open_embeddings(shard, columns=[]) for shard in shards]
     check_tables_agree(tables)
     progress.stage("draw sample", sum(table.rows for table in tables))

@@ -71,7 +71,7 @@ def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     row, whatever else the tables hold. Raises NcauditError when OUT exists, a table has no score, or a pair_id is drawn
     twice.
     """
-    shards = find_shards(options.scores)
+    shards = find_shards(options.scores, max_row_bytes=options.max_row_bytes)
     places = [] if options.out == STREAM else [Place.of_file("--out", options.out, kept="verdicts")]
     with claim("sample", places, inputs_of(shards), overwrite=options.overwrite).held({}):
         return _sample(options, shards, progress)
@@ -182,7 +182,7 @@ def _result(
         strata=tuple(_strata(rows, design)),
         without_score=without_score,
         accounting=accounting,
-        notes=(*_notes(options, review, without_score), *notes),
+        notes=(*_notes(options, review, without_score), *_fewer_strata(options, len(design.sizes)), *notes),
     )
 
 
@@ -196,6 +196,11 @@ def _strata(rows: Drawable, design: Design) -> Iterator[Stratum]:
             high=float(score.max()),
             mean_soft_label=None if np.isnan(label) else float(label),
         )
+
+
+def _fewer_strata(options: SampleOptions, strata: int) -> Iterator[str]:
+    if strata < options.strata:
+        yield f"{strata:,} strata instead of {options.strata:,}: at least two verdicts are needed from each"
 
 
 def _notes(options: SampleOptions, review: pa.Table, without_score: int) -> Iterator[str]:

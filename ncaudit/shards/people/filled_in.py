@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files.provenance import unreadable
 from ncaudit.shards.people.saved_as import Kind, as_utf8, is_plain, kind_of
 from ncaudit.shards.readers.bounds.unpacked import held
@@ -21,7 +22,7 @@ from ncaudit.shards.readers.text.plain_text import open_text
 
 HEADER_BYTES = 1 << 16
 READ_ROWS = 8_192
-Reader: TypeAlias = Callable[[str, Sequence[str], Sequence[str]], pa.Table]
+Reader: TypeAlias = Callable[[str, Sequence[str], Sequence[str], int], pa.Table]
 
 
 @dataclass(frozen=True)
@@ -43,41 +44,44 @@ class FilledIn:
         return name in self.table.column_names
 
 
-def read_filled_in(path: str, needed: Sequence[str], others: Sequence[str] = ()) -> FilledIn:
+def read_filled_in(
+    path: str, needed: Sequence[str], others: Sequence[str] = (), max_row_bytes: int = MAX_ROW_BYTES
+) -> FilledIn:
     """The columns `needed`, whose first names the pairs, and those of `others` that are there.
 
     Names may differ in case, and in spaces or hyphens for underscores. All of CSV and JSON lines is text, as a pair_id
-    007 must not become 7; parquet has its own types. Raises BadTable when the file cannot be read, is of no kind that
-    is known, or lacks a needed column.
+    007 must not become 7; parquet has its own types. max_row_bytes: of one row of them, unpacked. Raises BadTable when
+    the file cannot be read, is of no kind that is known, or lacks a needed column.
     """
     kind = kind_of(path)
     if kind is Kind.parquet:
-        return FilledIn(path, kind, _parquet(path, needed, others))
+        return FilledIn(path, kind, _parquet(path, needed, others, max_row_bytes))
     read = _delimited if kind is Kind.delimited else _records_of_json
     with as_utf8(path) as text:
-        table = read(text, needed, others)
+        table = read(text, needed, others, max_row_bytes)
     if not is_plain(path):
-        table = _beyond_doubt(path, read, table, needed, others)
+        table = _beyond_doubt(path, table, needed, lambda: read(path, needed, others, max_row_bytes))
     return FilledIn(path, kind, table)
 
 
-def _delimited(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
-    cells = WrittenCells(path, _as_spelled(path, needed[0]))
+def _delimited(path: str, needed: Sequence[str], others: Sequence[str], max_row_bytes: int) -> pa.Table:
+    cells = WrittenCells(path, _as_spelled(path, needed[0]), max_row_bytes)
     return _named(cells.read, _there(path, cells.schema.names, needed, others))
 
 
-def _records_of_json(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
-    table = read_as_text(path)
+def _records_of_json(path: str, needed: Sequence[str], others: Sequence[str], max_row_bytes: int) -> pa.Table:
+    table = read_as_text(path, max_row_bytes)
     return _named(table.select, _there(path, table.column_names, needed, others))
 
 
-def _parquet(path: str, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
+def _parquet(path: str, needed: Sequence[str], others: Sequence[str], max_row_bytes: int) -> pa.Table:
     parquet = open_parquet(path)
     found = _there(path, parquet.schema_arrow.names, needed, others)
     names = list(found.values())
     schema = pa.schema([parquet.schema_arrow.field(name) for name in names])
     try:
-        batches = (batch.select(names) for batch in held(path, read_bounded(path, parquet, READ_ROWS, names)))
+        read = read_bounded(path, parquet, READ_ROWS, names, max_row_bytes=max_row_bytes)
+        batches = (batch.select(names) for batch in held(path, read))
         return pa.Table.from_batches(batches, schema).rename_columns(list(found))
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error) from error
@@ -87,14 +91,14 @@ def _named(read: Callable[[list[str]], Any], found: Mapping[str, str]) -> pa.Tab
     return read(list(found.values())).rename_columns(list(found))
 
 
-def _beyond_doubt(path: str, read: Reader, table: pa.Table, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
+def _beyond_doubt(path: str, table: pa.Table, needed: Sequence[str], read: Callable[[], pa.Table]) -> pa.Table:
     """Of a file in an encoding that was guessed: the columns in which the guess changes nothing.
 
     A needed column with other letters is read as it is, which is refused with its line.
     """
     unsure = [name for name in table.column_names if not _is_ascii(table[name])]
     if set(needed) & set(unsure):
-        read(path, needed, others)
+        read()
         raise BadTable(f"{path} is not UTF-8", fix="save it as CSV in UTF-8")
     return table.drop_columns(unsure)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.people.filled_in import read_filled_in
 from ncaudit.shards.people.pair_finder import TELLING, Asked, Found, PairFinder, asked
 from ncaudit.shards.people.words import CANNOT_TELL, HOW_TO_SAY, MATCH, MISMATCH, MISSING, told
@@ -71,12 +72,12 @@ def as_truth(column: pa.Array, where: str) -> Truths:
     return truths
 
 
-def read_truth(path: str, column: str) -> TruthTable:
+def read_truth(path: str, column: str, max_row_bytes: int = MAX_ROW_BYTES) -> TruthTable:
     """The truth table in a parquet, CSV or JSON lines file with `pair_id` and `column`: a filled-in review is one.
 
     Raises BadTable when it cannot be read, lacks a column, holds no truth, or contradicts itself on a pair.
     """
-    file = read_filled_in(path, ["pair_id", column], [name for name in TELLING if name != column])
+    file = read_filled_in(path, ["pair_id", column], [name for name in TELLING if name != column], max_row_bytes)
     truth = as_truth(file.table[column].combine_chunks(), f"{path}: {column}")
     rows = asked(file, np.arange(len(truth)))
     first: dict[str, int] = {}

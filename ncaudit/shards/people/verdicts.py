@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
-from ncaudit.options import STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options import MAX_ROW_BYTES, STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.shards.files.writer import atomic_file, atomic_table
 from ncaudit.shards.people.filled_in import FilledIn, read_filled_in
 from ncaudit.shards.people.pair_finder import TELLING, Asked, as_words, asked, whole_number
@@ -88,7 +88,7 @@ def looks_like_formula(text: pa.ChunkedArray) -> int:
     return int(pc.sum(pc.match_substring_regex(text, FORMULA)).as_py() or 0)
 
 
-def read_verdicts(path: str, *, alone: bool = True) -> Verdicts:
+def read_verdicts(path: str, *, alone: bool = True, max_row_bytes: int = MAX_ROW_BYTES) -> Verdicts:
     """The verdicts in a CSV, parquet or JSON lines file with `pair_id` and `is_match`.
 
     What a verdict may be written as, `words` knows; empty: not judged. A pair that is there several times counts once.
@@ -96,7 +96,7 @@ def read_verdicts(path: str, *, alone: bool = True) -> Verdicts:
     Raises BadTable when the file cannot be read, lacks a column, has another word (naming its row), contradicts itself
     on a pair, or has strata that are not whole.
     """
-    file = read_filled_in(path, ("pair_id", IS_MATCH), (*TELLING, STRATUM, STRATUM_ROWS))
+    file = read_filled_in(path, ("pair_id", IS_MATCH), (*TELLING, STRATUM, STRATUM_ROWS), max_row_bytes)
     rows = asked(file, np.arange(file.table.num_rows))
     codes = _codes(file, as_words(file.table[IS_MATCH]))
     _require_names(file, rows, codes)

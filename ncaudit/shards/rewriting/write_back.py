@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import Provenance
@@ -50,13 +51,15 @@ class DatasetShards:
         rewrite_shard(shard, path, columns_for=added, add=named, provenance=provenance)
 
 
-def match_dataset(data: Sequence[str], tables: Sequence[EmbeddingTable]) -> DatasetShards:
+def match_dataset(
+    data: Sequence[str], tables: Sequence[EmbeddingTable], max_row_bytes: int = MAX_ROW_BYTES
+) -> DatasetShards:
     """Pair the user's shards with the tables embedded from them, by name, and check that they are the same data.
 
     Raises NcauditError when a shard lacks its table or a table its shard, the dataset has changed since it was
     embedded, or rows do not correspond one to one.
     """
-    shards = find_shards(data)
+    shards = find_shards(data, max_row_bytes=max_row_bytes)
     require_format(shards, [Format.parquet], "--data", NO_PARQUET)
     matched = match_by_name(shards, tables, "embedding table")
     for shard, table in matched.items():

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
+from ncaudit.hashing import hash_values
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type, is_key
 from ncaudit.shards.dataset.keys import key_text
@@ -92,6 +95,18 @@ class Join:
         arrays = [_column(found, name, field) for name, field in zip(self.columns, self.fields, strict=True)]
         return JoinedRows(pa.table(arrays, schema=pa.schema(self.fields)).combine_chunks(), index.places(keys))
 
+    def refuse_repeats(self, tables: Sequence[EmbeddingTable]) -> None:
+        """Raises BadTable when a key of any of these tables is there more than once: asked before any work.
+
+        One pass over the keys, 8 bytes each; only where two are alike it is asked which table they are of.
+        """
+        keys = [hash_values(_keys(file, self.other.other_key).drop_null()) for file in self.other.files]
+        hashes = np.concatenate(keys)
+        if len(np.unique(hashes)) == len(hashes):
+            return
+        for table in tables:
+            self.rows(table)
+
     @cached_property
     def _fingerprints(self) -> dict[Shard, str]:
         return {file: fingerprint(file) for file in self.other.files}
@@ -151,13 +166,13 @@ class JoinedRows:
         return int((self.places == NOWHERE).sum())
 
 
-def open_join(sources: Sequence[str], keys: str) -> OtherTable:
+def open_join(sources: Sequence[str], keys: str, max_row_bytes: int = MAX_ROW_BYTES) -> OtherTable:
     """The table to join. keys: the key column of the embedding tables, or `KEY=COLUMN` where it is called otherwise.
 
     Raises NcauditError when a source does not exist, a file lacks the key, or the files' columns cannot go together.
     """
     key, _, other = keys.partition("=")
-    files = find_shards(sources)
+    files = find_shards(sources, max_row_bytes=max_row_bytes)
     schema = pa.schema([])
     for file in files:
         own = open_shard(file).schema

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.files.provenance import Provenance, fingerprint, provenance_of
 from ncaudit.shards.files.shard import Shard
@@ -96,8 +97,8 @@ class StreamedScores:
     Raises BadTable when they are neither an Arrow stream nor JSON lines, or lack pair_id or status.
     """
 
-    def __init__(self, file: Any) -> None:
-        self.path, self._stream = STDIN, StandardInput(file, (*SCORE, *SUGGESTION))
+    def __init__(self, file: Any, max_row_bytes: int = MAX_ROW_BYTES) -> None:
+        self.path, self._stream = STDIN, StandardInput(file, (*SCORE, *SUGGESTION), max_row_bytes)
         self.schema: pa.Schema = self._stream.schema
         self.rows: int | None = None
         self._spooled: Any = None
@@ -122,6 +123,8 @@ class StreamedScores:
 
     def spool(self) -> None:
         """Copy what is left of the stream to a temporary file, so that it can be read more than once."""
+        if self._spooled is not None:
+            return
         file = tempfile.TemporaryFile(prefix="ncaudit-")
         with pa.ipc.new_stream(file, self.schema) as writer:
             for batch in self._stream.batches():

@@ -193,7 +193,7 @@ def _vectors(options: CorruptOptions, rows: CaptionRows, modality: str) -> tuple
         raise BadTable(f"{rows.shards[0].path} has no caption to swap", fix="name one with --caption-column")
     if options.embeddings is None:
         return usable, torch.from_numpy(_tfidf(rows.words(usable), options.seed))
-    return _embedded(options.embeddings, rows, modality)
+    return _embedded(options, rows, modality)
 
 
 def _tfidf(captions: Sequence[str], seed: int) -> npt.NDArray[np.float32]:
@@ -213,9 +213,9 @@ def _tfidf(captions: Sequence[str], seed: int) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(normalize(reduced), dtype=np.float32)
 
 
-def _embedded(embeddings: Sequence[str], rows: CaptionRows, modality: str) -> tuple[Ints, torch.Tensor]:
+def _embedded(options: CorruptOptions, rows: CaptionRows, modality: str) -> tuple[Ints, torch.Tensor]:
     numbers, parts = [], []
-    for row, image, text in embedded_rows(embeddings, rows):
+    for row, image, text in embedded_rows(options.embeddings or (), rows, options.max_row_bytes):
         numbers.append(row)
         parts.append(image if modality == "image" else text)
     row = np.concatenate(numbers)

@@ -136,6 +136,12 @@ def _corrupt(
     chosen = chosen_rows(rows, np.flatnonzero(usable), wanted, options.seed)
     target = _confusions(options, rows) if options.kind is CorruptKind.label_asymmetric else None
     changes = _changes(options, rows, chosen, target)
+    if options.rate and not len(changes.row):
+        raise NcauditError(
+            f"no label can be changed: {len(chosen):,} of {int(usable.sum()):,} rows with a label were chosen, and "
+            "whatever class theirs were to become is one that they have",
+            fix="raise --rate, or give another --label-column: every row may have all classes",
+        )
     progress.stage("write dataset", len(usable))
     return CorruptLabelsResult(
         out=options.out,
@@ -223,7 +229,7 @@ def _embedded(options: CorruptOptions, rows: _LabelRows) -> Iterator[tuple[Ints,
             fix="leave it out",
         )
     if options.embeddings:
-        return embedded_rows(options.embeddings, rows)
+        return embedded_rows(options.embeddings, rows, options.max_row_bytes)
     return _own_embeddings(rows) if all(own) else None
 
 

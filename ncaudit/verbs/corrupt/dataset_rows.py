@@ -84,12 +84,15 @@ def chosen_rows(rows: DatasetRows, eligible: Ints, wanted: int, seed: int) -> In
     return np.sort(eligible[order[:wanted]])
 
 
-def embedded_rows(embeddings: Sequence[str], rows: DatasetRows) -> Iterator[tuple[Ints, Matrix, Matrix]]:
+def embedded_rows(
+    embeddings: Sequence[str], rows: DatasetRows, max_row_bytes: int
+) -> Iterator[tuple[Ints, Matrix, Matrix]]:
     """(row numbers, image, text) of the usable rows that these tables have embedded, batch by batch, each row once.
 
     Raises BadTable when a table was made from another version of the dataset.
     """
-    tables = [open_embeddings(shard, columns=[]) for shard in find_shards(embeddings)]
+    found = find_shards(embeddings, max_row_bytes=max_row_bytes)
+    tables = [open_embeddings(shard, columns=[]) for shard in found]
     check_tables_agree(tables)
     places = _Places(rows, alone=len(tables) == len(rows.shards) == 1)
     seen = np.zeros(len(rows.usable), dtype=bool)

@@ -51,7 +51,7 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
     when the label column is missing, holds no class, or is of a type that holds none.
     """
     device = pick_device(options.device)
-    shards = find_shards(options.embeddings, options.features)
+    shards = find_shards(options.embeddings, options.features, options.max_row_bytes)
     opened = [_open(shard, options.label_column) for shard in shards]
     check_tables_agree(opened)
     tables = projected(opened, options.model, device)

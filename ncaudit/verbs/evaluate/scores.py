@@ -85,11 +85,11 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     columns compared, with a truth 9 more, and while one column is ranked some 60 bytes per row.
     Raises BadTable when there is no truth to be had, it is of another kind, a column is not there or is no number.
     """
-    tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    tables = [open_scores(shard) for shard in find_shards(options.scores, max_row_bytes=options.max_row_bytes)]
     for table in tables:
         _require_scores(table, judged=options.truth is not None)
     priors = prior_columns(tables, options.against) if options.against else []
-    truth_table = read_truth(options.truth_table, options.truth) if options.truth_table and options.truth else None
+    truth_table = _truth_table(options)
     progress.stage("read scores", sum(table.rows for table in tables))
     rows = _Rows([*(OURS if options.truth is None else JUDGED), *priors])
     beside = None if truth_table is None else _TruthBeside(truth_table)
@@ -106,6 +106,12 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     notes = tuple(rank_notes((table.shard.path, table.provenance) for table in tables))
     result = ScoresResult(accounting=accounting, against=against, notes=notes)
     return result if options.truth is None else _detection_result(options, rows, result)
+
+
+def _truth_table(options: EvalScoresOptions) -> TruthTable | None:
+    if options.truth_table is None or options.truth is None:
+        return None
+    return read_truth(options.truth_table, options.truth, options.max_row_bytes)
 
 
 class _Rows:

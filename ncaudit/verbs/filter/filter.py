@@ -44,14 +44,22 @@ from ncaudit.shards.rewriting.kept_samples import (
     write_sizes,
 )
 from ncaudit.shards.rewriting.rewrite import require_format
-from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
+from ncaudit.shards.rewriting.selections import (
+    WEIGHT,
+    DataCompUids,
+    IdList,
+    NamedTwice,
+    Selection,
+    WeightTable,
+    key_of,
+)
 from ncaudit.shards.streams.standard_output import whole_writes
 from ncaudit.shards.tables.caption_join import CaptionLists, join_pairs
 from ncaudit.shards.tables.checks import common_schema, require_column
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
-from ncaudit.shards.tables.told_rates import no_labels, rank_notes, why_no_labels
+from ncaudit.shards.tables.told_rates import LABELS, any_there, no_labels, rank_notes, why_no_labels
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import inputs_of, one_table, place_of, tables_of, versions_of, without_outputs
 from ncaudit.version import written_by
@@ -232,7 +240,7 @@ class _Run:
 
 def _open(options: FilterOptions) -> Sequence[ScoreInput]:
     if STREAM in options.scores:
-        return [StreamedScores(sys.stdin.buffer)]
+        return [StreamedScores(sys.stdin.buffer, options.max_row_bytes)]
     return [FileScores(shard) for shard in _inputs(options.scores, options)]
 
 
@@ -241,11 +249,20 @@ def _told(tables: Sequence[ScoreInput], run: _Run) -> list[str]:
     any."""
     named, ranked = [(scores.path, provenance_of(scores.schema)) for scores in tables], run.chooser.looks_twice
     weights = run.options.write_as is FilterForm.weights
-    none = why_no_labels(named) if weights or run.options.by_label or run.chooser.compares_labels else None
+    asked = weights or run.options.by_label or run.chooser.compares_labels
+    none = why_no_labels(named, partial(_labelled_since, tables)) if asked else None
     if none and len(none[0]) == len(tables):
         raise no_labels(*none, "write as its weight" if weights else "filter by soft_label or verdict")
     told = [f"{len(none[0]):,} of {len(tables):,} tables have no labels ({none[0][0]}: {none[1]})"] if none else []
     return [*told, *(rank_notes(named) if ranked else [])]
+
+
+def _labelled_since(tables: Sequence[ScoreInput], path: str) -> bool:
+    """Whether somebody has filled in the labels that this table says it has not."""
+    scores = next(scores for scores in tables if scores.path == path)
+    names = [name for name in LABELS if name in scores.schema.names]
+    scores.spool()  # a stream is read once more
+    return any_there(batch.select(names) for batch in scores.batches(names))
 
 
 def _files(tables: Sequence[ScoreInput]) -> list[FileScores]:
@@ -260,7 +277,8 @@ def _known_rows(tables: Sequence[ScoreInput]) -> int | None:
 
 def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     """The shards of an input, without what an earlier run may have written below it."""
-    return without_outputs(find_shards(sources), "filter", options.out, options.dropped)
+    found = find_shards(sources, max_row_bytes=options.max_row_bytes)
+    return without_outputs(found, "filter", options.out, options.dropped)
 
 
 def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
@@ -388,7 +406,7 @@ def _write_one(run: _Run, tables: Sequence[ScoreInput]) -> _Accounts:
     made_from = {"shards": [scores.source for scores in tables]}
     provenance = {**written_by("filter"), "verb": "filter", "options": _settings(run.options), **made_from}
     with (
-        _kept_writer(run.options, attach(schema, provenance)) as keep,
+        _kept_writer(run.options, attach(schema, provenance), run.notes) as keep,
         _dropped_writer(run, schema, provenance) as drop,
     ):
         for number, scores in enumerate(tables):
@@ -401,8 +419,10 @@ def _write_one(run: _Run, tables: Sequence[ScoreInput]) -> _Accounts:
 
 
 @contextmanager
-def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch, str], None]]:
-    """Takes the kept rows of a table, in the schema of all."""
+def _kept_writer(
+    options: FilterOptions, schema: pa.Schema, notes: list[str]
+) -> Iterator[Callable[[pa.RecordBatch, str], None]]:
+    """Takes the kept rows of a table, in the schema of all. notes: what must be said of them is put there."""
     if options.write_as is FilterForm.rows:
         with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as rows:
             yield lambda batch, path: rows.write(_as(batch, schema)) if len(batch) else None
@@ -411,12 +431,14 @@ def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable
             streams = options.out == STREAM
             file = whole_writes(sys.stdout.buffer) if streams else stack.enter_context(atomic_file(options.out))
             selection = _selection(options, file, schema)
+            counted = NamedTwice(selection, key_of(options.write_as, options.key, schema))
             try:
-                yield selection.write
+                yield counted.write
             except BaseException:
                 selection.abandon()
                 raise
             selection.close()
+            notes += counted.notes
 
 
 def _selection(options: FilterOptions, file: Any, schema: pa.Schema) -> Selection:

@@ -103,7 +103,7 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 
     Raises NcauditError when the tables do not belong together, lack the class column, or hold nothing to compare.
     """
-    with received(options.embeddings) as given:
+    with received(options.embeddings, options.max_row_bytes) as given:
         return _labels(replace(options, embeddings=given.sources), given.notes, progress)
 
 
@@ -130,7 +130,7 @@ def _is_audit(path: str) -> bool:
 
 
 def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
-    found = find_shards(options.embeddings, options.features)
+    found = find_shards(options.embeddings, options.features, options.max_row_bytes)
     shards = without_outputs(found, "labels", options.out)
     for shard in shards:
         require_class_column(shard.path, open_shard(shard).schema, options.label_column)

@@ -48,9 +48,9 @@ class Judging:
         return asdict(self)
 
 
-def read_judges(paths: Sequence[str]) -> list[Verdicts]:
+def read_judges(paths: Sequence[str], max_row_bytes: int) -> list[Verdicts]:
     """One judge for each file. Raises BadTable as `read_verdicts` does, and where nobody has judged a pair."""
-    judges = [read_verdicts(path, alone=len(paths) == 1) for path in paths]
+    judges = [read_verdicts(path, alone=len(paths) == 1, max_row_bytes=max_row_bytes) for path in paths]
     if not any(len(judge.pairs) for judge in judges):
         raise _nothing_said(judges)
     return judges

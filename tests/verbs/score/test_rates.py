@@ -1,9 +1,15 @@
 """Rows that came after the fit: a rate of their own, the same after a kill, told to who reads or ranks their tables."""
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,6 +17,8 @@ import ncaudit
 from ncaudit import EvalScoresOptions, FilterOptions, InspectOptions, NcauditError, ScoreOptions, TrainOptions
 from ncaudit.cli.words.score import lines
 from ncaudit.options import FilterForm
+from ncaudit.verbs.score import rates
+from ncaudit.verbs.score import score as score_verb
 from ncaudit.verbs.score.score import ScoreResult
 from tests.worlds.embeddings import embedding_table, lists
 
@@ -121,6 +129,52 @@ def test_a_saved_fit_rates_the_rows_that_it_did_not_see_alone(two_days):
     assert second["noise_rate"]["rate"] == pytest.approx(0.8, abs=0.08)
 
 
+def kept_shards(folder: Path) -> list[set[str]]:
+    return [{*group["shards"]} for group in json.loads((folder / "_fit/rates.json").read_text())["later"]]
+
+
+@pytest.mark.parametrize("when", ["estimating", "writing"])
+def test_of_two_runs_that_rate_different_shards_side_by_side_both_rates_are_kept(two_days, monkeypatch, when):
+    shard(two_days / "emb", 3, 0.3)
+    fit, out = str(two_days / "s/_fit"), str(two_days / "all")
+    day = {number: [str(two_days / f"emb/day{number}.parquet")] for number in (2, 3)}
+    place = rates if when == "estimating" else score_verb
+    name = "_rated" if when == "estimating" else "_write"
+    usual = getattr(place, name)
+
+    def beside(*told: object) -> object:
+        monkeypatch.setattr(place, name, usual)
+        stale = two_days / "all/_fit/rates.json"
+        before = stale.read_bytes() if stale.exists() else None
+        run(two_days, embeddings=day[3], fit=fit, out=out)
+        if before is not None:  # the other had read the file before this run wrote it
+            told_by_other = json.loads(stale.read_bytes())
+            told_by_other["later"] = told_by_other["later"][-1:]
+            stale.write_text(json.dumps(told_by_other))
+        return usual(*told)
+
+    monkeypatch.setattr(place, name, beside)
+    run(two_days, embeddings=day[2], fit=fit, out=out)
+    assert sorted(map(sorted, kept_shards(two_days / "all"))) == [["day2.parquet"], ["day3.parquet"]]
+    whole = {path.name: path.read_bytes() for path in (two_days / "all").glob("*.parquet")}
+    again = run(two_days, embeddings=[*day[2], *day[3]], fit=fit, out=out)
+    assert again.accounting.shards_resumed == 2
+    assert {path.name: path.read_bytes() for path in (two_days / "all").glob("*.parquet")} == whole
+
+
+def test_two_equal_runs_keep_a_rate_once(two_days, monkeypatch):
+    usual = rates._rated
+
+    def beside(*told: object) -> object:
+        monkeypatch.setattr(rates, "_rated", usual)
+        run(two_days)
+        return usual(*told)
+
+    monkeypatch.setattr(rates, "_rated", beside)
+    run(two_days)
+    assert kept_shards(two_days / "s") == [{"day2.parquet"}]
+
+
 def test_who_ranks_tables_of_two_rates_is_told(two_days):
     run(two_days)
     kept = ncaudit.filter_pairs(FilterOptions(scores=[str(two_days / "s")], out=str(two_days / "k"), keep_share=0.5))
@@ -176,6 +230,44 @@ def test_train_by_label_refuses_tables_without_labels_with_their_reason(tmp_path
         ncaudit.train(TrainOptions(tune="heads", **options))
 
 
+def filled_in(path: Path) -> None:
+    """The table as somebody leaves it who has labels from elsewhere: what it says of itself stays."""
+    table = pq.read_table(path)
+    label = np.linspace(0, 1, table.num_rows, dtype=np.float32)
+    named = {"soft_label": label, "verdict": np.where(label < 0.5, "noisy", "clean")}
+    for name, values in named.items():
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(name), [values])
+    pq.write_table(table, path)
+
+
+def test_labels_that_somebody_filled_in_are_filtered_and_trained_by(tmp_path):
+    shard(tmp_path / "emb", 1, 1.0)
+    run(tmp_path)
+    filled_in(tmp_path / "s/day1.parquet")
+    for place, rule in enumerate([{"min_soft_label": 0.5}, {"verdict": ["clean"]}, {"where": "soft_label >= .5"}]):
+        options = {"scores": [str(tmp_path / "s")], "out": str(tmp_path / f"k{place}"), **rule}
+        kept = ncaudit.filter_pairs(FilterOptions(**options))
+        assert (kept.kept, [note for note in kept.notes if "labels" in note]) == (200, [])
+    options = {"embeddings": [str(tmp_path / "emb")], "scores": [str(tmp_path / "s")], "out": str(tmp_path / "h")}
+    trained = ncaudit.train(TrainOptions(tune="heads", epochs=1, batch_pairs=100, val_share=0.0, **options))
+    assert trained.mean_label == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("rule", [("--min-soft-label", ".5"), ("--kept-precision", ".74")])
+def test_labels_that_somebody_filled_in_are_filtered_by_on_standard_input(tmp_path, rule):
+    shard(tmp_path / "emb", 1, 1.0)
+    run(tmp_path)
+    filled_in(tmp_path / "s/day1.parquet")
+    table, stream = pq.read_table(tmp_path / "s/day1.parquet"), io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    words = [sys.executable, "-m", "ncaudit", "-q", "filter", "-", "--out", tmp_path / "k.parquet", *rule]
+    done = subprocess.run(list(map(str, words)), input=stream.getvalue(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert pq.read_metadata(tmp_path / "k.parquet").num_rows == pytest.approx(200, abs=10)
+
+
 def test_random_pairs_that_no_longer_look_like_the_fits_are_told(two_days):
     table = embedding_table(400, noise=0.1, seed=2)
     for place, name in ((4, "image_embedding"), (5, "text_embedding")):
@@ -195,3 +287,18 @@ def test_inspect_sends_people_to_a_file_of_pairs_where_nobody_can_tell(tmp_path)
     run(tmp_path)
     told = ncaudit.inspect(InspectOptions(sources=[str(tmp_path / "s")]))
     assert told.next[0] == f"ncaudit sample {tmp_path}/s --out review.csv"
+
+
+def test_a_shard_that_came_back_changed_gets_a_rate_anew(two_days):
+    run(two_days)
+    pq.write_table(embedding_table(400, noise=0.2, seed=9), two_days / "emb/day2.parquet")
+    assert run(two_days).rates[1]["noise_rate"] == pytest.approx(0.2, abs=0.08)
+
+
+def test_rates_of_another_fit_are_passed_over_without_a_word(tmp_path):
+    later = {"shards": {"a.parquet": "1"}, "pairs": 0, "facts": None, "fit": "one"}
+    (tmp_path / "rates.json").write_text(json.dumps({"fit": "one", "later": [later]}))
+    notes = []
+    progress = SimpleNamespace(note=notes.append)
+    assert rates._load(str(tmp_path / "rates.json"), SimpleNamespace(fit_id="another"), progress) == []
+    assert notes == []

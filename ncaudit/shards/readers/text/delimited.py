@@ -47,10 +47,10 @@ class WrittenCells:
     `named`, whatever the file is called. Columns that are not read may share a name.
     """
 
-    def __init__(self, path: str, named: str) -> None:
+    def __init__(self, path: str, named: str, max_row_bytes: int = MAX_ROW_BYTES) -> None:
         self._path = path
         separator, names = _header(path, SEPARATORS, named)
-        self._header = _settled(path, _Header(Dialect(separator), tuple(names)))
+        self._header = _settled(path, _Header(Dialect(separator, longest=max_row_bytes), tuple(names)))
         self._names = list(self._header.names)
 
     @property

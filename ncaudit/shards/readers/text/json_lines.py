@@ -72,10 +72,10 @@ class JsonLinesShard(OnePiece):
         return self._told.nulls.get(column)
 
 
-def read_as_text(path: str) -> pa.Table:
+def read_as_text(path: str, max_row_bytes: int = MAX_ROW_BYTES) -> pa.Table:
     """All fields of all lines as text, of whatever types their values are: see `json_column`."""
     objects, weight = Objects(), 0
-    for lines in _lines(path, MAX_ROW_BYTES):
+    for lines in _lines(path, max_row_bytes):
         weight += sum(len(line) for _, line in lines)
         refuse_held(path, weight)
         objects += [json_object(path, number, line) for number, line in lines]

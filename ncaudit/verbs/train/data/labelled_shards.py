@@ -16,7 +16,7 @@ from ncaudit.errors import BadTable, UsageError
 from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions, TrainOptions
 from ncaudit.schema import NOT_SCORED, OK
-from ncaudit.shards.columns import Columns, find_columns, key_candidates
+from ncaudit.shards.columns import Columns, find_columns, key_candidates, refuse_unread_root
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
@@ -26,7 +26,7 @@ from ncaudit.shards.tables.checks import refuse_unscored
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, OnceEach, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
-from ncaudit.shards.tables.told_rates import SOFT_LABEL, no_labels, why_no_labels
+from ncaudit.shards.tables.told_rates import SOFT_LABEL, any_there, no_labels, why_no_labels
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
 
 OTHER_DATA = (
@@ -170,9 +170,14 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     missing or outside [0, 1], or has no pair of the shard; and where there are no classes, or none that could be learnt
     from, for an objective that asks for them. Without --scores every label is 1.
     """
-    if not options.scores:
-        return _open_own(options)
-    matched = match_scores(find_shards(options.data or (), max_row_bytes=options.max_row_bytes), options.scores)
+    shards = _open_scored(options) if options.scores else _open_own(options)
+    if not options.val_data:  # whose images may be named by paths
+        refuse_unread_root((shard.columns for shard in shards), options.image_root)
+    return shards
+
+
+def _open_scored(options: TrainOptions) -> list[LabelledShard]:
+    matched = match_scores(find_shards(options.data or (), max_row_bytes=options.max_row_bytes), options)
     for shard, scores in () if options.key else matched:
         refuse_another(shard, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
     if not options.by_class:
@@ -288,9 +293,10 @@ def require_own_labels(shards: Sequence[Shard], name: str) -> None:
         raise BadTable(f"every {name} is 0", fix="name another column of labels with --label-column")
 
 
-def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[Shard, ScoreTable]]:
+def match_scores(shards: Sequence[Shard], options: TrainOptions) -> list[tuple[Shard, ScoreTable]]:
     """Each shard with the score table of its name. Raises BadTable naming the first shard that has none."""
-    tables = [open_scores(table) for table in find_shards(sources)]
+    found = find_shards(options.scores or (), max_row_bytes=options.max_row_bytes)
+    tables = [open_scores(table) for table in found]
     for table in tables:
         refuse_unscored(table.shard.path, table.schema)
     return list(match_by_name(shards, tables, "score table", whole=False).items())  # one may train on a part
@@ -298,10 +304,19 @@ def match_scores(shards: Sequence[Shard], sources: Sequence[str]) -> list[tuple[
 
 def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
     """Raises BadTable when labels are missing or outside [0, 1] in ok rows, or all of them are 0."""
-    if column == SOFT_LABEL and (none := why_no_labels((table.shard.path, table.provenance) for table in tables)):
+    told = [(table.shard.path, table.provenance) for table in tables] if column == SOFT_LABEL else []
+    by_path = {table.shard.path: table for table in tables}
+    if none := why_no_labels(told, lambda path: _labelled_since(by_path[path])):
         raise no_labels(*none, "train by soft_label")
     if not sum([Labels(table, column).total for table in tables]):  # a list: every table is to be looked at
         raise BadTable(f"every {column} is 0", fix="name another column of labels with --label-column")
+
+
+def _labelled_since(table: ScoreTable) -> bool:
+    """Whether somebody has filled in the labels that this table says it has not."""
+    if SOFT_LABEL not in table.schema.names:
+        return False
+    return any_there(batch.select([SOFT_LABEL]) for batch in table.batches([SOFT_LABEL]))
 
 
 def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:

@@ -133,7 +133,7 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
     are missing or outside [0, 1], or when the tables do not belong together.
     """
     if options.own_label_column:
-        shards = find_shards(options.embeddings or (), options.features)
+        shards = find_shards(options.embeddings or (), options.features, options.max_row_bytes)
         for shard in shards:
             refuse_own(shard.path, options.own_label_column)
         require_own_labels(shards, options.own_label_column)
@@ -143,7 +143,7 @@ def open_labelled_tables(options: TrainOptions) -> list[LabelledTable]:
     record, column = record_type(*_dims(tables)), options.soft_label_column
     if not options.scores:
         return [LabelledTable(table, None, options.own_label_column, record) for table in tables]
-    scores = dict(match_scores([table.shard for table in tables], options.scores))
+    scores = dict(match_scores([table.shard for table in tables], options))
     for table in tables:
         _check_same_table(table, scores[table.shard])
     require_labels(list(scores.values()), column)
@@ -272,7 +272,8 @@ def _shared_photos(train: EmbeddedPairs, photos: set[int]) -> int:
 
 def _open(sources: Sequence[str], options: TrainOptions, labels: str | None = None) -> list[EmbeddingTable]:
     """labels: a column of the tables' own that tells them."""
-    shards, columns = find_shards(sources, options.features), [] if labels is None else [labels]
+    shards = find_shards(sources, options.features, options.max_row_bytes)
+    columns = [] if labels is None else [labels]
     if options.by_class:
         columns = [options.class_column]
         for shard in shards:
