@@ -74,6 +74,7 @@ def recognised(kept: Callable[[], bool] | None = None) -> Iterator[None]:
 
 def over(code: int) -> None:
     """All is done and told: what is left of this process is not worth waiting for. code: how it ends."""
+    exec("")  # Python kills itself by the signal, whatever the code, when the last text that it ran ended by Ctrl-C
     if signal.getsignal(signal.SIGINT) is _hear:
         signal.signal(signal.SIGINT, lambda *_: _leave(code))
 
