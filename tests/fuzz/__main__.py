@@ -5,6 +5,7 @@ are kept in `found.txt` and tried first.
 """
 
 import argparse
+import gc
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -71,11 +73,14 @@ def import_everything() -> None:
             importlib.import_module(module.name)
     for name in ("pandas", "scipy.sparse", "sklearn.linear_model", "faiss", "open_clip", "PIL.JpegImagePlugin"):
         importlib.import_module(name)
+    with suppress(ImportError):  # what Typer loads when the first word is parsed: half of a child's time
+        importlib.import_module("typer._adapters")
+    gc.freeze()  # else the first collection in each child goes through a million objects, and copies their pages
 
 
 def command(words: tuple[str, ...]) -> int:
     """`ncaudit WORDS…` in this process; its exit code."""
-    from ncaudit.cli.app import main
+    from ncaudit.__main__ import main
 
     sys.argv = ["ncaudit", *words]
     try:
