@@ -3,7 +3,6 @@
 import argparse
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,17 +16,18 @@ from tests.chaos.changes import changed, full, may_mount
 from tests.chaos.runs import runs
 from tests.chaos.storm import Aftermath, calm, disturbed
 from tests.fuzz.__main__ import command, import_everything
+from tests.fuzz.world import make
 
 
 def aftermaths(kills: int, changes: int, disks: int, seed: int, only: str = "") -> Iterator[Aftermath]:
     """Of disturbed runs of all commands in turn: so many signals, changes of inputs, and full disks where possible."""
     with tempfile.TemporaryDirectory(prefix="ncaudit-chaos-") as folder:
         world = Path(folder) / "world"
-        subprocess.run([sys.executable, "-m", "tests.fuzz.world", str(world)], check=True)
+        meant = [run for run in runs(world) if only in run.name]
         import_everything()
+        make(world, command, {need for run in meant for need in run.needs})
         chance = random.Random(seed)
         at = Path(folder) / "run"  # one for all: records tell where a model lies
-        meant = [run for run in runs(world) if only in run.name]
         undisturbed = {run.name: calm(run, at, command) for run in meant}
         for disturb, count in ((disturbed, kills), (changed, changes), (full, disks if may_mount() else 0)):
             dealt, turns = 0, cycle(meant)

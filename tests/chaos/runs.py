@@ -49,7 +49,14 @@ COMMANDS: tuple[tuple[str, str, str, str, str], ...] = (
 def runs(world: Path) -> list[Run]:
     """All of them."""
     return [
-        Run(name, tuple(words.split()), partial(_prepare, world, needs.split()), tuple(out.split()), tuple(own.split()))
+        Run(
+            name,
+            tuple(words.split()),
+            partial(_prepare, world, needs.split()),
+            tuple(out.split()),
+            tuple(own.split()),
+            needs=tuple(needs.split()),
+        )
         for name, words, needs, out, own in COMMANDS
     ]
 

@@ -25,7 +25,9 @@ AGAIN = {-signal.SIGKILL, -signal.SIGTERM, 130, 143}  # how a run may end that w
 
 @dataclass(frozen=True)
 class Run:
-    """A writing command. prepare: lays out its inputs in an empty folder. outputs: what it leaves there."""
+    """A writing command. prepare: lays out its inputs in an empty folder, which are the world's `needs`. outputs: what
+    it leaves there.
+    """
 
     name: str
     words: tuple[str, ...]
@@ -33,6 +35,7 @@ class Run:
     outputs: tuple[str, ...]
     own: tuple[str, ...] = ()  # files that tell of times or of the machine, by name: they may differ
     code: int = 0
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ are kept in `found.txt` and tried first.
 import argparse
 import gc
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from tests.fuzz import mutators
 from tests.fuzz.arena import Ending, Input, run
-from tests.fuzz.world import ATTACKS, copy, weight
+from tests.fuzz.world import ATTACKS, copy, make, weight
 
 INSTEAD = ("absent", "folder")  # of a file: nothing, or a folder of its name
 FOUND = Path(__file__).with_name("found.txt")
@@ -94,8 +93,8 @@ def endings(names: list[str], *, at_once: int = 2) -> Iterator[Ending]:
     """How each input ended; the world is made first."""
     with tempfile.TemporaryDirectory(prefix="ncaudit-fuzz-") as folder:
         world = Path(folder) / "world"
-        subprocess.run([sys.executable, "-m", "tests.fuzz.world", str(world)], check=True)
         import_everything()
+        make(world, command)
         inputs = (as_input(world, name) for name in names)
         yield from run(inputs, command, scratch=Path(folder) / "arena", at_once=at_once)
 

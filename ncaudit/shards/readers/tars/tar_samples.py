@@ -25,7 +25,7 @@ REGULAR = (b"0", b"\0")
 RENAMING = re.compile(rb"path=|size=|GNU\.sparse|hdrcharset=")  # what in a pax header could change a file for us
 AGAIN = "fetch or write it again, or leave it out"
 HEAD = 32  # bytes by which formats are told apart
-LARGEST = 1 << 62  # of a file: with what is before it, no place in an archive that a system can name is further
+LARGEST = 1 << 42  # bytes of a file: file systems know no place beyond that
 Wanted = Callable[[str], bool]  # by suffix
 
 
@@ -144,7 +144,7 @@ class _Archive:
                 chain, block = chain + block + self._exactly(_padded(self._extension(block))), self._exactly(BLOCK)
             name, size, regular = _plain(chain, block) or self._unusual(chain, block)
             if not 0 <= size <= LARGEST:
-                raise _Damaged(f"has no readable header {self._behind()}: no file has {size:,} bytes")
+                raise _Damaged(f"has no readable header {self._behind()}: a file cannot take {size:,} bytes")
             self._last, self._inside, data = name, True, self._at
             end = data + _padded(size)
             if regular:
