@@ -20,7 +20,9 @@ WAYS = ("cut", "grown", "replaced", "removed")
 SMALL_DISK_KIB = (16, 64, 256)
 
 
-def changed(run: Run, undisturbed: Calm, folder: Path, command: Command, chance: random.Random) -> Aftermath:
+def changed(
+    run: Run, undisturbed: Calm, folder: Path, command: Command, chance: random.Random, most: int = 1
+) -> Aftermath:
     """The run, one of whose inputs is cut, grown, replaced or removed at any instant, by somebody who does not care.
 
     It ends as a command may end: with exact accounts, or in two lines.
@@ -51,7 +53,9 @@ def _change(target: Path, way: str, chance: random.Random) -> None:
         target.unlink()
 
 
-def full(run: Run, undisturbed: Calm, folder: Path, command: Command, chance: random.Random) -> Aftermath:
+def full(
+    run: Run, undisturbed: Calm, folder: Path, command: Command, chance: random.Random, most: int = 1
+) -> Aftermath:
     """The run into a disk that is too small, and once more when there is room."""
     (folder / "at").mkdir(parents=True)
     run.prepare(folder / "at")

@@ -7,6 +7,7 @@ are kept in `found.txt` and tried first.
 import argparse
 import gc
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -79,9 +80,12 @@ def import_everything() -> None:
 
 def command(words: tuple[str, ...]) -> int:
     """`ncaudit WORDS…` in this process; its exit code."""
+    from ncaudit import interruption
     from ncaudit.__main__ import main
 
     sys.argv = ["ncaudit", *words]
+    interruption.listen()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         main()
     except SystemExit as ending:
