@@ -78,8 +78,9 @@ def hears_ctrl_c():
 def ends(patch, words, cwd):
     """(exit code, standard error's lines) of a command whose user presses Ctrl-C within a library."""
     program = textwrap.dedent(PRESSED).replace("{patch}", textwrap.dedent(patch))
+    (cwd / "pressed.py").write_text(program)  # a module: as `python -m ncaudit` is
     ran = subprocess.run(
-        [sys.executable, "-c", program, *words], capture_output=True, text=True, cwd=cwd, preexec_fn=hears_ctrl_c
+        [sys.executable, "-m", "pressed", *words], capture_output=True, text=True, cwd=cwd, preexec_fn=hears_ctrl_c
     )
     return ran.returncode, ran.stderr.splitlines()
 
