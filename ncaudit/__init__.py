@@ -11,28 +11,29 @@ For arrays already in memory: `ncaudit.soft_labels(image, text)`.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ncaudit.errors import NcauditError
-from ncaudit.options import (
-    AuditOptions,
-    BenchOptions,
-    CorruptOptions,
-    DemoOptions,
-    EmbedOptions,
-    EvalRetrievalOptions,
-    EvalScoresOptions,
-    FilterOptions,
-    InspectOptions,
-    LabelsOptions,
-    ReportOptions,
-    SampleOptions,
-    ScoreOptions,
-    ScorerOptions,
-    ShowOptions,
-    TrainOptions,
-)
-from ncaudit.version import __version__
+if TYPE_CHECKING:
+    from ncaudit.errors import NcauditError
+    from ncaudit.options import (
+        AuditOptions,
+        BenchOptions,
+        CorruptOptions,
+        DemoOptions,
+        EmbedOptions,
+        EvalRetrievalOptions,
+        EvalScoresOptions,
+        FilterOptions,
+        InspectOptions,
+        LabelsOptions,
+        ReportOptions,
+        SampleOptions,
+        ScoreOptions,
+        ScorerOptions,
+        ShowOptions,
+        TrainOptions,
+    )
+    from ncaudit.version import __version__
 
 _VERBS = {
     "audit": "ncaudit.verbs.audit.audit",
@@ -76,10 +77,21 @@ __all__ = [
     *_VERBS,
 ]
 
+# where each name is: the package itself loads nothing, so that a command minds Ctrl-C from its first moment on
+_HOMES = {
+    **_VERBS,
+    **{name: "ncaudit.options" for name in __all__ if name.endswith("Options")},
+    "NcauditError": "ncaudit.errors",
+    "__version__": "ncaudit.version",
+}
+_MODULES = ("errors", "options")  # that a notebook finds in the package without importing them
+
 
 def __getattr__(name: str) -> Any:
-    if name in _VERBS:
-        return getattr(import_module(_VERBS[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"ncaudit.{name}")
     raise AttributeError(f"module 'ncaudit' has no attribute {name!r}")
 
 

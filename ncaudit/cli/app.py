@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ncaudit import interruption
 from ncaudit.cli import (
     audit,
     bench,
@@ -72,7 +73,8 @@ app.add_typer(evaluate.app, name="eval")
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """The command that the words of this process name, to its end: a SystemExit."""
+    interruption.listen()
     output.take_streams()
     with told():  # Ctrl-C while the commands are being put together, too
         app(prog_name="ncaudit")

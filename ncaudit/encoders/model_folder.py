@@ -57,8 +57,11 @@ def require_sound_weights(config: str, model: Mapping[str, Any], weights: list[s
 
 
 def _settings(path: str) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        text = file.read(CONFIG_BYTES + 1)
+    try:
+        with open(path, "rb") as file:
+            text = file.read(CONFIG_BYTES + 1)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise _damaged(path, f"it is not there any more ({error.strerror})") from error
     if len(text) > CONFIG_BYTES:
         raise _damaged(path, f"it is longer than {CONFIG_BYTES:,} bytes")
     try:

@@ -217,8 +217,11 @@ class ModelSource:
             return None
         digest = hashlib.sha256()
         for path in self.files:
-            with open(path, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            try:
+                with open(path, "rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+            except FileNotFoundError as error:
+                raise ModelUnavailable(f"{path} is not there any more", fix="fetch the model again") from error
         return digest.hexdigest()
 
 
@@ -330,8 +333,8 @@ def _untouched_text(source: ModelSource) -> AbstractContextManager[dict[str, Any
     if source.folder is None or (source.name.startswith(HUB) and not name):
         return nullcontext({})
     if source.name.startswith(HUB):
-        return tower_from_file(_config(source), tower_file(str(name), TOWER))
-    return from_folder(source.folder, _config(source))
+        return tower_from_file(model_config(source), tower_file(str(name), TOWER))
+    return from_folder(source.folder, model_config(source))
 
 
 def _ready(source: ModelSource, model: Any, tokenizer: Any, device: torch.device, dtype: torch.dtype) -> Encoder:
@@ -351,7 +354,7 @@ def _needs_quick_gelu(source: ModelSource) -> bool:
     tag = get_pretrained_cfg(source.model.replace("/", "-"), source.pretrained) if source.pretrained else {}
     if not tag:
         return False
-    wanted, built = bool(tag.get("quick_gelu")), bool(_config(source).get("quick_gelu"))
+    wanted, built = bool(tag.get("quick_gelu")), bool(model_config(source).get("quick_gelu"))
     if built and not wanted:
         raise ModelUnavailable(
             f"{source.model} computes QuickGELU, but the weights {source.pretrained} were trained with GELU",
@@ -420,12 +423,14 @@ def _refuse_without_transformers(source: ModelSource, found: ModelSource) -> Non
 
 
 def _text(source: ModelSource) -> dict[str, Any]:
-    return _config(source).get("text_cfg") or {}
+    return model_config(source).get("text_cfg") or {}
 
 
-def _config(source: ModelSource) -> dict[str, Any]:
-    name = source.model if source.folder else source.model.replace("/", "-")
-    config: dict[str, Any] = get_model_config(name) or {}
+def model_config(source: ModelSource) -> dict[str, Any]:
+    """What a model's configuration says of it. Raises ModelUnavailable for a folder's that is damaged by now."""
+    if source.folder is not None and source.name.startswith(LOCAL):
+        return sound_settings(os.path.join(source.folder, CONFIG))
+    config: dict[str, Any] = get_model_config(source.model if source.folder else source.model.replace("/", "-")) or {}
     return config
 
 

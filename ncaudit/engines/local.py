@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ncaudit.errors import Displaced, NcauditError
+from ncaudit.interruption import heed
 from ncaudit.schema import OK
 from ncaudit.shards.files.shard import Shard
 
@@ -95,4 +96,5 @@ def _outcome(shard: Shard, work: Callable[[Shard], ShardRows]) -> Outcome:
     except Displaced:
         raise
     except NcauditError as error:
+        heed()  # Ctrl-C within a library may look like a damaged file
         return error

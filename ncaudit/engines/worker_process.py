@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import IO, Any
 
+from ncaudit import interruption
 from ncaudit.engines.local import ShardRows
 from ncaudit.errors import NcauditError
 from ncaudit.progress import Progress
@@ -37,7 +38,7 @@ def serve(set_up: SetUp) -> None:
     """
     warnings.simplefilter("ignore")  # the parent has warned already, and notes travel through it
     parent = _Parent()
-    with suppress(KeyboardInterrupt, BrokenPipeError):
+    with suppress(KeyboardInterrupt, BrokenPipeError), interruption.recognised():
         try:
             with set_up(parent.order(), parent) as (facts, work):
                 parent.tell("ready", facts)
@@ -75,6 +76,8 @@ class _Parent:
 
     def __init__(self) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf where the user's command runs in the background
+        interruption.listen()
+        interruption.attend()
         self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing but answers may come out there
@@ -98,6 +101,7 @@ class _Parent:
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None: ...
 
     def advance(self, done: int, failed: int = 0) -> None:
+        interruption.heed()
         self.tell("advance", done, failed)
 
     def status(self, text: str) -> None: ...

@@ -15,7 +15,8 @@ from open_clip.constants import HF_CONFIG_NAME
 from torch import Tensor
 
 from ncaudit import own_json
-from ncaudit.errors import BadTable, Displaced, Interrupted, NcauditError
+from ncaudit.errors import BadTable, Displaced, NcauditError
+from ncaudit.interruption import recognised
 from ncaudit.matchers.checkpoints import EPOCH, RESTART, load_checkpoint, whole
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
@@ -96,10 +97,8 @@ class TrainingFolder:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Ctrl-C inside knows whether there is an epoch to go on from."""
-        try:
+        with recognised(kept=lambda: self._has(STATE)):
             yield
-        except KeyboardInterrupt as error:
-            raise Interrupted(kept=self._has(STATE)) from error
 
     def load_state(self) -> Json | None:
         """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""

@@ -3,7 +3,6 @@
 import argparse
 import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,25 +14,28 @@ from pathlib import Path
 
 from tests.chaos.changes import changed, full, may_mount
 from tests.chaos.runs import runs
-from tests.chaos.storm import Aftermath, calm, disturbed
+from tests.chaos.storm import Aftermath, Calm, calm, disturbed
 from tests.fuzz.__main__ import command, import_everything
+from tests.fuzz.world import make
 
 
 def aftermaths(kills: int, changes: int, disks: int, seed: int, only: str = "") -> Iterator[Aftermath]:
     """Of disturbed runs of all commands in turn: so many signals, changes of inputs, and full disks where possible."""
     with tempfile.TemporaryDirectory(prefix="ncaudit-chaos-") as folder:
         world = Path(folder) / "world"
-        subprocess.run([sys.executable, "-m", "tests.fuzz.world", str(world)], check=True)
+        meant = [run for run in runs(world) if only in run.name]
         import_everything()
+        make(world, command, {need for run in meant for need in run.needs})
         chance = random.Random(seed)
         at = Path(folder) / "run"  # one for all: records tell where a model lies
-        meant = [run for run in runs(world) if only in run.name]
-        undisturbed = {run.name: calm(run, at, command) for run in meant}
+        undisturbed: dict[str, Calm] = {}
         for disturb, count in ((disturbed, kills), (changed, changes), (full, disks if may_mount() else 0)):
-            dealt, turns = 0, cycle(meant)
+            dealt, turns = 0, cycle(chance.sample(meant, len(meant)))
             while dealt < count:
                 run = next(turns)
-                one = disturb(run, undisturbed[run.name], at, command, chance)
+                if run.name not in undisturbed:
+                    undisturbed[run.name] = calm(run, at, command)
+                one = disturb(run, undisturbed[run.name], at, command, chance, count - dealt)
                 dealt += len(one.hits)
                 yield one
 
@@ -49,7 +51,7 @@ def main() -> int:
     words = parser.parse_args()
     began, hits, faults = time.monotonic(), Counter[str](), 0
     for one in aftermaths(words.kills, words.changes, words.disks, words.seed, words.only):
-        hits.update(_kind(hit) for hit in one.hits)
+        hits.update(kind_of(hit) for hit in one.hits)
         faults += one.fault is not None
         if words.lines:
             print(json.dumps(asdict(one)), flush=True)
@@ -61,7 +63,7 @@ def main() -> int:
     return int(faults > 0)
 
 
-def _kind(hit: str) -> str:
+def kind_of(hit: str) -> str:
     """What a hit was, for the counts."""
     words = hit.split()
     return words[0] if words[0].startswith("SIG") else "full disk" if words[1] == "KiB:" else f"input {words[1]}"

@@ -25,14 +25,17 @@ AGAIN = {-signal.SIGKILL, -signal.SIGTERM, 130, 143}  # how a run may end that w
 
 @dataclass(frozen=True)
 class Run:
-    """A writing command. prepare: lays out its inputs in an empty folder. outputs: what it leaves there."""
+    """A writing command. prepare: lays out its inputs in an empty folder, which are the world's `needs`. outputs: what
+    it leaves there.
+    """
 
     name: str
     words: tuple[str, ...]
     prepare: Callable[[Path], None]
     outputs: tuple[str, ...]
-    own: tuple[str, ...] = ()  # files that tell of times or of the machine, by name: they may differ
+    needs: tuple[str, ...] = ()
     code: int = 0
+    again: int = 0  # its exit code where all is done already: 1 if what it leaves is people's from then on
 
 
 @dataclass(frozen=True)
@@ -71,19 +74,22 @@ def begin(run: Run, folder: Path, command: Command) -> int:
     return start(Input(run.name, run.words, run.prepare), folder, command)
 
 
-def disturbed(run: Run, undisturbed: Calm, folder: Path, command: Command, chance: random.Random) -> Aftermath:
-    """The run, hit one to three times at any instant, and run again until it ends by itself."""
+def disturbed(
+    run: Run, undisturbed: Calm, folder: Path, command: Command, chance: random.Random, most: int
+) -> Aftermath:
+    """The run, hit one to three times (`most` at most) at any instant, and run again until it ends by itself."""
     hits = []
-    for _ in range(chance.randint(1, 3)):
+    for _ in range(min(most, chance.randint(1, 3))):
         kind, instant = chance.choice(DEATHS), chance.random() * undisturbed.seconds
         process = begin(run, folder, command)
         code, fault = _hit(process, kind, instant)
         hits.append(f"{kind.name} after {instant:.3f} s: {code}")
-        fault = fault or (None if code in {*AGAIN, run.code} else f"ended with {code}") or _half(run, folder / "at")
+        expected = {*AGAIN, run.code, run.again}
+        fault = fault or (None if code in expected else f"ended with {code}") or _half(run, folder / "at")
         if fault:
             return _after(run, hits, fault, folder)
     code = end_of(begin(run, folder, command))
-    fault = None if code == run.code else f"run again it ended with {code}"
+    fault = None if code in {run.code, run.again} else f"run again it ended with {code}"
     fault = fault or _difference(undisturbed.files, left(run, folder / "at")) or _litter(folder)
     return _after(run, hits, fault, folder)
 
@@ -140,14 +146,13 @@ def _session_of(process: str) -> int:
 
 
 def left(run: Run, folder: Path) -> dict[str, str]:
-    """A hash of each file of its outputs, by path; of those that are a run's own, only that they are there."""
+    """A hash of each file of its outputs, by path."""
     found = {}
     for output in run.outputs:
         place = folder / output
         for path in [place] if place.is_file() else sorted(place.rglob("*")):
             if path.is_file():
-                digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                found[str(path.relative_to(folder))] = "" if path.name in run.own else digest
+                found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 

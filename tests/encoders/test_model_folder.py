@@ -12,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ncaudit.encoders.open_clip import load_encoder
+from ncaudit.encoders.open_clip import load_encoder, model_config, model_source
 from ncaudit.errors import ModelUnavailable
+from ncaudit.matchers.towers.folder import save_description
 from ncaudit.options import ModelOptions
 from tests.worlds.sample import TINY
 
@@ -188,3 +189,35 @@ def test_a_weights_file_behind_a_name_is_looked_at_too(tmp_path):
     zipped(tmp_path / "w.pt")
     with pytest.raises(ModelUnavailable, match="unpacks to 20,000,000 bytes"):
         load_encoder(ModelOptions(model="ViT-B-32", pretrained=str(tmp_path / "w.pt"), device="cpu"))
+
+
+def cut(config):
+    config.write_bytes(config.read_bytes()[:100])
+
+
+def replaced(config):
+    config.write_bytes(b"[]")
+
+
+def removed(config):
+    config.unlink()
+
+
+@pytest.mark.parametrize("change", [cut, replaced, removed])
+def test_a_configuration_that_changes_after_it_was_looked_at_is_told(folder, change, tmp_path):
+    options = ModelOptions(model=str(folder), device="cpu", precision="float32")
+    source, encoder = model_source(options), load_encoder(options)
+    change(folder / "open_clip_config.json")
+    for used in (
+        lambda: model_config(source),
+        lambda: save_description(encoder.model, source, str(tmp_path / "out")),
+    ):
+        with pytest.raises(ModelUnavailable, match=r"open_clip_config.json cannot be loaded"):
+            used()
+
+
+def test_weights_that_are_gone_after_they_were_looked_at_are_told(folder):
+    source = model_source(ModelOptions(model=str(folder)))
+    (folder / "open_clip_model.safetensors").unlink()
+    with pytest.raises(ModelUnavailable, match=r"open_clip_model.safetensors is not there any more"):
+        source.fingerprint()

@@ -5,19 +5,21 @@ are kept in `found.txt` and tried first.
 """
 
 import argparse
+import gc
 import random
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from tests.fuzz import mutators
 from tests.fuzz.arena import Ending, Input, run
-from tests.fuzz.world import ATTACKS, copy, weight
+from tests.fuzz.world import ATTACKS, copy, make, weight
 
 INSTEAD = ("absent", "folder")  # of a file: nothing, or a folder of its name
 FOUND = Path(__file__).with_name("found.txt")
@@ -71,13 +73,19 @@ def import_everything() -> None:
             importlib.import_module(module.name)
     for name in ("pandas", "scipy.sparse", "sklearn.linear_model", "faiss", "open_clip", "PIL.JpegImagePlugin"):
         importlib.import_module(name)
+    with suppress(ImportError):  # what Typer loads when the first word is parsed: half of a child's time
+        importlib.import_module("typer._adapters")
+    gc.freeze()  # else the first collection in each child goes through a million objects, and copies their pages
 
 
 def command(words: tuple[str, ...]) -> int:
     """`ncaudit WORDS…` in this process; its exit code."""
-    from ncaudit.cli.app import main
+    from ncaudit import interruption
+    from ncaudit.__main__ import main
 
     sys.argv = ["ncaudit", *words]
+    interruption.listen()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         main()
     except SystemExit as ending:
@@ -89,8 +97,8 @@ def endings(names: list[str], *, at_once: int = 2) -> Iterator[Ending]:
     """How each input ended; the world is made first."""
     with tempfile.TemporaryDirectory(prefix="ncaudit-fuzz-") as folder:
         world = Path(folder) / "world"
-        subprocess.run([sys.executable, "-m", "tests.fuzz.world", str(world)], check=True)
         import_everything()
+        make(world, command)
         inputs = (as_input(world, name) for name in names)
         yield from run(inputs, command, scratch=Path(folder) / "arena", at_once=at_once)
 

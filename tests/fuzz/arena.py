@@ -74,9 +74,15 @@ def start(one: Input, folder: Path, command: Command) -> int:
     one.prepare(folder / "at")
     sys.stdout.flush()
     sys.stderr.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # in the child it waits for whoever can answer it
     child = os.fork()
     if child == 0:
-        os._exit(_inside(one, folder, command))
+        code = 120
+        try:
+            code = _inside(one, folder, command)
+        finally:  # never on as a second parent
+            os._exit(code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return child
 
 

@@ -1,7 +1,7 @@
 """What is damaged: a folder of everything that ncaudit reads, made by its own commands, and the commands that meet it.
 
-Knows the command line and the formats by name; nothing of damage. Run as `python -m tests.fuzz.world FOLDER` it makes
-the folder: in a process of its own, because whoever forks children must not have computed anything.
+Knows the command line and the formats by name; nothing of damage. Each step is done in a child of its own: whoever
+forks children must not have computed anything, and has imported everything once, which takes longer than all steps.
 """
 
 import csv
@@ -9,16 +9,21 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
+import tempfile
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+
+from tests.fuzz.arena import Command
 
 SAMPLE = Path(__file__).parents[2] / "sample_data"
 SMALL = Path(__file__).parents[1] / "fixtures/0.1.0/small-clip"
@@ -188,9 +193,68 @@ def copy(world: Path, attack: Attack, folder: Path) -> None:
             os.link(source, folder / name)
 
 
-def make(folder: Path) -> None:
-    """All of it."""
+def make(folder: Path, command: Command, needed: Iterable[str] = (".",)) -> None:
+    """All of it, or what these top-level entries take. command: as the arena's."""
     folder.mkdir(parents=True, exist_ok=True)
+    apart(folder, lambda: _write_data(folder))
+    for line in _lines(needed):
+        apart(folder, partial(command, ("-q", *line.split())))
+    if "." in needed:
+        for line in BEGUN:
+            apart(folder, partial(_begin, command, ("-q", *line.split())))
+        apart(folder, lambda: _fill_in(folder))
+
+
+def apart(folder: Path, work: Callable[[], int | None]) -> None:
+    """Do it in a child, in the folder. Raises RuntimeError with what it told when it does not end with 0."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as told:
+        child = os.fork()
+        if child == 0:
+            os._exit(_inside(folder, work, told.fileno()))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        told.seek(0)
+        if code:
+            raise RuntimeError(f"the world cannot be made: {code}: {told.read().decode('utf-8', 'replace')}")
+
+
+def _inside(folder: Path, work: Callable[[], int | None], told: int) -> int:
+    for stream in (1, 2):
+        os.dup2(told, stream)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+    try:
+        os.chdir(folder)
+        return work() or 0
+    except BaseException:  # whatever it is, it must not go on as a second parent
+        traceback.print_exc()
+        return 120
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _begin(command: Command, words: tuple[str, ...]) -> int:
+    from ncaudit.matchers.training_folder import TrainingFolder
+
+    TrainingFolder.finish = lambda *told: sys.exit(0)
+    return command(words)
+
+
+def _lines(needed: Iterable[str]) -> list[str]:
+    """The commands that make these entries, and what they are made from, in their order."""
+    wanted, kept = set(needed), []
+    for line in reversed(COMMANDS):
+        words = line.split()
+        made = {words[place + 1] for place, word in enumerate(words) if word in ("--out", "--dropped")}
+        if "." in wanted or made & wanted:
+            kept.append(line)
+            wanted |= {word.split("/")[0] for word in words}
+    return kept[::-1]
+
+
+def _write_data(folder: Path) -> None:
+    """What people bring."""
     shutil.copytree(SMALL, folder / "small-clip")
     shutil.copytree(SAMPLE / "tiny-clip", folder / "tiny-clip")
     rows = pq.read_table(SAMPLE / "train.parquet", columns=["key", "jpg", "caption", "noise_type"])
@@ -198,15 +262,7 @@ def make(folder: Path) -> None:
     for shard in range(2):
         pq.write_table(rows.take(np.arange(ROWS) * 32 + shard), folder / f"data/{shard}.parquet")
     _write_few(folder, rows.slice(0, FEW).drop_columns(["noise_type"]))  # `corrupt` writes a column of that name
-    for line in COMMANDS:
-        subprocess.run(
-            [sys.executable, "-m", "ncaudit", "-q", *line.split()], cwd=folder, check=True, capture_output=True
-        )
-    for line in BEGUN:
-        words = [sys.executable, "-c", UNENDED, "-q", *line.split()]
-        subprocess.run(words, cwd=folder, check=True, capture_output=True)
     _write_arrays(folder)
-    _fill_in(folder)
 
 
 COMMANDS = (
@@ -231,13 +287,6 @@ BEGUN = (
     f"train --tune heads --embeddings emb --out heads-begun --epochs 1 --batch-pairs 16 {CPU}",
     f"{TOWERS} --out towers-begun",
 )
-UNENDED = """
-import sys
-from ncaudit.matchers.training_folder import TrainingFolder
-from ncaudit.cli.app import app
-TrainingFolder.finish = lambda *told: sys.exit(0)
-app(sys.argv[1:])
-"""
 
 
 def _write_few(folder: Path, rows: pa.Table) -> None:
@@ -294,7 +343,3 @@ def _fill_in(folder: Path) -> None:
         writer.writerows(rows)
     ids = pq.read_table(folder / "scores", columns=["pair_id"])["pair_id"].to_pylist()
     (folder / "truth.csv").write_text("pair_id,is_match\n" + "".join(f"{one},{len(one) % 2}\n" for one in ids))
-
-
-if __name__ == "__main__":
-    make(Path(sys.argv[1]))

@@ -16,11 +16,12 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from ncaudit import interruption
 from ncaudit.cli.shared import output
-from ncaudit.cli.shared.exit_codes import CLOSED_PIPE, INTERRUPTED, REFUSED, code_of
+from ncaudit.cli.shared.exit_codes import CLOSED_PIPE, INTERRUPTED, REFUSED, TOO_MANY_FAILED, code_of
 from ncaudit.cli.shared.given import Command
 from ncaudit.engines.ranks import ToldByFirst, launched
-from ncaudit.errors import NcauditError, UsageError, lacks_memory
+from ncaudit.errors import Interrupted, NcauditError, UsageError, lacks_memory
 
 GIB = 2**30
 HEADROOM_GIB = 1.0  # beside torch itself: threads, a small model and the libraries that come with it
@@ -60,9 +61,16 @@ class Computing(Command):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """What ends the block is told in two lines and ends the process with the right code; bugs go through."""
+    """What ends the block is told in two lines and ends the process with the right code; bugs go through.
+
+    After Ctrl-C whatever ends it is that: what looks like a bad model or a bug then is a library that was cut short.
+    """
     try:
-        yield
+        with interruption.recognised():
+            interruption.attend()
+            yield
+            if interruption.asked():
+                raise Interrupted(kept=True)
     except NcauditError as error:
         if launched().is_first or not isinstance(error, (UsageError, ToldByFirst)):  # each is told once
             output.error(error)
@@ -74,7 +82,8 @@ def told() -> Iterator[None]:
         output.forget(sys.stdout)
         raise SystemExit(REFUSED) from None
     except KeyboardInterrupt as interrupted:
-        kept = getattr(interrupted, "kept", False)
+        interruption.answered()
+        kept = getattr(interrupted, "kept", False) or _had_ended(interrupted.__cause__)
         output.interrupted(shlex.join(["ncaudit", *sys.argv[1:]]), kept=kept)
         raise SystemExit(INTERRUPTED) from None
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
@@ -82,6 +91,12 @@ def told() -> Iterator[None]:
             raise
         output.error(problem)
         raise SystemExit(REFUSED) from None
+
+
+def _had_ended(cause: BaseException | None) -> bool:
+    """Whether the command had done all its work when it was found to be interrupted."""
+    code = cause.code if isinstance(cause, SystemExit) else getattr(cause, "exit_code", REFUSED)
+    return code in (None, 0, TOO_MANY_FAILED)
 
 
 def _the_machines(error: Exception) -> NcauditError | None:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ncaudit.cli.shared import output
 from ncaudit.cli.shared.user_text import one_line, visible
+from ncaudit.interruption import heed
 
 PLAIN_LINE_EVERY_S = 10.0
 
@@ -44,11 +45,13 @@ def progress(*, one_line: bool = False) -> Iterator["Bar | Lines | Mute"]:
 
 
 class Mute:
-    """--quiet."""
+    """--quiet. Like all others, it minds Ctrl-C whose exception a library has kept to itself."""
 
-    def stage(self, name: str, total: int | None, unit: str = "rows") -> None: ...
+    def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
+        heed()
 
-    def advance(self, done: int, failed: int = 0) -> None: ...
+    def advance(self, done: int, failed: int = 0) -> None:
+        heed()
 
     def status(self, text: str) -> None: ...
 
@@ -88,6 +91,7 @@ class Bar(Mute):
         self._progress.stop()
 
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
+        super().stage(name, total, unit)
         if self._task is not None:
             self._progress.stop_task(self._task)
             if self._one_line:
@@ -97,6 +101,7 @@ class Bar(Mute):
         self._task = self._progress.add_task(visible(name), total=total, of=of, unit=unit, failed="", status="")
 
     def advance(self, done: int, failed: int = 0) -> None:
+        super().advance(done, failed)
         if self._task is None:
             return
         self._failed += failed
@@ -122,12 +127,14 @@ class Lines(Mute):
         self._begun = self._last = monotonic()
 
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
+        super().stage(name, total, unit)
         self._name, self._unit, self._total, self._status = name, unit, total, ""
         self._done = self._failed = 0
         self._begun = self._last = monotonic()
         output.say(f"{name}: {self._of()} {unit.removesuffix('s') if total == 1 else unit}")
 
     def advance(self, done: int, failed: int = 0) -> None:
+        super().advance(done, failed)
         self._done += done
         self._failed += failed
         now = monotonic()

@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 from open_clip.constants import HF_CONFIG_NAME
-from open_clip.factory import get_model_config
 from open_clip.transformer import QuickGELU
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ncaudit.encoders.open_clip import HUB, ModelSource, fetched, tokenizer_of
+from ncaudit.encoders.open_clip import HUB, ModelSource, fetched, model_config, tokenizer_of
 from ncaudit.encoders.text_files import TOWER
 from ncaudit.shards.files.writer import atomic_file
 
@@ -66,7 +65,7 @@ def _save_text_tower(model: Any, out: str) -> None:
 
 
 def _config(model: nn.Module, source: ModelSource) -> dict[str, Any]:
-    described = get_model_config(source.model if source.folder else source.model.replace("/", "-"))
+    described = model_config(source)
     # the activation is no weight: a tag may have forced it, and without this line it would be lost on loading
     quick = any(isinstance(module, QuickGELU) for module in model.modules())
     preprocess = dict(model.visual.preprocess_cfg)  # type: ignore[union-attr, arg-type]

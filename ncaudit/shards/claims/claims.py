@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncaudit.errors import BadTable, Displaced, Interrupted, NcauditError
+from ncaudit.errors import BadTable, Displaced, NcauditError
+from ncaudit.interruption import recognised
 from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.claims.records import (
     FOLDER_RECORD,
@@ -97,12 +98,10 @@ class Claim:
         """
         if told is not None:
             self.settle(told)
-        try:
+        with recognised(kept=self._anything_there):
             with watched(self):
                 yield
             self._finish()
-        except KeyboardInterrupt as error:
-            raise Interrupted(kept=self._anything_there()) from error
 
     def settle(self, told: Mapping[str, Any]) -> None:
         """Say what decides on the bytes that are written: of two runs in which it differs one is ended.

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import NcauditError
+from ncaudit.interruption import heed
 from ncaudit.shards.files.partials import created, partial_name
 from ncaudit.shards.leaves import leaf_columns
 
@@ -126,6 +127,7 @@ def atomic_file(path: str, *, asked: bool = True) -> Iterator[Any]:
 
 
 def _rename(partial: str, path: str) -> None:
+    heed()  # Ctrl-C may have become a row that failed: that must not be kept
     try:
         os.replace(partial, path)
     except FileNotFoundError as error:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from ncaudit.interruption import heed
 from ncaudit.options import StreamFormat
 
 FORMULA: Final = r"^[=+\-@\t\r\n＝＋－＠]"  # what spreadsheet programs run instead of showing it
@@ -37,6 +38,7 @@ class StreamWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows in the stream's schema."""
+        heed()  # as where a file gets its name
         if self._kind is StreamFormat.jsonl:
             self._file.write("".join(map(_line, _objects(batch))).encode("utf-8", "surrogatepass"))
         else:

@@ -23,6 +23,7 @@ DATA, DICTIONARY, DATA_V2 = 0, 2, 3
 DICTIONARIES, PREFIXES = (2, 8), 7  # encodings: indices into a dictionary; what values share with the one before
 BYTES, TEXTS = "BYTE_ARRAY", ("STRING", "JSON", "ENUM")
 MOST_VALUES = 4_096  # of a dictionary that is looked through here
+FURTHEST = 1 << 62  # place in a file that a system can name
 CHEAP = 32  # values in a byte of a page: of nested columns, runs of what is nowhere written down
 ReadAt = Callable[[int, int], bytes]
 
@@ -93,7 +94,7 @@ def _walk(read: ReadAt, facts: Any) -> Iterator[Page]:
     if facts.has_dictionary_page and facts.dictionary_page_offset:
         at = min(at, facts.dictionary_page_offset)
     left = facts.num_values
-    while left > 0 and (found := _header(read, at)) is not None:
+    while left > 0 and 0 <= at < FURTHEST and (found := _header(read, at)) is not None:
         page, length = found
         yield page
         left -= 0 if page.kind == DICTIONARY else max(page.values, 1)
@@ -108,18 +109,25 @@ def _header(read: ReadAt, at: int) -> tuple[Page, int] | None:
         try:
             fields, length = read_struct(data)
             return _page(fields, at + length), length
-        except (IndexError, ValueError, KeyError, TypeError):
+        except (IndexError, ValueError):
             if len(data) < size or size >= LONGEST_HEADER:
                 return None
             size *= 32
 
 
 def _page(fields: dict[int, Any], at: int) -> Page:
-    kind, unpacked, packed = fields[1], fields[2], fields[3]
-    if min(unpacked, packed) < 0:
-        raise ValueError("a page of less than nothing")
+    kind, unpacked, packed = (_number(fields, place) for place in (1, 2, 3))
     told = fields.get({DATA: 5, DICTIONARY: 7, DATA_V2: 8}.get(kind, 0), {})
-    return Page(kind, max(0, told.get(1, 0)), packed, unpacked, told.get(4 if kind == DATA_V2 else 2, 0), at)
+    encoding = _number(told, 4 if kind == DATA_V2 else 2, 0)
+    return Page(kind, _number(told, 1, 0), packed, unpacked, encoding, at)
+
+
+def _number(fields: Any, place: int, otherwise: int | None = None) -> int:
+    """A count, a size or a name's number, of 31 bits. Raises ValueError where the header has anything else there."""
+    found = fields.get(place, otherwise) if isinstance(fields, dict) else None
+    if not isinstance(found, int) or not 0 <= found < 2**31:
+        raise ValueError("no number that a page's header may have")
+    return found
 
 
 def chunks_of(

@@ -26,6 +26,7 @@ REGULAR = (b"0", b"\0")
 RENAMING = re.compile(rb"path=|size=|GNU\.sparse|hdrcharset=")  # what in a pax header could change a file for us
 AGAIN = "fetch or write it again, or leave it out"
 HEAD = 32  # bytes by which formats are told apart
+LARGEST = 1 << 42  # bytes of a file: file systems know no place beyond that
 Wanted = Callable[[str], bool]  # by suffix
 _Header = tuple[str, int, bool, str | None]  # name, size, whether it is a regular file, and what a link leads to
 
@@ -170,6 +171,8 @@ class _Archive:
             while block[156:157] in EXTENDING and _sound(block):
                 chain, block = chain + block + self._exactly(_padded(self._extension(block))), self._exactly(BLOCK)
             name, size, regular, link = _plain(chain, block) or self._unusual(chain, block)
+            if not 0 <= size <= LARGEST:
+                raise _Damaged(f"has no readable header {self._behind()}: a file cannot take {size:,} bytes")
             self._last, self._inside, data = name, True, self._at
             end = data + _padded(size)
             if regular or link is not None:

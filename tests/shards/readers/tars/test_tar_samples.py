@@ -188,3 +188,17 @@ def test_what_cannot_be_read_is_told(tmp_path):
     (tmp_path / "huge.tar").write_bytes(block)
     with pytest.raises(BadTable, match=r"huge.tar has no readable header at its start: a name cannot take"):
         read(tmp_path / "huge.tar")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("size", [-1, -512, 1 << 62, (1 << 63) - 1, 1 << 63, 1 << 80])
+def test_a_size_that_no_file_can_have_is_told(tmp_path, size, packed, wanted):
+    path = write_tar(tmp_path / "s.tar", samples(pair(f"k{i}", bytes([65 + i]) * 300) for i in range(3)))
+    raw = bytearray(path.read_bytes())
+    at = SAMPLE * 2  # the header of k2.jpg
+    raw[at + 124 : at + 136] = (size % 256**12 | (0 if size < 0 else 0x80 << 88)).to_bytes(12, "big")
+    raw[at + 148 : at + 156] = b"%06o\0 " % (sum(raw[at : at + 148]) + 8 * 32 + sum(raw[at + 156 : at + 512]))
+    path.write_bytes(gzip.compress(bytes(raw)) if packed else raw)
+    with pytest.raises(BadTable, match=r"no readable header after 'k1.jpg'|cut short in the middle of 'k2.jpg'"):
+        read(path, lambda suffix: wanted)
