@@ -38,7 +38,7 @@ def places_of(options: AuditOptions, shards: Sequence[Shard]) -> Places:
     """
     scorers.refuse_unread(choice.meant(options.scorer), options.of_score)
     if options.verdicts:
-        read_judges(options.verdicts)
+        read_judges(options.verdicts, options.max_row_bytes)
     found = {one.verb: one.places for one in _claims(options, shards)}
     _settle_others(found, prune=options.prune)
     return found
