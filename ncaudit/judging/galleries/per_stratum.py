@@ -64,7 +64,7 @@ class PerStratum:
         cells = Cells(batch)
         words = cells.words(self._column).fill_null(NAMELESS).dictionary_encode()
         codes = words.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        strata = [self._stratum(name) for name in texts(words.dictionary)]
+        strata = [self._stratum(str(name)) for name in texts(words.dictionary)]
         self._count(cells, codes, strata)
         self._keep(cells, codes, strata)
         self._first += len(batch)
