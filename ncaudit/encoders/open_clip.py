@@ -35,7 +35,7 @@ from ncaudit.encoders.images import Preprocess
 from ncaudit.encoders.model_folder import require_sound_weights, sound_settings, weight_bytes
 from ncaudit.encoders.text_files import TOWER, from_folder, text_files, tower_from_file
 from ncaudit.errors import ModelUnavailable, UsageError, lacks_memory
-from ncaudit.options import ModelOptions
+from ncaudit.options import USUAL_WEIGHTS, ModelOptions
 
 Map = Callable[[Tensor], Tensor]
 
@@ -224,14 +224,14 @@ class ModelSource:
 
 def model_source(options: ModelOptions) -> ModelSource:
     """What `--model` and `--pretrained` mean. Raises ModelUnavailable for names and folders that cannot be meant."""
-    name, pretrained = options.model, options.pretrained
+    name, pretrained = options.model, options.pretrained or USUAL_WEIGHTS
     if name.startswith(HUB):
         return ModelSource(name, name, None)
     if name.startswith(LOCAL):
         return _folder(name.removeprefix(LOCAL))
     known = get_model_config(name.replace("/", "-")) is not None
     if os.path.isdir(name) and not (known and not os.path.isfile(os.path.join(name, CONFIG))):
-        if pretrained != ModelOptions.pretrained:
+        if options.pretrained is not None:
             raise UsageError(f"--pretrained names weights, and --model {name} has its own", fix="leave it out")
         return _folder(name)
     if not known:

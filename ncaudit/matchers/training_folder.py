@@ -7,7 +7,7 @@ state that counts their epoch: a kill between the two repeats one epoch and writ
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ from ncaudit.errors import BadTable, Displaced, Interrupted, NcauditError
 from ncaudit.matchers.checkpoints import EPOCH, RESTART, load_checkpoint, whole
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
+from ncaudit.shards.claims.room import missing_folders
+from ncaudit.shards.files.partials import created, is_alive, partial_name, partials_among
 from ncaudit.shards.files.writer import atomic_file
 
 RUN, METRICS, STATE = "run.json", "metrics.jsonl", "checkpoint.pt"
@@ -67,6 +69,25 @@ class TrainingFolder:
                 os.remove(self._at(name))
         self._run = _as_json(run)
         self._write_json(RUN, {"run": run, "summary": None})
+
+    @contextmanager
+    def at_work(self, run: Json) -> Iterator[None]:
+        """Other runs see inside that this one is at work here, even before it claims the folder.
+
+        Raises NcauditError where another one, with other options or data, is. What is made to tell it goes again.
+        """
+        self._refuse_live_run(_as_json(run))
+        missing = missing_folders(self.path)
+        sign = self._at(partial_name(RUN))
+        try:
+            with created(sign) as file:
+                file.write(json.dumps({"run": run}).encode())
+            yield
+        finally:
+            with suppress(OSError):
+                os.remove(sign)
+                for made in missing:
+                    os.rmdir(made)
 
     def is_ours(self) -> bool:
         """Whether a run of ours has been here: then all of `OURS` that is here is its."""
@@ -158,13 +179,24 @@ class TrainingFolder:
         found: Json | None = own_json.known(self._at(RUN), {"run": {"options?": {}}, "summary": (None, {})})
         return found
 
+    def _refuse_live_run(self, run: Json) -> None:
+        names = os.listdir(self.path) if os.path.isdir(self.path) else []
+        for partial in partials_among(self.path, names):
+            told = own_json.known(partial.path, {"run": {}}) or {"run": run}
+            if is_alive(partial) and partial.pid != os.getpid() and told["run"] != run:
+                raise NcauditError(
+                    f"another run of ncaudit train is at work in {self.path} (process {partial.pid}), and differs in: "
+                    f"{', '.join(_differences(told['run'], run))}",
+                    fix="wait until it has ended, or give another folder with --out",
+                )
+
     def _require_still_ours(self) -> None:
         """Raises Displaced when another run has taken the folder since it was claimed."""
         found = self._read_run()
         if self._run is not None and found is not None and found["run"] != self._run:
             differs = ", ".join(_differences(found["run"], self._run))
             raise Displaced(
-                f"another run of ncaudit train has begun in {self.path}, with another {differs}",
+                f"another run of ncaudit train has begun in {self.path}, and differs in: {differs}",
                 fix="give each run a folder of its own with --out, or train one after the other",
             )
 
@@ -187,7 +219,7 @@ class TrainingFolder:
 
 def _other_run(path: str, found: Json, wanted: Json) -> NcauditError:
     return NcauditError(
-        f"{path} holds a run with another {', '.join(_differences(found, wanted))}",
+        f"{path} holds another run, which differs in: {', '.join(_differences(found, wanted))}",
         fix="give another folder with --out, or --restart to discard that run",
     )
 

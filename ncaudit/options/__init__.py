@@ -24,7 +24,7 @@ from ncaudit.options.scoring import (
     Siblings,
     Variant,
 )
-from ncaudit.options.shared.inputs import DataOptions, ModelOptions, Precision
+from ncaudit.options.shared.inputs import USUAL_WEIGHTS, DataOptions, ModelOptions, Precision
 from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.options.train import (
@@ -98,6 +98,7 @@ __all__ = [
     "StreamFormat",
     "TrainOptions",
     "TrainingRecipe",
+    "USUAL_WEIGHTS",
     "Variant",
     "Verdict",
 ]

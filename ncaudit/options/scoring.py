@@ -69,7 +69,7 @@ SETTINGS = (
     *("variant", "k", "align", "siblings", "loss", "mixture", "anchor_threshold", "center", "csls_k", "temperature"),
     *("correlation", "max_anchors", "bank_pairs"),
 )
-OF_A_FIT = (*SETTINGS, "noisy_precision")
+OF_A_FIT = (*SETTINGS, "noisy_precision", "stratify")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +159,8 @@ class ScoreOptions(ScorerOptions):
         yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
         if self.fit:
             yield Unread(OF_A_FIT, "is of fitting, and --fit scores with a fit that is there", "leave out one of them")
+            if self.check:  # --no-check says what is the case
+                yield Unread(("check",), "measures where a fit is made, and --fit scores with one that is there")
         if self.data:
             yield Unread(("columns",), "says what score tables carry, and --data writes the dataset with all it has")
         if not self.join:

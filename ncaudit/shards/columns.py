@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as t
 
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, UsageError
 from ncaudit.options import DataOptions
 from ncaudit.schema import carried_name
 from ncaudit.shards.arrow_types import parquet_holds, repeated_names
@@ -67,6 +67,14 @@ class Columns:
     types: Mapping[str, pa.DataType] = field(default_factory=dict)
     caption_fields: tuple[str, ...] = ()  # where the captions are below their column, if that holds structs
     caption_lines: bool = False  # whether each line is a caption
+
+
+def refuse_unread_root(found: Iterable[Columns], image_root: str | None) -> None:
+    """Raises UsageError where --image-root was given, and all shards hold the images themselves."""
+    kinds = {columns.kind for columns in found}
+    if image_root is not None and kinds == {ImageKind.bytes}:
+        what = "--image-root says where relative paths of images start, and the images are in the files themselves"
+        raise UsageError(what, fix="leave it out")
 
 
 def find_columns(

@@ -153,7 +153,7 @@ def test_a_fit_of_another_format_is_made_anew_and_refused_where_it_was_asked_for
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("ncaudit train")])
 def test_a_training_run_of_another_format_is_kept_until_it_is_discarded(there, line, monkeypatch):
     of_other_results(monkeypatch, "train")
-    assert "holds a run with another format" in ran(line, code=1).stderr
+    assert "holds another run, which differs in: format" in ran(line, code=1).stderr
     ran(line, "--restart")
     assert json.loads(ran(line, "--json").stdout)["finished_earlier"]
 

@@ -75,6 +75,6 @@ def test_a_killed_run_run_again_ends_with_the_bytes_of_an_undisturbed_one(root):
     other = run(root, "out", "--seed", "1")
     assert other.returncode == 1
     assert other.stderr.splitlines() == [
-        f"ncaudit: {root / 'out'} holds a run with another seed",
+        f"ncaudit: {root / 'out'} holds another run, which differs in: seed",
         "  fix: give another folder with --out, or --restart to discard that run",
     ]

@@ -6,15 +6,20 @@ looked up, so that a new one asks for its place here.
 
 from dataclasses import fields
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from ncaudit import options, scorers
 from ncaudit.cli.app import app
 from ncaudit.errors import UsageError
-from ncaudit.options import SETTINGS, BenchOptions, ScorerOptions, TrainOptions, Variant
+from ncaudit.options import SETTINGS, USUAL_WEIGHTS, BenchOptions, ScorerOptions, TrainOptions, Variant
+from tests.worlds.bombs import IMAGE
+from tests.worlds.commands import MODEL
 from tests.worlds.embeddings import random_unit
 from tests.worlds.pairs import pairs_of
+from tests.worlds.sample import TINY
 
 EMBED = ["embed", "data", "--out"]
 SCORE = ["score", "emb", "--out", "s"]
@@ -51,6 +56,9 @@ UNREAD = [
     ([*SCORE, "--fit", "f"], ["--k", "3"], "--fit scores with a fit"),
     ([*SCORE, "--fit", "f"], ["--variant", "robust"], "--fit scores with a fit"),
     ([*SCORE, "--fit", "f"], ["--noisy-precision", ".9"], "--fit scores with a fit"),
+    ([*SCORE, "--fit", "f"], ["--stratify", "auto"], "--fit scores with a fit"),
+    ([*SCORE, "--fit", "f"], ["--stratify", "none"], "--fit scores with a fit"),
+    ([*SCORE, "--fit", "f"], ["--check"], "--fit scores with one"),
     ([*SCORE, "--scorer", "csls"], ["--k", "3"], "not read by --scorer csls"),
     ([*SCORE, "--scorer", "clip-score"], ["--variant", "robust"], "not read by --scorer clip-score"),
     (SCORE, ["--loss", "infonce"], "--variant robust"),
@@ -95,6 +103,43 @@ def test_a_flag_that_changes_nothing_is_a_usage_error_with_the_reason(mode, flag
     assert what.startswith(f"ncaudit: {flag[0].replace('--no-', '--')} ")
     assert reason in what
     assert fix.startswith("  fix: ")
+
+
+@pytest.mark.parametrize("mode", [["embed", "x.parquet", "--out", "e"], ["train", "--data", "x.parquet", "--out", "m"]])
+def test_weights_beside_a_model_folder_are_refused_at_their_usual_value_too(tmp_path, monkeypatch, mode):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"jpg": [b"x"], "caption": ["a"]}), "x.parquet")
+    ran = CliRunner().invoke(app, ["-q", *mode, "--model", TINY.removeprefix("local-dir:"), "--pretrained", USUAL_WEIGHTS])
+    assert (ran.exit_code, "has its own" in ran.stderr) == (2, True), ran.output
+
+
+IMAGES_INSIDE = {
+    "embed": ["embed", "x.parquet", "--out", "e", *MODEL],
+    "inspect": ["inspect", "x.parquet"],
+    "corrupt": ["corrupt", "x.parquet", "--out", "c", "--rate", ".5"],
+    "train": ["train", "--data", "x.parquet", "--out", "m", "--epochs", "1", *MODEL],
+}
+
+
+@pytest.mark.parametrize("mode", IMAGES_INSIDE.values(), ids=IMAGES_INSIDE)
+def test_a_folder_of_relative_paths_is_refused_where_the_images_are_no_paths(tmp_path, monkeypatch, mode):
+    monkeypatch.chdir(tmp_path)
+    table = pa.table({"jpg": [IMAGE] * 4, "caption": ["a", "b", "c", "d"]})
+    pq.write_table(table, "x.parquet")
+    ran = CliRunner().invoke(app, ["-q", *mode, "--image-root", "."])
+    assert (ran.exit_code, "--image-root says where relative paths" in ran.stderr) == (2, True), ran.output
+    assert not [name for name in ("e", "c", "m") if (tmp_path / name).exists()]
+
+
+def test_a_folder_of_relative_paths_is_read_where_some_shard_has_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i/a.png").write_bytes(IMAGE)
+    pq.write_table(pa.table({"jpg": [IMAGE], "caption": ["a"]}), "d/0.parquet")
+    pq.write_table(pa.table({"image_path": ["a.png"], "caption": ["a"]}), "d/1.parquet")
+    ran = CliRunner().invoke(app, ["-q", "embed", "d", "--out", "e", *MODEL, "--image-root", "i"])
+    assert (ran.exit_code, "2 ok" in ran.output) == (0, True), ran.output
 
 
 def test_every_class_of_options_with_modes_has_one_here():

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ncaudit.options import Precision
+from ncaudit.options import USUAL_WEIGHTS, Precision
 
 Json = Annotated[bool, typer.Option("--json", help="Print one summary object on standard output instead of words.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")]
@@ -52,10 +52,10 @@ Features = Annotated[
     ),
 ]
 Pretrained = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="open_clip's tag of the weights, or a weights file; unused for hf-hub: and model folders. With heads: "
-        "where the encoder behind them is now, if it was moved."
+        help=f"open_clip's tag of the weights, or a weights file; by default {USUAL_WEIGHTS}. hf-hub: and model "
+        "folders have their own. With heads: where the encoder behind them is now, if it was moved."
     ),
 ]
 PrecisionFlag = Annotated[

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from ncaudit.encoders.open_clip import HUB, LOCAL, Encoder, ModelIdentity, ModelSource
-from ncaudit.errors import ModelUnavailable, NcauditError
+from ncaudit.errors import ModelUnavailable, NcauditError, UsageError
 from ncaudit.matchers.heads.behind import difference, model_behind
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS, SavedHeads, load_heads
 from ncaudit.options import ModelOptions
@@ -40,15 +40,19 @@ def encoder_options(options: Options, saved: SavedHeads) -> Options:
             f"the heads in {options.model} were trained on {known}: there is no encoder to embed with",
             fix="embed as those embeddings were made, and give the heads to `ncaudit score` or `eval` with --model",
         )
-    given = options.pretrained if options.pretrained != ModelOptions.pretrained else None
-    usual = ModelOptions.pretrained  # what has its own weights is not asked for others
+    given = options.pretrained
     if given and (os.path.isdir(given) or given.startswith((LOCAL, HUB))):
-        return replace(options, model=given, pretrained=usual)
+        return replace(options, model=given, pretrained=None)
     name = str(told["name"])
+    if given and name.startswith((LOCAL, HUB)):
+        raise UsageError(
+            f"--pretrained {given} is no folder, and the encoder behind {options.model}, {name}, has its own weights",
+            fix="leave it out, or name the folder where that encoder is now",
+        )
     if name.startswith(HUB):
-        return replace(options, model=name, pretrained=usual)
+        return replace(options, model=name)
     if name.startswith(LOCAL):
-        return replace(options, model=LOCAL + _folder(options, saved, name), pretrained=usual)
+        return replace(options, model=LOCAL + _folder(options, saved, name))
     architecture, _, tag = name.rpartition("/")
     return replace(options, model=architecture, pretrained=given or tag)
 

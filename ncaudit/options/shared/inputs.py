@@ -9,6 +9,7 @@ from ncaudit.options.shared.effect import Unread
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 
 OWN_WEIGHTS = ("hf-hub:", "local-dir:")
+USUAL_WEIGHTS = "laion2b_s34b_b79k"
 
 
 class Precision(StrEnum):
@@ -24,7 +25,8 @@ class ModelOptions:
     """Which encoder, and how it computes: shared by every command that loads one."""
 
     model: str = "ViT-B-32"  # an open_clip name, hf-hub:NAME, local-dir:PATH, or a matcher folder that `train` wrote
-    pretrained: str = "laion2b_s34b_b79k"  # open_clip's tag, or a weights file; unused for hf-hub: and model folders
+    # open_clip's tag, or a weights file; None: USUAL_WEIGHTS, and for hf-hub: and model folders their own
+    pretrained: str | None = None
     device: str = "auto"
     precision: Precision = Precision.auto
 

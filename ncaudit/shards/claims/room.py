@@ -19,7 +19,7 @@ def require_room(told: str, folder: str, below: Iterable[str]) -> None:
 
     below: folders in it that files will lie in, of which nothing is made here. What is made to try it goes again.
     """
-    missing = _missing(folder)
+    missing = missing_folders(folder)
     try:
         for inner in {folder, *below}:
             _require_folder_above(inner)
@@ -32,7 +32,7 @@ def require_room(told: str, folder: str, below: Iterable[str]) -> None:
                 os.rmdir(made)
 
 
-def _missing(folder: str) -> list[str]:
+def missing_folders(folder: str) -> list[str]:
     """The folders that would have to be made, the deepest first."""
     found, path = [], os.path.abspath(folder)
     while not os.path.lexists(path):

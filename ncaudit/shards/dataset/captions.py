@@ -17,7 +17,7 @@ from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions
 from ncaudit.progress import Progress
-from ncaudit.shards.columns import Columns, find_columns
+from ncaudit.shards.columns import Columns, find_columns, refuse_unread_root
 from ncaudit.shards.dataset.rows import read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
@@ -61,6 +61,7 @@ def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progr
     Raises BadTable when a shard has no caption or image column, is damaged, or has captions of another kind.
     """
     columns = [find_columns(open_shard(s).schema, s.name, options, carry=[]) for s in shards]
+    refuse_unread_root(columns, options.image_root)
     _require_one_kind(shards, columns)
     _refuse_nested(shards, columns)
     parts = [_captions(shard, own) for shard, own in zip(shards, columns, strict=True)]

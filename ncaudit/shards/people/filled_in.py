@@ -6,7 +6,6 @@ columns mean.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
 import pyarrow as pa
@@ -61,7 +60,7 @@ def read_filled_in(
     with as_utf8(path) as text:
         table = read(text, needed, others, max_row_bytes)
     if not is_plain(path):
-        table = _beyond_doubt(path, partial(read, max_row_bytes=max_row_bytes), table, needed, others)
+        table = _beyond_doubt(path, table, needed, lambda: read(path, needed, others, max_row_bytes))
     return FilledIn(path, kind, table)
 
 
@@ -92,14 +91,14 @@ def _named(read: Callable[[list[str]], Any], found: Mapping[str, str]) -> pa.Tab
     return read(list(found.values())).rename_columns(list(found))
 
 
-def _beyond_doubt(path: str, read: Reader, table: pa.Table, needed: Sequence[str], others: Sequence[str]) -> pa.Table:
+def _beyond_doubt(path: str, table: pa.Table, needed: Sequence[str], read: Callable[[], pa.Table]) -> pa.Table:
     """Of a file in an encoding that was guessed: the columns in which the guess changes nothing.
 
     A needed column with other letters is read as it is, which is refused with its line.
     """
     unsure = [name for name in table.column_names if not _is_ascii(table[name])]
     if set(needed) & set(unsure):
-        read(path, needed, others)
+        read()
         raise BadTable(f"{path} is not UTF-8", fix="save it as CSV in UTF-8")
     return table.drop_columns(unsure)
 

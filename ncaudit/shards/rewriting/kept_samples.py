@@ -148,7 +148,8 @@ def _sidecar(shard: Shard, codes: Codes) -> tuple[Shard, Codes] | None:
     path = told_by(shard.path)
     if path == shard.path or not locations.is_file(path):
         return None
-    beside, samples = replace(shard, path=path, name=told_by(shard.name)), KeyIndex(_keys(shard, KEY, open_shard(shard)))
+    beside = replace(shard, path=path, name=told_by(shard.name))
+    samples = KeyIndex(_keys(shard, KEY, open_shard(shard)))
     rows = open_shard(beside)
     names = [name for name in SIDECAR_KEYS if name in rows.schema.names]
     places = samples.places_in_turn(_keys(beside, names[0], rows) if names else [])  # a tar may have a key twice

@@ -30,7 +30,7 @@ from ncaudit.schema import OK, UNFINISHED
 from ncaudit.shards.claims.claims import Claim, claim, is_ours
 from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.claims.records import EMBED_RECORD, read_record
-from ncaudit.shards.columns import carriable, find_columns, not_carried
+from ncaudit.shards.columns import Columns, carriable, find_columns, not_carried, refuse_unread_root
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
 from ncaudit.shards.files.locations import is_remote, real
@@ -39,7 +39,7 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import remove_file
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.streams.standard_input import received
+from ncaudit.shards.streams.standard_input import SPOOLED, received
 from ncaudit.verbs.embed.files import ClipRetrievalOutput, Files, TableFiles, files_of
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
@@ -387,17 +387,18 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> _Look:
 
 
 def _refuse_if_none_fits(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> None:
-    errors: list[NcauditError] = []
+    errors, fitting = list[NcauditError](), list[Columns]()
     for shard, schema in found.items():
         try:
             if isinstance(schema, BadTable):
                 raise schema
-            find_columns(schema, shard.name, options, key=key, carry=options.columns)
+            fitting.append(find_columns(schema, shard.name, options, key=key, carry=options.columns))
         except NcauditError as error:
             errors.append(error)
-        else:
-            return
-    raise errors[0]
+    if not fitting:
+        raise errors[0]
+    if not any(shard.name == SPOOLED for shard in found):  # there it is the working folder unless told otherwise
+        refuse_unread_root(fitting, options.image_root)
 
 
 def _refuse_emptiness(shards: Sequence[Shard], counts: Mapping[Shard, int]) -> None:

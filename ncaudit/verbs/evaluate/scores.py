@@ -89,8 +89,7 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     for table in tables:
         _require_scores(table, judged=options.truth is not None)
     priors = prior_columns(tables, options.against) if options.against else []
-    asked = options.truth_table and options.truth
-    truth_table = read_truth(options.truth_table, options.truth, options.max_row_bytes) if asked else None
+    truth_table = _truth_table(options)
     progress.stage("read scores", sum(table.rows for table in tables))
     rows = _Rows([*(OURS if options.truth is None else JUDGED), *priors])
     beside = None if truth_table is None else _TruthBeside(truth_table)
@@ -107,6 +106,12 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     notes = tuple(rank_notes((table.shard.path, table.provenance) for table in tables))
     result = ScoresResult(accounting=accounting, against=against, notes=notes)
     return result if options.truth is None else _detection_result(options, rows, result)
+
+
+def _truth_table(options: EvalScoresOptions) -> TruthTable | None:
+    if options.truth_table is None or options.truth is None:
+        return None
+    return read_truth(options.truth_table, options.truth, options.max_row_bytes)
 
 
 class _Rows:

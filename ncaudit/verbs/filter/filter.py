@@ -260,7 +260,8 @@ def _known_rows(tables: Sequence[ScoreInput]) -> int | None:
 
 def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     """The shards of an input, without what an earlier run may have written below it."""
-    return without_outputs(find_shards(sources, max_row_bytes=options.max_row_bytes), "filter", options.out, options.dropped)
+    found = find_shards(sources, max_row_bytes=options.max_row_bytes)
+    return without_outputs(found, "filter", options.out, options.dropped)
 
 
 def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:

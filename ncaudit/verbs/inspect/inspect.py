@@ -20,6 +20,7 @@ from ncaudit.shards.columns import (
     caption_candidates,
     find_columns,
     key_candidates,
+    refuse_unread_root,
 )
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.layouts import features_in
@@ -241,6 +242,7 @@ def _images(
     known = [(each.shard, columns[each.shard.path]) for each in group.shards if each.shard.path in columns]
     if not known:
         return None
+    refuse_unread_root((columns for _, columns in known), options.image_root)
     group.progress.stage("look at images", None, "images")
     first = known[0][1]
     missing = census.paths_missing if first.kind is ImageKind.path else _image_nulls(group, columns)

@@ -20,7 +20,7 @@ from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.evidence import NOTHING
-from ncaudit.judging.saved_fits import SavedFit
+from ncaudit.judging.saved_fits import SavedFit, load_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import STREAM, ScoreOptions
 from ncaudit.progress import SILENT, Progress
@@ -40,6 +40,7 @@ from ncaudit.shards.files.provenance import (
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
+from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.write_back import DatasetShards, match_dataset
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.checks import common_schema
@@ -109,7 +110,8 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
 
 def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
     begun = monotonic()
-    judges = read_judges(options.verdicts, options.max_row_bytes) if options.verdicts else []  # what they lack is told before any work
+    # what verdicts and joined tables lack is told before any work
+    judges = read_judges(options.verdicts, options.max_row_bytes) if options.verdicts else []
     other = open_join(options.join, str(options.join_key), options.max_row_bytes) if options.join else None
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
@@ -277,15 +279,27 @@ def judged_pairs(saved: SavedFit) -> int | None:
 def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[EmbeddingTable]:
     found = find_shards(options.embeddings, options.features, options.max_row_bytes)
     shards = without_outputs(found, "score", options.out)
-    column = None if options.stratify in ("auto", "none") else options.stratify
+    column = _stratum_column(options)
     columns = other.own(options.columns, shards) if other else options.columns
-    tables = with_common_nulls([open_embeddings(shard, columns, column) for shard in shards])
+    tables = with_common_nulls([open_embeddings(shard, columns, _there(column, shard, options)) for shard in shards])
     check_tables_agree(tables)
     if not sum(table.rows for table in tables):
         raise BadTable(f"{', '.join(options.embeddings)} holds no rows", fix="give tables with at least one pair")
     if not (options.data or is_folder(options.out)):
         _common_carried(tables)  # told before any work
     return projected(tables, options.model, pick_device(options.device))
+
+
+def _stratum_column(options: ScoreOptions) -> str | None:
+    """The column whose values labels are calibrated by: what was asked for, or what the fit that was given rests on."""
+    told = load_fit(options.fit).fit.options.get("stratify", "auto") if options.fit else options.stratify
+    return None if told in ("auto", "none") else str(told)
+
+
+def _there(column: str | None, shard: Shard, options: ScoreOptions) -> str | None:
+    """The column, but of tables that a fit never saw only where they have it: their rows are of no stratum of its."""
+    unseen = column is not None and options.fit and column not in open_shard(shard, choosing=True).schema.names
+    return None if unseen else column
 
 
 def _identity_notes(tables: Sequence[EmbeddingTable]) -> Iterator[str]:

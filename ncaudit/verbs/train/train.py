@@ -119,6 +119,7 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         return _result(options, summary, metrics, finished_earlier=True)
     with ExitStack() as stack:
         stack.enter_context(folder.kept())
+        ranks.on_first(lambda: stack.enter_context(folder.at_work(run)))
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
         course = _course(options)
         recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))

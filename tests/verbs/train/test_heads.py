@@ -280,7 +280,7 @@ def test_a_finished_run_is_not_done_again_and_another_is_refused_until_restart(w
     assert world.train(epochs=1).finished_earlier
     assert not (world.root / "out" / STATE).exists()
     message, fix = refused(lambda: world.train(epochs=1, learning_rate=1e-2, head="mlp"))
-    assert message.endswith("holds a run with another head, learning_rate")
+    assert message.endswith("holds another run, which differs in: head, learning_rate")
     assert "--restart" in fix
     before = world.weights()
     world.train(epochs=1, learning_rate=1e-2, restart=True)

@@ -485,7 +485,7 @@ def test_a_finished_run_is_not_done_again(world):
 def test_another_run_in_the_same_folder_is_refused_until_restart_discards_it(world):
     world.train(epochs=1)
     message, fix = refused(lambda: world.train(epochs=1, learning_rate=2e-3, seed=5))
-    assert message.endswith("/out holds a run with another learning_rate, seed")
+    assert message.endswith("/out holds another run, which differs in: learning_rate, seed")
     assert "--restart" in fix
     before = world.weights()
     world.train(epochs=1, seed=5, restart=True)
@@ -496,7 +496,7 @@ def test_another_run_in_the_same_folder_is_refused_until_restart_discards_it(wor
 def test_scores_that_changed_make_it_another_run(world):
     world.train(epochs=1)
     world.write_scores(soft_label=pa.array([0.5] * PAIRS, pa.float32()))
-    assert "another scores" in refused(lambda: world.train(epochs=1))[0]
+    assert "differs in: scores" in refused(lambda: world.train(epochs=1))[0]
 
 
 def test_restart_with_wrong_input_discards_nothing(world):

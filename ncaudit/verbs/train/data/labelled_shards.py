@@ -16,7 +16,7 @@ from ncaudit.errors import BadTable, UsageError
 from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions, TrainOptions
 from ncaudit.schema import NOT_SCORED, OK
-from ncaudit.shards.columns import Columns, find_columns, key_candidates
+from ncaudit.shards.columns import Columns, find_columns, key_candidates, refuse_unread_root
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.dataset.rows import Rows, read_column, read_rows, text
 from ncaudit.shards.files.shard import Shard
@@ -170,8 +170,13 @@ def open_labelled(options: TrainOptions) -> list[LabelledShard]:
     missing or outside [0, 1], or has no pair of the shard; and where there are no classes, or none that could be learnt
     from, for an objective that asks for them. Without --scores every label is 1.
     """
-    if not options.scores:
-        return _open_own(options)
+    shards = _open_scored(options) if options.scores else _open_own(options)
+    if not options.val_data:  # whose images may be named by paths
+        refuse_unread_root((shard.columns for shard in shards), options.image_root)
+    return shards
+
+
+def _open_scored(options: TrainOptions) -> list[LabelledShard]:
     matched = match_scores(find_shards(options.data or (), max_row_bytes=options.max_row_bytes), options)
     for shard, scores in () if options.key else matched:
         refuse_another(shard, scores.shard.path, data_of(scores.provenance), OTHER_DATA)
