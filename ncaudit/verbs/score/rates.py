@@ -16,7 +16,7 @@ from ncaudit.core.device import pick_device
 from ncaudit.judging import calibrated, fit_sample
 from ncaudit.judging.saved_fits import SavedFit
 from ncaudit.options import ScoreOptions
-from ncaudit.progress import Progress
+from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -45,6 +45,11 @@ class Rated:
     later: bool = False
     pairs: int = 0
 
+    @property
+    def key(self) -> tuple[str, frozenset[tuple[str, str]]]:
+        """What tells groups apart."""
+        return self.saved.fit_id, frozenset(self.shards.items())
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -52,6 +57,8 @@ class Rates:
 
     base: SavedFit
     groups: Sequence[Rated]
+    new: Rated | None = None  # the group that this run has estimated
+    path: str | None = None  # where it is kept
 
     @property
     def first(self) -> Rated:
@@ -80,9 +87,22 @@ def rates_of(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: Sav
     if new:
         found = _rated(options, new, saved, progress)
         known.append(found)
-        if path is not None:
-            _save(path, saved, [*earlier, found])
-    return Rates(saved, [*([Rated(saved, seen)] if seen else []), *known])
+    rates = Rates(saved, [*([Rated(saved, seen)] if seen else []), *known], found if new else None, path)
+    keep_rates(rates)
+    return rates
+
+
+def keep_rates(rates: Rates) -> None:
+    """See to it that what this run has estimated is kept, beside what other runs have put there since.
+
+    Two runs with one fit may rate different shards side by side. Nothing is locked: each adds to the file as it is now,
+    and looks again when its tables are written whether the other has written over that.
+    """
+    if rates.path is None or rates.new is None:
+        return
+    kept = _load(rates.path, rates.base, SILENT)
+    if rates.new.key not in {group.key for group in kept}:
+        _save(rates.path, rates.base, [*kept, rates.new])
 
 
 def _placed(here: Mapping[str, str], earlier: Sequence[Rated]) -> list[Rated]:

@@ -58,7 +58,7 @@ from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_l
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
 from ncaudit.verbs.score.judged_scores import read_judges
-from ncaudit.verbs.score.rates import Rated, Rates, rates_of
+from ncaudit.verbs.score.rates import Rated, Rates, keep_rates, rates_of
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
@@ -120,8 +120,8 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     claim = claimed(options, shards, tables)
     with claim.held(deciding(options, tables)):
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *_of_gone_shards(tables)]
-        rates = rates_of(options, tables, the_fit(options, tables, progress), progress)
-        rates = judged(options, tables, rates, progress, judges)
+        rated = rates_of(options, tables, the_fit(options, tables, progress), progress)
+        rates = judged(options, tables, rated, progress, judges)
         if options.suggest:
             require_calibration(rates.first.saved.fit)
         if options.save_fit:
@@ -132,6 +132,7 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
         run = _Run(options, tables, rates, counts, progress, join, notes=notes)
         progress.stage("score", sum(table.rows for table in tables))
         accounts = _write(run, tables, dataset)
+        keep_rates(rated)
         return _result(run, accounts, monotonic() - begun)
 
 

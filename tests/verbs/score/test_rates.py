@@ -11,6 +11,8 @@ import ncaudit
 from ncaudit import EvalScoresOptions, FilterOptions, InspectOptions, NcauditError, ScoreOptions, TrainOptions
 from ncaudit.cli.words.score import lines
 from ncaudit.options import FilterForm
+from ncaudit.verbs.score import rates
+from ncaudit.verbs.score import score as score_verb
 from ncaudit.verbs.score.score import ScoreResult
 from tests.worlds.embeddings import embedding_table, lists
 
@@ -119,6 +121,52 @@ def test_a_saved_fit_rates_the_rows_that_it_did_not_see_alone(two_days):
     )
     assert first["noise_rate"] == told(two_days, 1)["noise_rate"]
     assert second["noise_rate"]["rate"] == pytest.approx(0.8, abs=0.08)
+
+
+def kept_shards(folder: Path) -> list[set[str]]:
+    return [{*group["shards"]} for group in json.loads((folder / "_fit/rates.json").read_text())["later"]]
+
+
+@pytest.mark.parametrize("when", ["estimating", "writing"])
+def test_of_two_runs_that_rate_different_shards_side_by_side_both_rates_are_kept(two_days, monkeypatch, when):
+    shard(two_days / "emb", 3, 0.3)
+    fit, out = str(two_days / "s/_fit"), str(two_days / "all")
+    day = {number: [str(two_days / f"emb/day{number}.parquet")] for number in (2, 3)}
+    place = rates if when == "estimating" else score_verb
+    name = "_rated" if when == "estimating" else "_write"
+    usual = getattr(place, name)
+
+    def beside(*told: object) -> object:
+        monkeypatch.setattr(place, name, usual)
+        stale = two_days / "all/_fit/rates.json"
+        before = stale.read_bytes() if stale.exists() else None
+        run(two_days, embeddings=day[3], fit=fit, out=out)
+        if before is not None:  # the other had read the file before this run wrote it
+            told_by_other = json.loads(stale.read_bytes())
+            told_by_other["later"] = told_by_other["later"][-1:]
+            stale.write_text(json.dumps(told_by_other))
+        return usual(*told)
+
+    monkeypatch.setattr(place, name, beside)
+    run(two_days, embeddings=day[2], fit=fit, out=out)
+    assert sorted(map(sorted, kept_shards(two_days / "all"))) == [["day2.parquet"], ["day3.parquet"]]
+    whole = {path.name: path.read_bytes() for path in (two_days / "all").glob("*.parquet")}
+    again = run(two_days, embeddings=[*day[2], *day[3]], fit=fit, out=out)
+    assert again.accounting.shards_resumed == 2
+    assert {path.name: path.read_bytes() for path in (two_days / "all").glob("*.parquet")} == whole
+
+
+def test_two_equal_runs_keep_a_rate_once(two_days, monkeypatch):
+    usual = rates._rated
+
+    def beside(*told: object) -> object:
+        monkeypatch.setattr(rates, "_rated", usual)
+        run(two_days)
+        return usual(*told)
+
+    monkeypatch.setattr(rates, "_rated", beside)
+    run(two_days)
+    assert kept_shards(two_days / "s") == [{"day2.parquet"}]
 
 
 def test_who_ranks_tables_of_two_rates_is_told(two_days):

@@ -18,7 +18,7 @@ from ncaudit import NcauditError, ScoreOptions
 from ncaudit.judging import choice
 from ncaudit.schema import SCORE
 from ncaudit.verbs.score.score import ScoreResult
-from tests.worlds.embeddings import lists
+from tests.worlds.embeddings import embedding_table, lists
 
 
 def score(embeddings: Path, out: Path | str, **options: object) -> ScoreResult:
@@ -164,6 +164,23 @@ def test_the_scorer_that_auto_chose_is_told_and_kept_by_a_rerun(write_embeddings
     assert score(embeddings, tmp_path / "s", scorer="auto", check=False).accounting.shards_resumed == 1
     again = score(embeddings, tmp_path / "t", scorer="auto", fit=str(tmp_path / "fit"), check=False)
     assert again.scorer == "csls"
+
+
+def test_a_fit_that_was_given_labels_by_the_sources_that_it_was_made_with(tmp_path):
+    (tmp_path / "emb").mkdir()
+    clean, noisy = embedding_table(300, noise=0.05, seed=1), embedding_table(300, noise=0.7, seed=2)
+    table = pa.concat_tables([clean, noisy.set_column(0, "pair_id", [[f"n{i}" for i in range(300)]])])
+    table = table.append_column("site", pa.array(["a"] * 300 + ["b"] * 300))
+    pq.write_table(table, tmp_path / "emb/0.parquet")
+    usual = {"scorer": "csls", "check": False}
+    score(tmp_path / "emb", tmp_path / "s", stratify="site", **usual)
+    score(tmp_path / "emb", tmp_path / "plain", stratify="none", **usual)
+    score(tmp_path / "emb", tmp_path / "again", fit=str(tmp_path / "s/_fit"), **usual)
+    first, plain, again = (read(tmp_path / f"{name}/0.parquet")["soft_label"] for name in ("s", "plain", "again"))
+    assert again.equals(first)
+    assert not plain.equals(first)
+    pq.write_table(table.drop_columns("site"), tmp_path / "emb/0.parquet")  # now rows that the fit never saw
+    assert score(tmp_path / "emb", tmp_path / "new", fit=str(tmp_path / "s/_fit"), **usual).accounting.ok == 600
 
 
 def test_a_fit_of_another_scorer_is_refused(write_embeddings, tmp_path):
