@@ -32,7 +32,7 @@ from ncaudit.shards.files.sources import TARS
 from ncaudit.shards.files.writer import atomic_file, atomic_table, remove_file
 from ncaudit.shards.readers import ShardFile, open_shard
 from ncaudit.shards.readers.tars.tar import KEY
-from ncaudit.shards.readers.tars.tar_samples import Sample, is_gzip, open_tar, read_samples
+from ncaudit.shards.readers.tars.tar_samples import Member, Sample, is_gzip, open_tar, read_samples
 from ncaudit.shards.rewriting.kept_captions import KEPT
 from ncaudit.shards.rewriting.kept_rows import NEITHER, Target, split_shard
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex
@@ -184,8 +184,9 @@ class _TarFile:
         self._file, self._size = file, 0
 
     def copy(self, source: BinaryIO, sample: Sample) -> None:
-        """The sample's files with their headers, as they are."""
-        for start, end in _stretches(sample):
+        """The sample's files with their headers, as they are; links as the files that they lead to."""
+        for header, start, end in _stretches(sample):
+            self._size += self._file.write(header)
             source.seek(start)
             for at in range(start, end, MIB):
                 self._size += self._file.write(source.read(min(MIB, end - at)))
@@ -207,15 +208,25 @@ def _tar_file(path: str, packed: bool) -> Iterator[_TarFile]:
         tar.finish()
 
 
-def _stretches(sample: Sample) -> list[tuple[int, int]]:
-    """Where the sample's files are, those that touch as one."""
-    found: list[tuple[int, int]] = []
+def _stretches(sample: Sample) -> list[tuple[bytes, int, int]]:
+    """Where the sample's files are, those that touch as one, and the header that is written before them: of a link,
+    whose file may be in another sample.
+    """
+    found: list[tuple[bytes, int, int]] = []
     for member in sample.members.values():
-        if found and found[-1][1] == member.start:
-            found[-1] = (found[-1][0], member.end)
+        if member.link is not None:
+            found.append((_header(member), member.data, member.data + member.size + -member.size % tarfile.BLOCKSIZE))
+        elif found and found[-1][2] == member.start:
+            found[-1] = (*found[-1][:2], member.end)
         else:
-            found.append((member.start, member.end))
+            found.append((b"", member.start, member.end))
     return found
+
+
+def _header(member: Member) -> bytes:
+    told = tarfile.TarInfo(member.name)
+    told.size = member.size
+    return told.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def _write_texts(

@@ -123,6 +123,8 @@ class StreamedScores:
 
     def spool(self) -> None:
         """Copy what is left of the stream to a temporary file, so that it can be read more than once."""
+        if self._spooled is not None:
+            return
         file = tempfile.TemporaryFile(prefix="ncaudit-")
         with pa.ipc.new_stream(file, self.schema) as writer:
             for batch in self._stream.batches():

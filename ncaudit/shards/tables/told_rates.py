@@ -1,29 +1,43 @@
 """What score tables say of the labels in them: that there are none, and why; that several fits or rates made them.
 
-Knows the provenance of tables; nothing of their rows.
+Knows the provenance of tables, and whether a column is empty; nothing of what is in their rows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import pyarrow as pa
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import Provenance
 
 SOFT_LABEL = "soft_label"
+LABELS = (SOFT_LABEL, "verdict")
 Named = tuple[str, Provenance | None]  # a table's path, and what it says of itself
 
 
-def why_no_labels(tables: Iterable[Named]) -> tuple[list[str], str] | None:
+def why_no_labels(
+    tables: Iterable[Named], labelled_since: Callable[[str], bool] = lambda path: False
+) -> tuple[list[str], str] | None:
     """The tables whose own metadata says that no row has a soft label, and the first's reason; None for none.
+
+    labelled_since: whether the columns of the table at this path say otherwise, as somebody has filled them in.
 
     >>> why_no_labels([("a.parquet", {"verb": "score", "label_means": "no soft label: all pairs score alike"})])
     (['a.parquet'], 'all pairs score alike')
     """
-    found = [(path, told) for path, table in tables for told in _scored(table) if _unlabelled(told)]
+    said = [(path, told) for path, table in tables for told in _scored(table) if _unlabelled(told)]
+    filled_in = {path for path in dict.fromkeys(path for path, _ in said) if labelled_since(path)}
+    found = [(path, told) for path, told in said if path not in filled_in]
     if not found:
         return None
     reason = str(found[0][1]["label_means"]).partition(": ")[2].partition(". Look")[0]
     return list(dict.fromkeys(path for path, _ in found)), reason
+
+
+def any_there(batches: Iterable[pa.RecordBatch]) -> bool:
+    """Whether any cell of these columns is not null."""
+    return any(column.null_count < len(column) for batch in batches for column in batch.columns)
 
 
 def no_labels(paths: Sequence[str], reason: str, what: str) -> BadTable:

@@ -51,7 +51,7 @@ from ncaudit.shards.tables.checks import common_schema, require_column
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
-from ncaudit.shards.tables.told_rates import no_labels, rank_notes, why_no_labels
+from ncaudit.shards.tables.told_rates import LABELS, any_there, no_labels, rank_notes, why_no_labels
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.outputs import inputs_of, one_table, place_of, tables_of, versions_of, without_outputs
 from ncaudit.version import written_by
@@ -241,11 +241,20 @@ def _told(tables: Sequence[ScoreInput], run: _Run) -> list[str]:
     any."""
     named, ranked = [(scores.path, provenance_of(scores.schema)) for scores in tables], run.chooser.looks_twice
     weights = run.options.write_as is FilterForm.weights
-    none = why_no_labels(named) if weights or run.options.by_label or run.chooser.compares_labels else None
+    asked = weights or run.options.by_label or run.chooser.compares_labels
+    none = why_no_labels(named, partial(_labelled_since, tables)) if asked else None
     if none and len(none[0]) == len(tables):
         raise no_labels(*none, "write as its weight" if weights else "filter by soft_label or verdict")
     told = [f"{len(none[0]):,} of {len(tables):,} tables have no labels ({none[0][0]}: {none[1]})"] if none else []
     return [*told, *(rank_notes(named) if ranked else [])]
+
+
+def _labelled_since(tables: Sequence[ScoreInput], path: str) -> bool:
+    """Whether somebody has filled in the labels that this table says it has not."""
+    scores = next(scores for scores in tables if scores.path == path)
+    names = [name for name in LABELS if name in scores.schema.names]
+    scores.spool()  # a stream is read once more
+    return any_there(batch.select(names) for batch in scores.batches(names))
 
 
 def _files(tables: Sequence[ScoreInput]) -> list[FileScores]:

@@ -1,9 +1,14 @@
 """Rows that came after the fit: a rate of their own, the same after a kill, told to who reads or ranks their tables."""
 
+import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
@@ -222,6 +227,43 @@ def test_train_by_label_refuses_tables_without_labels_with_their_reason(tmp_path
     options = {"embeddings": [str(tmp_path / "emb")], "scores": [str(tmp_path / "s")], "out": str(tmp_path / "h")}
     with pytest.raises(NcauditError, match=r"no row has a label to train by .* all captions are wrong"):
         ncaudit.train(TrainOptions(tune="heads", **options))
+
+
+def filled_in(path: Path) -> None:
+    """The table as somebody leaves it who has labels from elsewhere: what it says of itself stays."""
+    table = pq.read_table(path)
+    label = np.linspace(0, 1, table.num_rows, dtype=np.float32)
+    named = {"soft_label": label, "verdict": np.where(label < 0.5, "noisy", "clean")}
+    for name, values in named.items():
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(name), [values])
+    pq.write_table(table, path)
+
+
+def test_labels_that_somebody_filled_in_are_filtered_and_trained_by(tmp_path):
+    shard(tmp_path / "emb", 1, 1.0)
+    run(tmp_path)
+    filled_in(tmp_path / "s/day1.parquet")
+    for place, rule in enumerate([{"min_soft_label": 0.5}, {"verdict": ["clean"]}, {"where": "soft_label >= .5"}]):
+        kept = ncaudit.filter_pairs(FilterOptions(scores=[str(tmp_path / "s")], out=str(tmp_path / f"k{place}"), **rule))
+        assert (kept.kept, [note for note in kept.notes if "labels" in note]) == (200, [])
+    options = {"embeddings": [str(tmp_path / "emb")], "scores": [str(tmp_path / "s")], "out": str(tmp_path / "h")}
+    trained = ncaudit.train(TrainOptions(tune="heads", epochs=1, batch_pairs=100, val_share=0.0, **options))
+    assert trained.mean_label == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("rule", [("--min-soft-label", ".5"), ("--kept-precision", ".74")])
+def test_labels_that_somebody_filled_in_are_filtered_by_on_standard_input(tmp_path, rule):
+    shard(tmp_path / "emb", 1, 1.0)
+    run(tmp_path)
+    filled_in(tmp_path / "s/day1.parquet")
+    table, stream = pq.read_table(tmp_path / "s/day1.parquet"), io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    words = [sys.executable, "-m", "ncaudit", "-q", "filter", "-", "--out", tmp_path / "k.parquet", *rule]
+    done = subprocess.run(list(map(str, words)), input=stream.getvalue(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert pq.read_metadata(tmp_path / "k.parquet").num_rows == pytest.approx(200, abs=10)
 
 
 def test_random_pairs_that_no_longer_look_like_the_fits_are_told(two_days):

@@ -43,11 +43,13 @@ class Met:
         self._counts: Counter[str] = Counter()
         self._no_images: set[str] = set()  # unknown suffixes of which some file is none
         self._first_key = ""
+        self._lost: Counter[str] = Counter()  # of links that lead nowhere
 
     def see(self, sample: Sample) -> None:
         """Take one more sample into account."""
         self._first_key = self._first_key or printable(sample.key)
         self._samples += 1
+        self._lost.update(list(sample.lost))
         for suffix, member in sample.members.items():
             self._counts[suffix] += 1
             if member.size and not begins_an_image(sample.contents.get(suffix, b"")):
@@ -73,7 +75,10 @@ class Met:
     def _told(self) -> str:
         most = [f"{printable(suffix)} in {count:,}" for suffix, count in self._counts.most_common(SUFFIXES_TOLD)]
         more = len(self._counts) - len(most)
-        told = ", ".join(most) + (f" and {more:,} more suffixes" if more else "")
+        told = (", ".join(most) or "none") + (f" and {more:,} more suffixes" if more else "")
+        if self._lost:
+            lost = ", ".join(f"{printable(suffix)} in {n:,}" for suffix, n in self._lost.most_common(SUFFIXES_TOLD))
+            told += f", links that lead nowhere in the tar: {lost}"
         parted = [count for suffix, count in self._counts.items() if "." in suffix]
         if len(parted) > 2 and max(parted) <= max(1, self._samples // 10):  # hardly any comes back in another sample
             files = f"{self._counts.total():,} files share {self._samples:,} key{'s' * (self._samples != 1)}"

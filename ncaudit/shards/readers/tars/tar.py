@@ -169,7 +169,8 @@ def _survey(path: str, max_row_bytes: int) -> tuple[_Survey, dict[str, list[Any]
         rows += 1
         texts |= has_any(sample, TEXTS)
         if not has_any(sample, ENCODINGS):
-            imageless[sample.row] = tuple(sample.members)
+            links = (f"{printable(suffix)} ({words})" for suffix, words in sample.lost.items())
+            imageless[sample.row] = (*sample.members, *links)
     members = met.members
     without = {row: found for row, found in imageless.items() if not {*found} & {*members.images}}
     shown = {KEY: True, IMAGE: len(without) < rows or not rows, CAPTION: texts or not rows}
@@ -237,7 +238,7 @@ class _Together:
 
     def check(self, sample: Sample) -> None:
         """Raises BadTable when the sample is the rest of an earlier one."""
-        if has_any(sample, ENCODINGS) and has_any(sample, (*TEXTS, JSON)):
+        if not sample.members or (has_any(sample, ENCODINGS) and has_any(sample, (*TEXTS, JSON))):
             return
         suffixes = tuple(sample.members)
         row, earlier = self._partial.setdefault(sample.key, (sample.row, suffixes))

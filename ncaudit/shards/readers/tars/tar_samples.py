@@ -5,12 +5,13 @@ Knows tar archives, plain or in gzip; nothing of what the files hold. Nothing is
 
 import gzip
 import io
+import posixpath
 import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from ncaudit.errors import BadTable
@@ -26,6 +27,7 @@ RENAMING = re.compile(rb"path=|size=|GNU\.sparse|hdrcharset=")  # what in a pax 
 AGAIN = "fetch or write it again, or leave it out"
 HEAD = 32  # bytes by which formats are told apart
 Wanted = Callable[[str], bool]  # by suffix
+_Header = tuple[str, int, bool, str | None]  # name, size, whether it is a regular file, and what a link leads to
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Member:
     start: int
     data: int  # where its bytes begin
     end: int
+    link: str | None = None  # the file before it in the tar that it is a link to; its size and bytes are that one's
+    lost: str | None = None  # why it has no bytes: a link to what is not there
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Sample:
     key: str
     members: dict[str, Member]
     contents: dict[str, bytes]  # of the suffixes that were asked for and are not too large, or how they begin
+    lost: dict[str, str] = field(default_factory=dict)  # suffixes of links that lead nowhere, and the words on them
 
 
 def read_samples(
@@ -61,14 +66,16 @@ def read_samples(
     looked_at: suffixes of which the first bytes do.
 
     Grouped as webdataset does: files with the same key and folder are one sample while they follow each other, so a key
-    that comes back later is another sample. Folders, links, and files without a dot or with nothing before it are none.
+    that comes back later is another sample. Folders, and files without a dot or with nothing before it, are none. A
+    link, hard or symbolic, is the file that it leads to, where that stands before it in the tar; one that leads anywhere
+    else is told in `lost`.
     Raises BadTable when the file is no tar, is damaged or cut short (naming the last sample that is surely whole), or
     a sample has two files of one suffix.
     """
     whole: Sample | None = None
     try:
-        with open_tar(path) as file:
-            for sample in _grouped(_Archive(file), wanted, looked_at, max_row_bytes):
+        with open_tar(path) as file, _Again(path) as again:
+            for sample in _grouped(_Archive(file, again), wanted, looked_at, max_row_bytes):
                 yield sample
                 whole = sample
     except _Damaged as error:
@@ -121,6 +128,26 @@ class _Damaged(Exception):
         self.fix = fix
 
 
+class _Again:
+    """The same archive, opened a second time where a link leads back: the first reading goes on from where it is."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._stack = path, ExitStack()
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> "_Again":
+        return self
+
+    def __exit__(self, *told: object) -> None:
+        self._stack.close()
+
+    def bytes(self, at: int, size: int) -> bytes:
+        """So many from there on, fewer where the file ends."""
+        self._file = self._file or self._stack.enter_context(open_tar(self._path))
+        self._file.seek(at)
+        return self._file.read(size)
+
+
 class _Archive:
     """A tar read forwards.
 
@@ -128,12 +155,13 @@ class _Archive:
     `tarfile` does it; all others (long names, old dialects) are left to `tarfile`, and what it refuses is refused.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, again: _Again) -> None:
         self._file, self._at, self._seeks = file, 0, not isinstance(file, gzip.GzipFile)
+        self._again, self._known = again, dict[str, Member]()
         self._last, self._inside = "", False  # the last file, and whether the reading is inside: for error messages
 
     def members(self) -> Iterator[Member]:
-        """The regular files, in order. The contents of each may be asked for before the next."""
+        """The regular files and links, in order. The contents of each may be asked for before the next."""
         while True:
             self._inside = False
             start, chain, block = self._at, b"", self._block()
@@ -141,20 +169,37 @@ class _Archive:
                 return
             while block[156:157] in EXTENDING and _sound(block):
                 chain, block = chain + block + self._exactly(_padded(self._extension(block))), self._exactly(BLOCK)
-            name, size, regular = _plain(chain, block) or self._unusual(chain, block)
+            name, size, regular, link = _plain(chain, block) or self._unusual(chain, block)
             self._last, self._inside, data = name, True, self._at
             end = data + _padded(size)
-            if regular:
-                yield Member(name, size, start, data, end)
+            if regular or link is not None:
+                member = Member(name, size, start, data, end) if link is None else self._linked(name, link, start, end)
+                self._known[_plain_path(name)] = member
+                yield member
             self._pass(end)
 
     def contents(self, member: Member) -> bytes:
         """The bytes of the file that was given last."""
-        return self._exactly(member.size)
+        return self._bytes(member, member.size)
 
     def head(self, member: Member) -> bytes:
         """The first bytes of the file that was given last."""
-        return self._exactly(min(HEAD, member.size))
+        return self._bytes(member, min(HEAD, member.size))
+
+    def _bytes(self, member: Member, size: int) -> bytes:
+        if member.link is None:
+            return self._exactly(size)
+        found = self._again.bytes(member.data, size)
+        if len(found) < size:
+            raise self._cut()
+        return found
+
+    def _linked(self, name: str, link: str, start: int, end: int) -> Member:
+        target = self._known.get(_plain_path(link))
+        if target is None or target.lost is not None:
+            lost = f"a link to {printable(link)!r}, which is not before it in the tar"
+            return Member(name, 0, start, end, end, lost=lost)
+        return Member(name, target.size, start, target.data, end, link=target.name)
 
     def _block(self) -> bytes | None:
         """The next header's first block; None at the end mark."""
@@ -177,8 +222,8 @@ class _Archive:
             raise _Damaged(f"has no readable header {self._behind()}: a name cannot take {size:,} bytes")
         return size
 
-    def _unusual(self, chain: bytes, block: bytes) -> tuple[str, int, bool]:
-        """Name, size and whether it is a regular file, as `tarfile` reads the header."""
+    def _unusual(self, chain: bytes, block: bytes) -> _Header:
+        """The header as `tarfile` reads it."""
         try:
             with tarfile.open(
                 fileobj=io.BytesIO(chain + block), mode="r:", encoding="utf-8", errors="surrogateescape"
@@ -189,7 +234,7 @@ class _Archive:
         if found is None or found.issparse():
             raise _Damaged("holds a sparse file", fix="write it again without --sparse")
         size = found.size if found.isreg() or found.type not in tarfile.SUPPORTED_TYPES else 0
-        return found.name, size, found.isreg()
+        return found.name, size, found.isreg(), _leads_to(found)
 
     def _exactly(self, size: int) -> bytes:
         data = self._read(size)
@@ -230,11 +275,14 @@ def _grouped(archive: _Archive, wanted: Wanted, looked_at: Wanted, max_row_bytes
             if sample is not None:
                 yield sample
             sample = Sample(0 if sample is None else sample.row + 1, key, {}, {})
-        if suffix in sample.members:
+        if suffix in sample.members or suffix in sample.lost:
             raise _Damaged(
                 f"has two files .{suffix} in the sample {printable(key)!r} (row {sample.row})",
                 fix="give every sample a key of its own, and every file of a sample its own suffix",
             )
+        if member.lost is not None:
+            sample.lost[suffix] = member.lost
+            continue
         sample.members[suffix] = member
         if wanted(suffix) and member.size <= max_row_bytes:
             sample.contents[suffix] = archive.contents(member)
@@ -248,7 +296,19 @@ def _after(whole: Sample | None) -> str:
     return "" if whole is None else f"; its last whole sample is {printable(whole.key)!r} (row {whole.row})"
 
 
-def _plain(chain: bytes, block: bytes) -> tuple[str, int, bool] | None:
+def _leads_to(found: tarfile.TarInfo) -> str | None:
+    """The path in the tar that a link means: a hard link's is whole, a symbolic one starts from its own folder."""
+    if found.issym():
+        return posixpath.join(posixpath.dirname(found.name), found.linkname)
+    return found.linkname if found.islnk() else None
+
+
+def _plain_path(name: str) -> str:
+    """The one spelling of a path that has several, such as ./a.jpg."""
+    return posixpath.normpath(name) if "./" in name or "//" in name else name
+
+
+def _plain(chain: bytes, block: bytes) -> _Header | None:
     """The header of a regular file whose name stands in it; None when that may not be all."""
     if block[156:157] not in REGULAR or block[345] or block[124] & 0x80 or not _sound(block):
         return None
@@ -256,7 +316,7 @@ def _plain(chain: bytes, block: bytes) -> tuple[str, int, bool] | None:
         return None
     name = block[:100].split(b"\0", 1)[0]
     size = _octal(block[124:136])
-    return None if name.endswith(b"/") or size < 0 else (name.decode("utf-8", "surrogateescape"), size, True)
+    return None if name.endswith(b"/") or size < 0 else (name.decode("utf-8", "surrogateescape"), size, True, None)
 
 
 def _says_nothing_of_names(chain: bytes) -> bool:

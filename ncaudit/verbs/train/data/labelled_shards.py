@@ -26,7 +26,7 @@ from ncaudit.shards.tables.checks import refuse_unscored
 from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, OnceEach, Places
 from ncaudit.shards.tables.made_from import data_of, match_by_name, refuse_another
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
-from ncaudit.shards.tables.told_rates import SOFT_LABEL, no_labels, why_no_labels
+from ncaudit.shards.tables.told_rates import SOFT_LABEL, any_there, no_labels, why_no_labels
 from ncaudit.verbs.train.data.classes import Packed, TrainingClasses, refuse_own, training_classes
 
 OTHER_DATA = (
@@ -304,10 +304,19 @@ def match_scores(shards: Sequence[Shard], options: TrainOptions) -> list[tuple[S
 
 def require_labels(tables: Sequence[ScoreTable], column: str) -> None:
     """Raises BadTable when labels are missing or outside [0, 1] in ok rows, or all of them are 0."""
-    if column == SOFT_LABEL and (none := why_no_labels((table.shard.path, table.provenance) for table in tables)):
+    told = [(table.shard.path, table.provenance) for table in tables] if column == SOFT_LABEL else []
+    by_path = {table.shard.path: table for table in tables}
+    if none := why_no_labels(told, lambda path: _labelled_since(by_path[path])):
         raise no_labels(*none, "train by soft_label")
     if not sum([Labels(table, column).total for table in tables]):  # a list: every table is to be looked at
         raise BadTable(f"every {column} is 0", fix="name another column of labels with --label-column")
+
+
+def _labelled_since(table: ScoreTable) -> bool:
+    """Whether somebody has filled in the labels that this table says it has not."""
+    if SOFT_LABEL not in table.schema.names:
+        return False
+    return any_there(batch.select([SOFT_LABEL]) for batch in table.batches([SOFT_LABEL]))
 
 
 def _open(shard: Shard, scores: ScoreTable | None, options: TrainOptions, classes: ClassColumn | None) -> LabelledShard:

@@ -48,7 +48,7 @@ def test_a_key_that_comes_back_is_another_sample_and_a_suffix_twice_in_one_is_re
         read(twice)
 
 
-def test_folders_and_links_are_no_files(tmp_path):
+def test_folders_are_no_files_and_links_to_later_files_are_samples_without_them(tmp_path):
     with tarfile.open(tmp_path / "s.tar", "w") as tar:
         for name, kind in [("a.d", tarfile.DIRTYPE), ("b.jpg", tarfile.SYMTYPE), ("c.jpg", tarfile.LNKTYPE)]:
             member = tarfile.TarInfo(name)
@@ -57,7 +57,7 @@ def test_folders_and_links_are_no_files(tmp_path):
         member = tarfile.TarInfo("x.jpg")
         member.size = 3
         tar.addfile(member, io.BytesIO(b"abc"))
-    assert read(tmp_path / "s.tar") == [("x", {"jpg": b"abc"})]
+    assert read(tmp_path / "s.tar") == [("b", {}), ("c", {}), ("x", {"jpg": b"abc"})]
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
