@@ -28,6 +28,7 @@ from ncaudit.shards.files.passed_over import (
     without_caches,
 )
 from ncaudit.shards.files.shard import Shard, spelled
+from ncaudit.shards.files.table_logs import refuse_rewritten
 
 TARS = (".tar", ".tar.gz", ".tgz")
 # What a folder is taken for: the first kind of which it holds a file.
@@ -147,6 +148,7 @@ def _shards_among(source: str, files: Sequence[str], base: str, parts: Sequence[
             f"{source} holds tars and tables that are none of their sidecars ({tars[0]}, {tables[0]})",
             fix="name one kind by a glob, such as 'FOLDER/*.tar'",
         )
+    refuse_rewritten(tables, base)
     chosen: list[str] = next((kind for kind in (tables, *kinds[1:]) if kind), [])
     if not chosen and not numbered:
         raise no_shards(source, files)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import NcauditError
-from ncaudit.shards.files.leaves import leaf_columns
+from ncaudit.shards.leaves import leaf_columns
 from ncaudit.shards.files.partials import created, partial_name
 
 ROWS_PER_GROUP = 8_192

@@ -13,7 +13,7 @@ import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
-from ncaudit.shards.files.leaves import leaf_columns
+from ncaudit.shards.leaves import leaf_columns
 from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
 from ncaudit.shards.files.provenance import DAMAGE, MADE_ANEW, fingerprint_in, fingerprints, said_in, unreadable
 from ncaudit.shards.files.remembered import Remembered, version_now

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.leaves import leaf_columns
+from ncaudit.shards.leaves import leaf_columns
 from ncaudit.shards.readers.bounds.thrift import read_struct
 from ncaudit.shards.readers.bounds.unpacked import FLAG, RATIO, refuse_bomb
 from ncaudit.shards.readers.bounds.weights import BATCH_BYTES, TEXT_TIMES, Sizes

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ncaudit.shards.files.leaves import leaf_columns, leaf_count
+from ncaudit.shards.leaves import leaf_columns, leaf_count
 
 TYPES = [
     pa.string(),
