@@ -68,6 +68,7 @@ __all__ = [
     "TABLE_SUFFIX",
     "TOWERS",
     "TOWERS_PACE",
+    "USUAL_WEIGHTS",
     "WARMUP_OF_EPOCHS",
     "Align",
     "BenchOptions",
@@ -98,7 +99,6 @@ __all__ = [
     "StreamFormat",
     "TrainOptions",
     "TrainingRecipe",
-    "USUAL_WEIGHTS",
     "Variant",
     "Verdict",
 ]

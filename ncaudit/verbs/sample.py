@@ -284,7 +284,7 @@ def _result(
         strata=tuple(_strata(rows, design)),
         without_score=without_score,
         accounting=accounting,
-        notes=(*_notes(options, review, without_score), *notes),
+        notes=(*_notes(options, review, without_score), *_fewer_strata(options, len(design.sizes)), *notes),
     )
 
 
@@ -298,6 +298,11 @@ def _strata(rows: _Rows, design: _Design) -> Iterator[Stratum]:
             high=float(score.max()),
             mean_soft_label=None if np.isnan(label) else float(label),
         )
+
+
+def _fewer_strata(options: SampleOptions, strata: int) -> Iterator[str]:
+    if strata < options.strata:
+        yield f"{strata:,} strata instead of {options.strata:,}: at least two verdicts are needed from each"
 
 
 def _notes(options: SampleOptions, review: pa.Table, without_score: int) -> Iterator[str]:

@@ -118,3 +118,15 @@ def test_shards_without_images_are_not_called_damaged(tmp_path, verb):
     assert "still at the addresses in column url" in ran.output
     assert "damaged" not in ran.output
     assert "fetch" not in ran.output
+
+
+HELD = [("text", "base64 text"), ("data", "base64 text"), ("path", "paths of files")]
+
+
+@pytest.mark.parametrize(("cell", "told"), HELD)
+def test_inspect_says_how_text_holds_images(tmp_path, cell, told):
+    text = base64.b64encode(PHOTOS[0]).decode()
+    (tmp_path / "a.png").write_bytes(PHOTOS[0])
+    cells = {"text": text, "data": f"data:image/png;base64,{text}", "path": "a.png"}
+    pq.write_table(pa.table({"image": [None, cells[cell]], "caption": ["a", "b"]}), tmp_path / "x.parquet")
+    assert f"images: column image ({told})" in run("inspect", tmp_path / "x.parquet").output

@@ -109,7 +109,8 @@ def test_a_flag_that_changes_nothing_is_a_usage_error_with_the_reason(mode, flag
 def test_weights_beside_a_model_folder_are_refused_at_their_usual_value_too(tmp_path, monkeypatch, mode):
     monkeypatch.chdir(tmp_path)
     pq.write_table(pa.table({"jpg": [b"x"], "caption": ["a"]}), "x.parquet")
-    ran = CliRunner().invoke(app, ["-q", *mode, "--model", TINY.removeprefix("local-dir:"), "--pretrained", USUAL_WEIGHTS])
+    model = ("--model", TINY.removeprefix("local-dir:"), "--pretrained", USUAL_WEIGHTS)
+    ran = CliRunner().invoke(app, ["-q", *mode, *model])
     assert (ran.exit_code, "has its own" in ran.stderr) == (2, True), ran.output
 
 

@@ -1,5 +1,6 @@
 """Two training runs, one folder: the second is told where it starts, and nothing but the runs' own files is left."""
 
+import json
 import os
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def folder(path) -> TrainingFolder:
 @pytest.fixture
 def other(tmp_path):
     """A process that trains `OTHER` in the folder, before its first epoch."""
-    words = [sys.executable, "-c", AT_WORK, str(tmp_path / "out"), '{"options": {"epochs": 3, "seed": 0}, "model": {"name": "n"}}']
+    words = [sys.executable, "-c", AT_WORK, str(tmp_path / "out"), json.dumps(OTHER)]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
     assert process.stdout.readline() == "begun\n"
     yield process

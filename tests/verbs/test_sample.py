@@ -192,6 +192,14 @@ def test_fewer_pairs_than_asked_for_are_all_drawn_with_a_note(tmp_path):
     assert "that is every pair there is" in result.notes[0]
 
 
+def test_fewer_strata_than_asked_for_are_told(tmp_path):
+    scores = scored(tmp_path / "a.parquet", 100)
+    told = "5 strata instead of 500: at least two verdicts are needed from each"
+    for strata, notes in ((500, (told,)), (5, ())):
+        options = SampleOptions(scores=[scores], out=str(tmp_path / f"{strata}.csv"), n=10, strata=strata)
+        assert sample(options).notes == notes
+
+
 def test_a_single_pair_and_few_verdicts_are_fine(tmp_path):
     assert drawn(tmp_path, scored(tmp_path / "s.parquet", 1), n=2)[0].drawn == 1
     assert len(drawn(tmp_path, scored(tmp_path / "t.parquet", 100), n=5, out="few.csv")[0].strata) == 2

@@ -119,7 +119,7 @@ class Lines(Mute):
         self._name, self._unit, self._total, self._status = name, unit, total, ""
         self._done = self._failed = 0
         self._begun = self._last = monotonic()
-        output.say(f"{name}: {self._of()} {unit}")
+        output.say(f"{name}: {self._of()} {unit.removesuffix('s') if total == 1 else unit}")
 
     def advance(self, done: int, failed: int = 0) -> None:
         self._done += done

@@ -37,7 +37,7 @@ def _shards(found: ShardsInspection) -> list[str]:
     pairs = f" = {found.pairs:,} pairs" if found.pairs != found.rows else ""
     size = f"{counted_shards(found.shards)}, {_bytes(found.bytes)}"
     return [
-        f"{found.what}: {found.rows:,} rows{pairs} in {size}",
+        f"{found.what}: {found.rows:,} {'row' if found.rows == 1 else 'rows'}{pairs} in {size}",
         *(line for told in found.provenance for line in _told(told, found.shards)),
         _columns(found),
         *_embeddings(found),
@@ -136,7 +136,7 @@ def _columns(found: ShardsInspection) -> str:
 def _images(images: Images) -> list[str]:
     sample = images.sample
     missing = f", {images.missing:,} rows without" if images.missing else ""
-    held = {"bytes": "bytes", "struct": "bytes and path", "path": "paths of files"}[images.held]
+    held = {"bytes": "bytes", "struct": "bytes and path", "path": "paths of files", "base64": "base64 text"}[images.held]
     told = [f"images: column {shown(images.column)} ({held}){missing}"]
     if sample.width and sample.height:
         kinds = ", ".join(f"{count} {name}" for name, count in sample.formats.items())

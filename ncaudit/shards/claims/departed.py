@@ -28,6 +28,7 @@ def settle_departed(claim: Claim, place: Place, shards: Sequence[Shard], *, prun
     gone = [name for name in _departed(place, shards) if is_ours(claim.verb, place, name)]
     for name in gone if prune else ():
         remove_file(place.at(name))
+        _remove_emptied(place, name)
     claim.departs(place, () if prune else gone)
     if not gone:
         return []
@@ -36,6 +37,17 @@ def settle_departed(claim: Claim, place: Place, shards: Sequence[Shard], *, prun
         return [f"{tables} in {place.folder} without an input removed: {_listed(gone)}"]
     verb, them = ("has", "it") if len(gone) == 1 else ("have", "them")
     return [f"{tables} in {place.folder} {verb} no input any more ({_listed(gone)}): --prune removes {them}"]
+
+
+def _remove_emptied(place: Place, name: str) -> None:
+    """The folders below the place that held this file and nothing else."""
+    folder = name.rpartition("/")[0]
+    while folder:
+        try:
+            os.rmdir(place.at(folder))
+        except OSError:  # it holds more
+            return
+        folder = folder.rpartition("/")[0]
 
 
 def notes_on_departed(shards: Sequence[Shard]) -> list[str]:

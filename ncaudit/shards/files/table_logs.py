@@ -36,7 +36,7 @@ def refuse_rewritten(files: Sequence[str], base: str) -> None:
             if locations.is_dir(locations.join(folder, log)) and (reason := reason_of(folder, files)):
                 raise BadTable(
                     f"{reason}: rows that were rewritten would be read twice, and deleted ones come back",
-                    fix="write the table as it is now with the tool whose it is, as parquet, or name its files one by one",
+                    fix="write the table as it is now, as parquet, with the tool whose it is, or name its files alone",
                 )
 
 
@@ -93,10 +93,10 @@ def _checkpoint(path: str) -> Iterator[Mapping[str, Any]]:
 
 def _of_iceberg(folder: str, files: Sequence[str]) -> str | None:
     """A snapshot that did more than add files."""
-    states = [path for path in locations.files_below([locations.join(folder, ICEBERG)]) if path.endswith(".metadata.json")]
-    told = [(path, state) for path in states if isinstance(state := _parsed(_bytes(path)), dict)]
-    snapshots = [(path, one) for path, state in sorted(told) for one in _listed(state.get("snapshots"))]
-    for path, one in snapshots:
+    found = sorted(locations.files_below([locations.join(folder, ICEBERG)]))
+    states = [(path, _parsed(_bytes(path))) for path in found if path.endswith(".metadata.json")]
+    told = [(path, state) for path, state in states if isinstance(state, dict)]
+    for path, one in ((path, one) for path, state in told for one in _listed(state.get("snapshots"))):
         did = (one.get("summary") or {}).get("operation") if isinstance(one, dict) else None
         if did is not None and did not in ADDING:
             return f"{folder} is an Iceberg table of which files were replaced or deleted ({did}, in {path})"
@@ -106,9 +106,8 @@ def _of_iceberg(folder: str, files: Sequence[str]) -> str | None:
 def _of_hudi(folder: str, files: Sequence[str]) -> str | None:
     """Two files that are one at two instants, or changes that are not in any of them."""
     root = posixpath.join(folder, "")
-    slices = Counter(
-        (locations.dirname(path), found["file"]) for path in files if path.startswith(root) and (found := SLICE.search(path))
-    )
+    inside = (path for path in files if path.startswith(root))
+    slices = Counter((locations.dirname(path), found["file"]) for path in inside if (found := SLICE.search(path)))
     twice = next((f"{place}/{name}" for (place, name), count in slices.items() if count > 1), None)
     if twice is not None:
         return f"{folder} is a Hudi table with several versions of {twice}"

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ncaudit.errors import NcauditError
-from ncaudit.shards.leaves import leaf_columns
 from ncaudit.shards.files.partials import created, partial_name
+from ncaudit.shards.leaves import leaf_columns
 
 ROWS_PER_GROUP = 8_192
 GROUP_BYTES = 256 << 20

@@ -13,10 +13,10 @@ import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
-from ncaudit.shards.leaves import leaf_columns
 from ncaudit.shards.files.locations import MIB, is_remote, open_file, open_native
 from ncaudit.shards.files.provenance import DAMAGE, MADE_ANEW, fingerprint_in, fingerprints, said_in, unreadable
 from ncaudit.shards.files.remembered import Remembered, version_now
+from ncaudit.shards.leaves import leaf_columns
 from ncaudit.shards.readers.bounds.pages import Page, chunks_of, local_pages, most_rows, refuse_bombs, told_pages
 from ncaudit.shards.readers.bounds.weights import BATCH_BYTES, Sizes, cell_bytes, fixed_bytes, weight
 from ncaudit.shards.readers.int96 import Int96, int96_columns, look_at_int96, refused_words

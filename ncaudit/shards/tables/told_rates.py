@@ -57,7 +57,7 @@ def rank_notes(tables: Iterable[Named]) -> list[str]:
 
 def several_fits(tables: Iterable[Named]) -> str | None:
     """What to say where these tables, ranked together, were not scored alike; None where they were."""
-    each = [(path, told) for path, table in tables for told in _scored(table) if told.get("fit")]
+    each = [(place, told) for path, table in tables for place, told in _placed(path, table) if told.get("fit")]
     fits = {str(told.get("scores_of_fit") or told["fit"]) for _, told in each}
     first = {str(told["fit"]): (path, told) for path, told in reversed(each)}
     if len(first) < 2:
@@ -72,6 +72,14 @@ def several_fits(tables: Iterable[Named]) -> str | None:
         f"these tables were scored with one fit, but labelled with {len(first)} noise rates of their own ({listed}),"
         " and are ranked together: `score --refit` gives all of them one fit"
     )
+
+
+def _placed(path: str, table: Provenance | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What a table says of its scores, and where those are: which part of it, where it was made of several."""
+    parts = list(_scored(table))
+    for told in parts:
+        name = (told.get("source") or {}).get("name") if len(parts) > 1 else None
+        yield (f"{path} (from {name})" if name else path), told
 
 
 def _scored(table: Provenance | None) -> Iterator[Mapping[str, Any]]:

@@ -136,6 +136,12 @@ def _corrupt(
     chosen = chosen_rows(rows, np.flatnonzero(usable), wanted, options.seed)
     target = _confusions(options, rows) if options.kind is CorruptKind.label_asymmetric else None
     changes = _changes(options, rows, chosen, target)
+    if options.rate and not len(changes.row):
+        raise NcauditError(
+            f"no label can be changed: {len(chosen):,} of {int(usable.sum()):,} rows with a label were chosen, and "
+            "whatever class theirs were to become is one that they have",
+            fix="raise --rate, or give another --label-column: every row may have all classes",
+        )
     progress.stage("write dataset", len(usable))
     return CorruptLabelsResult(
         out=options.out,

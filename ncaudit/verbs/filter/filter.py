@@ -44,7 +44,15 @@ from ncaudit.shards.rewriting.kept_samples import (
     write_sizes,
 )
 from ncaudit.shards.rewriting.rewrite import require_format
-from ncaudit.shards.rewriting.selections import WEIGHT, DataCompUids, IdList, Selection, WeightTable, key_of
+from ncaudit.shards.rewriting.selections import (
+    WEIGHT,
+    DataCompUids,
+    IdList,
+    NamedTwice,
+    Selection,
+    WeightTable,
+    key_of,
+)
 from ncaudit.shards.streams.standard_output import whole_writes
 from ncaudit.shards.tables.caption_join import CaptionLists, join_pairs
 from ncaudit.shards.tables.checks import common_schema, require_column
@@ -398,7 +406,7 @@ def _write_one(run: _Run, tables: Sequence[ScoreInput]) -> _Accounts:
     made_from = {"shards": [scores.source for scores in tables]}
     provenance = {**written_by("filter"), "verb": "filter", "options": _settings(run.options), **made_from}
     with (
-        _kept_writer(run.options, attach(schema, provenance)) as keep,
+        _kept_writer(run.options, attach(schema, provenance), run.notes) as keep,
         _dropped_writer(run, schema, provenance) as drop,
     ):
         for number, scores in enumerate(tables):
@@ -411,8 +419,10 @@ def _write_one(run: _Run, tables: Sequence[ScoreInput]) -> _Accounts:
 
 
 @contextmanager
-def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch, str], None]]:
-    """Takes the kept rows of a table, in the schema of all."""
+def _kept_writer(
+    options: FilterOptions, schema: pa.Schema, notes: list[str]
+) -> Iterator[Callable[[pa.RecordBatch, str], None]]:
+    """Takes the kept rows of a table, in the schema of all. notes: what must be said of them is put there."""
     if options.write_as is FilterForm.rows:
         with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as rows:
             yield lambda batch, path: rows.write(_as(batch, schema)) if len(batch) else None
@@ -421,12 +431,14 @@ def _kept_writer(options: FilterOptions, schema: pa.Schema) -> Iterator[Callable
             streams = options.out == STREAM
             file = whole_writes(sys.stdout.buffer) if streams else stack.enter_context(atomic_file(options.out))
             selection = _selection(options, file, schema)
+            counted = NamedTwice(selection, key_of(options.write_as, options.key, schema))
             try:
-                yield selection.write
+                yield counted.write
             except BaseException:
                 selection.abandon()
                 raise
             selection.close()
+            notes += counted.notes
 
 
 def _selection(options: FilterOptions, file: Any, schema: pa.Schema) -> Selection:

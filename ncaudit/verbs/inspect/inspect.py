@@ -22,6 +22,8 @@ from ncaudit.shards.columns import (
     key_candidates,
     refuse_unread_root,
 )
+from ncaudit.shards.dataset.image_cells import is_encoded
+from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.layouts import features_in
 from ncaudit.shards.files.locations import dirname, is_file
@@ -247,8 +249,17 @@ def _images(
     first = known[0][1]
     missing = census.paths_missing if first.kind is ImageKind.path else _image_nulls(group, columns)
     return Images(
-        column=first.image, held=str(first.kind), missing=missing, sample=sample_images(known, options.image_root)
+        column=first.image, held=_held(*known[0]), missing=missing, sample=sample_images(known, options.image_root)
     )
+
+
+def _held(shard: Shard, columns: Columns) -> str:
+    """How a shard holds its images: text is the paths of files, or images in base64, as its first cell says."""
+    if columns.kind is not ImageKind.path or columns.many_images:
+        return str(columns.kind)
+    cells = (cell for batch in read_column(shard, columns.image) for cell in batch.drop_null()[:1].to_pylist())
+    first = next((cell for cell in cells if isinstance(cell, str)), "")
+    return "base64" if is_encoded(first) else str(columns.kind)
 
 
 def _image_nulls(group: ShardGroup, columns: Mapping[str, Columns]) -> int | None:

@@ -115,6 +115,8 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     other = open_join(options.join, str(options.join_key), options.max_row_bytes) if options.join else None
     tables = _open_tables(options, other)
     join = other.beside(tables, options.columns) if other else None
+    if join is not None:
+        join.refuse_repeats(tables)
     dataset = _dataset(options, tables) if options.data else None
     shards = [*dataset.shards] if dataset else [table.shard for table in tables]
     claim = claimed(options, shards, tables)

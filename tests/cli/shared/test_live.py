@@ -42,6 +42,14 @@ def test_plain_lines_tell_the_speed_the_time_left_and_the_works_own_figures(caps
     ]
 
 
+def test_one_is_told_as_one(capsys):
+    lines = live.Lines()
+    for total, unit in ((1, "shards"), (2, "shards"), (1, "rows"), (None, "images")):
+        lines.stage("look", total, unit)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["look: 1 shard", "look: 2 shards", "look: 1 row", "look: ? images"]
+
+
 def test_a_bar_tells_the_speed_the_failures_and_the_works_own_figures(drawn, monkeypatch):
     with live.progress() as bar:
         clock = count(0, 10)  # every look at it is 10 s later; pieces of work are one look apart

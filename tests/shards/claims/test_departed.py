@@ -31,6 +31,16 @@ def made(path, verb="embed", source="2.csv"):
     pq.write_table(attach(pa.schema([("x", pa.int64())]), told).empty_table(), path)
 
 
+def test_a_folder_that_pruning_empties_goes_too_and_no_other(out):
+    made(out / "B/C/9.parquet")
+    (out / "A/notes.txt").touch()
+    for name in ("A/0.csv", "A/1.csv"):
+        (out.parent / "data" / name).unlink()
+    settled(out, "2", prune=True)
+    assert sorted(path.name for path in out.iterdir()) == ["2.parquet", "A"]
+    assert [path.name for path in (out / "A").iterdir()] == ["notes.txt"]
+
+
 def settled(out, *names, prune=False, root=None):
     root = root or out.parent / "data"
     shards = [Shard(f"{root}/{name}.csv", f"{name}.csv") for name in names]

@@ -8,7 +8,7 @@ import pytest
 
 from ncaudit.errors import BadTable
 from ncaudit.options import FilterForm
-from ncaudit.shards.rewriting.selections import DataCompUids, IdList, WeightTable, key_of
+from ncaudit.shards.rewriting.selections import DataCompUids, IdList, NamedTwice, WeightTable, key_of
 
 
 def batch(**columns):
@@ -55,3 +55,20 @@ def test_datacomp_goes_by_uid_where_there_is_one_and_all_else_by_pair_id():
     assert key_of(FilterForm.datacomp_uids, None, without) == "pair_id"
     assert {key_of(form, None, with_uid) for form in FilterForm if form is not FilterForm.datacomp_uids} == {"pair_id"}
     assert {key_of(form, "mine", with_uid) for form in FilterForm} == {"mine"}
+
+
+@pytest.mark.parametrize("form", [IdList, WeightTable])
+def test_names_that_are_written_again_are_counted(form):
+    file = io.BytesIO()
+    selection = form(file, "pair_id") if form is IdList else form(file, "pair_id", {})
+    counted = NamedTwice(selection, "pair_id")
+    for ids in (["a", "b", "a"], ["b", "c"]):
+        counted.write(pa.RecordBatch.from_pydict({"pair_id": ids, "soft_label": [0.5] * len(ids)}), "s.parquet")
+    assert [note.partition(",")[0] for note in counted.notes] == ["2 of the 5 names written are there already"]
+
+
+def test_names_of_one_pair_each_need_no_word():
+    counted = NamedTwice(IdList(io.BytesIO(), "pair_id"), "pair_id")
+    assert counted.notes == []
+    counted.write(pa.RecordBatch.from_pydict({"pair_id": ["a", "b"]}), "s.parquet")
+    assert counted.notes == []

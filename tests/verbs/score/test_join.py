@@ -49,6 +49,17 @@ def test_columns_chooses_among_both_tables_own_first(write_embeddings, meta, tmp
         joined(folder, tmp_path / "t.parquet", join=meta(), columns=["nowhere"])
 
 
+def test_a_key_that_is_there_twice_is_told_before_any_work(write_embeddings, tmp_path):
+    embeddings = write_embeddings(n=60)
+    key = pq.read_table(embeddings / "00000.parquet")["pair_id"].to_pylist()
+    pq.write_table(pa.table({"uid": [*key, key[7]], "n": range(61)}), tmp_path / "twice.parquet")
+    with pytest.raises(BadTable, match=f"the uid '{key[7]}' is there more than once"):
+        joined(embeddings, tmp_path / "s", join=[str(tmp_path / "twice.parquet")], join_key="pair_id=uid")
+    assert not (tmp_path / "s").exists()
+    pq.write_table(pa.table({"uid": [*key, "another", "another"], "n": range(62)}), tmp_path / "strange.parquet")
+    joined(embeddings, tmp_path / "s", join=[str(tmp_path / "strange.parquet")], join_key="pair_id=uid")
+
+
 def test_a_rerun_keeps_what_is_finished_and_redoes_it_when_the_joined_table_changed(write_embeddings, meta, tmp_path):
     folder = write_embeddings(n=200)
     for first, resumed in ((0.0, 0), (0.0, 1), (0.5, 0)):

@@ -245,7 +245,8 @@ def test_labels_that_somebody_filled_in_are_filtered_and_trained_by(tmp_path):
     run(tmp_path)
     filled_in(tmp_path / "s/day1.parquet")
     for place, rule in enumerate([{"min_soft_label": 0.5}, {"verdict": ["clean"]}, {"where": "soft_label >= .5"}]):
-        kept = ncaudit.filter_pairs(FilterOptions(scores=[str(tmp_path / "s")], out=str(tmp_path / f"k{place}"), **rule))
+        options = {"scores": [str(tmp_path / "s")], "out": str(tmp_path / f"k{place}"), **rule}
+        kept = ncaudit.filter_pairs(FilterOptions(**options))
         assert (kept.kept, [note for note in kept.notes if "labels" in note]) == (200, [])
     options = {"embeddings": [str(tmp_path / "emb")], "scores": [str(tmp_path / "s")], "out": str(tmp_path / "h")}
     trained = ncaudit.train(TrainOptions(tune="heads", epochs=1, batch_pairs=100, val_share=0.0, **options))

@@ -67,8 +67,8 @@ def read_samples(
 
     Grouped as webdataset does: files with the same key and folder are one sample while they follow each other, so a key
     that comes back later is another sample. Folders, and files without a dot or with nothing before it, are none. A
-    link, hard or symbolic, is the file that it leads to, where that stands before it in the tar; one that leads anywhere
-    else is told in `lost`.
+    link, hard or symbolic, is the file that it leads to, where that stands before it in the tar; one that leads to
+    anything else is told in `lost`.
     Raises BadTable when the file is no tar, is damaged or cut short (naming the last sample that is surely whole), or
     a sample has two files of one suffix.
     """

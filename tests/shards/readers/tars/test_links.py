@@ -94,7 +94,7 @@ def test_a_tar_of_nothing_but_links_says_what_it_has(tmp_path):
 
 def test_a_link_and_a_file_of_one_suffix_are_refused_as_two_files_are(tmp_path):
     path = write(tmp_path / "x.tar", ("0.jpg", SYMBOLIC, "gone.jpg"), ("0.jpg", b"photo"))
-    with pytest.raises(BadTable, match="has two files .jpg in the sample '0'"):
+    with pytest.raises(BadTable, match=r"has two files \.jpg in the sample '0'"):
         list(read_samples(path))
 
 
