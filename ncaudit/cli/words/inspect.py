@@ -19,6 +19,7 @@ from ncaudit.verbs.inspect.findings import (
     Told,
 )
 
+HELD = {"bytes": "bytes", "struct": "bytes and path", "path": "paths of files", "base64": "base64 text"}
 COLUMNS_SHOWN = 30
 DAMAGED_SHOWN = 10
 
@@ -136,7 +137,7 @@ def _columns(found: ShardsInspection) -> str:
 def _images(images: Images) -> list[str]:
     sample = images.sample
     missing = f", {images.missing:,} rows without" if images.missing else ""
-    held = {"bytes": "bytes", "struct": "bytes and path", "path": "paths of files", "base64": "base64 text"}[images.held]
+    held = HELD[images.held]
     told = [f"images: column {shown(images.column)} ({held}){missing}"]
     if sample.width and sample.height:
         kinds = ", ".join(f"{count} {name}" for name, count in sample.formats.items())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ncaudit import NcauditError
+from ncaudit.core.statistics import signal as signals
 from ncaudit.core.statistics.signal import FEW, signal
 
 DRAWS = 4
@@ -64,3 +65,16 @@ def test_without_random_pairs_nothing_is_told():
 def test_broken_scores_are_refused():
     with pytest.raises(NcauditError, match="nan"):
         signal([np.nan], [1.0], [0], [0])
+
+
+@pytest.mark.parametrize(("tails", "p"), [((0.3, 0.4), 0.6), ((0.4, 0.01), 0.02), ((0.8, 0.9), 1.0)])
+def test_p_is_twice_the_smaller_of_the_two_as_either_may_find_something(monkeypatch, tails, p):
+    told = iter(tails)
+    monkeypatch.setattr(signals, "_upper_tail", lambda *moments: next(told))
+    at = np.arange(50)
+    assert signals.signal(at / 50, at / 60, at, at).p == pytest.approx(p)
+
+
+def test_the_tail_of_a_skewed_distribution_is_not_the_normal_one():
+    assert signals._upper_tail(1.0, 1.0, 2.0) == pytest.approx(np.exp(-2), abs=5e-3)  # of the exponential, less 1
+    assert signals._upper_tail(1.0, 1.0, 0.0) == pytest.approx(0.158655, abs=1e-6)

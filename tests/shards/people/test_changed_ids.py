@@ -35,3 +35,8 @@ def test_what_a_spreadsheet_program_makes_of_a_name_is_known_again(name, written
 @pytest.mark.parametrize(("name", "written"), [(name, one) for name, all_ in OTHERS for one in all_])
 def test_another_name_is_no_change_of_it(name, written):
     assert not may_have_become(name, written)
+
+
+def test_digits_that_were_given_up_may_round_up_to_one_more_before_the_point():
+    assert may_have_become("999600", "1.00E+06")
+    assert not may_have_become("999600", "1.00E+07")

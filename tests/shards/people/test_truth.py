@@ -1,6 +1,7 @@
 """The truth of a pair is what the file says of it, once."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, read_truth
+from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, TruthTable, read_truth
 
 
 def truth_of(path, text):
@@ -81,3 +82,11 @@ def test_an_empty_truth_table_knows_no_pair(tmp_path):
 def test_a_file_that_holds_no_truth_is_refused(tmp_path, name, text, said):
     with pytest.raises(BadTable, match=said):
         truth_of(tmp_path / name, text)
+
+
+@pytest.mark.parametrize("said", [(MATCH, MISMATCH), (MISMATCH, MATCH)])
+def test_rows_that_contradict_each_other_on_one_pair_are_refused_in_either_order(said):
+    rows, found = SimpleNamespace(pair_id=np.array(["a", "b"])), SimpleNamespace(row=np.array([0, 0]))
+    table = TruthTable("t.csv", rows, np.array(said, dtype=np.int8))
+    with pytest.raises(BadTable, match=r"t\.csv says both true and false of pair"):
+        table.of(found, 1)

@@ -151,3 +151,8 @@ def test_other_files_are_refused_by_their_own_words(tmp_path, name, text, said):
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(BadTable, match=r"review\.csv cannot be read"):
         read_verdicts(str(tmp_path / "review.csv"))
+
+
+def test_a_pair_that_is_judged_elsewhere_in_the_file_is_none_that_nobody_can_tell(tmp_path):
+    (tmp_path / "v.csv").write_text("pair_id,is_match\na,cannot tell\na,yes\nb,cannot tell\n")
+    assert read_verdicts(str(tmp_path / "v.csv")).cannot_tell == 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
+from ncaudit.shards.readers.int96 import _compared
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
 
 MICROS = pa.timestamp("us")
@@ -106,3 +107,11 @@ def test_a_file_without_them_is_not_looked_through(tmp_path, monkeypatch):
     pq.write_table(pa.table({"d": pa.array([SENTINEL], MICROS)}), tmp_path / "x.parquet")
     monkeypatch.setattr("ncaudit.shards.readers.parquet.look_at_int96", pytest.fail)
     assert read(Shard.of_file(str(tmp_path / "x.parquet")))["d"].to_pylist() == [SENTINEL]
+
+
+def test_seconds_that_microseconds_do_not_reach_are_told_with_their_row():
+    seconds = [0, 10**13]  # some 317,000 years
+    nanos = [(one * 10**9 + 2**63) % 2**64 - 2**63 for one in seconds]
+    rows = np.array([4, 5])
+    wrapped, beyond = _compared((pa.array(seconds), rows), (pa.array(nanos), rows))
+    assert (wrapped, beyond.tolist()) == (True, [5])

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -286,3 +287,18 @@ def test_inspect_sends_people_to_a_file_of_pairs_where_nobody_can_tell(tmp_path)
     run(tmp_path)
     told = ncaudit.inspect(InspectOptions(sources=[str(tmp_path / "s")]))
     assert told.next[0] == f"ncaudit sample {tmp_path}/s --out review.csv"
+
+
+def test_a_shard_that_came_back_changed_gets_a_rate_anew(two_days):
+    run(two_days)
+    pq.write_table(embedding_table(400, noise=0.2, seed=9), two_days / "emb/day2.parquet")
+    assert run(two_days).rates[1]["noise_rate"] == pytest.approx(0.2, abs=0.08)
+
+
+def test_rates_of_another_fit_are_passed_over_without_a_word(tmp_path):
+    later = {"shards": {"a.parquet": "1"}, "pairs": 0, "facts": None, "fit": "one"}
+    (tmp_path / "rates.json").write_text(json.dumps({"fit": "one", "later": [later]}))
+    notes = []
+    progress = SimpleNamespace(note=notes.append)
+    assert rates._load(str(tmp_path / "rates.json"), SimpleNamespace(fit_id="another"), progress) == []
+    assert notes == []
