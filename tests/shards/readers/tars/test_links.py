@@ -62,6 +62,11 @@ def test_a_link_to_a_link_is_the_file_behind_both(tmp_path):
     assert [sample.contents["jpg"] for sample in read_samples(path, lambda suffix: True)] == [b"photo"] * 3
 
 
+def test_a_link_to_a_link_that_leads_nowhere_leads_nowhere(tmp_path):
+    path = write(tmp_path / "x.tar", ("1.jpg", SYMBOLIC, "gone.jpg"), ("2.jpg", HARD, "1.jpg"), ("2.txt", b"two"))
+    assert [(*sample.members, *sample.lost) for sample in read_samples(path)] == [("jpg",), ("txt", "jpg")]
+
+
 def test_the_limit_holds_for_what_a_link_leads_to(tmp_path):
     path = write(tmp_path / "x.tar", ("0.jpg", bytes(4_000)), ("1.jpg", HARD, "0.jpg"), ("1.txt", b"one"))
     shard = TarShard(path, max_row_bytes=3_000)
