@@ -40,6 +40,7 @@ def test_rate_interval_verdicts_and_cuts_are_told():
         "mean soft label 0.750: 3,000 clean, 0 unsure, 1,200 noisy (noisy below 0.50, clean from 0.90)",
         "4,200 rows = 4,200 ok + 0 failed (1 shard)",
         "next: ncaudit filter scores --min-soft-label 0.5 --out kept/",
+        "also: ncaudit show scores (the worst pairs, and why; ncaudit report makes a page with pictures)",
         "also: ncaudit sample scores --out review.csv (people judge some pairs: how far is the rate to be trusted?)",
     ]
 
@@ -47,9 +48,9 @@ def test_rate_interval_verdicts_and_cuts_are_told():
 def test_without_labels_the_similarity_and_the_notes_are_all_there_is():
     no_label = {"noise_rate": None, "mean_soft_label": None, "notes": ("few pairs",), "reasons": {"mismatch": 3}}
     told = ["mean similarity 0.300", "note: few pairs"]
-    assert lines(scored(**no_label))[1:-2] == told
-    assert lines(scored(**no_label))[-1] == "next: ncaudit filter scores --keep-share 0.8 --out kept/"
-    assert lines(scored(**no_label, mean_similarity=None))[1:-2] == ["note: few pairs"]
+    assert lines(scored(**no_label))[1:-3] == told
+    assert lines(scored(**no_label))[-2] == "next: ncaudit filter scores --keep-share 0.8 --out kept/"
+    assert lines(scored(**no_label, mean_similarity=None))[1:-3] == ["note: few pairs"]
 
 
 def test_where_nobody_can_tell_people_are_to_look_before_anything_is_kept():
