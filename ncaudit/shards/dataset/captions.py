@@ -101,7 +101,9 @@ def _captions(shard: Shard, columns: Columns) -> pa.Array:
     kind = pa.large_list(pa.large_string()) if columns.many_captions else pa.large_string()
     parts = read_column(shard, columns.caption)
     try:
-        return pa.concat_arrays([pa.array([], kind), *(part.cast(kind) for part in parts)])
+        captions = pa.concat_arrays([pa.array([], kind), *(part.cast(kind) for part in parts)])
+        captions.validate(full=True)  # parquet's readers take its writer's word for what is UTF-8
+        return captions
     except pa.ArrowInvalid as error:
         told = str(error).splitlines()[0]
         fix = "write the column anew with valid text"

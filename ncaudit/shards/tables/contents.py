@@ -55,10 +55,17 @@ def content_column(batch: pa.RecordBatch, name: str) -> pa.Array | None:
 
 def _blank(column: pa.Array) -> pa.Array:
     if pa.types.is_large_string(column.type):
-        return pc.equal(pc.utf8_trim_whitespace(column), "")
+        return pc.equal(_trimmed(column), "")
     if pa.types.is_fixed_size_binary(column.type):
         return pa.array(np.zeros(len(column), dtype=bool))
     return pc.equal(pc.binary_length(column), 0)
+
+
+def _trimmed(text: pa.Array) -> pa.Array:
+    try:
+        return pc.utf8_trim_whitespace(text)
+    except pa.ArrowInvalid:  # parquet's readers take its writer's word for what is UTF-8
+        return pc.ascii_trim_whitespace(text)
 
 
 def has_content(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.bool_]:

@@ -26,7 +26,7 @@ from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
-from ncaudit.options import HEADS, MAX_ROW_BYTES, TrainingRecipe, TrainOptions
+from ncaudit.options import HEADS, MAX_ROW_BYTES, Precision, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.provenance import fingerprint
@@ -223,7 +223,9 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
 def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str:
     """What the towers compute in: what was picked when the run began, for a busy machine may pick otherwise later."""
     if recorded is not None and all(recorded.get(name) == value for name, value in asked.items()):
-        return str(recorded["precision"])
+        told = recorded.get("precision")  # by a file that may be damaged
+        if told in {str(Precision.float32), str(Precision.bfloat16)}:
+            return str(told)
     return str(pick_precision(pick_device(options.device), str(options.precision))).removeprefix("torch.")
 
 
