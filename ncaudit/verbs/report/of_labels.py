@@ -17,17 +17,17 @@ from ncaudit.core.classes.votes import PARTITIONS
 from ncaudit.errors import UsageError
 from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import Collector, Row
+from ncaudit.judging.galleries.named import find_named
 from ncaudit.judging.galleries.per_stratum import PerStratum
 from ncaudit.judging.galleries.rules import FAILED, Gallery
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.tables.scores import ScoreTable
-from ncaudit.verbs.report.found.named_pairs import find_named
 from ncaudit.verbs.report.found.seen import BATCH_ROWS, STRATUM_ROWS
 from ncaudit.verbs.report.of_scores import NO_PICTURES
 from ncaudit.verbs.report.score_page import PLAIN, failed_row
-from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, class_name, witnesses_of
+from ncaudit.verbs.report.shown.cards import Asked, CardMaker, class_name, witnesses_of
 from ncaudit.verbs.report.shown.pictures import LARGE, SMALL, Pictures
 from ncaudit.verbs.report.shown.views import Answer, Bar, Figure, GalleryView, Matrix, Page
 
@@ -126,15 +126,15 @@ class LabelReport:
         said = (table.provenance.get("noise_rate") for table in self._tables if table.provenance)
         return next((one for one in said if own_json.fits(one, _RATE)), None)
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, asked: Asked) -> None:
         """Ask for the pictures of all rows that are shown."""
         for row in self._witnessed():
-            wanted.add(row.cells, LARGE)
+            asked.add(row, LARGE)
         for stratum in self._classes.found()[: MOST_CLASSES // 2]:
             for row in stratum.worst:
-                wanted.add(row.cells, SMALL)
-        for cells in self._named.values():
-            wanted.add(cells, SMALL)
+                asked.add(row, SMALL)
+        for row in self._named.values():
+            asked.add(row, SMALL)
 
     def page(self, pictures: Pictures) -> Page:
         """The page with these pictures."""

@@ -20,7 +20,7 @@ from ncaudit.schema import OK, VERDICTS
 from ncaudit.verbs.report.answer import Fit, Part, together
 from ncaudit.verbs.report.found.seen import GALLERIES, Seen
 from ncaudit.verbs.report.shown import charts
-from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, cut, where
+from ncaudit.verbs.report.shown.cards import Asked, CardMaker, cut, where
 from ncaudit.verbs.report.shown.chart_data import Grid, label_cosine, score_chart
 from ncaudit.verbs.report.shown.pictures import LARGE, SMALL
 from ncaudit.verbs.report.shown.views import Answer, Bar, Figure, GalleryView, GroupView, Interval
@@ -66,17 +66,17 @@ class ScoreFindings:
         """Rows that are shown with the anchors that judged them."""
         return [row for found in self.seen.galleries.found() if found.gallery is not rules.FAILED for row in found.rows]
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, asked: Asked) -> None:
         """Ask for every picture of the galleries."""
         for row in self.rows_with_witnesses():
-            wanted.add(row.cells, LARGE)
+            asked.add(row, LARGE)
         for groups in self.seen.groups:
             for group in groups.found().groups:
                 for row in group.shown[: _pictures(groups.found())]:
-                    wanted.add(row.cells, SMALL)
+                    asked.add(row, SMALL)
         for stratum in self.strata[:MOST_STRATA]:
             for row in stratum.worst:
-                wanted.add(row.cells, SMALL)
+                asked.add(row, SMALL)
 
 
 def answer(found: ScoreFindings) -> Answer:
@@ -298,7 +298,7 @@ def _group(group: Group, found: FoundGroups, maker: CardMaker) -> GroupView:
     if found.grouping is PLACEHOLDER_IMAGES:
         title = _of_group(group, "this picture", "which occurs {:,} times with its near-equals")
         return GroupView(title, group.rows, cards[:1], captions=captions)
-    places = [told for row in group.shown if (told := where(row.cells)) is not None]
+    places = [told for row in group.shown if (told := where(row)) is not None]
     title = _of_group(group, "the same picture and caption", "")
     return GroupView(title, group.rows, cards[:1], caption=captions[0] if captions else None, places=places)
 
@@ -334,5 +334,5 @@ def _failed(found: ScoreFindings) -> GalleryView:
 
 def failed_row(row: Row, title: str) -> GroupView:
     """A row that nothing can be shown of but its caption and where it is."""
-    caption, place = cut(row.get("caption")), where(row.cells)
+    caption, place = cut(row.get("caption")), where(row)
     return GroupView(title, 1, captions=[caption] if caption else [], places=[place] if place else [])
