@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -230,6 +231,10 @@ def test_the_page_shows_the_line_of_a_caption_that_was_embedded(here, more):
     table = sample(rows=20).drop_columns("caption").append_column("caption", pa.array(lines))
     write(table, here / "data/0.parquet")
     audited(caption_lines=True, columns=["key"], **more)
+    bare = pq.read_table("run/scores/0.parquet").drop_columns("caption")  # now the dataset alone knows it
+    pq.write_table(bare, "run/scores/0.parquet")
+    options = AuditOptions(sources=["data"], out="run", caption_lines=True, **QUICK, **JUDGED, **more)
+    report(replace(options.of_report, overwrite=True))
     page = Page(here / "run/report.html")
     told = next(json.loads(text) for attrs, text in page.scripts if attrs.get("type") == "application/json")
     shown = {(pair["row"], pair["pair_id"][-1]): pair["caption"] for pair in told["pairs"]}
