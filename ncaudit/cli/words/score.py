@@ -39,8 +39,9 @@ def _next(result: ScoreResult) -> list[str]:
     if (result.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN:  # the best of these scores are any pairs
         return [f"next: ncaudit sample {out} --out review.csv (look at a few pairs: do they match?)"]
     kept = f"next: ncaudit filter {out} {'--min-soft-label 0.5' if labelled else '--keep-share 0.8'} --out kept/"
+    seen = f"also: ncaudit show {out} (the worst pairs, and why; ncaudit report makes a page with pictures)"
     drawn = f"also: ncaudit sample {out} --out review.csv (people judge some pairs: how far is the rate to be trusted?)"
-    return [kept, *([drawn] if labelled and result.judged_pairs is None else [])]
+    return [kept, seen, *([drawn] if labelled and result.judged_pairs is None else [])]
 
 
 def _similarity(mean: float | None) -> list[str]:

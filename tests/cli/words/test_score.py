@@ -40,6 +40,7 @@ def test_rate_interval_verdicts_and_cuts_are_told():
         "mean soft label 0.750: 3,000 clean, 0 unsure, 1,200 noisy (noisy below 0.50, clean from 0.90)",
         "4,200 rows = 4,200 ok + 0 failed (1 shard)",
         "next: ncaudit filter scores --min-soft-label 0.5 --out kept/",
+        "also: ncaudit show scores (the worst pairs, and why; ncaudit report makes a page with pictures)",
         "also: ncaudit sample scores --out review.csv (people judge some pairs: how far is the rate to be trusted?)",
     ]
 
@@ -47,9 +48,9 @@ def test_rate_interval_verdicts_and_cuts_are_told():
 def test_without_labels_the_similarity_and_the_notes_are_all_there_is():
     no_label = {"noise_rate": None, "mean_soft_label": None, "notes": ("few pairs",), "reasons": {"mismatch": 3}}
     told = ["mean similarity 0.300", "note: few pairs"]
-    assert lines(scored(**no_label))[1:-2] == told
-    assert lines(scored(**no_label))[-1] == "next: ncaudit filter scores --keep-share 0.8 --out kept/"
-    assert lines(scored(**no_label, mean_similarity=None))[1:-2] == ["note: few pairs"]
+    assert lines(scored(**no_label))[1:-3] == told
+    assert lines(scored(**no_label))[-2] == "next: ncaudit filter scores --keep-share 0.8 --out kept/"
+    assert lines(scored(**no_label, mean_similarity=None))[1:-3] == ["note: few pairs"]
 
 
 def test_where_nobody_can_tell_people_are_to_look_before_anything_is_kept():
@@ -60,7 +61,7 @@ def test_where_nobody_can_tell_people_are_to_look_before_anything_is_kept():
 def test_what_the_fit_rests_on_is_told_in_its_order_and_notes_come_last():
     facts = {"compared": {"csls": 0.9, "bicro": 0.8}, "space": "shared", "regime": "as it is"}
     result = scored(facts, reasons={"mismatch": 1_000, "duplicate": 2}, suggestions=1_100, notes=("look",))
-    assert lines(result)[3:-3] == [
+    assert lines(result)[3:-4] == [
         "chosen on these data (AUROC of the pairs against random and same-topic ones): csls 0.900, bicro 0.800",
         "space: shared; as it is",
         "reasons: 2 duplicate, 1,000 mismatch",
@@ -73,7 +74,7 @@ def test_sources_like_the_pool_are_one_line():
     names = {"a": (0.25, 0.0), "b": (0.5, 0.0), "c": (0.25, -0.125), "d": (0.25, 0.0)}
     strata = [{"name": n, "noise_rate": rate, "null_shift": s, "rows": 1_000} for n, (rate, s) in names.items()]
     facts = {"stratified_by": "shards", "strata": strata, "noise_rate": {"rate": 0.25}}
-    assert lines(scored(facts))[3:-3] == [
+    assert lines(scored(facts))[3:-4] == [
         "calibrated by shards, as they differ beyond chance:",
         "  b: noise rate 50.0% of 1,000 pairs, its random pairs score +0.00",
         "  c: noise rate 25.0% of 1,000 pairs, its random pairs score -0.12",
@@ -85,7 +86,7 @@ def test_power_comes_before_the_notes():
     power = {"scorer": "bicro", "estimated_auroc_random": 0.9, "standard_error": 0.01, "auroc": {}, "caught": {}}
     told = lines(scored(power=[power], notes=("look",)))
     assert told[3].startswith("power on these data")
-    assert told[-4] == "note: look"
+    assert told[-5] == "note: look"
 
 
 def test_nothing_comes_next_for_a_stream_or_for_the_dataset_itself():
@@ -97,7 +98,7 @@ def test_nothing_comes_next_for_a_stream_or_for_the_dataset_itself():
 def test_judged_pairs_and_how_far_the_judges_agree_are_told():
     both = {"pairs": 120, "disputed": 6, "share": 0.95, "alpha": 0.875}
     judging = {"judges": 2, "cannot_tell": 4, "disputed": 6, "changed_ids": 30, "agreement": both}
-    assert lines(scored(judged_pairs=180, judging=judging))[3:-2] == [
+    assert lines(scored(judged_pairs=180, judging=judging))[3:-3] == [
         "corrected by 180 judged pairs; 4 verdicts are cannot tell",
         "2 judges agree on 95.0% of the 120 pairs that two or more judged (Krippendorff's alpha 0.88); "
         "the 6 disputed ones count as cannot tell",

@@ -1,6 +1,6 @@
 """The longest value of a dictionary, told by its page as real files hold it."""
 
-import os
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +8,7 @@ import pytest
 
 from ncaudit.shards.readers.bounds import dictionaries
 from ncaudit.shards.readers.bounds.dictionaries import longest_in
-from ncaudit.shards.readers.bounds.pages import Page, local_pages
+from ncaudit.shards.readers.bounds.pages import DATA, DICTIONARY, Page, local_pages
 from ncaudit.shards.readers.parquet import open_parquet, read_bounded
 
 VALUES = [b"a", b"", b"long" * 300, None, b"a", b"bc"]
@@ -17,8 +17,12 @@ VALUES = [b"a", b"", b"long" * 300, None, b"a", b"bc"]
 def first_page(path):
     facts = pq.ParquetFile(path).metadata.row_group(0).column(0)
     with open(path, "rb") as file:
-        page = next(local_pages(file.fileno(), facts))
-        return page, os.pread(file.fileno(), page.packed, page.at), facts.compression
+        return next(local_pages(file.fileno(), facts)), facts.compression
+
+
+def longest(path, page, compression):
+    with open(path, "rb") as file:
+        return longest_in(page, file.fileno(), compression)
 
 
 @pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "zstd"])
@@ -26,22 +30,34 @@ def first_page(path):
 def test_the_longest_value_is_found_in_the_page_as_it_lies(tmp_path, codec, version):
     path = tmp_path / "s.parquet"
     pq.write_table(pa.table({"x": VALUES}), path, compression=codec, data_page_version=version)
-    page, body, compression = first_page(path)
+    page, compression = first_page(path)
     assert page.values == 4
-    assert longest_in(page, body, compression) == 1_200
+    assert longest(path, page, compression) == 1_200
 
 
 def test_what_is_no_such_page_is_left_to_arrow(tmp_path):
     path = tmp_path / "s.parquet"
     pq.write_table(pa.table({"x": VALUES}), path, compression="zstd")
-    page, body, compression = first_page(path)
-    assert longest_in(page, body[:-1], compression) is None
-    assert longest_in(page, b"\0" * len(body), compression) is None
-    assert longest_in(page, body, "LZ4") is None
-    assert longest_in(Page(page.kind, 4_097, page.packed, page.unpacked, 0, page.at), body, compression) is None
-    assert longest_in(Page(0, 2, 9, 9, 0), b"\x09\0\0\0abcde", "UNCOMPRESSED") is None
-    assert longest_in(Page(2, 1, 9, 9, 0), b"\x09\0\0\0abcde", "UNCOMPRESSED") is None  # nine bytes, and five are there
-    assert longest_in(Page(2, 2, 9, 9, 0), b"\x05\0\0\0abcde", "UNCOMPRESSED") is None  # two values, and one is there
+    page, compression = first_page(path)
+    assert longest(path, page, compression) == 1_200
+    assert longest(path, replace(page, at=path.stat().st_size - 2), compression) is None  # the file ends before
+    assert longest(path, replace(page, at=page.at + 1), compression) is None
+    assert longest(path, page, "LZ4") is None
+    assert longest(path, replace(page, values=4_097), compression) is None
+
+
+@pytest.mark.parametrize(
+    ("plain", "values"),
+    [
+        (b"\x09\0\0\0abcde", 1),  # nine bytes, and five are there
+        (b"\x05\0\0\0abcde", 2),  # two values, and one is there
+    ],
+)
+def test_values_beyond_the_end_of_their_page_are_left_to_arrow(tmp_path, plain, values):
+    (tmp_path / "page").write_bytes(plain)
+    page = Page(DICTIONARY, values, len(plain), len(plain), 0, 0)
+    assert longest(tmp_path / "page", page, "UNCOMPRESSED") is None
+    assert longest(tmp_path / "page", replace(page, kind=DATA), "UNCOMPRESSED") is None
 
 
 def test_arrow_is_not_asked_to_build_a_dictionary_of_images(tmp_path, monkeypatch):

@@ -42,8 +42,10 @@ def header(kind=0, unpacked=9, packed=4, place=5, values=3, encoding=0):
 
 def test_a_header_says_what_its_page_takes(tmp_path):
     coded = header(kind=2, place=7, values=2, unpacked=50, packed=4, encoding=2)
-    found = pages(tmp_path, coded + b"dict" + header(encoding=8) + b"page")
-    assert found == [Page(DICTIONARY, 2, 4, 50, 2), Page(DATA, 3, 4, 9, 8)]
+    data = header(encoding=8)
+    found = pages(tmp_path, coded + b"dict" + data + b"page")
+    first, second = len(coded), len(coded) + len(b"dict") + len(data)
+    assert found == [Page(DICTIONARY, 2, 4, 50, 2, first), Page(DATA, 3, 4, 9, 8, second)]
 
 
 # what one damaged byte makes of a number: another kind of value, or a number that no page has
