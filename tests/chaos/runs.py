@@ -37,8 +37,8 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("audit", f"audit data --out new --no-check {TINY_MODEL} --batch-pairs 16", "data tiny-clip", "new"),
     (
         "audit of classes",
-        f"audit few.parquet --out new --scorer clip-score --no-check --label-column key {MODEL}",
-        "few.parquet small-clip",
+        f"audit data --out new --scorer clip-score --no-check --label-column noise_type {TINY_MODEL} --batch-pairs 16",
+        "data tiny-clip",
         "new",
     ),
     ("sample", "sample scores --n 20 --out new.csv", "scores", "new.csv"),

@@ -202,7 +202,7 @@ def _of_models() -> list[Attack]:
 
 ATTACKS = {attack.name: attack for attack in (*_of_formats(), *_of_tables(), *_of_models())}
 # How often each is drawn: what costs seconds is drawn less often than what costs milliseconds.
-COSTS = ("audit", "audit to resume", "embed to resume", "score to resume", "train heads again", "train by scores", "labels")
+COSTS = ("audit", "embed to resume", "score to resume", "train heads again", "train by scores", "labels")
 
 
 def weight(name: str) -> float:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_rows, hash_values
 from ncaudit.schema import EMBEDDING_COLUMNS, OK, SCORE, STATUSES, SUGGESTION, carried_name
@@ -281,7 +282,7 @@ class EmbeddingTable:
             count += len(wrong)
             seen += len(batch)
         return BadTable(
-            f"{self.shard.path}: {name} is {dims} wide at first, but not in row {first} ({count:,} such rows)",
+            f"{self.shard.path}: {name} is {dims} wide at first, but not in row {first} ({counted(count, 'such row')})",
             fix="embed these rows again with the same encoder, or set their embedding to null",
         )
 

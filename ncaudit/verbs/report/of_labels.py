@@ -14,6 +14,7 @@ import numpy as np
 
 from ncaudit import own_json
 from ncaudit.core.classes.votes import PARTITIONS
+from ncaudit.counts import counted
 from ncaudit.errors import UsageError
 from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import Collector, Row
@@ -142,7 +143,7 @@ class LabelReport:
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         return Page(
             title="Are these classes right?",
-            subtitle=f"{rows:,} rows of {names[0]}{more}",
+            subtitle=f"{counted(rows, 'row')} of {names[0]}{more}",
             answer=self._answer(),
             figures=self._figures,
             galleries=self._galleries(CardMaker(pictures, self._named)),
@@ -238,7 +239,7 @@ class LabelReport:
         parts = []
         for one in found[: MOST_CLASSES // 2]:
             cards = [maker.class_labelled(row, SMALL, why=False) for row in one.worst]
-            rule = f"{one.labelled:,} pairs, {one.noise_rate or 0:.1%} likely wrong"
+            rule = f"{counted(one.labelled, 'pair')}, {one.noise_rate or 0:.1%} likely wrong"
             parts.append(GalleryView("", one.name, rule, one.labelled, cards, small=True))
         rule = "The classes with the most wrong labels, each with its worst."
         return [GalleryView("classes", "By class", rule, len(found), parts=parts)] if parts else []

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from ncaudit.counts import counted
 from ncaudit.judging.galleries.collector import SHOWN
 from ncaudit.judging.galleries.named import find_named
 from ncaudit.options import ReportOptions
@@ -84,7 +85,7 @@ class ScoreReport:
     def _subtitle(self) -> str:
         names, rows = [table.shard.name for table in self._tables], sum(table.rows for table in self._tables)
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-        return f"{rows:,} rows of {names[0]}{more}"
+        return f"{counted(rows, 'row')} of {names[0]}{more}"
 
     def _pictures_note(self, pictures: Pictures) -> str | None:
         if not pictures.asked:

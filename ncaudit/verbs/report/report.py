@@ -76,10 +76,11 @@ def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Prog
     wanted = {} if dataset is None else {place: in_data(tables, row) for place, row in asked.rows.items()}
     pictures = take_pictures(dataset, wanted, asked.sizes, options, progress)
     notes = rank_notes((table.shard.path, table.provenance) for table in tables)
-    progress.stage("page", None)
+    progress.stage("page", 1, "pages")
     page, html, notes = _fitting(options, told, pictures, _provenance(options, tables), notes)
     with atomic_file(options.out) as file:
         file.write(html)
+    progress.advance(1)
     return ReportResult(
         out=options.out,
         page_bytes=len(html),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncaudit.core.statistics.wilson import wilson_interval
+from ncaudit.counts import counted
 from ncaudit.judging.galleries import rules
 from ncaudit.judging.galleries.collector import Row
 from ncaudit.judging.galleries.groups import DUPLICATES, GENERIC_CAPTIONS, PLACEHOLDER_IMAGES, FoundGroups, Group
@@ -132,7 +133,8 @@ def _sentences(found: ScoreFindings) -> list[str]:
     told = [sentence[0].upper() + sentence[1:] + "." for sentence in conclusions(power)]
     judged = [part.judged_pairs for part in found.parts if part.judged_pairs is not None]
     if judged:
-        told.append(f"People judged {max(judged):,} pairs, and rate and labels are corrected by what they said.")
+        pairs = counted(max(judged), "pair")
+        told.append(f"People judged {pairs}, and rate and labels are corrected by what they said.")
     return told
 
 
@@ -141,7 +143,7 @@ def _warnings(found: ScoreFindings) -> list[str]:
     told = []
     if len(found.parts) > 1:
         each = "; ".join(
-            f"{part.rate['rate']:.1%} of {part.rows:,} rows ({_shards(part)})"
+            f"{part.rate['rate']:.1%} of {counted(part.rows, 'row')} ({_shards(part)})"
             for part in rated
             if part.rate is not None
         )
@@ -254,8 +256,9 @@ def _reliability(found: ScoreFindings) -> Figure | None:
     told = found.seen.reliability
     if told is None or not told.judged:
         return None
-    note = f"Of {told.judged:,} pairs it is known whether they match. On the line, labels promise what is true; below "
-    note += "it, pairs that look right are wrong in ways that labels do not count: the same topic, or half right."
+    known = f"Of {counted(told.judged, 'pair')} it is known whether image and caption match."
+    note = f"{known} On the line, labels promise what is true; below it, pairs that look right are wrong in ways that "
+    note += "labels do not count: the same topic, or half right."
     return Figure("Reliability", note, charts.reliability(told.bins()))
 
 
@@ -305,7 +308,7 @@ def _group(group: Group, found: FoundGroups, maker: CardMaker) -> GroupView:
 
 def _of_group(group: Group, what: str, more: str) -> str:
     """How many rows are flagged, and how many there are where that is more."""
-    head = f"{group.rows:,} {'row' if group.rows == 1 else 'rows'} with {what}"
+    head = f"{counted(group.rows, 'row')} with {what}"
     return f"{head}, {more.format(group.size)}" if more and group.size > group.rows else head
 
 
@@ -315,7 +318,7 @@ def _strata_gallery(found: ScoreFindings, maker: CardMaker) -> list[GalleryView]
     for one in strata[:MOST_STRATA]:
         rate = "no labels" if one.noise_rate is None else f"{one.noise_rate:.1%} noise"
         cards = [maker.scored(row, SMALL, why=False) for row in one.worst]
-        parts.append(GalleryView("", one.name, f"{one.ok:,} scored rows, {rate}", one.ok, cards, small=True))
+        parts.append(GalleryView("", one.name, f"{counted(one.ok, 'scored row')}, {rate}", one.ok, cards, small=True))
     rule = f"The values of {by} with the most noise, each with its lowest labels."
     return [GalleryView("strata", f"By {by}", rule, len(strata), parts=parts)] if parts else []
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from ncaudit.core.statistics.judges import NOT_JUDGED, Agreement, agreement
 from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.core.statistics.stratified_sample import merge_unjudged, post_stratify, score_edges, stratified_rate
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.shards.people.pair_finder import Found, PairFinder
 from ncaudit.shards.people.verdicts import Verdicts, both_said, read_verdicts, whole
@@ -127,7 +128,8 @@ class JudgedScores:
         if strange.any():
             first = judge.pair_id[int(strange.argmax())]
             raise BadTable(
-                f"{judge.path}: {int(strange.sum())} of {len(strange)} judged pairs have no score in these tables "
+                f"{judge.path}: {int(strange.sum())} of "
+                f"{counted(len(strange), 'judged pair has', 'judged pairs have')} no score in these tables "
                 f"(first: {first}; the first one here is {self._first_id})",
                 fix="give the verdicts of a sample that was drawn from these tables (ncaudit sample), its pair_ids as "
                 "they were: a spreadsheet program may have changed them, which the columns shard and row make good",
@@ -166,9 +168,11 @@ def _nothing_said(judges: Sequence[Verdicts]) -> BadTable:
     unsure, pairs = sum(judge.cannot_tell for judge in judges), sum(judge.unjudged for judge in judges)
     where = " and ".join(judge.path for judge in judges)
     told = f", {unsure:,} of them of which nobody could tell" if unsure else ""
-    return BadTable(f"{where}: no pair is judged yet ({pairs:,} pairs{told})", fix=f"fill in is_match: {HOW_TO_SAY}")
+    what = f"{where}: no pair is judged yet ({counted(pairs, 'pair')}{told})"
+    return BadTable(what, fix=f"fill in is_match: {HOW_TO_SAY}")
 
 
 def _all_disputed(judges: Sequence[Verdicts], pairs: int) -> BadTable:
     where = " and ".join(judge.path for judge in judges)
-    return BadTable(f"{where}: the judges disagree on all {pairs:,} pairs", fix="settle some of them, or ask one more")
+    what = f"{where}: the judges agree on no pair, and disagree on {counted(pairs, 'pair')}"
+    return BadTable(what, fix="settle some of them, or ask one more")

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ncaudit import scorers
 from ncaudit.core.device import pick_device
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
@@ -497,8 +498,9 @@ def _named(group: Rated) -> str:
 
 def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:
     brought = [name if name == new else f"{name} as {new}" for name, new in zip(join.columns, join.names, strict=True)]
+    matched, others = counted(rows, "row has", "rows have"), counted(alone, "gets", "get")
     yield (
-        f"joined by {join.other.key}: {rows - alone:,} of {rows:,} rows have a match, the other {alone:,} get nulls"
+        f"joined by {join.other.key}: {rows - alone:,} of {matched} a match, the other {others} nulls"
         f" ({', '.join(brought) or 'no column'})"
     )
 
@@ -521,9 +523,10 @@ def _dropped_verdicts(
     places = [shard.output(options.out) for shard in shards] if is_folder(options.out) else [options.out]
     found = next((path for path in places if os.path.isfile(path)), None)
     if found is not None and (pairs := _judged_before(found)):
+        dropped = "it is" if pairs == 1 else "they are"
         yield (
-            f"{found} rested on {pairs:,} judged pairs, and this run has no --verdicts: they are dropped, and labels "
-            "and rate are those of the scores alone (with --verdicts again they come back)"
+            f"{found} rested on {counted(pairs, 'judged pair')}, and this run has no --verdicts: {dropped} dropped, "
+            "and labels and rate are those of the scores alone (with --verdicts again they come back)"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ncaudit.counts import counted
 from ncaudit.judging.galleries.cells import whole_length
 from ncaudit.judging.galleries.collector import Found, Row
 from ncaudit.judging.galleries.named import find_named, in_data
@@ -204,4 +205,4 @@ def _notes(options: ShowOptions, pairs: Sequence[ShownRow]) -> Iterator[str]:
         yield "these tables carry no captions: name the dataset with --data to see them"
     lacking = sum(pair.image_problem is not None for pair in pairs)
     if lacking:
-        yield f"{lacking:,} of {len(pairs):,} pairs have no picture"
+        yield f"{lacking:,} of {counted(len(pairs), 'pair has no picture', 'pairs have no picture')}"

@@ -134,14 +134,14 @@ def test_strata_may_be_the_values_of_a_column(tmp_path):
 def test_reliability_is_drawn_where_the_truth_is_known(tmp_path):
     rows = [{**row, "is_match": row["soft_label"] > 0.5} for row in ROWS]
     _, page = made(tmp_path, scores(tmp_path / "a.parquet", rows), judge=0)
-    assert "Of 6 pairs it is known whether they match" in page.text["charts"]
+    assert "Of 6 pairs it is known whether image and caption match" in page.text["charts"]
 
 
 def test_a_review_that_people_filled_in_tells_the_truth_too(tmp_path, world):
     review = tmp_path / "review.csv"
     review.write_text("pair_id,is_match\na/0,yes\na/1,no\na/2,cannot tell\n")
     _, page = made(tmp_path, world[0], judge=0, truth="is_match", truth_table=str(review))
-    assert "Of 2 pairs it is known whether they match" in page.text["charts"]
+    assert "Of 2 pairs it is known whether image and caption match" in page.text["charts"]
 
 
 def test_a_column_called_is_match_that_tells_something_else_is_left_alone(tmp_path):
