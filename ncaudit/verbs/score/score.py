@@ -58,7 +58,7 @@ from ncaudit.shards.tables.repeats import Repeats, count_repeats, count_shared_n
 from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_left_overs, without_outputs
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
-from ncaudit.verbs.score.judged_scores import read_judges
+from ncaudit.verbs.score.judged_scores import read_judges, require_known
 from ncaudit.verbs.score.rates import Rated, Rates, keep_rates, rates_of
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
@@ -118,6 +118,8 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     join = other.beside(tables, options.columns) if other else None
     if join is not None:
         join.refuse_repeats(tables)
+    if judges:
+        require_known(judges, tables, progress)
     dataset = _dataset(options, tables) if options.data else None
     shards = [*dataset.shards] if dataset else [table.shard for table in tables]
     claim = claimed(options, shards, tables)
