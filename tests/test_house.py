@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "ncaudit"
-AT_THE_ROOT = {"schema", "errors", "progress", "hashing", "own_json", "interruption", "version"}  # below, for everyone
+# below, for everyone
+AT_THE_ROOT = {"schema", "errors", "progress", "hashing", "own_json", "interruption", "version", "counts"}
 ABOVE_ALL = {"", "__main__"}  # the package itself, as users see it: nothing inside may ask it for anything
 # folders that are a list
 MANY_BY_NATURE = {"", "cli", "cli/words", "verbs", "options", "objectives", "objectives/by_class", "scorers"}

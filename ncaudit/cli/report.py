@@ -20,8 +20,10 @@ def report(
         list[str] | None,
         typer.Option(help="The dataset that was scored, in any format that embed reads: where the pictures are."),
     ] = None,
+    key: flags.PairIds = ReportOptions.key,
     image_column: flags.ImageColumn = None,
     caption_column: flags.CaptionColumn = None,
+    caption_lines: flags.CaptionLines = ReportOptions.caption_lines,
     image_root: flags.ImageRoot = None,
     max_image_pixels: flags.MaxImagePixels = ReportOptions.max_image_pixels,
     max_row_bytes: flags.MaxRowBytes = ReportOptions.max_row_bytes,
@@ -57,10 +59,10 @@ def report(
     it has captions and no pictures.
     """
     options = ReportOptions(
-        scores=scores, out=out, data=data, image_column=image_column, caption_column=caption_column,
-        image_root=image_root, max_image_pixels=max_image_pixels, max_row_bytes=max_row_bytes, cards=cards, by=by,
-        truth=truth, truth_table=truth_table, judge=judge, judge_only=judge_only, seed=seed, max_mib=max_mib,
-        workers=workers, overwrite=overwrite,
+        scores=scores, out=out, data=data, key=key, image_column=image_column, caption_column=caption_column,
+        caption_lines=caption_lines, image_root=image_root, max_image_pixels=max_image_pixels,
+        max_row_bytes=max_row_bytes, cards=cards, by=by, truth=truth, truth_table=truth_table, judge=judge,
+        judge_only=judge_only, seed=seed, max_mib=max_mib, workers=workers, overwrite=overwrite,
     )  # fmt: skip
     checked(options)
     from ncaudit.cli.words.report import lines  # torch takes seconds to import; --help must not pay for it

@@ -34,10 +34,7 @@ def show(
     images: Annotated[
         str | None, typer.Option(help="Folder to write the pictures to, as they are in --data, named by pair.")
     ] = ShowOptions.images,
-    key: Annotated[
-        str | None,
-        typer.Option(help="Column of --data that holds the pair_ids; by default pairs are found by shard and row."),
-    ] = ShowOptions.key,
+    key: flags.PairIds = ShowOptions.key,
     image_column: flags.ImageColumn = ShowOptions.image_column,
     caption_column: flags.CaptionColumn = ShowOptions.caption_column,
     caption_lines: flags.CaptionLines = ShowOptions.caption_lines,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ncaudit.core.statistics.null_rate import NoiseRate, checked_scores, noise_rate
 from ncaudit.core.statistics.wilson import wilson_interval
+from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
 from ncaudit.scoring.isotonic import isotonic
 
@@ -174,7 +175,8 @@ def verdicts(soft_label: npt.ArrayLike, cuts: Cuts) -> npt.NDArray[np.str_]:
     """
     label = np.asarray(soft_label, dtype=np.float64)
     if np.isnan(label).any():
-        raise NcauditError(f"{int(np.isnan(label).sum()):,} soft labels are nan", fix="leave failed pairs out")
+        nans = counted(int(np.isnan(label).sum()), "soft label is", "soft labels are")
+        raise NcauditError(f"{nans} nan", fix="leave failed pairs out")
     return np.where(label < cuts.noisy_below, "noisy", np.where(label >= cuts.clean_from, "clean", "unsure"))
 
 

@@ -141,7 +141,8 @@ def _require_classes(given: SparseClasses, classes: int, photo: Tensor) -> None:
         )
     if int(members.max()) < 2:
         raise NcauditError(
-            f"each of the {classes:,} classes has one pair: no pair's class can be vouched for by another",
+            f"{'the only class' if classes == 1 else f'each of the {classes:,} classes'} has one pair: no pair's class "
+            "can be vouched for by another",
             fix="give a --label-column whose classes hold several pairs each",
         )
     if len(np.unique(photo[labelled].numpy())) < 2:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ncaudit.core.statistics.signal import Signal
+from ncaudit.counts import counted
 from ncaudit.options import ScorerOptions
 from ncaudit.scorers.robust import refit
 from ncaudit.scoring.pairs import Pairs
@@ -73,12 +74,12 @@ class Evidence:
 
     def words(self) -> str:
         """What people are told instead of what a label means."""
-        looked = f"AUROC {self.score.auroc:.3f} over {self.score.pairs:,} pairs, chance is .5"
+        looked = f"AUROC {self.score.auroc:.3f} over {counted(self.score.pairs, 'pair')}, chance is .5"
         if self.kind == TOO_FEW:
             return (
-                f"no soft label: {self.score.pairs:,} pairs are too few to tell whether they score otherwise than"
-                f" random ones ({looked}; up to {self.score.least_share:.0%} right captions could go unseen): give more"
-                " pairs, or rank by score"
+                f"no soft label: {counted(self.score.pairs, 'pair is', 'pairs are')} too few to tell whether they score"
+                f" otherwise than random ones ({looked}; up to {self.score.least_share:.0%} right captions could go"
+                " unseen): give more pairs, or rank by score"
             )
         if self.kind == BLIND:
             by = "the cosine" if self.cosine is not None and self.cosine.found else "a space learned from these pairs"

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from ncaudit.core.device import pick_device
+from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
 from ncaudit.hashing import fit_sample_keys, hash_rows
 from ncaudit.judging import calibrated, choice
@@ -90,7 +91,8 @@ def _unit(given: Any, name: str) -> torch.Tensor:
     bad = (~(norm.isfinite() & (norm > 0))).nonzero()[:, 0]
     if len(bad):
         raise NcauditError(
-            f"row {int(bad[0])} of {name} is zero or not finite ({len(bad)} such rows)", fix="leave these pairs out"
+            f"row {int(bad[0])} of {name} is zero or not finite ({counted(len(bad), 'such row')})",
+            fix="leave these pairs out",
         )
     unit: torch.Tensor = array / norm[:, None]
     return unit
@@ -99,7 +101,8 @@ def _unit(given: Any, name: str) -> torch.Tensor:
 def _pairs(image: torch.Tensor, text: torch.Tensor, image_id: Any, caption_id: Any) -> Pairs:
     if len(image) != len(text):
         raise NcauditError(
-            f"image has {len(image)} rows and text has {len(text)}", fix="give the same pairs in the same order to both"
+            f"image has {counted(len(image), 'row')} and text has {len(text):,}",
+            fix="give the same pairs in the same order to both",
         )
     ids = (_ids(image_id, image, "image_id"), _ids(caption_id, text, "caption_id"))
     return Pairs(image, text, *ids, [str(row) for row in range(len(image))])
@@ -110,7 +113,8 @@ def _ids(given: Any, rows: torch.Tensor, name: str) -> torch.Tensor:
         return torch.from_numpy(hash_rows(rows.cpu().numpy()))
     codes, _ = pd.factorize(np.asarray(given))
     if len(codes) != len(rows):
-        raise NcauditError(f"{name} has {len(codes)} entries for {len(rows)} pairs", fix="give one per pair")
+        entries = counted(len(codes), "entry", "entries")
+        raise NcauditError(f"{name} has {entries} for {counted(len(rows), 'pair')}", fix="give one per pair")
     return torch.from_numpy(codes.astype(np.int64))
 
 

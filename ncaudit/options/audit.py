@@ -97,7 +97,8 @@ class AuditOptions(ModelOptions, DataOptions):
         return None if self.label_column is None else self._page(LABELS, LABELS_REPORT)
 
     def _page(self, tables: str, name: str) -> ReportOptions:
-        own = {"scores": [self.at(tables)], "data": list(self.sources), "out": self.at(name)}
+        """With the pairs found by shard and row: they are named by a key only if one is good for it."""
+        own = {"scores": [self.at(tables)], "data": list(self.sources), "out": self.at(name), "key": None}
         return ReportOptions(**{**self._shared_with(ReportOptions), **own})
 
     def _shared_with(self, kind: type[Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ncaudit.options.shared.inputs import DataOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 
 PAGES = (".html", ".htm")
-OF_DATA = ("image_column", "caption_column", "image_root", "max_image_pixels", "max_row_bytes", "workers")
+OF_DATA = ("key", "image_column", "caption_column", "caption_lines", "image_root", "max_image_pixels", "max_row_bytes")
 OF_GALLERIES = ("cards", "by", "truth", "truth_table")
 
 
@@ -20,8 +20,10 @@ class ReportOptions:
     scores: Sequence[str]  # score tables or label tables, of one kind
     out: str = "report.html"  # one file, NAME.html
     data: Sequence[str] | None = None  # the dataset that was scored: without it there are no pictures
+    key: str | None = None  # column of the dataset that holds the pair_ids; None: pairs are found by shard and row
     image_column: str | None = None
     caption_column: str | None = None
+    caption_lines: bool = DataOptions.caption_lines
     image_root: str | None = None  # folder that relative image paths start from; None: the shard's own
     max_image_pixels: int = DataOptions.max_image_pixels
     max_row_bytes: int = MAX_ROW_BYTES
@@ -55,7 +57,8 @@ class ReportOptions:
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at."""
         if not self.data:
-            yield Unread(OF_DATA, "is about pictures, and there is no dataset to take them from", "give --data")
+            reason, fix = "says how the dataset is read, and none is named", "leave it out, or name one with --data"
+            yield Unread((*OF_DATA, "workers"), reason, fix)
         if self.judge_only:
             yield Unread(OF_GALLERIES, "is about galleries, and --judge-only makes none")
         if not self.judge:
@@ -64,9 +67,6 @@ class ReportOptions:
             yield Unread(("truth_table",), "has no column named", "name its truth column with --truth")
 
     @property
-    def columns(self) -> DataOptions:
-        """Where pictures and captions are in the dataset."""
-        return DataOptions(
-            image_column=self.image_column, caption_column=self.caption_column, image_root=self.image_root,
-            max_image_pixels=self.max_image_pixels, max_row_bytes=self.max_row_bytes,
-        )  # fmt: skip
+    def of_data(self) -> DataOptions:
+        """How the dataset is read."""
+        return DataOptions(**{name: getattr(self, name) for name in OF_DATA})

@@ -17,6 +17,7 @@ from torch import Tensor
 from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.core.metrics.detection import auroc, average_precision, calibration_error, precision_at_true_count
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, fit_sample
 from ncaudit.judging.calibrated import FEWEST_PAIRS
@@ -170,7 +171,8 @@ def _sample(options: BenchOptions, progress: Progress) -> Pairs:
     pairs = fit_sample.draw(tables, pairs=options.pairs, seed=options.seed, progress=progress).pairs
     if len(pairs) < FEWEST_PAIRS:
         raise BadTable(
-            f"{', '.join(options.embeddings)}: {len(pairs):,} usable pairs, but a noise rate takes {FEWEST_PAIRS}",
+            f"{', '.join(options.embeddings)}: {counted(len(pairs), 'usable pair')}, but a noise rate takes "
+            f"{FEWEST_PAIRS}",
             fix="give more pairs; see the status column of the embedding tables",
         )
     pairs = pairs.to(pick_device(options.device))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
 from ncaudit.judging.draw import Design, Drawable, Places, designed, drawable, fetched, keys, require_unique
@@ -207,7 +208,7 @@ def _notes(options: SampleOptions, review: pa.Table, without_score: int) -> Iter
     if len(review) < options.n:
         yield f"that is every pair there is; --n asked for {options.n:,}"
     if without_score:
-        yield f"{without_score:,} ok rows have no score and cannot be drawn"
+        yield f"{counted(without_score, 'ok row has', 'ok rows have')} no score and cannot be drawn"
     formulas = looks_like_formula(review["pair_id"])
     if formulas and options.out.endswith((".csv", "-")):
         yield f"{formulas:,} pair ids begin like a formula and are kept: tell your spreadsheet program to read text"

@@ -33,6 +33,14 @@ COMMANDS: tuple[tuple[str, str, str, str], ...] = (
     ("labels", f"labels emb --label-column noise_type --k 3 --out new {CPU}", "emb", "new"),
     ("corrupt", "corrupt few.parquet --rate 0.4 --out new", "few.parquet", "new"),
     ("show pictures", "show scores --data data --images new", "scores data", "new"),
+    ("report", "report scores --data data --out new.html", "scores data", "new.html .new.html.ncaudit.json"),
+    ("audit", f"audit data --out new --no-check {TINY_MODEL} --batch-pairs 16", "data tiny-clip", "new"),
+    (
+        "audit of classes",
+        f"audit data --out new --scorer clip-score --no-check --label-column noise_type {TINY_MODEL} --batch-pairs 16",
+        "data tiny-clip",
+        "new",
+    ),
     ("sample", "sample scores --n 20 --out new.csv", "scores", "new.csv"),
     ("train heads", f"train --tune heads --embeddings emb --scores scores --out new {LEARN}", "emb scores", "new"),
     (

@@ -94,7 +94,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
     },
     "report": {
         **dict.fromkeys(("image_column", "caption_column", "image_root", "max_image_pixels"), PICTURES),
-        **dict.fromkeys(("max_row_bytes", "workers"), PICTURES),
+        **dict.fromkeys(("key", "caption_lines", "max_row_bytes", "workers"), PICTURES),
         "truth_table": {"truth": "is_match"},
     },
     "corrupt": {

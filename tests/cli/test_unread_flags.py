@@ -36,7 +36,7 @@ UNREAD = [
     (["eval", "scores", "s", "--against", "x"], ["--truth-table", "t"], "no column named"),
     (["audit", "data", "--out", "r", "--devices", "all"], ["--device", "auto"], "both say where"),
     (["audit", "data", "--out", "r", "--model", "hf-hub:a/b"], ["--pretrained", "x"], "has its own"),
-    (["report", "s", "--out", "r.html"], ["--image-root", "i"], "no dataset to take them from"),
+    (["report", "s", "--out", "r.html"], ["--image-root", "i"], "none is named"),
     (["report", "s", "--data", "d", "--out", "r.html", "--judge-only"], ["--cards", "16"], "--judge-only makes none"),
     (["report", "s", "--out", "r.html", "--judge", "0"], ["--seed", "0"], "there are none"),
     (["report", "s", "--out", "r.html"], ["--truth-table", "t.csv"], "has no column named"),

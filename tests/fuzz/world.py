@@ -39,6 +39,8 @@ TOWERS = (
 PARTS = f"embed few.parquet --out cr --layout clip-retrieval {MODEL}"
 NOISE = "corrupt few.parquet --out noise --rate 0.4"
 KEPT = "filter scores --out kept --dropped dropped --keep-share 0.5"
+AUDIT = f"audit few.parquet --out audited --scorer clip-score --no-check {MODEL}"
+PAGE = "report scores --out page.html"
 TARS = "filter tarscores --data few.tar --out tars --keep-share 0.5"
 IDS = "filter scores --out ids.txt --as ids --keep-share 0.5"
 
@@ -116,6 +118,9 @@ def _of_tables() -> list[Attack]:
         ),
         Attack("show", "show scores --json", scores),
         Attack("show pictures", "show scores --data data --images new --json", ("data/0.parquet", *scores), ("data",)),
+        Attack("show classes", "show labels --json", ("labels/0.parquet",)),
+        Attack("show tars", "show tarscores --data few.tar --images new --json", ("few.tar", "tarscores/few.parquet")),
+        *_of_pages(),
         Attack("sample", "sample scores --out new.csv --n 10 --json", scores),
         Attack("eval scores", "eval scores scores --against similarity --json", scores),
         Attack(
@@ -132,6 +137,28 @@ def _of_tables() -> list[Attack]:
         *_of_own_state(learn),
         Attack("train by scores", f"{learn} --scores scores --out new", scores, ("emb",)),
     ]
+
+
+def _of_pages() -> list[Attack]:
+    tables = ("scores/0.parquet", "scores/_fit/fit.json", "scores/_fit/fit.safetensors")
+    pictures, truth = "--workers 0 --json", "--truth is_match --truth-table truth.csv --json"
+    state = ("embeddings/few.parquet", "embeddings/_run.json", "scores/few.parquet", "scores/_fit/fit.json")
+    pages = ("report.html", ".report.html.ncaudit.json")
+    model = ("few.parquet", "small-clip")
+    attacks = (
+        ("report", "report scores --out new.html --json", tables),
+        ("report pictures", f"report scores --data data --out new.html {pictures}", ("data/0.parquet", tables[0]),
+         ("data",)),
+        ("report tars", f"report tarscores --data few.tar --out new.html {pictures}",
+         ("few.tar", "tarscores/few.parquet")),
+        ("report classes", f"report labels --data data --out new.html {pictures}",
+         ("labels/0.parquet", "labels/audit.json"), ("data",)),
+        ("report a truth", f"report scores --out new.html {truth}", ("truth.csv",), ("scores",)),
+        ("report again", f"{PAGE} --json", ("page.html", ".page.html.ncaudit.json"), ("scores",)),
+        ("audit", f"{AUDIT.replace('audited', 'new')} --json", ("few.parquet",), ("small-clip",)),
+        ("audit to resume", f"{AUDIT} --json", tuple(f"audited/{name}" for name in (*state, *pages)), model),
+    )  # fmt: skip
+    return [Attack(*one) for one in attacks]
 
 
 def _of_own_state(learn: str) -> list[Attack]:
@@ -175,7 +202,7 @@ def _of_models() -> list[Attack]:
 
 ATTACKS = {attack.name: attack for attack in (*_of_formats(), *_of_tables(), *_of_models())}
 # How often each is drawn: what costs seconds is drawn less often than what costs milliseconds.
-COSTS = ("embed to resume", "score to resume", "train heads again", "train by scores", "labels")
+COSTS = ("audit", "embed to resume", "score to resume", "train heads again", "train by scores", "labels")
 
 
 def weight(name: str) -> float:
@@ -281,6 +308,8 @@ COMMANDS = (
     KEPT,
     TARS,
     IDS,
+    PAGE,
+    AUDIT,
 )
 # runs that were ended before they could say so
 BEGUN = (

@@ -135,7 +135,7 @@ def test_verdicts_by_hand():
         "noisy", "noisy", "unsure", "unsure", "clean", "clean",
     ]  # fmt: skip
     assert verdicts([0.0, 1.0], Cuts(0.0, 1.0)).tolist() == ["unsure", "clean"]
-    with pytest.raises(NcauditError, match="1 soft labels are nan"):
+    with pytest.raises(NcauditError, match="1 soft label is nan"):
         verdicts([math.nan], Cuts())
     with pytest.raises(NcauditError, match=r"noisy below 0\.9 and clean from 0\.5"):
         Cuts(0.9, 0.5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardError
 from ncaudit.schema import OK
 
@@ -11,7 +12,7 @@ def accounting(accounts: Accounting) -> list[str]:
     shards = counted_shards(accounts.shards, accounts.shards_resumed)
     failed = {status: count for status, count in accounts.statuses.items() if status != OK and count}
     return [
-        f"{accounts.rows:,} rows = {accounts.ok:,} ok + {accounts.failed:,} failed ({shards})",
+        f"{counted(accounts.rows, 'row')} = {accounts.ok:,} ok + {accounts.failed:,} failed ({shards})",
         *each(failed),
         *failures(accounts.shard_errors),
     ]
@@ -24,7 +25,7 @@ def counted_shards(count: int, resumed: int = 0) -> str:
     ('1 shard', '1,200 shards, 2 finished earlier')
     """
     earlier = f", {resumed:,} finished earlier" if resumed else ""
-    return f"{count:,} {'shard' if count == 1 else 'shards'}{earlier}"
+    return f"{counted(count, 'shard')}{earlier}"
 
 
 def each(counts: Mapping[str, int]) -> list[str]:

@@ -72,6 +72,12 @@ CaptionColumn = Annotated[
 CaptionLines = Annotated[
     bool, typer.Option("--caption-lines", help="Each line of a caption is a caption of its own: several per image.")
 ]
+PairIds = Annotated[
+    str | None,
+    typer.Option(
+        "--key", help="Column of --data that holds the pair_ids; by default pairs are found by shard and row."
+    ),
+]
 Key = Annotated[
     str | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from ncaudit.cli.shared.accounts import noted
 from ncaudit.cli.shared.tables import Table, Words
+from ncaudit.counts import counted
 from ncaudit.verbs.bench import BenchResult, Setting, Spread
 
 COLUMNS = {
@@ -31,7 +32,7 @@ def lines(result: BenchResult, seeds: int) -> Words:
 
 
 def _settings(result: BenchResult, seeds: int) -> Table:
-    title = f"Finding injected mismatches among {result.pairs:,} pairs"
+    title = f"Finding injected mismatches among {counted(result.pairs, 'pair')}"
     title += f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
     return Table(title, ["scorer", "kind", "rate", *COLUMNS.values()], [_row(each) for each in result.settings])
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ncaudit.cli.shared.accounts import accounting
+from ncaudit.counts import counted
 from ncaudit.verbs.corrupt.captions import CorruptResult
 from ncaudit.verbs.corrupt.classes import CorruptLabelsResult
 
@@ -16,20 +17,22 @@ def lines(result: CorruptResult | CorruptLabelsResult) -> list[str]:
 
 
 def _captions(result: CorruptResult) -> list[str]:
-    kept = f"; {result.not_swappable:,} chosen pairs had no caption to swap with" if result.not_swappable else ""
+    kept = counted(result.not_swappable, "chosen pair")
+    share = f"{result.rate:.2%} of those with a caption"
+    more = f"; {kept} had no caption to swap with" if result.not_swappable else ""
     return [
-        f"{result.mismatched:,} pairs mismatched ({result.kind}), {result.rate:.2%} of those with a caption{kept}",
+        f"{counted(result.mismatched, 'pair')} mismatched ({result.kind}), {share}{more}",
         f"dataset in {result.out}: is_match, caption_of and noise_type tell the truth",
         f"moved captions in {result.index}",
     ]
 
 
 def _classes(result: CorruptLabelsResult) -> list[str]:
-    kept = f"; {result.unchanged:,} chosen ones kept their label" if result.unchanged else ""
-    labelled = f"{result.rate:.2%} of {result.labelled:,} labelled rows"
-    null = f"{result.unlabelled:,} rows have no label and are as they were"
+    kept = f"; {counted(result.unchanged, 'chosen one')} kept their label" if result.unchanged else ""
+    labelled = f"{result.rate:.2%} of {counted(result.labelled, 'labelled row')}"
+    null = counted(result.unlabelled, "row has no label and is as it was", "rows have no label and are as they were")
     return [
-        f"{result.wrong:,} labels wrong ({result.kind}), {labelled}{kept}",
+        f"{counted(result.wrong, 'label')} wrong ({result.kind}), {labelled}{kept}",
         *_turned(result.confused_with or {}),
         *([null] if result.unlabelled else []),
         f"dataset in {result.out}: true_label, label_is_right and noise_type tell the truth on {result.label_column}",

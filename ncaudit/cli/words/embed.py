@@ -3,6 +3,7 @@
 import shlex
 
 from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.counts import counted
 from ncaudit.encoders.open_clip import ModelIdentity
 from ncaudit.options import STREAM
 from ncaudit.verbs.embed.embed import EmbedResult
@@ -35,7 +36,8 @@ def _dims(model: ModelIdentity) -> str:
 def _captions(result: EmbedResult) -> list[str]:
     """Rows with several captions are counted twice over: once here, once in the accounts."""
     pairs = result.accounting.rows
-    told = f"{result.input_rows:,} input rows with several captions are {pairs:,} pairs, a row of the tables each"
+    rows = counted(result.input_rows, "input row with several captions is", "input rows with several captions are")
+    told = f"{rows} {counted(pairs, 'pair')}, a row of the tables each"
     return [told] if pairs != result.input_rows else []
 
 

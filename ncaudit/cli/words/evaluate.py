@@ -3,6 +3,7 @@
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.shared.tables import Table, Words
 from ncaudit.cli.shared.user_text import shown
+from ncaudit.counts import counted
 from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals
 from ncaudit.verbs.evaluate.prior_scores import Disagreement, PriorScore
 from ncaudit.verbs.evaluate.retrieval import LabelledRetrievalResult, RetrievalResult
@@ -15,7 +16,7 @@ def retrieval_lines(result: RetrievalResult) -> Words:
     return [
         _recalls(result),
         *([_precision(by_class)] if by_class else []),
-        f"{result.metrics.images:,} images, {result.metrics.captions:,} captions",
+        f"{counted(result.metrics.images, 'image')}, {counted(result.metrics.captions, 'caption')}",
         *(_unlabelled(by_class) if by_class else []),
         *noted(result.notes),
         *accounting(result.accounting),
@@ -45,13 +46,14 @@ def _recalls(result: RetrievalResult) -> Table:
 def _precision(found: ClassRetrievals) -> Table:
     ways = {"image to caption": found.image_to_text, "caption to image": found.text_to_image}
     rows = [[name, f"{way.map_all:.3f}", f"{way.map_at_k:.3f}"] for name, way in ways.items()]
-    title = f"Mean average precision (1 = perfect), {found.classes:,} classes of {found.label_column}"
+    classes = counted(found.classes, "class", "classes")
+    title = f"Mean average precision (1 = perfect), {classes} of {found.label_column}"
     return Table(title, ["", "all", f"@{found.image_to_text.k}"], rows)
 
 
 def _unlabelled(found: ClassRetrievals) -> list[str]:
-    left_out = f"{found.unlabelled:,} ok rows have no class and are left out of the precision"
-    return [left_out] if found.unlabelled else []
+    one, many = "ok row has no class and is left out", "ok rows have no class and are left out"
+    return [f"{counted(found.unlabelled, one, many)} of the precision"] if found.unlabelled else []
 
 
 def _detection(result: DetectionResult) -> Words:
@@ -65,7 +67,8 @@ def _found(result: DetectionResult) -> Table:
         for name, d in columns.items()
         if d is not None
     ]
-    title = f"Finding {result.mismatched:,} mismatches among {result.judged:,} pairs (1 = perfect)"
+    wrong = counted(result.mismatched, "mismatch", "mismatches")
+    title = f"Finding {wrong} among {counted(result.judged, 'pair')} (1 = perfect)"
     return Table(title, ["", "AUROC", "average precision", "precision at true count", "pairs"], rows)
 
 
@@ -83,8 +86,10 @@ def _calibration(result: DetectionResult) -> list[Table]:
 def _truth(result: DetectionResult) -> list[str]:
     columns = (result.soft_label, result.similarity, result.score)
     notes = noted(dict.fromkeys(d.note for d in columns if d is not None and d.note))
-    missing = [f"{result.truth_missing:,} ok rows have no truth and are left out"] if result.truth_missing else []
-    unused = [f"{result.truth_unused:,} pairs of the truth table have no score"] if result.truth_unused else []
+    one, many = "ok row has no truth and is left out", "ok rows have no truth and are left out"
+    missing = [counted(result.truth_missing, one, many)] if result.truth_missing else []
+    one, many = "pair of the truth table has no score", "pairs of the truth table have no score"
+    unused = [counted(result.truth_unused, one, many)] if result.truth_unused else []
     return [*notes, *missing, *unused]
 
 
@@ -98,7 +103,7 @@ def _against(prior: PriorScore) -> list[str]:
         ("score", prior.spearman_score, prior.pairs),
         ("soft_label", prior.spearman_soft_label, prior.pairs_soft_label),
     ]
-    both = [f"{ours} {_correlation(rho)} over {pairs:,} pairs" for ours, rho, pairs in found if pairs]
+    both = [f"{ours} {_correlation(rho)} over {counted(pairs, 'pair')}" for ours, rho, pairs in found if pairs]
     column = shown(prior.column)
     ways = [(f"{prior.ranked_by} high, {column} low", prior.ours_higher)]
     ways.append((f"{column} high, {prior.ranked_by} low", prior.prior_higher))

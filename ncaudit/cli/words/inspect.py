@@ -8,6 +8,7 @@ from typing import Any
 
 from ncaudit.cli.shared.accounts import counted_shards
 from ncaudit.cli.shared.user_text import shown
+from ncaudit.counts import counted
 from ncaudit.engines.local import ShardError
 from ncaudit.verbs.inspect.findings import (
     Captions,
@@ -35,10 +36,10 @@ def _folder(found: Inspection) -> list[str]:
 
 
 def _shards(found: ShardsInspection) -> list[str]:
-    pairs = f" = {found.pairs:,} pairs" if found.pairs != found.rows else ""
+    pairs = f" = {counted(found.pairs, 'pair')}" if found.pairs != found.rows else ""
     size = f"{counted_shards(found.shards)}, {_bytes(found.bytes)}"
     return [
-        f"{found.what}: {found.rows:,} {'row' if found.rows == 1 else 'rows'}{pairs} in {size}",
+        f"{found.what}: {counted(found.rows, 'row')}{pairs} in {size}",
         *(line for told in found.provenance for line in _told(told, found.shards)),
         _columns(found),
         *_embeddings(found),
@@ -86,7 +87,7 @@ def _damaged(damaged: Sequence[ShardError], what: str) -> list[str]:
 def _told(told: Told, shards: int) -> list[str]:
     """What the tables say of themselves; what has a line of its own first, then every plain value that is left."""
     said = dict(told.provenance)
-    of = "" if told.shards == shards else f" ({told.shards:,} of {shards:,} shards)"
+    of = "" if told.shards == shards else f" ({told.shards:,} of {counted(shards, 'shard')})"
     return [
         f"made by ncaudit {said.pop('ncaudit', '?')} {said.pop('verb', '')}{of}",
         *_made_from(told),
@@ -119,7 +120,7 @@ def _options(options: Mapping[str, Any]) -> list[str]:
 def _noise_rate(rate: Mapping[str, Any], judged: Any) -> list[str]:
     if rate.get("rate") is None:
         return []
-    people = f", corrected by {judged:,} judged pairs" if isinstance(judged, int) else ""
+    people = f", corrected by {counted(judged, 'judged pair')}" if isinstance(judged, int) else ""
     interval = f" ({rate['low']:.1%} to {rate['high']:.1%})" if rate.get("low") is not None else ""
     return [f"  noise rate: {rate['rate']:.1%}{interval}{people}"]
 
@@ -136,7 +137,7 @@ def _columns(found: ShardsInspection) -> str:
 
 def _images(images: Images) -> list[str]:
     sample = images.sample
-    missing = f", {images.missing:,} rows without" if images.missing else ""
+    missing = f", {counted(images.missing, 'row')} without" if images.missing else ""
     held = HELD[images.held]
     told = [f"images: column {shown(images.column)} ({held}){missing}"]
     if sample.width and sample.height:
@@ -160,14 +161,14 @@ def _captions(captions: Captions) -> list[str]:
     others = f" (could be too: {', '.join(map(shown, captions.others))})" if captions.others else ""
     told = [f"captions: column {shown(captions.column)}{several}{lacks}{others}"]
     if captions.of_several_lines:
-        told.append(
-            f"  {captions.of_several_lines:,} hold several lines: if each is a caption, give embed --caption-lines"
-        )
+        hold = counted(captions.of_several_lines, "holds", "hold")
+        told.append(f"  {hold} several lines: if each is a caption, give embed --caption-lines")
     return told + [f"  {shown(example)}" for example in captions.examples]
 
 
 def _key(key: KeyColumn) -> str:
-    told = [f"{key.repeated:,} rows repeat one"] * bool(key.repeated) + [f"{key.null:,} null"] * bool(key.null)
+    told = [counted(key.repeated, "row repeats one", "rows repeat one")] * bool(key.repeated)
+    told += [f"{key.null:,} null"] * bool(key.null)
     return f"key: column {shown(key.column)}, {', '.join(told) or 'without repeats'}"
 
 

@@ -2,19 +2,21 @@
 
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.core.classes.votes import PARTITIONS
+from ncaudit.counts import counted
 from ncaudit.verbs.labels.labels import LabelsResult
 
 
 def lines(result: LabelsResult) -> list[str]:
     """The summary for people."""
     parts = ", ".join(f"{result.partitions.get(word, 0):,} {word}" for word in PARTITIONS)
+    classes, voting = counted(result.classes, "class", "classes"), counted(result.k, "neighbour")
     chosen = "chosen from the data" if result.k_chosen else "as given"
     return [
         result.label_means,
-        f"{result.classes:,} classes; {result.k} neighbours per modality ({chosen}): {parts}",
+        f"{classes}; {voting} per modality ({chosen}): {parts}",
         *rate(result),
         *(f"  {one['share']:.1%} of labels: {one['true']} given as {one['given']}" for one in result.confusions),
-        f"another class suggested for {result.suggestions:,} pairs; {result.unlabelled:,} had no class",
+        f"another class suggested for {counted(result.suggestions, 'pair')}; {result.unlabelled:,} had no class",
         *noted(result.notes),
         *accounting(result.accounting),
     ]

@@ -1,6 +1,7 @@
 """What `report` tells at its end: where the page is, what is on it, and the rate. Knows its result only."""
 
 from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.counts import counted
 from ncaudit.verbs.report.report import ReportResult
 
 MIB = 1 << 20
@@ -19,11 +20,11 @@ def lines(result: ReportResult) -> list[str]:
 
 
 def _galleries(result: ReportResult) -> str:
-    return f"{result.pairs_shown:,} pairs in galleries, " if result.galleries else ""
+    return f"{counted(result.pairs_shown, 'pair')} in galleries, " if result.galleries else ""
 
 
 def _pictures(result: ReportResult) -> str:
-    told = f"{result.pictures:,} pictures"
+    told = counted(result.pictures, "picture")
     return f"{told} ({result.pictures_failed:,} could not be shown)" if result.pictures_failed else told
 
 
@@ -41,4 +42,4 @@ def _rate(result: ReportResult) -> list[str]:
 
 
 def _judge(result: ReportResult) -> list[str]:
-    return [f"{result.judge_pairs:,} pairs to judge on the page"] if result.judge_pairs else []
+    return [f"{counted(result.judge_pairs, 'pair')} to judge on the page"] if result.judge_pairs else []

@@ -1,6 +1,7 @@
 """What `sample` tells at its end: how many pairs were drawn, and what to do with them. Knows its result only."""
 
 from ncaudit.cli.shared.accounts import accounting, noted
+from ncaudit.counts import counted
 from ncaudit.options import STREAM
 from ncaudit.shards.people.verdicts import IS_MATCH
 from ncaudit.verbs.sample import SampleResult
@@ -10,7 +11,7 @@ def lines(result: SampleResult) -> list[str]:
     """The summary for people, with what to do next."""
     name = "review.csv" if result.out == STREAM else result.out
     return [
-        f"{result.drawn:,} of {result.rows:,} pairs drawn, from {_strata(result)}: {result.out}",
+        f"{result.drawn:,} of {counted(result.rows, 'pair')} drawn, from {_strata(result)}: {result.out}",
         *noted(result.notes),
         f"next: fill in {IS_MATCH} (yes, no or cannot tell; empty: not judged), then run",
         f"  ncaudit score … --verdicts {name}",

@@ -7,6 +7,7 @@ from typing import Any
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.cli.words import power
+from ncaudit.counts import counted
 from ncaudit.judging.evidence import NOTHING, UNKNOWN
 from ncaudit.options import STREAM
 from ncaudit.schema import VERDICTS
@@ -67,7 +68,7 @@ def _parts(rates: Sequence[Mapping[str, Any]]) -> list[str]:
 def _part(one: Mapping[str, Any]) -> str:
     more = f" and {one['shard_count'] - 1:,} more" if one["shard_count"] > 1 else ""
     which = "seen by the fit" if one["seen_by_fit"] else "came after the fit"
-    rows = f"{one['rows']:,} rows of {shown(one['shards'][0])}{more}, {which}"
+    rows = f"{counted(one['rows'], 'row')} of {shown(one['shards'][0])}{more}, {which}"
     if one["noise_rate"] is None:
         return f"{rows}: {one['label_means']}"
     told = f"{one['noise_rate']:.1%} ({_interval(one['noise_rate_low'], one['noise_rate_high'])})"
@@ -82,15 +83,16 @@ def _judged(result: ScoreResult) -> list[str]:
     """From how many pairs that people judged, and how far the judges agree."""
     if result.judged_pairs is None:
         return []
-    told, judging = f"corrected by {result.judged_pairs:,} judged pairs", result.judging or {}
+    told, judging = f"corrected by {counted(result.judged_pairs, 'judged pair')}", result.judging or {}
     if judging.get("cannot_tell"):
-        told += f"; {judging['cannot_tell']:,} verdicts are cannot tell"
+        told += f"; {counted(judging['cannot_tell'], 'verdict is', 'verdicts are')} cannot tell"
     return [told, *_agreement(judging), *_changed(judging.get("changed_ids") or 0)]
 
 
 def _changed(ids: int) -> list[str]:
-    how = "their pair_id was changed, as spreadsheet programs do"
-    return [f"note: {ids:,} rows of the verdicts were found by shard and row: {how}"] if ids else []
+    how = f"{'its' if ids == 1 else 'their'} pair_id was changed, as spreadsheet programs do"
+    rows = counted(ids, "row of the verdicts was", "rows of the verdicts were")
+    return [f"note: {rows} found by shard and row: {how}"] if ids else []
 
 
 def _agreement(judging: Mapping[str, Any]) -> list[str]:
@@ -100,8 +102,9 @@ def _agreement(judging: Mapping[str, Any]) -> list[str]:
     if not both["pairs"]:
         return [f"{judging['judges']} judges, and no pair that two of them judged: how far they agree is not known"]
     alpha = "not defined, as all say the same" if both["alpha"] is None else f"{both['alpha']:.2f}"
-    share = f"agree on {both['share']:.1%} of the {both['pairs']:,} pairs that two or more judged"
-    disputed = f"; the {both['disputed']:,} disputed ones count as cannot tell" if both["disputed"] else ""
+    share = f"agree on {both['share']:.1%} of the {counted(both['pairs'], 'pair')} that two or more judged"
+    ones = counted(both["disputed"], "disputed one counts", "disputed ones count")
+    disputed = f"; the {ones} as cannot tell" if both["disputed"] else ""
     return [f"{judging['judges']} judges {share} (Krippendorff's alpha {alpha}){disputed}"]
 
 
@@ -142,7 +145,7 @@ def _strata(strata: Sequence[Mapping[str, Any]], pool: float) -> list[str]:
     """The sources whose rate or whose random pairs differ; how many are like the pool is told in one line."""
     apart = [one for one in strata if one["noise_rate"] != pool or one["null_shift"]]
     told = [
-        f"  {one['name']}: noise rate {one['noise_rate']:.1%} of {one['rows']:,} pairs, "
+        f"  {one['name']}: noise rate {one['noise_rate']:.1%} of {counted(one['rows'], 'pair')}, "
         f"its random pairs score {one['null_shift']:+.2f}"
         for one in apart
     ]
@@ -157,4 +160,5 @@ def _reasons(reasons: Mapping[str, int]) -> list[str]:
 def _suggested(result: ScoreResult) -> list[str]:
     if result.suggestions is None:
         return []
-    return [f"captions suggested for {result.suggestions:,} of {result.verdicts.get('noisy', 0):,} noisy pairs"]
+    noisy = counted(result.verdicts.get("noisy", 0), "noisy pair")
+    return [f"captions suggested for {result.suggestions:,} of {noisy}"]

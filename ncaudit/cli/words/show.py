@@ -6,6 +6,7 @@ from typing import Any
 from ncaudit.cli.shared.accounts import noted
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.cli.shared.wrapped import wrapped
+from ncaudit.counts import counted
 from ncaudit.verbs.show.show import ShownClass, ShownList, ShownPair, ShownRow, ShowResult
 
 INDENT, TEXT = 4, 21  # columns before the pair, and before what is told of it
@@ -27,7 +28,7 @@ def lines(result: ShowResult) -> list[str]:
 
 def _head(one: ShownList, count: int, rows: int) -> list[str]:
     if not one.count:
-        return _text(f"{one.title}: none of {rows:,} rows. {one.rule}", "", 0)
+        return _text(f"{one.title}: none of {counted(rows, 'row')}. {one.rule}", "", 0)
     return _text(f"{one.title}, {count:,} of {one.count:,}. {one.rule}", "", 0)
 
 
@@ -128,6 +129,6 @@ def _end(result: ShowResult) -> list[str]:
     told = _text(LIKE, "", 0) if any(isinstance(pair, ShownPair) and pair.image_anchor for pair in result.pairs) else []
     if result.images is not None:
         written = sum(pair.image is not None for pair in result.pairs)
-        told += [f"{written:,} {'picture is' if written == 1 else 'pictures are'} in {result.images}"]
+        told += [f"{counted(written, 'picture is', 'pictures are')} in {result.images}"]
     told += noted(result.notes)
     return ["", *told] if told else []

@@ -2,6 +2,7 @@
 
 from ncaudit import objectives
 from ncaudit.cli.shared.accounts import accounting
+from ncaudit.counts import counted
 from ncaudit.options import TrainingRecipe
 from ncaudit.verbs.train.train import TrainResult
 
@@ -19,16 +20,16 @@ def _earlier(result: TrainResult) -> list[str]:
 
 def _run(result: TrainResult) -> list[str]:
     kept = f"matcher of epoch {result.kept_epoch} in {result.out}; use it with --model {result.out}"
-    dropped = [f"{result.dropped_pairs:,} pairs dropped by the objective"] if result.dropped_pairs else []
+    dropped = [f"{counted(result.dropped_pairs, 'pair')} dropped by the objective"] if result.dropped_pairs else []
     return [_head(result), *dropped, *_split(result), *_parts(result), _recalls(result), *_maps(result), kept]
 
 
 def _head(result: TrainResult) -> str:
-    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
+    epochs = counted(result.epochs, "epoch")
     epochs += " (stopped: no better one came)" * result.stopped_early
     recipe = "" if result.recipe == TrainingRecipe.simple else f", recipe {result.recipe}"
-    pairs = f"{result.train_pairs:,} pairs ({_labels(result)}), {result.pairs_per_s:,.0f} pairs/s"
-    return f"{result.tune} by {result.objective}{recipe}: {epochs}, {result.steps:,} steps on {pairs}"
+    pairs = f"{counted(result.train_pairs, 'pair')} ({_labels(result)}), {result.pairs_per_s:,.0f} pairs/s"
+    return f"{result.tune} by {result.objective}{recipe}: {epochs}, {counted(result.steps, 'step')} on {pairs}"
 
 
 def _labels(result: TrainResult) -> str:
@@ -42,7 +43,7 @@ def _split(result: TrainResult) -> list[str]:
     if result.clean_pairs is None:
         return []
     first, second = result.clean_pairs
-    return [f"the two networks trust {first:,} and {second:,} of {result.train_pairs:,} pairs"]
+    return [f"the two networks trust {first:,} and {second:,} of {counted(result.train_pairs, 'pair')}"]
 
 
 def _parts(result: TrainResult) -> list[str]:
@@ -60,7 +61,7 @@ def _recalls(result: TrainResult) -> str:
     t2i = f"caption to image {before.t2i_r1:.1f} -> {after.t2i_r1:.1f}"
     rsum = f"rSum {before.rsum:.1f} -> {after.rsum:.1f}"
     worse = "" if after.rsum > before.rsum or result.kept_map is not None else NO_BETTER  # MAP decides where it is
-    return f"R@1 on {result.val_pairs:,} validation pairs: {i2t}, {t2i}; {rsum}{worse}"
+    return f"R@1 on {counted(result.val_pairs, 'validation pair')}: {i2t}, {t2i}; {rsum}{worse}"
 
 
 def _maps(result: TrainResult) -> list[str]:

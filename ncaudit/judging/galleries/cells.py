@@ -1,6 +1,6 @@
 """The columns of some rows as numbers and words, whether they are there or not. Knows arrow; nothing of galleries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,12 @@ def texts(words: pa.Array) -> list[str | None]:
     """Text as strings; bytes in it that are not UTF-8 become replacement characters, not an error."""
     raw = words.cast(pa.large_string()).cast(pa.large_binary()).to_pylist()
     return [None if value is None else value.decode("utf-8", "replace") for value in raw]
+
+
+def whole_length(row: Mapping[str, Any], name: str) -> int | None:
+    """How many characters a text of a row has that was cut; None where it is whole."""
+    text, length = row.get(name), row.get(name + LENGTH)
+    return length if text is not None and length is not None and length > len(text) else None
 
 
 def _cut(row: dict[str, Any]) -> dict[str, Any]:

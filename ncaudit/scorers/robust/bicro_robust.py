@@ -17,6 +17,7 @@ from ncaudit.core.correspondence.agreement import Spread, agreement, spread_of
 from ncaudit.core.correspondence.csls import csls_among
 from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest, prepare_keys
 from ncaudit.core.statistics.curve import Curve
+from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
 from ncaudit.options import Align, ScorerOptions, Siblings
 from ncaudit.scorers.robust import refit, sibling_captions
@@ -381,8 +382,9 @@ def _require_enough(bank: Pairs, aligned: bool) -> None:
     if not aligned and not refit.can_learn(bank):
         photos = len(torch.unique(bank.image_id))
         raise NcauditError(
-            f"the two embeddings share no space, and {len(bank)} different pairs of {photos} photos are too few to "
-            f"learn one from (at least {refit.FEWEST_PAIRS} of {refit.FEWEST_PHOTOS})",
+            f"the two embeddings share no space, and {counted(len(bank), 'different pair')} of "
+            f"{counted(photos, 'photo')} are too few to learn one from (at least {refit.FEWEST_PAIRS} of "
+            f"{refit.FEWEST_PHOTOS})",
             fix="give more pairs, use --scorer structure, or, if one image-text model made both, say --align none",
         )
     if len(bank) < FEWEST_PAIRS:

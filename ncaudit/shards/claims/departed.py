@@ -6,6 +6,7 @@ Knows folders, records and what tables say of themselves; nothing of what they h
 import os
 from collections.abc import Iterator, Sequence
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.options import TABLE_SUFFIX
 from ncaudit.shards.claims.claims import Claim, Place, is_ours
@@ -32,7 +33,7 @@ def settle_departed(claim: Claim, place: Place, shards: Sequence[Shard], *, prun
     claim.departs(place, () if prune else gone)
     if not gone:
         return []
-    tables = "1 table" if len(gone) == 1 else f"{len(gone):,} tables"
+    tables = counted(len(gone), "table")
     if prune:
         return [f"{tables} in {place.folder} without an input removed: {_listed(gone)}"]
     verb, them = ("has", "it") if len(gone) == 1 else ("have", "them")
@@ -65,7 +66,7 @@ def notes_on_departed(shards: Sequence[Shard]) -> list[str]:
             found.append(shard.path)
     if not found:
         return []
-    these = "1 of these tables was" if len(found) == 1 else f"{len(found):,} of these tables were"
+    these = counted(len(found), "of these tables was", "of these tables were")
     return [f"{these} made from shards that are gone ({_listed(found)}): rerun what made them with --prune"]
 
 

@@ -6,6 +6,7 @@ Knows paths and what suffixes promise, not what is inside.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import MAX_ROW_BYTES, TABLE_SUFFIX
 from ncaudit.shards.files import locations
@@ -102,7 +103,8 @@ def _expand(source: str) -> list[tuple[str, str]]:
 def _expand_counted(source: str, name: str, count: int) -> list[tuple[str, str]]:
     """Those of one of the names that braces stand for."""
     if not locations.exists(locations.absolute(name)) and not locations.has_magic(name):
-        raise BadTable(f"{source} stands for {count:,} files, and {name} does not exist", fix="name those that are")
+        what = f"{source} stands for {counted(count, 'file')}, and {name} does not exist"
+        raise BadTable(what, fix="name those that are")
     return _expand(name)
 
 

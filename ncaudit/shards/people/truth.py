@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.people.filled_in import read_filled_in
@@ -66,7 +67,7 @@ def as_truth(column: pa.Array, where: str) -> Truths:
     if None in known:
         strange = distinct.dictionary[known.index(None)].as_py()
         same = pc.sum(pc.equal(column.cast(pa.string()), strange)).as_py()
-        raise _no_truth(where, f"{strange.strip()!r} in {same:,} rows")
+        raise _no_truth(where, f"{strange.strip()!r} in {counted(same, 'row')}")
     codes = np.array([*(MISSING if code == CANNOT_TELL else code for code in known), MISSING], dtype=np.int8)
     truths: Truths = codes[distinct.indices.fill_null(len(known)).to_numpy()]  # the last one is for null
     return truths
@@ -97,7 +98,8 @@ def _key(rows: Asked, number: int) -> str:
 
 def _twofold(path: str, pair_id: str, pairs: int) -> BadTable:
     return BadTable(
-        f"{path} says both true and false of pair {pair_id} ({pairs:,} such pairs)", fix="keep one row per pair_id"
+        f"{path} says both true and false of pair {pair_id} ({counted(pairs, 'such pair')})",
+        fix="keep one row per pair_id",
     )
 
 

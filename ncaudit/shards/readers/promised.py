@@ -8,6 +8,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.arrow_types import normal_batch, normal_schema, repeated_names, repeats_within, typeless
@@ -138,7 +139,7 @@ class PromisedShard:
         if known is None:
             return ""
         before = sum(known[: pieces[0]]) if pieces else 0
-        return f": of its {sum(known):,} rows {before + read:,} could be read"
+        return f": of its {counted(sum(known), 'row')} {before + read:,} could be read"
 
     def _promised(self, pieces: Sequence[int] | None) -> int | None:
         known = self.file.piece_rows
@@ -167,7 +168,7 @@ def refuse_changed(seen: Versions, error: Exception | None = None, so_far: str =
 def too_few(path: str, promised: int, read: int) -> BadTable:
     """The error of a file whose rows do not come as it says itself."""
     return BadTable(
-        f"{path} has {promised:,} rows by its own count, but {read:,} could be read",
+        f"{path} has {counted(promised, 'row')} by its own count, but {read:,} could be read",
         fix="it was cut or changed: fetch it again, or leave it out",
     )
 

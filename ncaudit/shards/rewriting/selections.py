@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_values
 from ncaudit.options import FilterForm
@@ -55,7 +56,8 @@ class NamedTwice:
         if not again:
             return []
         return [
-            f"{again:,} of the {len(hashes):,} names written are there already, as {self._key} names several pairs: "
+            f"{again:,} of {counted(len(hashes), 'name')} written {'is' if again == 1 else 'are'} there already, "
+            f"as {self._key} names several pairs: "
             "whoever joins by it gets those, too, that were dropped"
         ]
 
@@ -127,7 +129,7 @@ class WeightTable:
         weight = batch[WEIGHT].cast(pa.float32())
         if weight.null_count:
             raise BadTable(
-                f"{path}: {WEIGHT} is null in {weight.null_count:,} rows that would be kept",
+                f"{path}: {WEIGHT} is null in {counted(weight.null_count, 'row')} that would be kept",
                 fix="leave them out with --min-soft-label 0, or take a scorer that gives soft labels",
             )
         arrays = [_names(batch, self._key, path).cast(pa.string()), weight]

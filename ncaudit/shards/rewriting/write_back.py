@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.schema import DATASET_PREFIX, IDENTITY
@@ -72,8 +73,8 @@ def _check_same_data(shard: Shard, table: EmbeddingTable) -> None:
     rows = open_shard(shard).rows
     if rows != table.rows or not _one_pair_per_row(table):
         raise BadTable(
-            f"{shard.path} has {rows:,} rows and {table.shard.path} {table.rows:,} pairs that are not one per row, as "
-            "where rows have several captions",
+            f"{shard.path} has {counted(rows, 'row')} and {table.shard.path} {counted(table.rows, 'pair')} that are "
+            "not one per row, as where rows have several captions",
             fix="score without --data and join by pair_id; `ncaudit filter SCORES --data DATA` then filters captions",
         )
 

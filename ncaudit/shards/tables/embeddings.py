@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_rows, hash_values
 from ncaudit.schema import EMBEDDING_COLUMNS, OK, SCORE, STATUSES, SUGGESTION, carried_name
@@ -44,6 +45,17 @@ Identities = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Named:
+    """What ok rows of a table are called: (n,) each. place: their numbers, counted through; text is null for none."""
+
+    place: npt.NDArray[np.int64]
+    pair_id: pa.Array
+    shard: pa.Array
+    row: pa.Array
+    caption: pa.Array
+
+
+@dataclass(frozen=True)
 class EmbeddingBatch:
     """Some rows of one embedding table, in its order. The arrays at the bottom hold the ok rows only."""
 
@@ -63,6 +75,10 @@ class EmbeddingBatch:
 
     def __len__(self) -> int:
         return len(self.pair_id)
+
+    def named(self, first: int) -> Named:
+        """What its ok rows are called. first: the number of its first row."""
+        return _named(first, self.ok, self.pair_id, self.shard, self.row, self.caption)
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,15 @@ class EmbeddingTable:
         file = open_shard(self.shard, choosing=True)
         for group in range(file.pieces):
             yield from self._group_identities(file, group, rows)
+
+    def named(self, rows: int = 65_536) -> Iterator[Named]:
+        """What the rows are called whose status is ok, numbered from 0; no embedding is read, and some may be none."""
+        first = 0
+        for batch in read_batches(self.shard, {*ALWAYS_THERE, "caption"}, rows):
+            shard = [name or self.shard.name for name in strings(batch, "shard") or [None] * len(batch)]
+            ids, row = self._pair_ids(batch, first), self._row_numbers(batch, first)
+            yield _named(first, self._told_ok(batch), ids, shard, row, caption_texts(batch))
+            first += len(batch)
 
     def names(self, rows: int = 65_536) -> Iterator[pa.Array]:
         """The pair_ids that the file has, in order, as text; no embedding is read."""
@@ -281,9 +306,15 @@ class EmbeddingTable:
             count += len(wrong)
             seen += len(batch)
         return BadTable(
-            f"{self.shard.path}: {name} is {dims} wide at first, but not in row {first} ({count:,} such rows)",
+            f"{self.shard.path}: {name} is {dims} wide at first, but not in row {first} ({counted(count, 'such row')})",
             fix="embed these rows again with the same encoder, or set their embedding to null",
         )
+
+
+def _named(first: int, ok: npt.NDArray[np.bool_], ids: Any, shard: Any, row: Any, caption: pa.Array) -> Named:
+    mask = pa.array(ok)
+    names, shards = (pa.array(words, pa.large_string()).filter(mask) for words in (ids, shard))
+    return Named(first + np.flatnonzero(ok), names, shards, pa.array(row).filter(mask), caption.filter(mask))
 
 
 def open_embeddings(shard: Shard, columns: Sequence[str] | None = None, stratify: str | None = None) -> EmbeddingTable:

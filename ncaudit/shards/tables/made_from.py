@@ -6,6 +6,7 @@ Knows shards, their tables and provenance; nothing of what either holds.
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.provenance import Provenance, fingerprint
 from ncaudit.shards.files.shard import Shard
@@ -34,13 +35,15 @@ def match_by_name(shards: Sequence[Shard], tables: Sequence[T], what: str, *, wh
     by_name = {_called(table.shard): table for table in tables}
     names = {_called(shard) for shard in shards}
     if missing := [shard.name for shard in shards if _called(shard) not in by_name]:
+        of_all = counted(len(shards), "shard has none", "shards have none")
         raise BadTable(
-            f"{missing[0]} has no {what} ({len(missing):,} of {len(shards):,} shards have none)",
+            f"{missing[0]} has no {what} ({len(missing):,} of {of_all})",
             fix=f"give the folder of {what}s that was made from this dataset, one per shard",
         )
     if whole and (strange := [table.shard.path for table in tables if _called(table.shard) not in names]):
+        of_all = counted(len(tables), f"{what} has none", f"{what}s have none")
         raise BadTable(
-            f"{strange[0]} has no shard in --data ({len(strange):,} of {len(tables):,} {what}s have none)",
+            f"{strange[0]} has no shard in --data ({len(strange):,} of {of_all})",
             fix="give the whole dataset that they were made from, under the same names",
         )
     return {shard: by_name[_called(shard)] for shard in shards}

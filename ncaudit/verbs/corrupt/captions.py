@@ -16,6 +16,7 @@ import torch
 from ncaudit.core.neighbours.clusters import kmeans
 from ncaudit.core.neighbours.search import nearest
 from ncaudit.core.statistics.derangement import derange, is_own
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
@@ -128,8 +129,8 @@ def _plan(options: CorruptOptions, rows: CaptionRows) -> _Plan:
     mismatched = ~is_own([rows.photo_id, rows.caption_id], everyone, source)
     if options.rate and not mismatched.any():
         raise NcauditError(
-            f"no caption can be swapped: {chosen:,} of {int(rows.usable.sum()):,} pairs with a caption were chosen, "
-            "and none of them found a caption of another photo",
+            f"no caption can be swapped: {chosen:,} of {counted(int(rows.usable.sum()), 'pair')} with a caption were "
+            "chosen, and none of them found a caption of another photo",
             fix="raise --rate, lower --clusters, use --kind shuffle, or give more data",
         )
     return _Plan(source, mismatched, chosen, options.kind)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.types as t
 from scipy.sparse import csr_matrix
 
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
@@ -138,8 +139,8 @@ def _corrupt(
     changes = _changes(options, rows, chosen, target)
     if options.rate and not len(changes.row):
         raise NcauditError(
-            f"no label can be changed: {len(chosen):,} of {int(usable.sum()):,} rows with a label were chosen, and "
-            "whatever class theirs were to become is one that they have",
+            f"no label can be changed: {len(chosen):,} of {counted(int(usable.sum()), 'row')} with a label were "
+            "chosen, and whatever class theirs were to become is one that they have",
             fix="raise --rate, or give another --label-column: every row may have all classes",
         )
     progress.stage("write dataset", len(usable))
@@ -165,7 +166,8 @@ def _read(shards: list[Shard], column: str) -> _LabelRows:
     classes = Classes(classes_of(shards, column))
     if len(classes) < 2:
         raise NcauditError(
-            f"column {column} holds {len(classes)} classes in all {len(shards):,} shards: no label could be wrong",
+            f"column {column} holds {counted(len(classes), 'class', 'classes')} in {counted(len(shards), 'shard')}: "
+            "no label could be wrong",
             fix="give another --label-column",
         )
     counts, row, code, first = [0], [], [], 0

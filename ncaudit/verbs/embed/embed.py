@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from ncaudit import own_json
 from ncaudit.core.device import pick_devices
+from ncaudit.counts import counted
 from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
 from ncaudit.engines.local import Accounting, Outcome, ShardRows, account, outcomes
 from ncaudit.errors import BadTable, NcauditError
@@ -155,7 +156,7 @@ def _departed(
     for name in gone:
         remove_file(claimed.places[0].at(name))
     files.refuse_others(shards)
-    return [f"{len(gone):,} files in {options.out} without an input removed"] if gone else []
+    return [f"{counted(len(gone), 'file')} in {options.out} without an input removed"] if gone else []
 
 
 def _plan(
@@ -334,7 +335,7 @@ def _refuse_another_model(
     if not others or options.overwrite:
         return
     differs = ", ".join(part for part in parts if others[0].get(part) != wanted.get(part))
-    held = "1 shard" if len(others) == 1 else f"{len(others):,} shards"
+    held = counted(len(others), "shard")
     raise NcauditError(
         f"{options.out} holds {held} embedded by {others[0].get('name')}, and {identity.name} is another model"
         f" ({differs}): all of that would be thrown away",

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
 from ncaudit.options import EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
@@ -128,7 +129,7 @@ class ClipRetrievalOutput:
         """As `Files` has it: what reads the folder takes all of its arrays, whoever wrote them."""
         if others := self.others(shards):
             raise NcauditError(
-                f"{self.out} holds {others[0]}, which this run does not write ({len(others):,} such files)",
+                f"{self.out} holds {others[0]}, which this run does not write ({counted(len(others), 'such file')})",
                 fix="give another folder with --out, or --prune to remove those that embed wrote",
             )
 

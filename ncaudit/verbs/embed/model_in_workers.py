@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ncaudit.core.device import pick_device
+from ncaudit.counts import counted
 from ncaudit.encoders.decode_pool import default_workers
 from ncaudit.encoders.open_clip import ModelIdentity
 from ncaudit.engines.local import Outcome
@@ -47,8 +48,7 @@ class ModelInWorkers:
         most = len(shards)
         devices = options.devices or ()
         if most < len(devices):
-            shards = "shard" if most == 1 else "shards"
-            progress.note(f"{len(devices)} devices, but {most} {shards} to share: some stay idle")
+            progress.note(f"{len(devices)} devices, but {counted(most, 'shard')} to share: some stay idle")
         self._options, self._key, self._types, self._devices = options, key, as_text(types), devices[:most]
         self._shards = [] if options.layout is Layout.parquet else list(shards)
         self._workers = Workers(__name__, self._devices)

@@ -297,5 +297,7 @@ def _one_sided(match: Tensor) -> str | None:
         return "no pair has both a value and a truth"
     if match.all() or not match.any():
         kind = "match" if match.all() else "are mismatched"
+        if len(match) == 1:
+            return f"the only judged pair {'matches' if match.all() else 'is mismatched'}: ranking needs both kinds"
         return f"all {len(match):,} judged pairs {kind}: ranking them needs both kinds"
     return None

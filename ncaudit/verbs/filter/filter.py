@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ncaudit.counts import counted
 from ncaudit.engines.local import ShardError, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
@@ -253,7 +254,8 @@ def _told(tables: Sequence[ScoreInput], run: _Run) -> list[str]:
     none = why_no_labels(named, partial(_labelled_since, tables)) if asked else None
     if none and len(none[0]) == len(tables):
         raise no_labels(*none, "write as its weight" if weights else "filter by soft_label or verdict")
-    told = [f"{len(none[0]):,} of {len(tables):,} tables have no labels ({none[0][0]}: {none[1]})"] if none else []
+    of_all = counted(len(tables), "table has no labels", "tables have no labels")
+    told = [f"{len(none[0]):,} of {of_all} ({none[0][0]}: {none[1]})"] if none else []
     return [*told, *(rank_notes(named) if ranked else [])]
 
 
@@ -482,7 +484,7 @@ def _result(run: _Run, tables: Sequence[ScoreInput], accounts: _Accounts, second
     kept, dropped = accounts.counts[KEPT_WORD], sum(reasons.values())
     notes = [*run.notes, *(note for scores in tables for note in scores.notes)]
     if run.unjoined:
-        notes.append(f"{run.unjoined:,} scored pairs have no row in --data")
+        notes.append(f"{counted(run.unjoined, 'scored pair has', 'scored pairs have')} no row in --data")
     return FilterResult(
         out=run.options.out,
         rows=kept + dropped,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.options import InspectOptions
 from ncaudit.progress import SILENT, Progress
@@ -187,9 +188,10 @@ def _inspection(options: InspectOptions, seen: _Seen, step: NextStep) -> ShardsI
 
 def _left_out(group: ShardGroup) -> Iterator[str]:
     if group.damaged:
-        yield f"{len(group.damaged):,} shards cannot be read: fetch them again, or leave them out"
+        them = "it" if len(group.damaged) == 1 else "them"
+        yield f"{counted(len(group.damaged), 'shard')} cannot be read: fetch {them} again, or leave {them} out"
     if group.unfit:
-        yield f"{len(group.unfit):,} shards hold no pairs: name those that do"
+        yield f"{counted(len(group.unfit), 'shard holds', 'shards hold')} no pairs: name those that do"
 
 
 def _columns(options: InspectOptions, group: ShardGroup) -> tuple[dict[str, Columns], BadTable | None]:

@@ -132,7 +132,9 @@ def _mended_columns(group: ShardGroup, columns: NoticedColumns, problem: BadTabl
 
 
 def _mended_images(images: Images) -> str:
-    told = f"none of {images.sample.sampled} images could be read (first: {images.sample.first_problem})"
+    sampled = images.sample.sampled
+    none = "the only image cannot be read" if sampled == 1 else f"none of {sampled:,} images could be read"
+    told = f"{none} (first: {images.sample.first_problem})"
     by_path = images.held in (ImageKind.path, ImageKind.struct) and set(images.sample.problems) == {"image_missing"}
     if by_path:
         return f"{told}: name the folder that the paths start from with --image-root"

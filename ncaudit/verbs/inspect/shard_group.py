@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ncaudit.counts import counted as number_of
 from ncaudit.engines.local import ShardError
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.progress import Progress
@@ -60,9 +61,9 @@ class ShardGroup:
             good.append(each)
             whole.add(found)
             if found.larger:
-                rows = "row is" if found.larger == 1 else "rows are"
+                rows = number_of(found.larger, "row is", "rows are")
                 first = f"{each.shard.path} {found.first_larger}"
-                self.progress.note(f"{found.larger:,} {rows} too large, which embed fails ({first})")
+                self.progress.note(f"{rows} too large, which embed fails ({first})")
             examples.append(found.examples)
         if not good and error is not None:
             raise error
@@ -101,7 +102,7 @@ class ShardGroup:
             without = len(self.shards) - sum(counts.values())
             told += [f"missing in {without:,}"] if without > 0 else []
             if len(told) > 1:
-                yield f"{name} is {', '.join(told)} of {len(self.shards):,} shards"
+                yield f"{name} is {', '.join(told)} of {number_of(len(self.shards), 'shard')}"
 
 
 def open_groups(shards: Sequence[Shard], progress: Progress) -> tuple[ShardGroup, Mapping[str, str]]:

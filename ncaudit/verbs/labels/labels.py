@@ -22,6 +22,7 @@ from ncaudit import own_json
 from ncaudit.core.classes.posterior import FEWEST_PAIRS
 from ncaudit.core.classes.sparse import SparseClasses
 from ncaudit.core.device import pick_device
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
 from ncaudit.judging.classes import LabelAudit, audit
@@ -359,11 +360,13 @@ def _confusions(matrix: Tensor, prior: Tensor, names: Sequence[Class]) -> list[d
 def _notes(found: _Found, options: LabelsOptions) -> Iterator[str]:
     told = found.audit
     if options.k is not None and told.k < options.k:
-        yield f"there are {told.k + 1:,} pairs, so {told.k} neighbours vote, not {options.k}"
+        votes = counted(told.k, "neighbour votes", "neighbours vote")
+        yield f"there are {counted(told.k + 1, 'pair')}, so {votes}, not {options.k}"
     if told.small[0]:
+        them, their = ("it", "its") if told.small[0] == 1 else ("them", "their")
         yield (
-            f"{told.small[0]:,} classes have at most {told.k} pairs ({told.small[1]:,} in all): others outvote them,"
-            " so look at their labels yourself"
+            f"{counted(told.small[0], 'class has', 'classes have')} at most {counted(told.k, 'pair')}"
+            f" ({told.small[1]:,} in all): others outvote {them}, so look at {their} labels yourself"
         )
     if told.noise is not None and not told.noise.told:
         yield (

@@ -14,20 +14,21 @@ import numpy as np
 
 from ncaudit import own_json
 from ncaudit.core.classes.votes import PARTITIONS
+from ncaudit.counts import counted
 from ncaudit.errors import UsageError
 from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import Collector, Row
+from ncaudit.judging.galleries.named import find_named
 from ncaudit.judging.galleries.per_stratum import PerStratum
 from ncaudit.judging.galleries.rules import FAILED, Gallery
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.tables.scores import ScoreTable
-from ncaudit.verbs.report.found.named_pairs import find_named
 from ncaudit.verbs.report.found.seen import BATCH_ROWS, STRATUM_ROWS
 from ncaudit.verbs.report.of_scores import NO_PICTURES
 from ncaudit.verbs.report.score_page import PLAIN, failed_row
-from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, class_name, witnesses_of
+from ncaudit.verbs.report.shown.cards import Asked, CardMaker, class_name, witnesses_of
 from ncaudit.verbs.report.shown.pictures import LARGE, SMALL, Pictures
 from ncaudit.verbs.report.shown.views import Answer, Bar, Figure, GalleryView, Matrix, Page
 
@@ -126,15 +127,15 @@ class LabelReport:
         said = (table.provenance.get("noise_rate") for table in self._tables if table.provenance)
         return next((one for one in said if own_json.fits(one, _RATE)), None)
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, asked: Asked) -> None:
         """Ask for the pictures of all rows that are shown."""
         for row in self._witnessed():
-            wanted.add(row.cells, LARGE)
+            asked.add(row, LARGE)
         for stratum in self._classes.found()[: MOST_CLASSES // 2]:
             for row in stratum.worst:
-                wanted.add(row.cells, SMALL)
-        for cells in self._named.values():
-            wanted.add(cells, SMALL)
+                asked.add(row, SMALL)
+        for row in self._named.values():
+            asked.add(row, SMALL)
 
     def page(self, pictures: Pictures) -> Page:
         """The page with these pictures."""
@@ -142,7 +143,7 @@ class LabelReport:
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         return Page(
             title="Are these classes right?",
-            subtitle=f"{rows:,} rows of {names[0]}{more}",
+            subtitle=f"{counted(rows, 'row')} of {names[0]}{more}",
             answer=self._answer(),
             figures=self._figures,
             galleries=self._galleries(CardMaker(pictures, self._named)),
@@ -238,7 +239,7 @@ class LabelReport:
         parts = []
         for one in found[: MOST_CLASSES // 2]:
             cards = [maker.class_labelled(row, SMALL, why=False) for row in one.worst]
-            rule = f"{one.labelled:,} pairs, {one.noise_rate or 0:.1%} likely wrong"
+            rule = f"{counted(one.labelled, 'pair')}, {one.noise_rate or 0:.1%} likely wrong"
             parts.append(GalleryView("", one.name, rule, one.labelled, cards, small=True))
         rule = "The classes with the most wrong labels, each with its worst."
         return [GalleryView("classes", "By class", rule, len(found), parts=parts)] if parts else []

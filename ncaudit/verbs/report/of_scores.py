@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from ncaudit.counts import counted
 from ncaudit.judging.galleries.collector import SHOWN
+from ncaudit.judging.galleries.named import find_named
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.report import score_page
 from ncaudit.verbs.report.answer import fit_beside, parts_of, together
-from ncaudit.verbs.report.found.named_pairs import find_named
 from ncaudit.verbs.report.found.seen import look_at
 from ncaudit.verbs.report.found.truths import truth_for
 from ncaudit.verbs.report.score_page import ScoreFindings
-from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, witnesses_of
+from ncaudit.verbs.report.shown.cards import Asked, CardMaker, witnesses_of
 from ncaudit.verbs.report.shown.pictures import SMALL, Pictures
 from ncaudit.verbs.report.shown.views import Page
 from ncaudit.verbs.report.to_judge import ToJudge
 
 NO_PICTURES = "There are no pictures: the report was made without --data, the dataset that was scored."
-NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
 
 
 class ScoreReport:
@@ -54,14 +54,14 @@ class ScoreReport:
         """Whether the tables tell one."""
         return together(self._found.parts) is not None
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, asked: Asked) -> None:
         """Ask for the pictures of all rows that are shown."""
-        self._to_judge.want(wanted)
+        self._to_judge.want(asked)
         if self._options.judge_only:
             return
-        self._found.want(wanted)
-        for cells in self._named.values():
-            wanted.add(cells, SMALL)
+        self._found.want(asked)
+        for row in self._named.values():
+            asked.add(row, SMALL)
 
     def page(self, pictures: Pictures) -> Page:
         """The page with these pictures."""
@@ -85,11 +85,10 @@ class ScoreReport:
     def _subtitle(self) -> str:
         names, rows = [table.shard.name for table in self._tables], sum(table.rows for table in self._tables)
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-        return f"{rows:,} rows of {names[0]}{more}"
+        return f"{counted(rows, 'row')} of {names[0]}{more}"
 
     def _pictures_note(self, pictures: Pictures) -> str | None:
         if not pictures.asked:
             return NO_PICTURES
-        if not pictures.found:
-            return NOWHERE if self._found.seen.counts.statuses["ok"] else None
-        return None if pictures.count else "No picture of the rows shown could be decoded; each says why."
+        lost = pictures.found and not pictures.count
+        return "No picture of the rows shown could be decoded; each says why." if lost else None

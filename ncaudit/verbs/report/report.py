@@ -3,30 +3,28 @@
 Knows options, tables and the page's parts; nothing of Typer or of HTML.
 """
 
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
+from ncaudit.judging.galleries.named import in_data
 from ncaudit.options import ReportOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place, claim
-from ncaudit.shards.files.locations import is_remote
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.tables.pairs_in_data import Dataset
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
-from ncaudit.verbs.report.found.data_rows import Dataset
 from ncaudit.verbs.report.of_labels import LabelReport
 from ncaudit.verbs.report.of_scores import ScoreReport
 from ncaudit.verbs.report.page.render import is_report, render
-from ncaudit.verbs.report.shown.cards import Wanted
+from ncaudit.verbs.report.shown.cards import Asked
 from ncaudit.verbs.report.shown.pictures import Pictures, take_pictures
 from ncaudit.verbs.report.shown.views import Page
 
@@ -41,8 +39,8 @@ class ReportResult:
     out: str
     page_bytes: int
     pairs_shown: int  # in all galleries
-    pictures: int  # rows of the dataset with a picture on the page
-    pictures_failed: int  # rows whose picture is missing or cannot be decoded
+    pictures: int  # pairs with a picture on the page
+    pictures_failed: int  # pairs whose picture is missing or cannot be decoded
     galleries: dict[str, int]  # by name: rows that qualify
     judge_pairs: int
     of_labels: bool  # whether the tables hold judged classes; False: scores of pairs
@@ -71,16 +69,18 @@ def _deciding(options: ReportOptions) -> dict[str, Any]:
 
 
 def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ReportResult:
-    dataset = _dataset(options, tables)
+    dataset = Dataset(options.data, options.of_data) if options.data else None  # a wrong name is told before any work
     told = _findings(options, tables, progress)
-    wanted = Wanted()
-    told.want(wanted)
-    pictures = take_pictures(dataset, wanted.sizes, wanted.captions, options, progress)
+    asked = Asked()
+    told.want(asked)
+    wanted = {} if dataset is None else {place: in_data(tables, row) for place, row in asked.rows.items()}
+    pictures = take_pictures(dataset, wanted, asked.sizes, options, progress)
     notes = rank_notes((table.shard.path, table.provenance) for table in tables)
-    progress.stage("page", None)
+    progress.stage("page", 1, "pages")
     page, html, notes = _fitting(options, told, pictures, _provenance(options, tables), notes)
     with atomic_file(options.out) as file:
         file.write(html)
+    progress.advance(1)
     return ReportResult(
         out=options.out,
         page_bytes=len(html),
@@ -107,13 +107,6 @@ def _findings(options: ReportOptions, tables: Sequence[ScoreTable], progress: Pr
         what = f"{paths[0]} holds judged classes, and {paths[1]} scores of pairs"
         raise BadTable(what, fix="make a report of each")
     return ScoreReport(options, tables, progress)
-
-
-def _dataset(options: ReportOptions, tables: Sequence[ScoreTable]) -> Dataset | None:
-    """Refused before any work where it is plainly another one."""
-    if not options.data:
-        return None
-    return Dataset(options.data, options.columns, [(table.shard.path, table.provenance) for table in tables])
 
 
 def _fitting(
@@ -150,20 +143,9 @@ def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tu
         "fit": str(said.get("fit") or ""),
         "options": ", ".join(f"{name} {value}" for name, value in options_told if value is not None),
         "labels mean": str(said.get("label_means") or ""),
-        "date": _date(tables),
         "command": command_of(options),
     }
     return [(name, value) for name, value in listed.items() if value]
-
-
-def _date(tables: Sequence[ScoreTable]) -> str:
-    """When the newest table was written: the page of the same tables is the same whenever it is made."""
-    local = [table.shard.path for table in tables if not is_remote(table.shard.path)]
-    try:
-        newest = max(os.stat(path).st_mtime for path in local)
-    except (OSError, ValueError):
-        return ""
-    return f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M} UTC, when the newest table was written"
 
 
 def command_of(options: ReportOptions) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncaudit.core.statistics.wilson import wilson_interval
+from ncaudit.counts import counted
 from ncaudit.judging.galleries import rules
 from ncaudit.judging.galleries.collector import Row
 from ncaudit.judging.galleries.groups import DUPLICATES, GENERIC_CAPTIONS, PLACEHOLDER_IMAGES, FoundGroups, Group
@@ -20,7 +21,7 @@ from ncaudit.schema import OK, VERDICTS
 from ncaudit.verbs.report.answer import Fit, Part, together
 from ncaudit.verbs.report.found.seen import GALLERIES, Seen
 from ncaudit.verbs.report.shown import charts
-from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, cut, where
+from ncaudit.verbs.report.shown.cards import Asked, CardMaker, cut, where
 from ncaudit.verbs.report.shown.chart_data import Grid, label_cosine, score_chart
 from ncaudit.verbs.report.shown.pictures import LARGE, SMALL
 from ncaudit.verbs.report.shown.views import Answer, Bar, Figure, GalleryView, GroupView, Interval
@@ -66,17 +67,17 @@ class ScoreFindings:
         """Rows that are shown with the anchors that judged them."""
         return [row for found in self.seen.galleries.found() if found.gallery is not rules.FAILED for row in found.rows]
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, asked: Asked) -> None:
         """Ask for every picture of the galleries."""
         for row in self.rows_with_witnesses():
-            wanted.add(row.cells, LARGE)
+            asked.add(row, LARGE)
         for groups in self.seen.groups:
             for group in groups.found().groups:
                 for row in group.shown[: _pictures(groups.found())]:
-                    wanted.add(row.cells, SMALL)
+                    asked.add(row, SMALL)
         for stratum in self.strata[:MOST_STRATA]:
             for row in stratum.worst:
-                wanted.add(row.cells, SMALL)
+                asked.add(row, SMALL)
 
 
 def answer(found: ScoreFindings) -> Answer:
@@ -132,7 +133,8 @@ def _sentences(found: ScoreFindings) -> list[str]:
     told = [sentence[0].upper() + sentence[1:] + "." for sentence in conclusions(power)]
     judged = [part.judged_pairs for part in found.parts if part.judged_pairs is not None]
     if judged:
-        told.append(f"People judged {max(judged):,} pairs, and rate and labels are corrected by what they said.")
+        pairs = counted(max(judged), "pair")
+        told.append(f"People judged {pairs}, and rate and labels are corrected by what they said.")
     return told
 
 
@@ -141,7 +143,7 @@ def _warnings(found: ScoreFindings) -> list[str]:
     told = []
     if len(found.parts) > 1:
         each = "; ".join(
-            f"{part.rate['rate']:.1%} of {part.rows:,} rows ({_shards(part)})"
+            f"{part.rate['rate']:.1%} of {counted(part.rows, 'row')} ({_shards(part)})"
             for part in rated
             if part.rate is not None
         )
@@ -254,8 +256,9 @@ def _reliability(found: ScoreFindings) -> Figure | None:
     told = found.seen.reliability
     if told is None or not told.judged:
         return None
-    note = f"Of {told.judged:,} pairs it is known whether they match. On the line, labels promise what is true; below "
-    note += "it, pairs that look right are wrong in ways that labels do not count: the same topic, or half right."
+    known = f"Of {counted(told.judged, 'pair')} it is known whether image and caption match."
+    note = f"{known} On the line, labels promise what is true; below it, pairs that look right are wrong in ways that "
+    note += "labels do not count: the same topic, or half right."
     return Figure("Reliability", note, charts.reliability(told.bins()))
 
 
@@ -298,14 +301,14 @@ def _group(group: Group, found: FoundGroups, maker: CardMaker) -> GroupView:
     if found.grouping is PLACEHOLDER_IMAGES:
         title = _of_group(group, "this picture", "which occurs {:,} times with its near-equals")
         return GroupView(title, group.rows, cards[:1], captions=captions)
-    places = [told for row in group.shown if (told := where(row.cells)) is not None]
+    places = [told for row in group.shown if (told := where(row)) is not None]
     title = _of_group(group, "the same picture and caption", "")
     return GroupView(title, group.rows, cards[:1], caption=captions[0] if captions else None, places=places)
 
 
 def _of_group(group: Group, what: str, more: str) -> str:
     """How many rows are flagged, and how many there are where that is more."""
-    head = f"{group.rows:,} {'row' if group.rows == 1 else 'rows'} with {what}"
+    head = f"{counted(group.rows, 'row')} with {what}"
     return f"{head}, {more.format(group.size)}" if more and group.size > group.rows else head
 
 
@@ -315,7 +318,7 @@ def _strata_gallery(found: ScoreFindings, maker: CardMaker) -> list[GalleryView]
     for one in strata[:MOST_STRATA]:
         rate = "no labels" if one.noise_rate is None else f"{one.noise_rate:.1%} noise"
         cards = [maker.scored(row, SMALL, why=False) for row in one.worst]
-        parts.append(GalleryView("", one.name, f"{one.ok:,} scored rows, {rate}", one.ok, cards, small=True))
+        parts.append(GalleryView("", one.name, f"{counted(one.ok, 'scored row')}, {rate}", one.ok, cards, small=True))
     rule = f"The values of {by} with the most noise, each with its lowest labels."
     return [GalleryView("strata", f"By {by}", rule, len(strata), parts=parts)] if parts else []
 
@@ -334,5 +337,5 @@ def _failed(found: ScoreFindings) -> GalleryView:
 
 def failed_row(row: Row, title: str) -> GroupView:
     """A row that nothing can be shown of but its caption and where it is."""
-    caption, place = cut(row.get("caption")), where(row.cells)
+    caption, place = cut(row.get("caption")), where(row)
     return GroupView(title, 1, captions=[caption] if caption else [], places=[place] if place else [])

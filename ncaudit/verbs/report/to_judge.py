@@ -16,13 +16,14 @@ import numpy as np
 import pyarrow as pa
 
 from ncaudit.errors import NcauditError
-from ncaudit.judging.draw import Design, Drawable, designed, fetched, keys, require_unique
+from ncaudit.judging.draw import Design, Drawable, Places, designed, fetched, keys, require_unique
 from ncaudit.judging.galleries.cells import Cells
+from ncaudit.judging.galleries.collector import Row
 from ncaudit.options import ReportOptions, SampleOptions, ScorerOptions
 from ncaudit.shards.files.locations import is_dir
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.scores import ScoreTable
-from ncaudit.verbs.report.shown.cards import CardMaker, Wanted, place_of
+from ncaudit.verbs.report.shown.cards import Asked, CardMaker, place_of
 from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 from ncaudit.verbs.report.shown.pictures import LARGE, Pictures
 
@@ -43,10 +44,10 @@ class ToJudge:
                 raise
             self._drawn, self.note = None, f"There is nothing to judge: {error.message}."
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, asked: Asked) -> None:
         """Ask for their pictures."""
-        for cells in self._rows:
-            wanted.add(cells, LARGE)
+        for row, _ in self._rows:
+            asked.add(row, LARGE)
 
     def sample(self, pictures: Pictures) -> JudgeSample | None:
         """What the page gets; None where nothing is drawn."""
@@ -56,30 +57,31 @@ class ToJudge:
         return JudgeSample(
             key=self._key,
             name=EXPORTED,
-            pairs=[_pair(cells, maker) for cells in self._rows],
+            pairs=[_pair(row, stratum, maker) for row, stratum in self._rows],
             strata=[JudgeStratum(rows=int(n), drawn=int(m)) for n, m in zip(design.sizes, design.drawn, strict=True)],
             command=command(self._options.scores, self._tables[0].provenance),
             alone=self._options.judge_only,
         )
 
-    def _draw(self, drawable: Drawable | None) -> tuple[Design, pa.Table]:
+    def _draw(self, drawable: Drawable | None) -> tuple[Design, pa.Table, Places]:
         if drawable is None or not len(drawable.score):
             raise NcauditError("no row has a score", fix="see the status column")
         design = designed(drawable, self._options.judge, SampleOptions.strata)
-        pairs = fetched(self._tables, drawable.place[design.chosen], _seen_by_judges)
+        places = drawable.place[design.chosen]
+        pairs = fetched(self._tables, places, _seen_by_judges)
         require_unique(pairs["pair_id"])
-        return design, pairs
+        return design, pairs, places
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
-        """Their cells and their stratum, in random order."""
+    def _rows(self) -> list[tuple[Row, int]]:
+        """Each with its stratum, in random order."""
         if self._drawn is None:
             return []
-        design, pairs = self._drawn
+        design, pairs, places = self._drawn
         order = np.argsort(keys("order", pairs["pair_id"].combine_chunks(), self._options.seed), kind="stable")
         stratum, (batch,) = design.stratum[design.chosen], pairs.combine_chunks().to_batches()
         rows = Cells(batch).rows(np.arange(len(batch)), COLUMNS)
-        return [{**rows[i], "stratum": int(stratum[i])} for i in order.tolist()]
+        return [(Row(int(places[i]), rows[i]), int(stratum[i])) for i in order.tolist()]
 
     @cached_property
     def _key(self) -> str:
@@ -113,16 +115,16 @@ def _flags(recorded: Mapping[str, Any]) -> Iterator[str]:
         yield from [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
 
 
-def _pair(cells: Mapping[str, Any], maker: CardMaker) -> JudgePair:
-    picture, text, place = maker.picture(cells, LARGE), maker.caption(cells), place_of(cells)
+def _pair(row: Row, stratum: int, maker: CardMaker) -> JudgePair:
+    picture, text, place = maker.picture(row, LARGE), maker.caption(row), place_of(row)
     return JudgePair(
-        pair_id=str(cells["pair_id"]),
-        shard=None if place is None else place.shard,
-        row=None if place is None else place.row,
+        pair_id=str(row.get("pair_id")),
+        shard=None if place is None else place[0],
+        row=None if place is None else place[1],
         caption=None if text is None else text.text,
         caption_characters=None if text is None else text.of,
         image=None if picture is None else picture.url,
-        stratum=cells["stratum"],
+        stratum=stratum,
     )
 
 

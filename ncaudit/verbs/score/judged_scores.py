@@ -1,21 +1,22 @@
 """People's verdicts joined with the scores of the pairs they judged. Knows no files and no scorers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from ncaudit.core.statistics.judges import NOT_JUDGED, Agreement, agreement
 from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.core.statistics.stratified_sample import merge_unjudged, post_stratify, score_edges, stratified_rate
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
+from ncaudit.progress import Progress
 from ncaudit.shards.people.pair_finder import Found, PairFinder
 from ncaudit.shards.people.verdicts import Verdicts, both_said, read_verdicts, whole
 from ncaudit.shards.people.words import HOW_TO_SAY
-from ncaudit.shards.tables.embeddings import EmbeddingBatch
+from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, Named
 from ncaudit.shards.tables.key_index import NOWHERE
 
 Numbers = npt.NDArray[np.float64]
@@ -56,6 +57,46 @@ def read_judges(paths: Sequence[str], max_row_bytes: int) -> list[Verdicts]:
     return judges
 
 
+def require_known(judges: Sequence[Verdicts], tables: Sequence[EmbeddingTable], progress: Progress) -> None:
+    """Tells before any work what `JudgedScores` would tell after the fit: no embedding is read.
+
+    Raises BadTable when a judged pair is none of these tables, or its name is that of several.
+    """
+    progress.stage("look up the judged pairs", sum(table.rows for table in tables))
+    try:
+        _look_up(judges, tables, EmbeddingTable.named, progress)
+    except BadTable:  # unless it is about rows whose embedding turns out to be none
+        _look_up(judges, tables, _usable, progress)
+
+
+def _look_up(
+    judges: Sequence[Verdicts],
+    tables: Sequence[EmbeddingTable],
+    rows_of: Callable[[EmbeddingTable], Iterator[Named]],
+    progress: Progress,
+) -> None:
+    finders, first, first_id = [PairFinder(judge.pairs) for judge in judges], 0, "none"
+    for table in tables:
+        for finder in finders:
+            finder.table(table.shard.path, first)
+        for named in rows_of(table):
+            first_id = next(iter(named.pair_id.to_pylist()), "none") if first_id == "none" else first_id
+            for finder in finders:
+                finder.add(first + named.place, named.pair_id, named.shard, named.row, named.caption)
+            progress.advance(len(named.place))
+        first += table.rows
+    for judge, finder in zip(judges, finders, strict=True):
+        _require_all(judge, finder.found().row == NOWHERE, first_id)
+
+
+def _usable(table: EmbeddingTable) -> Iterator[Named]:
+    """The rows that have embeddings."""
+    first = 0
+    for batch in table.batches():
+        yield batch.named(first)
+        first += len(batch)
+
+
 class JudgedScores:
     """Collects the scores of judged pairs while all rows pass by; 4 bytes per row are kept for the strata."""
 
@@ -73,16 +114,14 @@ class JudgedScores:
 
     def add(self, batch: EmbeddingBatch, score: Numbers | None) -> None:
         """The next rows of the table. score: (n_ok,) of the ok ones; None where there are none."""
-        numbers = self._rows + np.flatnonzero(batch.ok)
+        named = batch.named(self._rows)
         self._first_id = self._first_id if self._rows else next(iter(batch.pair_id), "none")
         self._rows += len(batch)
         if score is None:
             return
-        ok = pa.array(batch.ok)
-        ids, shard = (pa.array(names, pa.large_string()).filter(ok) for names in (batch.pair_id, batch.shard))
         for finder in self._finders:
-            found = finder.add(numbers, ids, shard, pa.array(batch.row).filter(ok), batch.caption.filter(ok))
-            at = np.searchsorted(numbers, found)
+            found = finder.add(named.place, named.pair_id, named.shard, named.row, named.caption)
+            at = np.searchsorted(named.place, found)
             self._scores.update(zip(found.tolist(), score[at].tolist(), strict=True))
         self._all.append(score.astype(np.float32))
 
@@ -94,7 +133,8 @@ class JudgedScores:
         """
         found = [finder.found() for finder in self._finders]
         for judge, places in zip(self._judges, found, strict=True):
-            self._require_all(judge, places)
+            strange = [row == NOWHERE or np.isnan(self._scores[row]) for row in places.row.tolist()]
+            _require_all(judge, np.array(strange, dtype=bool), self._first_id)
         said = self._said(found)
         rows = np.array(sorted(said), dtype=np.int64)
         codes = np.array([said[row] for row in rows.tolist()], dtype=np.int8)
@@ -122,17 +162,6 @@ class JudgedScores:
             agreement=both if len(self._judges) > 1 else None,
         )
 
-    def _require_all(self, judge: Verdicts, found: Found) -> None:
-        strange = np.array([row == NOWHERE or np.isnan(self._scores[row]) for row in found.row.tolist()], dtype=bool)
-        if strange.any():
-            first = judge.pair_id[int(strange.argmax())]
-            raise BadTable(
-                f"{judge.path}: {int(strange.sum())} of {len(strange)} judged pairs have no score in these tables "
-                f"(first: {first}; the first one here is {self._first_id})",
-                fix="give the verdicts of a sample that was drawn from these tables (ncaudit sample), its pair_ids as "
-                "they were: a spreadsheet program may have changed them, which the columns shard and row make good",
-            )
-
     def _said(self, found: Sequence[Found]) -> dict[int, list[int]]:
         """What every judge says of each judged row."""
         said: dict[int, list[int]] = {}
@@ -156,6 +185,19 @@ class JudgedScores:
         return np.array([of_row[row] for row in rows.tolist()], dtype=np.int64), whole(drawn)
 
 
+def _require_all(judge: Verdicts, strange: npt.NDArray[np.bool_], first_id: str) -> None:
+    """strange: (n,) of the judged pairs, those that are none of the tables'."""
+    if strange.any():
+        first = judge.pair_id[int(strange.argmax())]
+        raise BadTable(
+            f"{judge.path}: {int(strange.sum())} of "
+            f"{counted(len(strange), 'judged pair has', 'judged pairs have')} no score in these tables "
+            f"(first: {first}; the first one here is {first_id})",
+            fix="give the verdicts of a sample that was drawn from these tables (ncaudit sample), its pair_ids as "
+            "they were: a spreadsheet program may have changed them, which the columns shard and row make good",
+        )
+
+
 def _one_verdict(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
     """What all judges who said something agree on; NOT_JUDGED where they do not. codes: (n, judges)."""
     yes, no = (codes == 1).any(axis=1), (codes == 0).any(axis=1)
@@ -166,9 +208,11 @@ def _nothing_said(judges: Sequence[Verdicts]) -> BadTable:
     unsure, pairs = sum(judge.cannot_tell for judge in judges), sum(judge.unjudged for judge in judges)
     where = " and ".join(judge.path for judge in judges)
     told = f", {unsure:,} of them of which nobody could tell" if unsure else ""
-    return BadTable(f"{where}: no pair is judged yet ({pairs:,} pairs{told})", fix=f"fill in is_match: {HOW_TO_SAY}")
+    what = f"{where}: no pair is judged yet ({counted(pairs, 'pair')}{told})"
+    return BadTable(what, fix=f"fill in is_match: {HOW_TO_SAY}")
 
 
 def _all_disputed(judges: Sequence[Verdicts], pairs: int) -> BadTable:
     where = " and ".join(judge.path for judge in judges)
-    return BadTable(f"{where}: the judges disagree on all {pairs:,} pairs", fix="settle some of them, or ask one more")
+    what = f"{where}: the judges agree on no pair, and disagree on {counted(pairs, 'pair')}"
+    return BadTable(what, fix="settle some of them, or ask one more")

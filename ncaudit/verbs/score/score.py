@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ncaudit import scorers
 from ncaudit.core.device import pick_device
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
@@ -57,7 +58,7 @@ from ncaudit.shards.tables.repeats import Repeats, count_repeats, count_shared_n
 from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_left_overs, without_outputs
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
-from ncaudit.verbs.score.judged_scores import read_judges
+from ncaudit.verbs.score.judged_scores import read_judges, require_known
 from ncaudit.verbs.score.rates import Rated, Rates, keep_rates, rates_of
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
@@ -117,6 +118,8 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     join = other.beside(tables, options.columns) if other else None
     if join is not None:
         join.refuse_repeats(tables)
+    if judges:
+        require_known(judges, tables, progress)
     dataset = _dataset(options, tables) if options.data else None
     shards = [*dataset.shards] if dataset else [table.shard for table in tables]
     claim = claimed(options, shards, tables)
@@ -497,8 +500,9 @@ def _named(group: Rated) -> str:
 
 def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:
     brought = [name if name == new else f"{name} as {new}" for name, new in zip(join.columns, join.names, strict=True)]
+    matched, others = counted(rows, "row has", "rows have"), counted(alone, "gets", "get")
     yield (
-        f"joined by {join.other.key}: {rows - alone:,} of {rows:,} rows have a match, the other {alone:,} get nulls"
+        f"joined by {join.other.key}: {rows - alone:,} of {matched} a match, the other {others} nulls"
         f" ({', '.join(brought) or 'no column'})"
     )
 
@@ -521,9 +525,10 @@ def _dropped_verdicts(
     places = [shard.output(options.out) for shard in shards] if is_folder(options.out) else [options.out]
     found = next((path for path in places if os.path.isfile(path)), None)
     if found is not None and (pairs := _judged_before(found)):
+        dropped = "it is" if pairs == 1 else "they are"
         yield (
-            f"{found} rested on {pairs:,} judged pairs, and this run has no --verdicts: they are dropped, and labels "
-            "and rate are those of the scores alone (with --verdicts again they come back)"
+            f"{found} rested on {counted(pairs, 'judged pair')}, and this run has no --verdicts: {dropped} dropped, "
+            "and labels and rate are those of the scores alone (with --verdicts again they come back)"
         )
 
 

@@ -4,16 +4,11 @@ Knows score and label tables and galleries; nothing of the dataset or of how pai
 """
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
-from ncaudit.judging.galleries.cells import LENGTH, Cells
 from ncaudit.judging.galleries.collector import SHOWN, Collector, Found
 from ncaudit.judging.galleries.rules import AGAINST_SIMILARITY, UNSURE, WORST, Gallery, of_reason
 from ncaudit.options import ShowOptions
@@ -34,16 +29,6 @@ WORST_CLASSES = Gallery(
     lambda cells: cells.ok & ~np.isnan(cells.number("label_quality")),
     lambda cells: cells.number("label_quality"),
 )
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """A pair that judged others, as far as the tables hold it."""
-
-    shard: str | None
-    row: int | None
-    caption: str | None
-    table: ScoreTable
 
 
 def holds_classes(table: ScoreTable) -> bool:
@@ -112,30 +97,5 @@ def looked_through(options: ShowOptions, tables: Sequence[ScoreTable], progress:
     return collector.found()
 
 
-def anchors(tables: Sequence[ScoreTable], wanted: Collection[str]) -> dict[str, Anchor]:
-    """The pairs of these names, from a pass over the names that ends with the last of them."""
-    names, found = pa.array(sorted(wanted), pa.string()), dict[str, Anchor]()
-    for table in tables:
-        columns = _there(table, ("shard", "row", "caption"))
-        for batch in table.batches(columns) if len(found) < len(names) else ():
-            at = np.flatnonzero(pc.is_in(batch["pair_id"], value_set=names).to_numpy(zero_copy_only=False))
-            for row in Cells(batch).rows(at, ["pair_id", *columns]) if len(at) else ():
-                found.setdefault(row["pair_id"], _anchor(row, table))
-            if len(found) == len(names):
-                break
-    return found
-
-
-def _anchor(row: Mapping[str, Any], table: ScoreTable) -> Anchor:
-    return Anchor(row.get("shard"), row.get("row"), row.get("caption"), table)
-
-
 def _there(table: ScoreTable, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name in table.schema.names]
-
-
-def caption_characters(cells: Mapping[str, Any]) -> int | None:
-    """How long a caption is that was cut; None where it is whole."""
-    length = cells.get(f"caption{LENGTH}")
-    caption = cells.get("caption")
-    return length if caption is not None and length is not None and length > len(caption) else None

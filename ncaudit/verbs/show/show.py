@@ -8,20 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ncaudit.errors import BadTable
+from ncaudit.counts import counted
+from ncaudit.judging.galleries.cells import whole_length
 from ncaudit.judging.galleries.collector import Found, Row
+from ncaudit.judging.galleries.named import find_named, in_data
 from ncaudit.options import ShowOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.shards.tables.made_from import data_of
-from ncaudit.shards.tables.pairs_in_data import InData, Wanted, pairs_in_data
+from ncaudit.shards.tables.pairs_in_data import Dataset, InData
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.outputs import inputs_of
-from ncaudit.verbs.show.lists import Anchor, anchors, caption_characters, holds_classes, looked_through
+from ncaudit.verbs.show.lists import holds_classes, looked_through
 from ncaudit.verbs.show.pictures import Pictures, pictures
 
 ANCHORS = ("image_anchor", "text_anchor")
+OF_ANCHOR = ("shard", "row", "caption")  # what is looked up of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,11 +109,12 @@ def show(options: ShowOptions, progress: Progress = SILENT) -> ShowResult:
 
 
 def _show(options: ShowOptions, progress: Progress) -> ShowResult:
+    dataset = Dataset(options.data, options.of_data) if options.data else None  # a wrong name is told before any work
     tables = [open_scores(shard) for shard in find_shards(options.scores)]
     found = looked_through(options, tables, progress)
-    judges = anchors(tables, {name for row in _rows(found) for name in _anchors_of(row)})
+    judges = find_named(tables, {name for row in _rows(found) for name in _anchors_of(row)}, OF_ANCHOR, progress)
     shown = _Shown(options, tables, found, judges)
-    pairs = shown.pairs if not options.data else shown.with_data(progress)
+    pairs = shown.pairs if dataset is None else shown.with_data(dataset, progress)
     return ShowResult(
         pairs=tuple(pairs),
         lists=tuple(_list_of(one) for one in found),
@@ -138,7 +141,7 @@ class _Shown:
     """The rows that are shown, before and after the dataset was asked."""
 
     def __init__(
-        self, options: ShowOptions, tables: Sequence[ScoreTable], found: Sequence[Found], judges: Mapping[str, Anchor]
+        self, options: ShowOptions, tables: Sequence[ScoreTable], found: Sequence[Found], judges: Mapping[str, Row]
     ) -> None:
         self._options, self._tables, self._judges = options, tables, judges
         self._rows = list(_rows(found))
@@ -150,71 +153,41 @@ class _Shown:
         told = {field.name: row.get(field.name) for field in fields(self._kind) if field.name in row.cells}
         for column in ANCHORS:
             judge = self._judges.get(row.get(column) or "")
-            told |= {f"{column}_caption": judge.caption} if judge and self._kind is ShownPair else {}
+            told |= {f"{column}_caption": judge.get("caption")} if judge and self._kind is ShownPair else {}
         needed = {field.name: None for field in fields(self._kind)}
-        return self._kind(**{**needed, **told, "list": name, "caption_characters": caption_characters(row.cells)})
+        return self._kind(**{**needed, **told, "list": name, "caption_characters": whole_length(row.cells, "caption")})
 
-    def with_data(self, progress: Progress) -> list[ShownPair | ShownClass]:
+    def with_data(self, dataset: Dataset, progress: Progress) -> list[ShownPair | ShownClass]:
         """The same with captions and pictures from the dataset."""
-        wanted = [self._wanted(pair, row.place) for pair, row in zip(self.pairs, self._rows, strict=True)]
-        lacking = [name for name, judge in self._judges.items() if judge.caption is None]
-        wanted += [self._judge(name) for name in lacking]
+        lacking = [name for name, judge in self._judges.items() if judge.get("caption") is None]
+        rows = [*self._rows, *(self._judges[name] for name in lacking)]
+        wanted = [in_data(self._tables, row) for row in rows]
         progress.stage("find pairs", len(wanted), "pairs")
         captions = dict[str, str | None]()
         with pictures() as held:
-            for number, pair in pairs_in_data(self._options.data or (), wanted, self._options.of_data):
+            for number, pair in dataset.pairs(wanted):
                 if number < len(self.pairs):
-                    self.pairs[number] = self._seen(self.pairs[number], pair, wanted[number], held)
+                    self.pairs[number] = self._seen(self.pairs[number], pair, held)
                 else:
                     captions[lacking[number - len(self.pairs)]] = pair.caption
                 progress.advance(1)
             if self._options.images is not None:
-                self._write(held, self._options.images)
+                self._write(held, self._options.images, dataset)
         return [_with_anchors(pair, captions) for pair in self.pairs]
 
-    def _wanted(self, pair: ShownRow, place: int) -> Wanted:
-        return _place(pair.pair_id, pair.shard, pair.row, self._table_of(place))
-
-    def _judge(self, name: str) -> Wanted:
-        judge = self._judges[name]
-        return _place(name, judge.shard, judge.row, judge.table)
-
-    def _table_of(self, place: int) -> ScoreTable:
-        for table in self._tables:
-            if place < table.rows:
-                return table
-            place -= table.rows
-        raise AssertionError(place)
-
-    def _seen(self, pair: ShownPair | ShownClass, there: InData, wanted: Wanted, held: Pictures) -> Any:
-        _refuse_other_caption(pair, there, wanted)
+    def _seen(self, pair: ShownPair | ShownClass, there: InData, held: Pictures) -> Any:
         told = replace(pair, caption=there.caption) if pair.caption is None else pair
         if self._options.images is None:
             return told
         if there.image is None:
-            status, detail = there.problem or ("image_missing", None)
-            return replace(told, image_problem=f"{status}: {detail}" if detail else status)
+            return replace(told, image_problem=there.missing)
         return replace(told, image=os.path.join(self._options.images, held.hold(pair.pair_id, there.image)))
 
-    def _write(self, held: Pictures, folder: str) -> None:
+    def _write(self, held: Pictures, folder: str, dataset: Dataset) -> None:
         options = self._options
-        inputs = inputs_of([table.shard for table in self._tables], find_shards(options.data or ()))
+        inputs = inputs_of([table.shard for table in self._tables], dataset.shards)
         told = {"scores": sorted(table.shard.path for table in self._tables), "worst": options.worst}
         held.write(folder, inputs, told, overwrite=options.overwrite)
-
-
-def _place(pair_id: str, shard: Any, row: Any, table: ScoreTable) -> Wanted:
-    if not (isinstance(shard, str) and isinstance(row, int)):  # of a table from elsewhere
-        shard = row = None
-    return Wanted(pair_id, shard, row, table.shard.path, data_of(table.provenance))
-
-
-def _refuse_other_caption(pair: ShownRow, there: InData, wanted: Wanted) -> None:
-    """Raises BadTable where nothing but the captions can tell that this is another dataset, and they do."""
-    whole = pair.caption is not None and pair.caption_characters is None
-    if whole and not wanted.made_from and there.caption is not None and there.caption != pair.caption:
-        what = f"{wanted.table} has another caption for {pair.pair_id} than --data"
-        raise BadTable(what, fix="give the dataset that was scored, or name its column of captions (--caption-column)")
 
 
 def _with_anchors(pair: ShownPair | ShownClass, captions: Mapping[str, str | None]) -> ShownPair | ShownClass:
@@ -232,4 +205,4 @@ def _notes(options: ShowOptions, pairs: Sequence[ShownRow]) -> Iterator[str]:
         yield "these tables carry no captions: name the dataset with --data to see them"
     lacking = sum(pair.image_problem is not None for pair in pairs)
     if lacking:
-        yield f"{lacking:,} of {len(pairs):,} pairs have no picture"
+        yield f"{lacking:,} of {counted(len(pairs), 'pair has no picture', 'pairs have no picture')}"

@@ -28,7 +28,7 @@ def test_where_no_kept_row_has_a_label_no_mean_is_told():
         out="kept", rows=1, kept=1, dropped=0, input_rows=1, rows_kept=1, rows_dropped=0, reasons={},
         mean_soft_label=None, shards=1, shards_resumed=0, shard_errors=(), seconds=1.0,
     )  # fmt: skip
-    assert lines(result) == ["1 rows = 1 kept + 0 dropped (1 shard)"]
+    assert lines(result) == ["1 row = 1 kept + 0 dropped (1 shard)"]
 
 
 def test_where_rows_have_several_captions_pairs_are_counted_and_rows_are_told():

@@ -73,8 +73,8 @@ def test_an_empty_truth_table_knows_no_pair(tmp_path):
     ("name", "text", "said"),
     [
         ("t.csv", "pair_id,other\na,1\n", r"t\.csv has no column good \(found: pair_id, other\)"),
-        ("t.csv", "pair_id,good\na,perhaps\n", r"good does not say whether pairs match: 'perhaps' in 1 rows"),
-        ("t.csv", "pair_id,good\na,1\nb\n", "line 3 has 1 cells, and the first line names 2 columns"),
+        ("t.csv", "pair_id,good\na,perhaps\n", r"good does not say whether pairs match: 'perhaps' in 1 row"),
+        ("t.csv", "pair_id,good\na,1\nb\n", "line 3 has 1 cell, and the first line names 2 columns"),
         ("t.jsonl", json.dumps({"pair_id": "a"}), r"has no column good \(found: pair_id\)"),
         ("t.parquet", "no parquet", "cannot be read as parquet"),
     ],

@@ -121,7 +121,7 @@ STRATA = "pair_id,stratum,stratum_rows,is_match\n"
         (STRATA + "a,0,10,yes\nb,2,10,yes\n", "has no row of stratum 1"),
         (STRATA + "a,0,10,yes\nb,,,yes\n", "row 3 .* has '' in stratum"),
         (STRATA + "a,-1,10,yes\n", "has '-1' in stratum"),
-        ("pair_id,is_match\na\n", "line 2 has 1 cells, and the first line names 2 columns"),
+        ("pair_id,is_match\na\n", "line 2 has 1 cell, and the first line names 2 columns"),
         (b"pair_id,is_match\n\xff\xfe,yes\n", "line 2 is not UTF-8"),
         ("", "holds no header"),
         ('pair_id,is_match\na,yes\nb,"no\nc,yes\n', "ends within a quoted cell"),

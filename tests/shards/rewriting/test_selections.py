@@ -45,7 +45,7 @@ def test_an_id_of_several_lines_is_refused(name):
 def test_a_pair_without_a_key_or_a_weight_is_refused():
     with pytest.raises(BadTable, match=r"s\.parquet has rows without a key among those kept"):
         IdList(io.BytesIO(), "key").write(batch(key=["a", None]), "s.parquet")
-    with pytest.raises(BadTable, match=r"s\.parquet: soft_label is null in 1 rows that would be kept"):
+    with pytest.raises(BadTable, match=r"s\.parquet: soft_label is null in 1 row that would be kept"):
         WeightTable(io.BytesIO(), "key", {}).write(batch(key=["a"], soft_label=pa.nulls(1, pa.float32())), "s.parquet")
 
 

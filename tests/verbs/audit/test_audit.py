@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from ncaudit.verbs.labels.labels import labels
 from ncaudit.verbs.report.report import report
 from ncaudit.verbs.score.score import score
 from tests.worlds.commands import run
+from tests.worlds.reports import Page
 from tests.worlds.sample import SAMPLE, TINY
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
@@ -221,6 +223,22 @@ def test_one_pair_is_too_few_for_the_usual_scorer_and_enough_for_the_cosine(here
     result = audited()
     assert (result.accounting.rows, len(result.worst), result.score.mean_soft_label) == (1, 1, None)
     assert (here / "run/report.html").exists()
+
+
+@pytest.mark.parametrize("more", [{}, {"key": "key"}])
+def test_the_page_shows_the_line_of_a_caption_that_was_embedded(here, more):
+    lines = [f"first of {i}\nsecond of {i}" for i in range(20)]
+    table = sample(rows=20).drop_columns("caption").append_column("caption", pa.array(lines))
+    write(table, here / "data/0.parquet")
+    audited(caption_lines=True, columns=["key"], **more)
+    bare = pq.read_table("run/scores/0.parquet").drop_columns("caption")  # now the dataset alone knows it
+    pq.write_table(bare, "run/scores/0.parquet")
+    options = AuditOptions(sources=["data"], out="run", caption_lines=True, **QUICK, **JUDGED, **more)
+    report(replace(options.of_report, overwrite=True))
+    page = Page(here / "run/report.html")
+    told = next(json.loads(text) for attrs, text in page.scripts if attrs.get("type") == "application/json")
+    shown = {(pair["row"], pair["pair_id"][-1]): pair["caption"] for pair in told["pairs"]}
+    assert shown == {(i, str(n)): f"{word} of {i}" for i in range(20) for n, word in enumerate(("first", "second"))}
 
 
 def test_standard_input_is_data_too(here, monkeypatch):

@@ -206,7 +206,7 @@ def test_rate_zero_gives_the_dataset_back(tmp_path: Path) -> None:
     [
         (["x", "y"], "topic", "has no column 'topic'"),
         ([0.5, 1.5], "kind", "column kind is of type double"),
-        (["x", "x"], "kind", "column kind holds 1 classes in all 1 shards: no label could be wrong"),
+        (["x", "x"], "kind", "column kind holds 1 class in 1 shard: no label could be wrong"),
         (pa.nulls(2, pa.string()), "kind", "column kind holds 0 classes"),
         ([["x", "y"]] * 8, "kind", "no label can be changed: 3 of 8 rows with a label were chosen"),
     ],

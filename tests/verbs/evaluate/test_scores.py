@@ -350,4 +350,4 @@ def test_the_command_for_retrieval_prints_recall(tmp_path):
     assert "100.0" in out
     assert "Mean average precision (1 = perfect), 2 classes of kind" in out
     assert "@7" in out
-    assert "1 ok rows have no class" in out
+    assert "1 ok row has no class" in out

@@ -485,7 +485,7 @@ def test_a_kept_row_without_label_has_no_weight_and_the_fix_that_is_told_helps(t
     columns = {"pair_id": ["a", "b", "c"], "status": ["ok"] * 3, "score": [3.0, 2.0, 1.0], "soft_label": labels}
     pq.write_table(pa.table(columns), tmp_path / "s.parquet")
     asked = {"scores": [str(tmp_path / "s.parquet")], "out": str(tmp_path / "w.parquet"), "keep_share": 1.0}
-    with pytest.raises(NcauditError, match="soft_label is null in 1 rows that would be kept") as told:
+    with pytest.raises(NcauditError, match="soft_label is null in 1 row that would be kept") as told:
         ncaudit.filter_pairs(FilterOptions(**asked, write_as=FilterForm.weights))
     assert "--min-soft-label 0" in told.value.fix
     assert [path.name for path in tmp_path.iterdir()] == ["s.parquet"]

@@ -166,7 +166,7 @@ def test_a_caption_among_several_candidates_is_named_in_the_command(tmp_path):
         ),
         ({"note": ["a"], "jpg": [b"x"]}, "has no caption column (found: note, jpg): name it with --caption-column"),
         ({"caption": ["a"], "image_path": ["gone.jpg"]}, "paths start from with --image-root"),
-        ({"caption": ["a"], "jpg": [b""]}, "none of 1 images could be read"),
+        ({"caption": ["a"], "jpg": [b""]}, "the only image cannot be read"),
     ],
 )
 def test_what_must_be_mended_first_is_said_instead_of_a_command(tmp_path, columns, told):

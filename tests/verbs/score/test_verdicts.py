@@ -160,7 +160,7 @@ def test_what_a_spreadsheet_made_of_the_names_is_found_by_shard_and_row(tmp_path
     told = score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
     assert (told.judged_pairs, told.judging["changed_ids"]) == (len(rows), len(rows))
     (tmp_path / "v.csv").write_text("pair_id,is_match\n7,yes\n")
-    with pytest.raises(BadTable, match=r"1 of 1 judged pairs .*first: 7; the first one here is 000000000"):
+    with pytest.raises(BadTable, match=r"1 of 1 judged pair .*first: 7; the first one here is 000000000"):
         score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
 
 
@@ -185,6 +185,40 @@ def test_a_judged_pair_that_is_not_in_the_tables_is_named(judged):
     (folder / "other.csv").write_text("pair_id,is_match\na/1,yes\nb/7,no\n")
     with pytest.raises(BadTable, match=r"1 of 2 judged pairs .*first: b/7"):
         score(folder, "other", verdicts=str(folder / "other.csv"))
+
+
+@pytest.fixture
+def no_fit(monkeypatch):
+    """Whatever comes to the fit has been let through."""
+
+    def fitted(*_):
+        raise AssertionError("a fit is made")
+
+    monkeypatch.setattr("ncaudit.verbs.score.score.the_fit", fitted)
+
+
+def test_names_of_several_rows_or_of_none_are_told_before_the_fit(tmp_path, write_embeddings, no_fit):
+    renamed(write_embeddings(n=100, folder="e"), [f"photo{row // 2}" for row in range(98)] + ["a", "b"])
+    for name, said in (("photo3", "names several rows"), ("photo99", "1 of 1 judged pair has no score")):
+        (tmp_path / "v.csv").write_text(f"pair_id,is_match\n{name},no\n")
+        with pytest.raises(BadTable, match=said):
+            score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
+    assert not (tmp_path / "s").exists()
+    (tmp_path / "v.csv").write_text("pair_id,is_match\na,yes\nb,no\n")
+    with pytest.raises(AssertionError, match="a fit is made"):
+        score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
+
+
+def test_a_name_of_two_rows_of_which_one_cannot_be_used_is_that_of_the_other(tmp_path, write_embeddings, no_fit):
+    path = next(write_embeddings(n=100, folder="e").glob("*.parquet"))
+    table = renamed(path.parent, [f"photo{max(row, 1)}" for row in range(100)])  # the first two are called alike
+    vectors = table["image_embedding"].to_pylist()
+    broken = pa.array([[0.0] * len(vectors[0]), *vectors[1:]], table.schema.field("image_embedding").type)
+    named = pq.read_table(path)
+    pq.write_table(named.set_column(named.column_names.index("image_embedding"), "image_embedding", broken), path)
+    (tmp_path / "v.csv").write_text("pair_id,is_match\nphoto1,yes\n")
+    with pytest.raises(AssertionError, match="a fit is made"):
+        score(tmp_path, "s", verdicts=str(tmp_path / "v.csv"))
 
 
 def test_verdicts_need_a_calibration_to_correct(tmp_path, write_embeddings):

@@ -185,7 +185,7 @@ def test_a_table_that_does_not_say_what_it_was_made_from_is_held_against_the_cap
     with pytest.raises(BadTable, match="has another caption for"):
         shown(scores, data=[str(other)])
     short = write(tmp_path / "short.parquet", {"jpg": PICTURES[:2], "caption": CAPTIONS[:2]})
-    with pytest.raises(BadTable, match="has no such row"):
+    with pytest.raises(BadTable, match="has no row 2, which"):
         shown(scores, data=[str(short)])
 
 

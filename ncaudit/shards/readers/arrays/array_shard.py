@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.shards.columns import is_text
 from ncaudit.shards.readers.arrays.npy_rows import NpyRows, Reading
@@ -165,7 +166,7 @@ def _refuse_twins(described: Described) -> None:
 
 def _require_equal(told: Mapping[str, int]) -> None:
     if len(set(told.values())) > 1:
-        counts = ", ".join(f"{name} has {rows:,} rows" for name, rows in told.items())
+        counts = ", ".join(f"{name} has {counted(rows, 'row')}" for name, rows in told.items())
         raise BadTable(f"{counts}: they belong together row by row", fix="fetch or write anew what is not whole")
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ncaudit.counts import counted
 from ncaudit.shards.columns import ENCODINGS
 from ncaudit.shards.files.image_bytes import begins_an_image
 from ncaudit.shards.readers.tars.tar_samples import Sample, printable
@@ -81,9 +82,9 @@ class Met:
             told += f", links that lead nowhere in the tar: {lost}"
         parted = [count for suffix, count in self._counts.items() if "." in suffix]
         if len(parted) > 2 and max(parted) <= max(1, self._samples // 10):  # hardly any comes back in another sample
-            files = f"{self._counts.total():,} files share {self._samples:,} key{'s' * (self._samples != 1)}"
+            files = f"{self._counts.total():,} files share {counted(self._samples, 'key')}"
             return f"{told}; {files}, the first {self._first_key!r}: webdataset ends a key at the first dot"
-        return f"{told} of {self._samples:,} samples"
+        return f"{told} of {counted(self._samples, 'sample')}"
 
 
 def looked_at(suffix: str) -> bool:
@@ -105,4 +106,4 @@ def listed(suffixes: Sequence[str]) -> str:
     """The files of a sample without image, for people."""
     names: Iterator[str] = map(printable, suffixes[:SUFFIXES_TOLD])
     more = len(suffixes) - SUFFIXES_TOLD
-    return f"no image; the sample has {', '.join(names)}" + (f" and {more:,} more files" if more > 0 else "")
+    return f"no image; the sample has {', '.join(names)}" + (f" and {counted(more, 'more file')}" if more > 0 else "")

@@ -17,6 +17,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.shards.files.formats import BYTE_ORDER_MARK
@@ -261,7 +262,8 @@ def _unreadable(path: str, block: Block, header: _Header, error: Exception) -> B
     if found := block.ragged(header.dialect, len(header.names)):
         line, had = found
         return BadTable(
-            f"{path} line {line} has {had} cells, and the first line names {len(header.names)} columns",
+            f"{path} line {line} has {counted(had, 'cell')}, and the first line names "
+            f"{counted(len(header.names), 'column')}",
             fix="put cells that hold a separator or a quote in quotes, or repair that line",
         )
     return BadTable(f"{path} cannot be read: {str(error).splitlines()[0]}", fix="repair the file or leave it out")

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ncaudit.counts import counted
 from ncaudit.verbs.report.page.embedded import HERE, json_for_script, policy, source, visible
 from ncaudit.verbs.report.shown.views import Page
 from ncaudit.version import __version__
@@ -36,6 +37,7 @@ def render(page: Page) -> str:
         scripts=[Markup(script) for script in scripts],
         judge=page.judge,
         judge_json=json_for_script(page.judge.told()) if page.judge else None,
+        counted=counted,
         figure_of=parts.figure_of,  # type: ignore[attr-defined]
         gallery_of=parts.gallery_of,  # type: ignore[attr-defined]
     )  # fmt: skip

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncaudit.judging.galleries.cells import LENGTH
+from ncaudit.judging.galleries.cells import LENGTH, whole_length
 from ncaudit.judging.galleries.collector import Row
-from ncaudit.verbs.report.found.data_rows import Place
-from ncaudit.verbs.report.shown.pictures import LARGE, SMALL, Picture, Pictures
+from ncaudit.verbs.report.shown.pictures import LARGE, SMALL, Picture, Pictures, Shown
 
 CAPTION = 600  # characters shown of a caption
 ALT = 300  # read out of it
@@ -58,16 +57,16 @@ class Card:
     witnesses: Sequence[Witness] = field(default=())
 
 
-def place_of(cells: Cells) -> Place | None:
-    """Where in the dataset a row of a table comes from; None where it does not say."""
-    shard, row = cells.get("shard"), cells.get("row")
-    return Place(str(shard), int(row)) if shard is not None and isinstance(row, int) and row >= 0 else None
+def place_of(row: Row) -> tuple[str, int] | None:
+    """Where in the dataset a row of a table comes from, shard and row; None where it does not say."""
+    shard, number = row.get("shard"), row.get("row")
+    return (str(shard), number) if shard is not None and isinstance(number, int) and number >= 0 else None
 
 
-def where(cells: Cells) -> str | None:
+def where(row: Row) -> str | None:
     """The same in words."""
-    place = place_of(cells)
-    return None if place is None else f"{place.shard}, row {place.row}"
+    place = place_of(row)
+    return None if place is None else f"{place[0]}, row {place[1]}"
 
 
 def cut(text: str | None, length: int | None = None) -> Text | None:
@@ -83,30 +82,35 @@ class CardMaker:
     """Makes the cards of one page. named: pairs that were found by name."""
 
     pictures: Pictures
-    named: Mapping[str, Cells]
+    named: Mapping[str, Row]
 
-    def caption(self, cells: Cells) -> Text | None:
+    def caption(self, row: Row) -> Text | None:
         """As the table has it, or, where it carries none, the dataset."""
-        own = cells.get("caption")
+        own = row.get("caption")
         if isinstance(own, str):
-            return cut(own, cells.get("caption" + LENGTH))
-        shown = self.pictures.at(place_of(cells))
-        return None if shown is None else cut(shown.caption_of(cells.get("pair_id")))
+            return cut(own, whole_length(row.cells, "caption"))
+        shown = self._shown(row)
+        return None if shown is None else cut(shown.caption)
 
-    def picture(self, cells: Cells, size: int) -> Picture | None:
+    def picture(self, row: Row, size: int) -> Picture | None:
         """Of about this size; None where there is none."""
-        shown = self.pictures.at(place_of(cells))
+        shown = self._shown(row)
         return None if shown is None else shown.sizes.get(size)
 
-    def missing(self, cells: Cells) -> str | None:
+    def missing(self, row: Row) -> str | None:
         """Why there is no picture; None where nobody looked for one."""
-        shown = self.pictures.at(place_of(cells))
+        shown = self._shown(row)
         return None if shown is None else shown.problem
+
+    def _shown(self, row: Row) -> Shown | None:
+        return self.pictures.found.get(row.place)
 
     def witness(self, role: str, pair_id: str) -> Witness:
         """A pair by its name, with what is known of it."""
-        cells = self.named.get(pair_id, {"pair_id": pair_id})
-        return Witness(role, pair_id, self.picture(cells, SMALL), self.caption(cells), where(cells))
+        row = self.named.get(pair_id)
+        if row is None:
+            return Witness(role, pair_id, None, None, None)
+        return Witness(role, pair_id, self.picture(row, SMALL), self.caption(row), where(row))
 
     def scored(self, row: Row, size: int = LARGE, *, why: bool = True) -> Card:
         """A row of a score table. why: with the anchors that judged it, and what is suggested."""
@@ -116,10 +120,10 @@ class CardMaker:
         probability = cells.get("suggested_probability") if why else None
         return Card(
             pair_id=str(cells.get("pair_id")),
-            where=where(cells),
-            picture=self.picture(cells, size),
-            missing=self.missing(cells),
-            caption=self.caption(cells),
+            where=where(row),
+            picture=self.picture(row, size),
+            missing=self.missing(row),
+            caption=self.caption(row),
             facts=numbers(cells, {"soft_label": "label", "similarity": "cosine"}),
             tags=words(cells, ("verdict", "reason")),
             suggestion=cut(suggested, cells.get("suggested_caption" + LENGTH)),
@@ -134,10 +138,10 @@ class CardMaker:
         against = (cells.get("why") or []) if why else []
         return Card(
             pair_id=str(cells.get("pair_id")),
-            where=where(cells),
-            picture=self.picture(cells, size),
-            missing=self.missing(cells),
-            caption=self.caption(cells),
+            where=where(row),
+            picture=self.picture(row, size),
+            missing=self.missing(row),
+            caption=self.caption(row),
             facts=[
                 ("class given", class_name(cells.get("given_label"))),
                 *numbers(cells, {"label_quality": "quality"}),
@@ -148,7 +152,8 @@ class CardMaker:
         )
 
     def _neighbour(self, pair_id: str) -> Witness:
-        given = self.named.get(pair_id, {}).get("given_label")
+        row = self.named.get(pair_id)
+        given = None if row is None else row.get("given_label")
         return self.witness("neighbour" if given is None else f"neighbour: {class_name(given)}", pair_id)
 
 
@@ -177,21 +182,14 @@ def witnesses_of(rows: Iterable[Row]) -> set[str]:
     return {str(name) for name in single | several if name is not None}
 
 
-class Wanted:
-    """Which pictures a page needs, in which sizes, and what the tables say that their captions are."""
+class Asked:
+    """Which rows a page shows pictures of, and in which sizes."""
 
     def __init__(self) -> None:
-        self.sizes: dict[Place, set[int]] = {}
-        self.captions: dict[Place, dict[int, str]] = {}
+        self.rows: dict[int, Row] = {}  # by their place among all
+        self.sizes: dict[int, set[int]] = {}
 
-    def add(self, cells: Cells, *sizes: int) -> None:
+    def add(self, row: Row, *sizes: int) -> None:
         """A row of a table."""
-        place = place_of(cells)
-        if place is None:
-            return
-        self.sizes.setdefault(place, set()).update(sizes)
-        caption = cells.get("caption")
-        if isinstance(caption, str):
-            tail = str(cells.get("pair_id")).rpartition("/")[2]
-            number = int(tail) if tail.isdecimal() and str(cells.get("pair_id")).count("/") > 1 else 0
-            self.captions.setdefault(place, {})[number if number < 100 else 0] = caption
+        self.rows.setdefault(row.place, row)
+        self.sizes.setdefault(row.place, set()).update(sizes)

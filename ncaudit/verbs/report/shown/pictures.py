@@ -1,11 +1,11 @@
 """The pictures of a page: small WebP files as data addresses, decoded by the pool at reduced scale.
 
-Knows images and places in the dataset; nothing of HTML. People see what the model saw: EXIF rotation is not applied.
+Knows images and pairs of the dataset; nothing of HTML. People see what the model saw: EXIF rotation is not applied.
 """
 
 import base64
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from ncaudit.encoders.decode_pool import DecodePool, default_workers
 from ncaudit.encoders.images import WITHIN, Decoded, Preprocess
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
-from ncaudit.verbs.report.found.data_rows import Dataset, Pair, Place, caption_number
+from ncaudit.shards.tables.pairs_in_data import Dataset, InData, Wanted
 
 LARGE, SMALL = 320, 144  # longest side in pixels
 QUALITY = 72
@@ -48,42 +48,34 @@ class Picture:
 
 @dataclass(frozen=True)
 class Shown:
-    """What the dataset has at a place. sizes: the pictures by their longest side, none where there is no image."""
+    """What the dataset has of a pair. sizes: the pictures by their longest side, none where there is no image."""
 
     sizes: Mapping[int, Picture]
-    captions: Sequence[str | None]
+    caption: str | None
     problem: str | None  # why there is no picture
-
-    def caption_of(self, pair_id: str | None) -> str | None:
-        """The caption of one of the row's pairs."""
-        return self.captions[caption_number(pair_id, len(self.captions))] if self.captions else None
 
 
 @dataclass
 class Pictures:
-    """All pictures of a page. asked: whether there is a dataset to take them from."""
+    """All pictures of a page, by their row's place among all. asked: whether there is a dataset to take them from."""
 
     asked: bool
-    found: dict[Place, Shown]
-
-    def at(self, place: Place | None) -> Shown | None:
-        """What is there; None where nobody looked."""
-        return None if place is None else self.found.get(place)
+    found: dict[int, Shown]
 
     @property
     def count(self) -> int:
-        """Places with a picture."""
+        """Pairs with a picture."""
         return sum(1 for one in self.found.values() if one.sizes)
 
     @property
     def failed(self) -> int:
-        """Places without one."""
+        """Pairs without one."""
         return len(self.found) - self.count
 
     def shrunk(self) -> "Pictures":
         """All of them smaller."""
         found = {
-            place: Shown({size: one.shrunk() for size, one in shown.sizes.items()}, shown.captions, shown.problem)
+            place: Shown({size: one.shrunk() for size, one in shown.sizes.items()}, shown.caption, shown.problem)
             for place, shown in self.found.items()
         }
         return Pictures(self.asked, found)
@@ -97,27 +89,27 @@ class Pictures:
 
 def take_pictures(
     dataset: Dataset | None,
-    sizes: Mapping[Place, Collection[int]],
-    captions: Mapping[Place, Mapping[int, str]],
+    wanted: Mapping[int, Wanted],
+    sizes: Mapping[int, Collection[int]],
     options: ReportOptions,
     progress: Progress,
 ) -> Pictures:
-    """Read and decode what is at these places. sizes: the longest sides wanted of each.
+    """Read and decode the pictures of some rows. sizes: the longest sides wanted of each.
 
-    captions: as `Dataset.pairs` checks them. Raises BadTable where the dataset is not what was scored.
+    Both by the row's place among all. Raises BadTable where the dataset is not what was scored.
     """
-    if dataset is None or not sizes:
+    if dataset is None or not wanted:
         return Pictures(dataset is not None, {})
-    progress.stage("pictures", len(sizes), "pictures")
-    found: dict[Place, Shown] = {}
-    with DecodePool(_workers(options, len(sizes))) as pool:
-        pending: list[Pair] = []
-        for pair in dataset.pairs(sizes, captions):
-            pending.append(pair)
+    progress.stage("pictures", len(wanted), "pictures")
+    found, places = dict[int, Shown](), list(wanted)
+    with DecodePool(_workers(options, len(wanted))) as pool:
+        pending: dict[int, InData] = {}
+        for number, pair in dataset.pairs(list(wanted.values())):
+            pending[places[number]] = pair
             if len(pending) == AT_ONCE:
                 found |= _decoded(pool, pending, sizes, options)
                 progress.advance(len(pending))
-                pending = []
+                pending = {}
         found |= _decoded(pool, pending, sizes, options)
         progress.advance(len(pending))
     return Pictures(True, found)
@@ -130,26 +122,19 @@ def _workers(options: ReportOptions, pictures: int) -> int:
 
 
 def _decoded(
-    pool: DecodePool, pairs: Sequence[Pair], sizes: Mapping[Place, Collection[int]], options: ReportOptions
-) -> dict[Place, Shown]:
-    with_image = [pair for pair in pairs if pair.image is not None and pair.problem is None]
+    pool: DecodePool, pairs: Mapping[int, InData], sizes: Mapping[int, Collection[int]], options: ReportOptions
+) -> dict[int, Shown]:
     task = Preprocess((LARGE, LARGE), resize_mode=WITHIN)
-    images = [pair.image for pair in with_image if pair.image is not None]
-    outcomes = dict(
-        zip(
-            (pair.place for pair in with_image),
-            pool.submit(images, task, options.max_image_pixels).results(),
-            strict=True,
-        )
-    )
-    found = {}
-    for pair in pairs:
-        outcome = outcomes.get(pair.place)
+    images = {place: pair.image for place, pair in pairs.items() if pair.image is not None}
+    results = pool.submit(list(images.values()), task, options.max_image_pixels).results()
+    outcomes, found = dict(zip(images, results, strict=True)), {}
+    for place, pair in pairs.items():
+        outcome = outcomes.get(place)
         if isinstance(outcome, Decoded):
-            found[pair.place] = Shown(_encodings(outcome, sizes[pair.place]), pair.captions, None)
+            found[place] = Shown(_encodings(outcome, sizes[place]), pair.caption, None)
         else:
-            why = pair.problem if outcome is None else f"{outcome.status}: {outcome.detail}"
-            found[pair.place] = Shown({}, pair.captions, why or "no image")
+            why = pair.missing if outcome is None else f"{outcome.status}: {outcome.detail}"
+            found[place] = Shown({}, pair.caption, why)
     return found
 
 

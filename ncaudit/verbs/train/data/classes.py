@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.shards.dataset.class_labels import Class, Classes, classes_of
 from ncaudit.shards.files.shard import Shard
@@ -73,9 +74,9 @@ def refuse_own(path: str, name: str) -> None:
 
 def unlabelled_notes(unlabelled: int, pairs: int) -> list[str]:
     """What is right but surprising about the classes of the training pairs."""
-    return [f"{unlabelled:,} of {pairs:,} training pairs have no class: no class loss learns from them"] * bool(
-        unlabelled
-    )
+    of_all = counted(pairs, "training pair has no class", "training pairs have no class")
+    them = "it" if unlabelled == 1 else "them"
+    return [f"{unlabelled:,} of {of_all}: no class loss learns from {them}"] * bool(unlabelled)
 
 
 def _require_several(counts: Counter[Class], name: str) -> None:
@@ -86,6 +87,7 @@ def _require_several(counts: Counter[Class], name: str) -> None:
         )
     if len(counts) * 2 > counts.total():
         raise NcauditError(
-            f"column {name} holds {len(counts):,} classes for {counts.total():,} labels: most occur once",
+            f"column {name} holds {counted(len(counts), 'class', 'classes')} for {counted(counts.total(), 'label')}: "
+            "most occur once",
             fix="give a --label-column whose classes several pairs share",
         )

@@ -16,6 +16,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ncaudit.counts import counted
 from ncaudit.encoders.decode_pool import DecodePool, Pending
 from ncaudit.encoders.images import Decoded, Preprocess
 from ncaudit.encoders.open_clip import Encoder
@@ -307,7 +308,8 @@ class _Taken:
         """Of the training pairs. Raises BadTable where two of them have the same name."""
         pair, photo, carried = (np.concatenate(column) for column in zip(*self._roll, strict=True))
         if repeats := len(pair) - len(np.unique(pair)):
-            raise BadTable(f"{repeats:,} training pairs have the pair_id of another", fix=REMEDY)
+            pairs = counted(repeats, "training pair has", "training pairs have")
+            raise BadTable(f"{pairs} the pair_id of another", fix=REMEDY)
         return Roll(pair, photo, carried, len(classes))
 
     def training_pairs(self, found: "Found") -> HeldPairs | StreamedPairs:
@@ -348,7 +350,7 @@ def _read_val_data(
     progress.stage("read the validation pairs", sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, take, progress)
     if failed := found.statuses.total() - found.statuses[OK]:
-        progress.note(f"{failed:,} of {found.statuses.total():,} validation rows cannot be used")
+        progress.note(f"{failed:,} of {counted(found.statuses.total(), 'validation row')} cannot be used")
     classes = shards[0].classes if shards else None
     return val, None if classes is None else validation_classes(np.concatenate(carried), classes.known)
 

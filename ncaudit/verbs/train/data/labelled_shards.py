@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable, UsageError
 from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions, TrainOptions
@@ -366,7 +367,7 @@ def _require_labels(
     missing = used & np.isnan(label)
     if missing.any():
         raise BadTable(
-            f"{path}: {column} is null or nan in {missing.sum():,} of {used.sum():,} ok rows"
+            f"{path}: {column} is null or nan in {missing.sum():,} of {counted(used.sum(), 'ok row')}"
             f" (first: {name_of(int(missing.argmax()))})",
             fix="score with a scorer that gives soft labels (bicro), or name another column with --label-column",
         )
@@ -374,7 +375,7 @@ def _require_labels(
     if outside.any():
         first = int(outside.argmax())
         raise BadTable(
-            f"{path}: {column} is outside [0, 1] in {outside.sum():,} ok rows"
+            f"{path}: {column} is outside [0, 1] in {counted(outside.sum(), 'ok row')}"
             f" (first: {name_of(first)}, {label[first]:g})",
             fix="name a column of labels in [0, 1] with --label-column",
         )

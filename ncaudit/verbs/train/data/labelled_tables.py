@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from ncaudit.counts import counted
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.objectives import TrainsOn
 from ncaudit.options import TrainOptions
@@ -231,7 +232,8 @@ def _read_all(labelled: Sequence[LabelledTable], taken: _Taken, progress: Progre
         progress.advance(window.rows, window.left_out.total())
     if missing:
         count = statuses[NOT_SCORED] + statuses[NOT_EMBEDDED]
-        progress.note(f"{count:,} pairs are in only one of embeddings and scores; the first: {missing[0]}")
+        pairs = counted(count, "pair is", "pairs are")
+        progress.note(f"{pairs} in only one of embeddings and scores; the first: {missing[0]}")
     return statuses
 
 
@@ -255,7 +257,7 @@ def _read_val_data(
         failed += window.left_out.total()
         progress.advance(window.rows, window.left_out.total())
     if failed:
-        progress.note(f"{failed:,} of {rows:,} validation rows cannot be used")
+        progress.note(f"{failed:,} of {counted(rows, 'validation row')} cannot be used")
     val = np.concatenate(chosen)
     if classes is None:
         return val, None

@@ -8,6 +8,7 @@ from collections.abc import Set
 import numpy as np
 import numpy.typing as npt
 
+from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
 from ncaudit.hashing import fit_sample_keys
 from ncaudit.objectives import TrainsOn
@@ -69,7 +70,7 @@ def require_batch(pairs: int, options: TrainOptions) -> None:
     """Raises NcauditError when there are fewer training pairs than a batch holds."""
     if pairs < options.pace.batch_pairs:
         raise NcauditError(
-            f"{pairs:,} pairs to train on, but a batch takes {options.pace.batch_pairs:,}",
+            f"{counted(pairs, 'pair')} to train on, but a batch takes {options.pace.batch_pairs:,}",
             fix="give a smaller --batch-pairs, or more data",
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibrated
 from ncaudit.matchers.heads.projection import Heads
@@ -105,7 +106,7 @@ def soft_labels(heads: Heads, pairs: EmbeddedPairs, places: Places, seed: int) -
     """
     if len(places) < calibrated.FEWEST_PAIRS:
         raise NcauditError(
-            f"{len(places)} pairs in one half of the photos, and new labels need {calibrated.FEWEST_PAIRS}",
+            f"{counted(len(places), 'pair')} in one half of the photos, and new labels need {calibrated.FEWEST_PAIRS}",
             fix="leave out --relabel-every, or give more data",
         )
     options = ScorerOptions(seed=seed)

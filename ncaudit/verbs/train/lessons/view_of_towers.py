@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.gathering import rank, rank_count, sum_over_ranks
+from ncaudit.counts import counted
 from ncaudit.encoders.open_clip import Encoder
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.progress import Progress
@@ -86,7 +87,7 @@ class SeenByTowers:
             text[places] = encoder.encode_tokens(batch.text.long()).nan_to_num(0)
             there[places] = 1
             looked += len(batch)
-            self._progress.status(f"looked at {min(count, looked * rank_count()):,} of {count:,} pairs")
+            self._progress.status(f"looked at {min(count, looked * rank_count()):,} of {counted(count, 'pair')}")
             self._progress.advance(0)  # where no terminal is, only this tells the status
         if missing := count - int(sum_over_ranks(there).sum()):
             raise vanished(missing)

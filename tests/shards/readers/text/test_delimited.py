@@ -127,7 +127,7 @@ def test_some_columns_and_no_column_have_all_rows(write):
     ("content", "said"),
     [
         ('a,b\n"x\n\ny",1\n\n1,2,3\n', r"line 6 has 3 cells, and the first line names 2"),
-        ("a,b\n1,2\n3\n", r"line 3 has 1 cells"),
+        ("a,b\n1,2\n3\n", r"line 3 has 1 cell"),
         (b'a,b\n"x\ny",1\n' + b"2,3\n" * 300_000 + b"\xe9,1\n", "line 300004 is not UTF-8"),
         (b"a,b\n\xe9,1\n", "line 2 is not UTF-8"),
         ('a,b\n1,"x\n2,3\n4,5\n', "ends within a quoted cell"),
@@ -284,7 +284,7 @@ def test_the_line_in_which_a_spreadsheet_tells_the_separator_is_no_header(told, 
     """It is kept in the count of lines, as editors show it."""
     read = table(write(f"{told}image;caption\r\na.png;one, two, three\r\n"))
     assert read.to_pylist() == [{"image": "a.png", "caption": "one, two, three"}]
-    with pytest.raises(BadTable, match="line 3 has 1 cells"):
+    with pytest.raises(BadTable, match="line 3 has 1 cell"):
         table(write(f"{told}image;caption\r\na.png\r\n"))
 
 
