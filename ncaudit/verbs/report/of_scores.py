@@ -23,6 +23,12 @@ from ncaudit.verbs.report.shown.views import Page
 from ncaudit.verbs.report.to_judge import ToJudge
 
 NO_PICTURES = "There are no pictures: the report was made without --data, the dataset that was scored."
+CARDS = (
+    "label: the estimated chance, 0 to 1, that picture and caption belong together. cosine: how alike the model finds "
+    "them. why: the two trusted pairs that judged this one, that with the most similar picture and that with the most "
+    "similar caption. Where the first has another caption than this pair, and the second another picture, this pair is "
+    "likely wrong."
+)
 NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
 
 
@@ -75,6 +81,7 @@ class ScoreReport:
             judge=self._to_judge.sample(pictures),
             judge_note=self._to_judge.note or None,
             pictures_note=self._pictures_note(pictures),
+            cards_note=CARDS if self._found.rows_with_witnesses() and not only else None,
         )
 
     @cached_property

@@ -4,15 +4,15 @@ Knows options, tables and the page's parts; nothing of Typer or of HTML.
 """
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ncaudit.engines.local import Accounting
-from ncaudit.errors import BadTable
-from ncaudit.options import ReportOptions
+from ncaudit.errors import BadTable, UsageError
+from ncaudit.options import STREAM, ReportOptions
+from ncaudit.options.report import NAMED
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.locations import is_remote
@@ -22,6 +22,7 @@ from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
+from ncaudit.verbs.report.as_command import command_of
 from ncaudit.verbs.report.found.data_rows import Dataset
 from ncaudit.verbs.report.of_labels import LabelReport
 from ncaudit.verbs.report.of_scores import ScoreReport
@@ -113,6 +114,8 @@ def _dataset(options: ReportOptions, tables: Sequence[ScoreTable]) -> Dataset | 
     """Refused before any work where it is plainly another one."""
     if not options.data:
         return None
+    if STREAM in options.data:
+        raise UsageError(f"--data is {STREAM}: pictures are looked for in it, and a stream passes once", fix=NAMED)
     return Dataset(options.data, options.columns, [(table.shard.path, table.provenance) for table in tables])
 
 
@@ -164,16 +167,3 @@ def _date(tables: Sequence[ScoreTable]) -> str:
     except (OSError, ValueError):
         return ""
     return f"{datetime.fromtimestamp(newest, UTC):%Y-%m-%d %H:%M} UTC, when the newest table was written"
-
-
-def command_of(options: ReportOptions) -> str:
-    """The command line that makes this page: what differs from the defaults."""
-    words = ["ncaudit", "report", *options.scores]
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if field.name == "scores" or (value == field.default and field.name != "out"):
-            continue
-        flag = f"--{field.name.replace('_', '-')}"
-        for one in value if isinstance(value, (list, tuple)) else [value]:
-            words += [flag] if one is True else [flag, str(one)]
-    return shlex.join(words)
