@@ -147,7 +147,7 @@ class LabelReport:
             answer=self._answer(),
             figures=self._figures,
             galleries=self._galleries(CardMaker(pictures, self._named)),
-            pictures_note=None if pictures.asked else NO_PICTURES,
+            pictures_note=pictures.none_of_them if pictures.asked else NO_PICTURES,
         )
 
     def _answer(self) -> Answer:

@@ -23,11 +23,13 @@ from ncaudit.verbs.report.shown.views import Page
 from ncaudit.verbs.report.to_judge import ToJudge
 
 NO_PICTURES = "There are no pictures: the report was made without --data, the dataset that was scored."
-CARDS = (
-    "label: the estimated chance, 0 to 1, that picture and caption belong together. cosine: how alike the model finds "
-    "them. why: the two trusted pairs that judged this one, that with the most similar picture and that with the most "
-    "similar caption. Where the first has another caption than this pair, and the second another picture, this pair is "
-    "likely wrong."
+LABEL = "label: the estimated chance, 0 to 1, that picture and caption belong together. "
+SCORE = "score: what the scorer found, higher for likelier pairs; there are no labels. "
+COSINE = "cosine: how alike the model finds them. "
+WHY = (
+    "why: two trusted pairs, that with the most similar picture and that with the most similar caption. The less the "
+    "caption of the one is like this caption, and the picture of the other like this picture, the likelier this pair is "
+    "wrong."
 )
 NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
 
@@ -81,7 +83,7 @@ class ScoreReport:
             judge=self._to_judge.sample(pictures),
             judge_note=self._to_judge.note or None,
             pictures_note=self._pictures_note(pictures),
-            cards_note=CARDS if self._found.rows_with_witnesses() and not only else None,
+            cards_note=None if only else self._cards_note,
         )
 
     @cached_property
@@ -94,9 +96,16 @@ class ScoreReport:
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         return f"{rows:,} rows of {names[0]}{more}"
 
+    @cached_property
+    def _cards_note(self) -> str | None:
+        """What stands on the cards; None where there are none."""
+        rows = self._found.rows_with_witnesses()
+        label = LABEL if self._found.labelled else SCORE
+        return f"{label}{COSINE}{WHY if witnesses_of(rows) else ''}".strip() if rows else None
+
     def _pictures_note(self, pictures: Pictures) -> str | None:
         if not pictures.asked:
             return NO_PICTURES
         if not pictures.found:
             return NOWHERE if self._found.seen.counts.statuses["ok"] else None
-        return None if pictures.count else "No picture of the rows shown could be decoded; each says why."
+        return pictures.none_of_them

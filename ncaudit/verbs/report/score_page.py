@@ -346,6 +346,8 @@ def _strata_gallery(found: ScoreFindings, maker: CardMaker) -> list[GalleryView]
         cards = [maker.scored(row, SMALL, why=False) for row in one.worst]
         parts.append(GalleryView("", one.name, f"{one.ok:,} scored rows, {rate}", one.ok, cards, small=True))
     rule = f"The values of {by} with the most noise, each with its lowest labels."
+    if not found.labelled:
+        rule = f"The first values of {by} by name, each with its lowest scores: there are no labels to compare them by."
     return [GalleryView("strata", f"By {by}", rule, len(strata), parts=parts)] if parts else []
 
 

@@ -198,6 +198,26 @@ def test_scores_without_labels_are_ranked_by_their_score(tmp_path):
     assert "too few pairs" in page.text["answer"]
     assert "--keep-share 0.8" in page.text["answer"]
     assert result.galleries == {"worst": 6}
+    assert f"score{ROWS[1]['score']:.3f}" in page.text["worst"]
+    assert "label:" not in page.text["reading"]
+
+
+def test_values_without_labels_are_not_called_the_noisiest(tmp_path):
+    rows = [{"score": row["score"], "caption": row["caption"]} for row in ROWS]
+    tables = [scores(tmp_path / f"{n}.parquet", rows, name=f"{n}.parquet", noise_rate=None) for n in "ab"]
+    page = made(tmp_path, *tables, judge=0)[1]
+    assert "most noise" not in page.text["strata"]
+    assert "by name" in page.text["strata"]
+
+
+def test_pictures_that_are_all_missing_say_where_paths_start(tmp_path):
+    listed = tmp_path / "data" / "a.csv"
+    listed.parent.mkdir()
+    listed.write_text("caption,image\n" + "\n".join(f"{caption},{caption}.jpg" for caption in CAPTIONS), "utf-8")
+    table = scores(tmp_path / "a.parquet", ROWS, data=listed, name="a.csv")
+    result, page = made(tmp_path, table, data=listed)
+    assert "a cat.jpg: no such file" in page.text["answer"]
+    assert any("--image-root" in note for note in result.notes)
 
 
 def test_a_model_that_does_not_know_the_data_is_said_first(tmp_path):

@@ -78,6 +78,10 @@ def cut(text: str | None, length: int | None = None) -> Text | None:
     return Text(text) if whole <= CAPTION else Text(text[:CAPTION], whole)
 
 
+LABELLED = {"soft_label": "label", "similarity": "cosine"}
+RANKED = {"score": "score", "similarity": "cosine"}  # by what, where there is no label
+
+
 @dataclass(frozen=True)
 class CardMaker:
     """Makes the cards of one page. named: pairs that were found by name."""
@@ -120,7 +124,7 @@ class CardMaker:
             picture=self.picture(cells, size),
             missing=self.missing(cells),
             caption=self.caption(cells),
-            facts=numbers(cells, {"soft_label": "label", "similarity": "cosine"}),
+            facts=numbers(cells, LABELLED if isinstance(cells.get("soft_label"), float) else RANKED),
             tags=words(cells, ("verdict", "reason")),
             suggestion=cut(suggested, cells.get("suggested_caption" + LENGTH)),
             suggestion_note=None if probability is None else f"fits with probability {probability:.2f}",
