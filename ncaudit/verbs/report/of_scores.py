@@ -23,13 +23,13 @@ from ncaudit.verbs.report.shown.views import Page
 from ncaudit.verbs.report.to_judge import ToJudge
 
 NO_PICTURES = "There are no pictures: the report was made without --data, the dataset that was scored."
-LABEL = "label: the estimated chance, 0 to 1, that picture and caption belong together. "
-SCORE = "score: what the scorer found, higher for likelier pairs; there are no labels. "
-COSINE = "cosine: how alike the model finds them. "
+LABEL = ("label", "The estimated chance, 0 to 1, that picture and caption belong together.")
+SCORE = ("score", "What the scorer found, higher for likelier pairs; there are no labels.")
+COSINE = ("cosine", "How alike the model finds picture and caption.")
 WHY = (
-    "why: two trusted pairs, that with the most similar picture and that with the most similar caption. The less the "
-    "caption of the one is like this caption, and the picture of the other like this picture, the likelier this pair is "
-    "wrong."
+    "why",
+    "Two pairs that are trusted: one with the most similar picture, one with the most similar caption. The less the "
+    "caption of the first is like this one, and the picture of the second like this one, the likelier this pair is wrong.",
 )
 NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
 
@@ -83,7 +83,7 @@ class ScoreReport:
             judge=self._to_judge.sample(pictures),
             judge_note=self._to_judge.note or None,
             pictures_note=self._pictures_note(pictures),
-            cards_note=None if only else self._cards_note,
+            cards_note=() if only else self._cards_note,
         )
 
     @cached_property
@@ -97,11 +97,11 @@ class ScoreReport:
         return f"{rows:,} rows of {names[0]}{more}"
 
     @cached_property
-    def _cards_note(self) -> str | None:
-        """What stands on the cards; None where there are none."""
+    def _cards_note(self) -> list[tuple[str, str]]:
+        """What stands on the cards; nothing where there are none."""
         rows = self._found.rows_with_witnesses()
         label = LABEL if self._found.labelled else SCORE
-        return f"{label}{COSINE}{WHY if witnesses_of(rows) else ''}".strip() if rows else None
+        return [label, COSINE, *([WHY] if witnesses_of(rows) else [])] if rows else []
 
     def _pictures_note(self, pictures: Pictures) -> str | None:
         if not pictures.asked:
