@@ -7,9 +7,14 @@ from ncaudit.options.shared.checks import compatible, require, require_at_least,
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
+from ncaudit.options.shared.streams import STREAM
 
 PAGES = (".html", ".htm")
-OF_DATA = ("key", "image_column", "caption_column", "caption_lines", "image_root", "max_image_pixels", "max_row_bytes")
+NAMED = "write what comes to a file, and name that"
+OF_DATA = (
+    *("key", "image_column", "caption_column", "caption_lines", "image_root", "max_image_pixels", "max_row_bytes"),
+    "workers",
+)
 OF_GALLERIES = ("cards", "by", "truth", "truth_table")
 
 
@@ -41,6 +46,7 @@ class ReportOptions:
     def __post_init__(self) -> None:
         require(self.out.endswith(PAGES), f"--out is {self.out}", "give a name that ends in .html")
         require_local("--out", self.out)
+        require(STREAM not in self.scores, f"{STREAM} is no score table: report reads them more than once", NAMED)
         require_at_least("--cards", self.cards, 1)
         require_at_least("--judge", self.judge, 0)
         require(self.judge != 1, "--judge is 1", "give 0 for none, or at least 2")

@@ -131,7 +131,8 @@ class Lines(Mute):
         self._name, self._unit, self._total, self._status = name, unit, total, ""
         self._done = self._failed = 0
         self._begun = self._last = monotonic()
-        output.say(f"{name}: {self._of()} {unit.removesuffix('s') if total == 1 else unit}")
+        many = f": {total:,} {unit.removesuffix('s') if total == 1 else unit}" if total is not None else ""
+        output.say(f"{name}{many}")
 
     def advance(self, done: int, failed: int = 0) -> None:
         super().advance(done, failed)
@@ -140,7 +141,7 @@ class Lines(Mute):
         now = monotonic()
         if now - self._last >= PLAIN_LINE_EVERY_S:
             self._last = now
-            said = [f"{self._name}: {self._done:,}/{self._of()} {self._unit}", *self._speed(now - self._begun)]
+            said = [f"{self._name}: {self._done:,}{self._of()} {self._unit}", *self._speed(now - self._begun)]
             said += [f"{self._failed:,} failed"] if self._failed else []
             output.say(", ".join([*said, self._status] if self._status else said))
 
@@ -148,7 +149,7 @@ class Lines(Mute):
         self._status = text
 
     def _of(self) -> str:
-        return "?" if self._total is None else f"{self._total:,}"
+        return "" if self._total is None else f"/{self._total:,}"
 
     def _speed(self, seconds: float) -> list[str]:
         """Per second, and what is left at that speed."""

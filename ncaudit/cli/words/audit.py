@@ -56,12 +56,12 @@ def _pair(pair: ShownRow, column: str) -> list[str]:
 
 def _next(result: AuditResult, options: AuditOptions) -> list[str]:
     scores = shlex.quote(os.path.join(result.out, "scores"))
-    told = [f"ncaudit show {scores}", _again(options)]
+    told = [f"ncaudit show {scores}"]
     if _is_unknown(result):  # the best of these scores are any pairs
-        return _listed(result, told)
+        return _listed(result, told, options)
     rule = "--keep-share 0.8" if result.score.mean_soft_label is None else "--min-soft-label 0.5"
-    data = "" if STREAM in result.sources else "".join(f" --data {shlex.quote(source)}" for source in result.sources)
-    return _listed(result, [*told, f"ncaudit filter {scores} {rule}{data} --out kept/"])
+    data = "".join(f" --data {shlex.quote(source)}" for source in result.sources) if result.written_back else ""
+    return _listed(result, [*told, f"ncaudit filter {scores} {rule}{data} --out kept/"], options)
 
 
 def _again(options: AuditOptions) -> str:
@@ -74,13 +74,16 @@ def _again(options: AuditOptions) -> str:
         flag = flag_of(field.name)
         for one in value if isinstance(value, (list, tuple)) else [value]:
             words += [flag] if one is True else [flag.replace("--", "--no-")] if one is False else [flag, str(one)]
-    return shlex.join([*words, "--verdicts", EXPORTED])
+    return f"  {shlex.join([*words, '--verdicts', EXPORTED])}"
 
 
 def _is_unknown(result: AuditResult) -> bool:
     return bool((result.score.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN)
 
 
-def _listed(result: AuditResult, commands: Sequence[str]) -> list[str]:
+def _listed(result: AuditResult, commands: Sequence[str], options: AuditOptions) -> list[str]:
     pages = [page.out for page in (result.report, result.labels_report) if page is not None]
-    return [f"next: open {' and '.join(pages)} in a browser; or", *(f"  {command}" for command in commands)]
+    first = [f"next: open {' and '.join(pages)} in a browser; or", *(f"  {command}" for command in commands)]
+    if not result.report.judge_pairs or options.verdicts or STREAM in options.sources:  # a stream is gone
+        return first
+    return [*first, f"once you have judged pairs on the page, with the {EXPORTED} that it gives you:", _again(options)]

@@ -22,6 +22,7 @@ GROUP_BYTES = 256 * MIB  # a row group is held whole while it is written; a larg
 BATCH_BYTES = 16 * MIB
 MAX_BATCH_ROWS = 8_192
 ADDED_CODEC = "zstd"
+WRITTEN_BACK = (Format.parquet, Format.tar)  # by `filter`: the rows that are kept, as they are
 
 ColumnsFor = Callable[[int, pa.RecordBatch], Sequence[pa.Array]]
 
@@ -76,6 +77,14 @@ def open_whole(shard: Shard) -> pq.ParquetFile:
             fix="write it as text, or as months, days and milliseconds in columns of numbers",
         )
     return parquet
+
+
+def are_written_back(shards: Sequence[Shard], known: Sequence[Format] = WRITTEN_BACK) -> bool:
+    """Whether all of these are of a format that is written again as it is; what cannot be read is none."""
+    try:
+        return all(format_of(shard.files[0]) in known for shard in shards)
+    except BadTable:
+        return False
 
 
 def require_format(shards: Sequence[Shard], known: Sequence[Format], writer: str, fix: str) -> None:

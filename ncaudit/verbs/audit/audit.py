@@ -11,12 +11,13 @@ from time import monotonic
 
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, Interrupted
-from ncaudit.options import AuditOptions, ShowOptions
+from ncaudit.options import STREAM, AuditOptions, ShowOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, carried_name
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import read_batches
+from ncaudit.shards.rewriting.rewrite import are_written_back
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.verbs.audit.places import Places, anything_there, places_of, with_classes
 from ncaudit.verbs.audit.steps import Steps
@@ -36,6 +37,7 @@ class AuditResult:
 
     out: str
     sources: tuple[str, ...]  # as they were given
+    written_back: bool  # whether `filter` can write this dataset without some pairs
     embed: EmbedResult
     score: ScoreResult
     labels: LabelsResult | None  # None without a label column
@@ -61,7 +63,8 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
             result = _run(meant, progress, places)
         except KeyboardInterrupt as error:
             raise Interrupted(kept=anything_there(places)) from error
-    return replace(result, sources=tuple(options.sources), notes=given.notes)
+    back = STREAM not in options.sources and are_written_back(found)
+    return replace(result, sources=tuple(options.sources), written_back=back, notes=given.notes)
 
 
 def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResult:
@@ -73,7 +76,7 @@ def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResu
     classes, classes_page = _classes(options, steps)
     shown = show(ShowOptions(scores=[options.of_score.out], worst=WORST))
     return AuditResult(
-        out=options.out, sources=(), embed=embedded, score=scored, labels=classes,
+        out=options.out, sources=(), written_back=False, embed=embedded, score=scored, labels=classes,
         report=page, labels_report=classes_page, worst=shown.pairs,
         accounting=_together(embedded.accounting, scored.accounting, *([classes.accounting] if classes else [])),
         seconds=monotonic() - begun,

@@ -44,7 +44,7 @@ from ncaudit.shards.rewriting.kept_samples import (
     told_by,
     write_sizes,
 )
-from ncaudit.shards.rewriting.rewrite import require_format
+from ncaudit.shards.rewriting.rewrite import WRITTEN_BACK, require_format
 from ncaudit.shards.rewriting.selections import (
     WEIGHT,
     DataCompUids,
@@ -174,7 +174,7 @@ def _matched(options: FilterOptions, tables: Sequence[FileScores]) -> dict[Shard
     if not options.data:
         return {scores.shard: scores for scores in tables}
     matched = match_by_name(_inputs(options.data, options), tables, "score table")
-    require_format(list(matched), [Format.parquet, Format.tar], "filter", NO_TABLE)
+    require_format(list(matched), WRITTEN_BACK, "filter", NO_TABLE)
     return dict(matched)
 
 

@@ -31,6 +31,7 @@ from ncaudit.verbs.report.score_page import PLAIN, failed_row
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, class_name, witnesses_of
 from ncaudit.verbs.report.shown.pictures import LARGE, SMALL, Pictures
 from ncaudit.verbs.report.shown.views import Answer, Bar, Figure, GalleryView, Matrix, Page
+from ncaudit.verbs.report.to_judge import embeddings_beside
 
 AUDIT_FILE = "audit.json"  # what `labels` leaves beside its tables
 _CLASS: own_json.Shape = (str, int, bool, float)
@@ -43,7 +44,7 @@ SHOWN = (
     *("why", "image_neighbour_label", "text_neighbour_label"),
 )
 LOOK = "Look at the worst labels. Where the suggestion is right, give it; train by class with what is left:"
-TRAIN = "ncaudit train --objective nirnl --tune heads --label-column {} --embeddings EMBEDDINGS --out heads/"
+TRAIN = "ncaudit train --objective nirnl --tune heads --label-column {} --embeddings {} --out heads/"
 MOST_CLASSES = 24  # in the matrix, and as parts with cards half of them
 
 
@@ -147,7 +148,7 @@ class LabelReport:
             answer=self._answer(),
             figures=self._figures,
             galleries=self._galleries(CardMaker(pictures, self._named)),
-            pictures_note=None if pictures.asked else NO_PICTURES,
+            pictures_note=pictures.none_of_them if pictures.asked else NO_PICTURES,
         )
 
     def _answer(self) -> Answer:
@@ -162,7 +163,7 @@ class LabelReport:
             facts=[*facts, ("another class suggested", f"{self._collector[SUGGESTED].count:,}")],
             verdicts=self._partition_bars(),
             next_step=LOOK if ok else "Mend what the statuses say, and embed again.",
-            command=TRAIN.format(self._column) if ok else None,
+            command=TRAIN.format(self._column, embeddings_beside(self._options.scores)) if ok else None,
             figure=self._per_class(),
         )
 
@@ -170,9 +171,10 @@ class LabelReport:
         told = self._told_rate
         if told is None:
             return ("No row could be judged" if not ok else "No rate of wrong classes"), None
-        interval = f"90 % interval {told['low']:.1%} to {told['high']:.1%}"
-        usual = "A usual rate: these embeddings cannot tell their own"
-        return f"{told['rate']:.1%} of the classes are wrong", interval if told["told"] else usual
+        if not told["told"]:
+            usual = f"A usual rate of wrong classes, {told['rate']:.1%}, is taken instead of a measured one"
+            return "These embeddings do not show how many classes are wrong", usual
+        return f"{told['rate']:.1%} of the classes look wrong", f"90 % interval {told['low']:.1%} to {told['high']:.1%}"
 
     @property
     def _column(self) -> str:

@@ -24,6 +24,15 @@ from ncaudit.verbs.report.shown.views import Page
 from ncaudit.verbs.report.to_judge import ToJudge
 
 NO_PICTURES = "There are no pictures: the report was made without --data, the dataset that was scored."
+LABEL = ("label", "The estimated chance, 0 to 1, that picture and caption belong together.")
+SCORE = ("score", "What the scorer found, higher for likelier pairs; there are no labels.")
+COSINE = ("cosine", "How alike the model finds picture and caption.")
+WHY = (
+    "why",
+    "Two pairs that are trusted: one with the most similar picture, one with the most similar caption. The less the "
+    "caption of the first is like this one, and the picture of the second like this one, the likelier it is wrong.",
+)
+NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
 
 
 class ScoreReport:
@@ -75,6 +84,7 @@ class ScoreReport:
             judge=self._to_judge.sample(pictures),
             judge_note=self._to_judge.note or None,
             pictures_note=self._pictures_note(pictures),
+            cards_note=() if only else self._cards_note,
         )
 
     @cached_property
@@ -87,8 +97,16 @@ class ScoreReport:
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         return f"{counted(rows, 'row')} of {names[0]}{more}"
 
+    @cached_property
+    def _cards_note(self) -> list[tuple[str, str]]:
+        """What stands on the cards; nothing where there are none."""
+        rows = self._found.rows_with_witnesses()
+        label = LABEL if self._found.labelled else SCORE
+        return [label, COSINE, *([WHY] if witnesses_of(rows) else [])] if rows else []
+
     def _pictures_note(self, pictures: Pictures) -> str | None:
         if not pictures.asked:
             return NO_PICTURES
-        lost = pictures.found and not pictures.count
-        return "No picture of the rows shown could be decoded; each says why." if lost else None
+        if not pictures.found:
+            return NOWHERE if self._found.seen.counts.statuses["ok"] else None
+        return pictures.none_of_them

@@ -3,15 +3,15 @@
 Knows options, tables and the page's parts; nothing of Typer or of HTML.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ncaudit.engines.local import Accounting
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, UsageError
 from ncaudit.judging.galleries.named import in_data
-from ncaudit.options import ReportOptions
+from ncaudit.options import STREAM, ReportOptions
+from ncaudit.options.report import NAMED
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.provenance import fingerprint
@@ -21,6 +21,7 @@ from ncaudit.shards.tables.pairs_in_data import Dataset
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
+from ncaudit.verbs.report.as_command import command_of
 from ncaudit.verbs.report.of_labels import LabelReport
 from ncaudit.verbs.report.of_scores import ScoreReport
 from ncaudit.verbs.report.page.render import is_report, render
@@ -69,7 +70,7 @@ def _deciding(options: ReportOptions) -> dict[str, Any]:
 
 
 def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ReportResult:
-    dataset = Dataset(options.data, options.of_data) if options.data else None  # a wrong name is told before any work
+    dataset = _dataset(options)
     told = _findings(options, tables, progress)
     asked = Asked()
     told.want(asked)
@@ -95,6 +96,15 @@ def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Prog
         accounting=Accounting(len(tables), 0, (), told.statuses),
         notes=tuple(note for note in (*notes, page.pictures_note, page.judge_note) if note),
     )
+
+
+def _dataset(options: ReportOptions) -> Dataset | None:
+    """A wrong name is told before any work."""
+    if not options.data:
+        return None
+    if STREAM in options.data:
+        raise UsageError(f"--data is {STREAM}: pictures are looked for in it, and a stream passes once", fix=NAMED)
+    return Dataset(options.data, options.of_data)
 
 
 def _findings(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ScoreReport | LabelReport:
@@ -148,14 +158,3 @@ def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tu
     return [(name, value) for name, value in listed.items() if value]
 
 
-def command_of(options: ReportOptions) -> str:
-    """The command line that makes this page: what differs from the defaults."""
-    words = ["ncaudit", "report", *options.scores]
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if field.name == "scores" or (value == field.default and field.name != "out"):
-            continue
-        flag = f"--{field.name.replace('_', '-')}"
-        for one in value if isinstance(value, (list, tuple)) else [value]:
-            words += [flag] if one is True else [flag, str(one)]
-    return shlex.join(words)

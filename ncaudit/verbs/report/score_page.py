@@ -1,11 +1,13 @@
 """What the page says of score tables: the answer, charts and galleries, from what one pass has found.
 
-Knows what was seen, what the tables say of themselves, and cards; nothing of files or HTML.
+Knows what was seen, what the tables say of themselves, and cards; nothing of HTML, and of files whether they can be
+written back.
 """
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from ncaudit.judging.galleries.per_stratum import Stratum
 from ncaudit.judging.power_told import NOISE, conclusions
 from ncaudit.options import ReportOptions
 from ncaudit.schema import OK, VERDICTS
+from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.rewriting.rewrite import are_written_back
 from ncaudit.verbs.report.answer import Fit, Part, together
 from ncaudit.verbs.report.found.seen import GALLERIES, Seen
 from ncaudit.verbs.report.shown import charts
@@ -28,13 +32,18 @@ from ncaudit.verbs.report.shown.views import Answer, Bar, Figure, GalleryView, G
 
 MOST_STRATA = 12  # with cards; twice as many are compared
 NOT_SEEN = (
-    "What the labels do not count: captions of the same topic and captions that are half right. They look much like "
-    "matching pairs, so the true rate is likely higher."
+    "An estimate that nobody has checked: it counts captions that fit their picture no better than those of other "
+    "pictures do. Captions of the same topic and half-right ones look much like matching pairs, so the true rate is "
+    "likely higher; where the model knows such data badly, it may be lower."
+)
+SEEN_BY_PEOPLE = (
+    "People have judged {:,} of the pairs, and the rate is theirs, carried over to all: it counts every kind of "
+    "mismatch that they saw. The labels still rank pairs by how much they look like random ones."
 )
 PLAIN = {
     "image_missing": "there is no image",
     "image_undecodable": "the image cannot be decoded",
-    "image_too_large": "the image has more pixels than allowed",
+    "image_too_large": "the image has more pixels than allowed, as it is or resized for the model",
     "image_unfinished": "the image was not decoded in time, or memory ran out: embed again",
     "caption_missing": "there is no caption",
     "row_too_large": "a cell is larger than allowed",
@@ -57,6 +66,12 @@ class ScoreFindings:
         """Those with rows that were scored, the noisiest first; none where all are one."""
         found = [one for one in self.seen.strata.found() if one.ok]
         return found if len(found) > 1 else []
+
+    @cached_property
+    def written_back(self) -> Sequence[str]:
+        """The dataset as it was given; nothing where its format is only read."""
+        data = self.options.data or ()
+        return data if data and are_written_back(find_shards(data, max_row_bytes=self.options.max_row_bytes)) else ()
 
     @property
     def labelled(self) -> bool:
@@ -115,7 +130,7 @@ def _headline(found: ScoreFindings, told: tuple[float, float, float] | None) -> 
         )
     if not found.labelled:
         why = next((part.label_means for part in found.parts if part.label_means), "the tables have no soft_label")
-        return "No soft labels", f"Rows are ranked by their score alone: {why}.", None
+        return "No soft labels", f"Rows are ranked by their score alone: {why.removeprefix('no soft label: ')}.", None
     if told is None:
         share = found.seen.strata.found()
         mean = sum(one.mismatched for one in share) / max(1, sum(one.labelled for one in share))
@@ -125,16 +140,24 @@ def _headline(found: ScoreFindings, told: tuple[float, float, float] | None) -> 
             None,
         )
     rate, low, high = told
-    return f"{rate:.1%} of the pairs are mismatched", NOT_SEEN, f"90 % interval {low:.1%} to {high:.1%}"
+    interval = f"90 % interval {low:.1%} to {high:.1%}"
+    if judged := _judged(found.parts):
+        return f"{rate:.1%} of the pairs are mismatched", SEEN_BY_PEOPLE.format(judged), interval
+    return f"{rate:.1%} of the pairs look mismatched", NOT_SEEN, f"{interval}, of such pairs as the labels can see"
+
+
+def _judged(parts: Sequence[Part]) -> int:
+    """How many pairs people have judged, where that corrects the rate of all parts."""
+    return min((part.judged_pairs or 0 for part in parts), default=0)
 
 
 def _sentences(found: ScoreFindings) -> list[str]:
     power = found.parts[0].power if found.parts else ()
     told = [sentence[0].upper() + sentence[1:] + "." for sentence in conclusions(power)]
-    judged = [part.judged_pairs for part in found.parts if part.judged_pairs is not None]
-    if judged:
+    judged = [part.judged_pairs for part in found.parts if part.judged_pairs]
+    if judged and not _judged(found.parts):
         pairs = counted(max(judged), "pair")
-        told.append(f"People judged {pairs}, and rate and labels are corrected by what they said.")
+        told.append(f"People judged {pairs} of some tables, whose rate and labels are corrected by that.")
     return told
 
 
@@ -168,16 +191,20 @@ def _next_step(found: ScoreFindings) -> tuple[str | None, str | None]:
         )
         return told, f"ncaudit sample {tables} --out review.csv"
     if not found.labelled:
-        return "Keep the best by score, once you have looked at the worst.", _filter(tables, "--keep-share 0.8")
+        return "Keep the best by score, once you have looked at the worst:", _filter(found, "--keep-share 0.8")
+    keep = "keep the pairs that are likelier right than wrong:"
     judged = any(part.judged_pairs is not None for part in found.parts)
-    first = (
-        "" if judged or not found.options.judge else "Judge a few pairs under “Judge” to see how far to trust this. "
-    )
-    return f"{first}Then keep the pairs that are likelier right than wrong:", _filter(tables, "--min-soft-label 0.5")
+    if judged or not found.options.judge:
+        return keep.capitalize(), _filter(found, "--min-soft-label 0.5")
+    first = "Judge pairs under “Judge”: that tells the rate of all mismatches, and how far to trust the labels. "
+    return f"{first}Then {keep}", _filter(found, "--min-soft-label 0.5")
 
 
-def _filter(tables: str, rule: str) -> str:
-    return f"ncaudit filter {tables} {rule} --out kept/"
+def _filter(found: ScoreFindings, rule: str) -> str:
+    """The dataset itself, where it was given and `filter` can write it."""
+    data = shlex.join(word for source in found.written_back for word in ("--data", source))
+    words = ["ncaudit filter", shlex.join(found.options.scores), rule, data, "--out kept/"]
+    return " ".join(filter(None, words))
 
 
 def verdict_bars(verdicts: Mapping[str, int]) -> list[Bar]:
@@ -216,7 +243,9 @@ def _score_figure(found: ScoreFindings) -> Figure | None:
     if told is None:
         return None
     note = "Where the pairs as given have a hump on top of the random pairs, captions are wrong."
-    if told.random is None:
+    if told.random is None and found.fit is not None:
+        note = "How many pairs have which score. The fit holds no random pairs to draw beside them."
+    elif told.random is None:
         note = "The random pairs are not drawn: the fit that made these scores is not beside the tables (in _fit/)."
     return Figure("Scores", note, charts.scores(told), wide=True)
 
@@ -320,6 +349,8 @@ def _strata_gallery(found: ScoreFindings, maker: CardMaker) -> list[GalleryView]
         cards = [maker.scored(row, SMALL, why=False) for row in one.worst]
         parts.append(GalleryView("", one.name, f"{counted(one.ok, 'scored row')}, {rate}", one.ok, cards, small=True))
     rule = f"The values of {by} with the most noise, each with its lowest labels."
+    if not found.labelled:
+        rule = f"The first values of {by} by name, each with its lowest scores: there are no labels to compare them by."
     return [GalleryView("strata", f"By {by}", rule, len(strata), parts=parts)] if parts else []
 
 

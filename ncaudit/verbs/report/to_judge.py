@@ -23,6 +23,7 @@ from ncaudit.options import ReportOptions, SampleOptions, ScorerOptions
 from ncaudit.shards.files.locations import is_dir
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.scores import ScoreTable
+from ncaudit.verbs.report.as_command import command_of
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, place_of
 from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 from ncaudit.verbs.report.shown.pictures import LARGE, Pictures
@@ -60,6 +61,7 @@ class ToJudge:
             pairs=[_pair(row, stratum, maker) for row, stratum in self._rows],
             strata=[JudgeStratum(rows=int(n), drawn=int(m)) for n, m in zip(design.sizes, design.drawn, strict=True)],
             command=command(self._options.scores, self._tables[0].provenance),
+            again="" if self._options.judge_only else command_of(self._options),
             alone=self._options.judge_only,
         )
 
@@ -96,11 +98,16 @@ def command(scores: Sequence[str], provenance: Mapping[str, Any] | None) -> str:
     >>> command(["scores"], {"options": {"scorer": "ncr", "k": None, "seed": 0}})
     'ncaudit score EMBEDDINGS --scorer ncr --verdicts judged.csv --out scores'
     """
-    beside = os.path.join(os.path.dirname(os.path.normpath(scores[0])), EMBEDDINGS)
-    source = beside if is_dir(beside) else EMBEDDINGS.upper()
     more = shlex.join(_flags((provenance or {}).get("options") or {}))
-    words = ["ncaudit score", shlex.quote(source), more, f"--verdicts {EXPORTED}", f"--out {shlex.quote(scores[0])}"]
+    made = f"--verdicts {EXPORTED} --out {shlex.quote(scores[0])}"
+    words = ["ncaudit score", embeddings_beside(scores), more, made]
     return " ".join(filter(None, words))
+
+
+def embeddings_beside(tables: Sequence[str]) -> str:
+    """What the tables were made from as a command names it: the folder beside them, or a word for where it may be."""
+    beside = os.path.join(os.path.dirname(os.path.normpath(tables[0])), EMBEDDINGS)
+    return shlex.quote(beside) if is_dir(beside) else EMBEDDINGS.upper()
 
 
 def _flags(recorded: Mapping[str, Any]) -> Iterator[str]:

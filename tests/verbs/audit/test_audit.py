@@ -276,11 +276,36 @@ def test_the_last_lines_are_rate_counts_worst_captions_and_what_next(here, data)
     head = lines.index("the worst captions, each after its soft label:")
     captions = [line for line in lines[head + 1 :] if line[:4] == "  0."]
     assert len(captions) == 5
-    assert lines[-4] == "next: open run/report.html in a browser; or"
-    assert [line.split()[1] for line in lines[-3:]] == ["show", "audit", "filter"]
+    assert lines[-5] == "next: open run/report.html in a browser; or"
+    assert [line.split()[1] for line in lines[-4:-2]] == ["show", "filter"]
+    assert run(*lines[-4].split()[1:]).exit_code == 0
     assert run(*lines[-3].split()[1:]).exit_code == 0
-    assert run(*lines[-1].split()[1:]).exit_code == 0
+    assert lines[-2] == "once you have judged pairs on the page, with the judged.csv that it gives you:"
+    assert lines[-1].split()[1:3] == ["audit", data]
+    assert lines[-1].endswith(" --verdicts judged.csv")
     assert max(map(len, lines[: head + 1])) <= 80
+
+
+def test_a_dataset_that_cannot_be_written_back_is_filtered_by_its_scores(here):
+    rows = sample().to_pylist()
+    (here / "pics").mkdir()
+    for row in rows:
+        (here / "pics" / f"{row['key']}.jpg").write_bytes(row["jpg"])
+    lines = [f'{row["key"]}.jpg,"{row["caption"]}"' for row in rows]
+    (here / "list.csv").write_text("\n".join(["filepath,caption", *lines]), "utf-8")
+    words = ["--model", TINY, "--device", "cpu", "--workers", "0", "--image-root", "pics", "--out", "run"]
+    ran = run("audit", "list.csv", *words, "--scorer", "clip-score", "--no-check")
+    (command,) = (line for line in ran.stdout.splitlines() if line.startswith("  ncaudit filter"))
+    assert "--data" not in command
+    assert run(*command.split()[1:]).exit_code == 0
+
+
+def test_who_has_judged_is_not_asked_to(here, data):
+    (here / "judged.csv").write_text("pair_id,is_match\nA/0/0,yes\nB/0/1,no\n", "utf-8")
+    words = ["--model", TINY, "--device", "cpu", "--workers", "0", "--out", "run", "--no-check"]
+    ran = run("audit", data, *words, "--scorer", "clip-score", "--verdicts", "judged.csv")
+    assert ran.exit_code == 0, ran.output
+    assert "once you have judged" not in ran.stdout
 
 
 def test_python_has_it():

@@ -62,7 +62,7 @@ def test_every_gallery_shows_its_pairs_with_their_witnesses(tmp_path, world):
 def test_the_answer_is_the_rate_of_wrong_classes(tmp_path, world):
     result, page = made(tmp_path, world[0])
     assert (result.of_labels, result.noise_rate, result.noise_rate_told) == (True, 0.3, True)
-    assert "30.0% of the classes are wrong" in page.text["answer"]
+    assert "30.0% of the classes look wrong" in page.text["answer"]
     assert "pure 1 (33%)" in page.text["answer"]
     assert "--label-column kind" in page.text["answer"]
     assert "90% of 1" not in page.text["answer"]
@@ -73,7 +73,15 @@ def test_a_rate_that_was_not_measured_is_called_a_usual_one(tmp_path):
     table = label_table(tmp_path / "a.parquet", None, noise_rate={**RATE, "told": False})
     result, page = made(tmp_path, table)
     assert not result.noise_rate_told
-    assert "A usual rate" in page.text["answer"]
+    assert "These embeddings do not show how many classes are wrong" in page.text["answer"]
+    assert "A usual rate of wrong classes, 30.0%, is taken instead" in page.text["answer"]
+
+
+def test_the_command_names_the_embeddings_that_lie_beside_the_labels(tmp_path):
+    table = label_table(tmp_path / "labels" / "a.parquet", None)
+    assert "--embeddings EMBEDDINGS --out" in made(tmp_path, table.parent)[1].text["answer"]
+    (tmp_path / "embeddings").mkdir()
+    assert f"--embeddings {tmp_path / 'embeddings'} --out" in made(tmp_path, table.parent)[1].text["answer"]
 
 
 def test_the_class_noise_matrix_is_that_beside_the_tables(tmp_path, world):

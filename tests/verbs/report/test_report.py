@@ -63,10 +63,41 @@ def test_no_more_cards_than_asked_for_and_the_count_says_how_many_there_are(tmp_
 def test_the_answer_is_the_rate_that_the_tables_tell(tmp_path, world):
     result, page = made(tmp_path, world[0])
     assert (result.noise_rate, result.noise_rate_low, result.noise_rate_high) == (0.25, 0.2, 0.3)
-    assert "25.0% of the pairs are mismatched" in page.text["answer"]
+    assert "25.0% of the pairs look mismatched" in page.text["answer"]
+    assert "An estimate that nobody has checked" in page.text["answer"]
     assert "90 % interval 20.0% to 30.0%" in page.text["answer"]
     assert "clean 2 (33%)" in page.text["answer"]
     assert f"ncaudit filter {world[0]} --min-soft-label 0.5 --out kept/" in page.text["answer"]
+
+
+def test_a_rate_that_people_have_corrected_is_no_estimate_from_afar(tmp_path):
+    table = scores(tmp_path / "a.parquet", ROWS, judged_pairs=7)
+    answer = made(tmp_path, table)[1].text["answer"]
+    assert "25.0% of the pairs are mismatched" in answer
+    assert "People have judged 7 of the pairs" in answer
+    assert "An estimate that nobody has checked" not in answer
+    assert "\nKeep the pairs that are likelier right than wrong" in answer
+
+
+def test_people_who_judged_some_tables_have_not_judged_the_rate_of_all(tmp_path):
+    judged = scores(tmp_path / "a.parquet", ROWS, judged_pairs=7)
+    other = scores(tmp_path / "b.parquet", ROWS, name="b.parquet", fit="f2")
+    answer = made(tmp_path, judged, other)[1].text["answer"]
+    assert "25.0% of the pairs look mismatched" in answer
+    assert "People judged 7 pairs of some tables" in answer
+
+
+def test_the_command_filters_the_dataset_where_it_can_be_written(tmp_path, world):
+    table, data = world
+    assert f"ncaudit filter {table} --min-soft-label 0.5 --data {data} --out kept/" in answered(tmp_path, table, data)
+    listed = tmp_path / "data" / "a.csv"
+    listed.write_text("caption,image\n" + "\n".join(f"{caption},{caption}.jpg" for caption in CAPTIONS), "utf-8")
+    of_csv = scores(tmp_path / "csv" / "a.parquet", ROWS, data=listed, name="a.csv")
+    assert f"ncaudit filter {of_csv} --min-soft-label 0.5 --out kept/" in answered(tmp_path, of_csv, listed)
+
+
+def answered(tmp_path, table, data):
+    return made(tmp_path, table, data=data, judge=0)[1].text["answer"]
 
 
 def test_a_card_says_who_judged_it_with_their_pictures(tmp_path):
@@ -168,6 +199,27 @@ def test_scores_without_labels_are_ranked_by_their_score(tmp_path):
     assert "too few pairs" in page.text["answer"]
     assert "--keep-share 0.8" in page.text["answer"]
     assert result.galleries == {"worst": 6}
+    assert f"score{ROWS[1]['score']:.3f}" in page.text["worst"]
+    assert "label" not in page.text["reading"].splitlines()
+    assert "score" in page.text["reading"]
+
+
+def test_values_without_labels_are_not_called_the_noisiest(tmp_path):
+    rows = [{"score": row["score"], "caption": row["caption"]} for row in ROWS]
+    tables = [scores(tmp_path / f"{n}.parquet", rows, name=f"{n}.parquet", noise_rate=None) for n in "ab"]
+    page = made(tmp_path, *tables, judge=0)[1]
+    assert "most noise" not in page.text["strata"]
+    assert "by name" in page.text["strata"]
+
+
+def test_pictures_that_are_all_missing_say_where_paths_start(tmp_path):
+    listed = tmp_path / "data" / "a.csv"
+    listed.parent.mkdir()
+    listed.write_text("caption,image\n" + "\n".join(f"{caption},{caption}.jpg" for caption in CAPTIONS), "utf-8")
+    table = scores(tmp_path / "a.parquet", ROWS, data=listed, name="a.csv")
+    result, page = made(tmp_path, table, data=listed)
+    assert "a cat.jpg: no such file" in page.text["answer"]
+    assert any("--image-root" in note for note in result.notes)
 
 
 def test_a_model_that_does_not_know_the_data_is_said_first(tmp_path):
@@ -418,12 +470,18 @@ def test_headings_are_in_order_and_every_picture_has_words(tmp_path, world):
 @pytest.mark.parametrize(
     "options",
     [{"out": "page.pdf"}, {"cards": 0}, {"judge": 1}, {"judge_only": True, "judge": 0}, {"image_root": "x"},
-     {"max_mib": 0}, {"truth_table": "x.csv"}, {"judge_only": True, "cards": 3}, {"out": "s3://b/r.html"}],
+     {"max_mib": 0}, {"truth_table": "x.csv"}, {"judge_only": True, "cards": 3}, {"out": "s3://b/r.html"},
+     {"scores": ["-"]}],
     ids=str,
 )  # fmt: skip
 def test_options_that_mean_nothing_are_refused(options):
     with pytest.raises(UsageError):
         ReportOptions(**{"scores": ["s"], **options})
+
+
+def test_a_stream_is_no_dataset_of_a_report(tmp_path, world):
+    with pytest.raises(UsageError, match="--data is -"):
+        made(tmp_path, world[0], data="-")
 
 
 def test_text_that_is_not_utf8_is_shown_as_far_as_it_can_be(tmp_path):

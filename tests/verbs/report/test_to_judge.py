@@ -29,6 +29,15 @@ def test_embeddings_that_lie_beside_the_scores_are_named(tmp_path, monkeypatch, 
     assert told == f"ncaudit score run/embeddings --verdicts judged.csv --out run/{scores_at}"
 
 
+def test_the_page_tells_how_to_make_it_anew_unless_a_judge_is_to_see_no_more(tmp_path):
+    out = tmp_path / "r.html"
+    table = scores(tmp_path / "a.parquet", [{**ONE_NAME[0], "pair_id": str(i)} for i in range(3)])
+    report(ReportOptions(scores=[str(table)], out=str(out)))
+    assert f"ncaudit report {table} --out {out}" in Page(out).text["judge"]
+    report(ReportOptions(scores=[str(table)], out=str(out), judge_only=True))
+    assert "ncaudit report" not in Page(out).text["judge"]
+
+
 ONE_NAME = [{"pair_id": "a", "score": float(i), "caption": "a cat"} for i in range(3)]
 
 

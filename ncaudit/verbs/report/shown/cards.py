@@ -77,6 +77,10 @@ def cut(text: str | None, length: int | None = None) -> Text | None:
     return Text(text) if whole <= CAPTION else Text(text[:CAPTION], whole)
 
 
+LABELLED = {"soft_label": "label", "similarity": "cosine"}
+RANKED = {"score": "score", "similarity": "cosine"}  # by what, where there is no label
+
+
 @dataclass(frozen=True)
 class CardMaker:
     """Makes the cards of one page. named: pairs that were found by name."""
@@ -124,7 +128,7 @@ class CardMaker:
             picture=self.picture(row, size),
             missing=self.missing(row),
             caption=self.caption(row),
-            facts=numbers(cells, {"soft_label": "label", "similarity": "cosine"}),
+            facts=numbers(cells, LABELLED if isinstance(cells.get("soft_label"), float) else RANKED),
             tags=words(cells, ("verdict", "reason")),
             suggestion=cut(suggested, cells.get("suggested_caption" + LENGTH)),
             suggestion_note=None if probability is None else f"fits with probability {probability:.2f}",

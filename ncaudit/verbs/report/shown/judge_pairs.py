@@ -35,8 +35,8 @@ class JudgeStratum:
 class JudgeSample:
     """What the page's judge tab shows. key: under which the browser keeps the verdicts, the report's own.
 
-    name: of the CSV file that it exports. pairs: in random order. command: what to run with that file. alone: the page
-    is for judging only, and its keys work from the start.
+    name: of the CSV file that it exports. pairs: in random order. command: what to run with that file. again: what
+    makes the page of what came of it. alone: the page is for judging only, and its keys work from the start.
     """
 
     key: str
@@ -44,6 +44,7 @@ class JudgeSample:
     pairs: Sequence[JudgePair]
     strata: Sequence[JudgeStratum]
     command: str
+    again: str = ""
     alone: bool = False
 
     def told(self) -> dict[str, Any]:

@@ -72,6 +72,15 @@ class Pictures:
         """Pairs without one."""
         return len(self.found) - self.count
 
+    @property
+    def none_of_them(self) -> str | None:
+        """What to say where not one picture could be read."""
+        if self.count or not self.found:
+            return None
+        first = next(shown.problem for shown in self.found.values()) or ""
+        root = " Relative paths start from --image-root." if first.startswith("image_missing") else ""
+        return f"No picture of the rows shown could be read; each says why, the first: {first}.{root}"
+
     def shrunk(self) -> "Pictures":
         """All of them smaller."""
         found = {

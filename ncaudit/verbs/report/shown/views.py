@@ -114,6 +114,7 @@ class Page:
     judge: JudgeSample | None = None
     judge_note: str | None = None  # why there is nothing to judge
     pictures_note: str | None = None
+    cards_note: Sequence[tuple[str, str]] = ()  # what stands on a card, and what it means
     provenance: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = field(default=())
 
