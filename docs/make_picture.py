@@ -23,10 +23,11 @@ WIDTH = 1100
 COLOURS = 128
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers run as root, and with little shared memory
-# (left, top, width, height) of what is shown: the head down to the counts of verdicts; title and first row of a gallery
+# (left, top, width, height) of what is shown: the head down to counts and chart; title and first row of a gallery
 HEAD = """() => {
   const counts = document.querySelector('#answer .verdicts').nextElementSibling.getBoundingClientRect()
-  return {x: 0, y: 0, width: innerWidth, height: Math.ceil(counts.bottom + scrollY) + 24}
+  const chart = document.querySelector('#answer figure').getBoundingClientRect()
+  return {x: 0, y: 0, width: innerWidth, height: Math.ceil(Math.max(counts.bottom, chart.bottom) + scrollY) + 24}
 }"""
 WORST = """() => {
   const top = document.querySelector('#worst').getBoundingClientRect().top + scrollY

@@ -11,10 +11,7 @@ from ncaudit.options.shared.streams import STREAM
 
 PAGES = (".html", ".htm")
 NAMED = "write what comes to a file, and name that"
-OF_DATA = (
-    *("key", "image_column", "caption_column", "caption_lines", "image_root", "max_image_pixels", "max_row_bytes"),
-    "workers",
-)
+OF_DATA = ("key", "image_column", "caption_column", "caption_lines", "image_root", "max_image_pixels", "max_row_bytes")
 OF_GALLERIES = ("cards", "by", "truth", "truth_table")
 
 
