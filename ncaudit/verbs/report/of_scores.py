@@ -29,7 +29,7 @@ COSINE = ("cosine", "How alike the model finds picture and caption.")
 WHY = (
     "why",
     "Two pairs that are trusted: one with the most similar picture, one with the most similar caption. The less the "
-    "caption of the first is like this one, and the picture of the second like this one, the likelier the pair is wrong.",
+    "caption of the first is like this one, and the picture of the second like this one, the likelier it is wrong.",
 )
 NOWHERE = "There are no pictures: the tables have no shard and row that tell where in the dataset their pairs are."
 
