@@ -23,11 +23,11 @@ WIDTH = 1100
 COLOURS = 128
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers run as root, and with little shared memory
-# (left, top, width, height) of what is shown: the head down to counts and chart; title and first row of a gallery
+# (left, top, width, height) of what is shown: the head down to what the rate means; title and first row of a gallery
 HEAD = """() => {
-  const counts = document.querySelector('#answer .verdicts').nextElementSibling.getBoundingClientRect()
-  const chart = document.querySelector('#answer figure').getBoundingClientRect()
-  return {x: 0, y: 0, width: innerWidth, height: Math.ceil(Math.max(counts.bottom, chart.bottom) + scrollY) + 24}
+  const bottom = (place) => document.querySelector(place).getBoundingClientRect().bottom + scrollY
+  const last = Math.max(bottom('#answer .legend + p'), bottom('#answer figure'))
+  return {x: 0, y: 0, width: innerWidth, height: Math.ceil(last) + 12}
 }"""
 WORST = """() => {
   const top = document.querySelector('#worst').getBoundingClientRect().top + scrollY
