@@ -56,7 +56,7 @@ class NamedTwice:
         if not again:
             return []
         return [
-            f"{again:,} of {counted(len(hashes), 'name')} written {'is' if again == 1 else 'are'} there already, "
+            f"{again:,} of the {counted(len(hashes), 'name')} written {'is' if again == 1 else 'are'} there already, "
             f"as {self._key} names several pairs: "
             "whoever joins by it gets those, too, that were dropped"
         ]

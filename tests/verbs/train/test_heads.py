@@ -379,7 +379,7 @@ def test_scores_without_a_pair_of_the_table_are_refused(world):
 
 def test_labels_that_are_none_are_refused_before_anything_is_written(world):
     world.write_scores("B/00000", soft_label=pa.array([1.5] + [0.5] * (PAIRS - 1), pa.float32()))
-    assert "soft_label is outside [0, 1] in 1 ok rows (first: emb/B/00000/0, 1.5)" in refused(world.train)[0]
+    assert "soft_label is outside [0, 1] in 1 ok row (first: emb/B/00000/0, 1.5)" in refused(world.train)[0]
     assert not (world.root / "out").exists()
 
 

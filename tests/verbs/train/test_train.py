@@ -534,7 +534,7 @@ def test_missing_labels_are_refused_with_shard_count_and_pair(world):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1.5, "outside [0, 1] in 1 ok rows"), (-0.1, "outside [0, 1]"), (float("nan"), "null or nan in 1")],
+    [(1.5, "outside [0, 1] in 1 ok row"), (-0.1, "outside [0, 1]"), (float("nan"), "null or nan in 1")],
 )
 def test_labels_that_are_none_are_refused(world, value, expected):
     world.write_scores(soft_label=pa.array([0.5] * 5 + [value] + [0.5] * (PAIRS - 6), pa.float32()))
