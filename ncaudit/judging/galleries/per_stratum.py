@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ncaudit.core.statistics.wilson import wilson_interval
 from ncaudit.judging.galleries.cells import Cells, texts
 from ncaudit.judging.galleries.collector import SHOWN, Best, Row
 from ncaudit.judging.galleries.rules import label_or_rank
@@ -36,6 +37,12 @@ class Stratum:
     def noise_rate(self) -> float | None:
         """Expected share of mismatches by the labels; None without any."""
         return self.mismatched / self.labelled if self.labelled else None
+
+    @property
+    def surely_noisy(self) -> float:
+        """The lower end of its 90 % interval: of two rows one may be wrong by chance, of two hundred not a hundred."""
+        rate = self.noise_rate
+        return 0.0 if rate is None else wilson_interval(rate, self.labelled)[0]
 
     @property
     def worst(self) -> list[Row]:
@@ -101,5 +108,5 @@ class PerStratum:
                 stratum.best.add(cells, own, rank[own], tie[own], self._first)
 
     def found(self) -> list[Stratum]:
-        """All strata, those with the highest noise rate first; by name where that is alike."""
-        return sorted(self._found.values(), key=lambda one: (-(one.noise_rate or 0.0), one.name))
+        """All strata, those that are surely the noisiest first; by name where that is alike."""
+        return sorted(self._found.values(), key=lambda one: (-one.surely_noisy, one.name))

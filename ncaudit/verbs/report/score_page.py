@@ -265,7 +265,7 @@ def _strata_figure(found: ScoreFindings) -> Figure | None:
         shown.append(Interval(one.name, rate, *wilson_interval(rate, one.labelled), one.labelled))
     more = len(found.strata) - len(shown)
     by, told = found.options.by, f" {more:,} more are not shown." if more else ""
-    note = f"Mean of 1 − soft label in each {by}, with the 90 % interval of so many rows; the noisiest first.{told}"
+    note = f"Mean of 1 − soft label in each {by}, with the 90 % interval of so many rows; by its lower end.{told}"
     return Figure(f"Noise rate by {by}", note, intervals=shown)
 
 
@@ -348,7 +348,7 @@ def _strata_gallery(found: ScoreFindings, maker: CardMaker) -> list[GalleryView]
         rate = "no labels" if one.noise_rate is None else f"{one.noise_rate:.1%} noise"
         cards = [maker.scored(row, SMALL, why=False) for row in one.worst]
         parts.append(GalleryView("", one.name, f"{counted(one.ok, 'scored row')}, {rate}", one.ok, cards, small=True))
-    rule = f"The values of {by} with the most noise, each with its lowest labels."
+    rule = f"The values of {by} with the most noise, few rows counting for less, each with its lowest labels."
     if not found.labelled:
         rule = f"The first values of {by} by name, each with its lowest scores: there are no labels to compare them by."
     return [GalleryView("strata", f"By {by}", rule, len(strata), parts=parts)] if parts else []

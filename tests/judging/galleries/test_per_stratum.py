@@ -27,8 +27,10 @@ def found(cut: int, **more):
 @pytest.mark.parametrize("cut", [1, 3, 100])
 def test_every_stratum_has_its_counts_and_its_worst_rows(cut):
     told = [(one.name, one.rows, one.ok, one.labelled, one.noisy, round(one.noise_rate, 6)) for one in found(cut)]
-    assert told == [("y", 3, 2, 2, 1, 0.625), ("x", 3, 3, 3, 2, 0.6), (NAMELESS, 1, 1, 1, 0, 0.25)]
-    assert [[row.get("pair_id") for row in one.worst] for one in found(cut)] == [["g", "b"], ["c", "f"], ["e"]]
+    # by the lower ends of their intervals: .212 of three rows, .179 of two, .020 of one
+    assert told == [("x", 3, 3, 3, 2, 0.6), ("y", 3, 2, 2, 1, 0.625), (NAMELESS, 1, 1, 1, 0, 0.25)]
+    assert [round(one.surely_noisy, 3) for one in found(cut)] == [0.212, 0.179, 0.02]
+    assert [[row.get("pair_id") for row in one.worst] for one in found(cut)] == [["c", "f"], ["g", "b"], ["e"]]
 
 
 @pytest.mark.parametrize("cut", [1, 100])
