@@ -25,8 +25,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers run as root, and with little shared memory
 # (left, top, width, height) of what is shown: the head down to what the rate means; title and first row of a gallery
 HEAD = """() => {
-  const bottom = (place) => document.querySelector(place).getBoundingClientRect().bottom + scrollY
-  const last = Math.max(bottom('#answer .legend + p'), bottom('#answer figure'))
+  const bottom = (place) => (document.querySelector(place)?.getBoundingClientRect().bottom ?? 0) + scrollY
+  const last = Math.max(...['#answer .headline', '#answer .legend + p', '#answer figure'].map(bottom))
   return {x: 0, y: 0, width: innerWidth, height: Math.ceil(last) + 12}
 }"""
 WORST = """() => {

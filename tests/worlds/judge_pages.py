@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
+from markupsafe import Markup
 from PIL import Image
 
 from ncaudit.verbs.report.page import embedded
+from ncaudit.verbs.report.page.render import environment
 from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Judge</title>
 <meta http-equiv="content-security-policy" content="{{ policy }}"><meta name="viewport" content="width=device-width">
-<style>{{ style|safe }}</style></head><body><main><h1>Pairs</h1>{% include "judge.html" %}</main>
-<script>{{ script|safe }}</script></body></html>"""
+<style>{{ style }}</style></head><body><main><h1>Pairs</h1>{% include "judge.html" %}</main>
+<script>{{ script }}</script></body></html>"""
 
 
 def picture(shade: int = 0) -> str:
@@ -42,10 +43,9 @@ def judge_page(path: Path, some: Sequence[JudgePair], strata: Sequence[int], **m
     given = {"key": "ncaudit-a", "name": "judged.csv", "command": "ncaudit score", "alone": True, **more}
     judge = JudgeSample(pairs=some, strata=of, **given)
     script = embedded.source("judge.js")
-    words = {"judge": judge, "judge_json": embedded.json_for_script(judge.told()), "script": script}
-    templates = jinja2.Environment(autoescape=True, loader=jinja2.FileSystemLoader(embedded.HERE))
-    page = templates.from_string(PAGE)
-    style = embedded.source("style.css") + embedded.source("judge.css")
+    words = {"judge": judge, "judge_json": embedded.json_for_script(judge.told()), "script": Markup(script)}
+    page = environment().from_string(PAGE)
+    style = Markup(embedded.source("style.css") + embedded.source("judge.css"))
     written = page.render(words, policy=embedded.policy([script]), style=style)
     path.write_text(written, encoding="utf-8", errors="replace")
     return path

@@ -28,8 +28,8 @@ def render(page: Page) -> str:
     scripts = [source("judge.js")] if page.judge else []
     if any("</script" in script.lower() or "<!--" in script for script in scripts):
         raise AssertionError("a script of ours ends its own element")
-    parts = _environment().get_template("parts.html").make_module({"known_kinds": KINDS})
-    return _environment().get_template("page.html").render(
+    parts = environment().get_template("parts.html").make_module({"known_kinds": KINDS})
+    return environment().get_template("page.html").render(
         page=page,
         generator=GENERATOR,
         policy=policy(scripts),
@@ -37,7 +37,6 @@ def render(page: Page) -> str:
         scripts=[Markup(script) for script in scripts],
         judge=page.judge,
         judge_json=json_for_script(page.judge.told()) if page.judge else None,
-        counted=counted,
         figure_of=parts.figure_of,  # type: ignore[attr-defined]
         gallery_of=parts.gallery_of,  # type: ignore[attr-defined]
     )  # fmt: skip
@@ -53,8 +52,9 @@ def is_report(path: str) -> bool:
 
 
 @cache
-def _environment() -> Environment:
-    return Environment(
+def environment() -> Environment:
+    """What the templates are filled in by."""
+    made = Environment(
         loader=FileSystemLoader(Path(HERE)),
         autoescape=True,
         undefined=StrictUndefined,
@@ -62,6 +62,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["counted"] = counted
+    return made
 
 
 def _shown(value: Any) -> Any:
