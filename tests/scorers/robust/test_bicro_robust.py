@@ -283,7 +283,7 @@ def test_few_photos_have_no_fold_models(latent_world) -> None:
     fitted = fit(pairs)
     assert fitted.facts["refit"] is None
     assert auroc(score(fitted, pairs).score, clean) > 0.9
-    with pytest.raises(NcauditError, match="2540 different pairs of 127 photos are too few"):
+    with pytest.raises(NcauditError, match="2,540 different pairs of 127 photos are too few"):
         fit(pairs, align="cca")
 
 
