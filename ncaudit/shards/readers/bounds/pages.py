@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.files.provenance import MADE_ANEW
 from ncaudit.shards.leaves import leaf_columns
 from ncaudit.shards.readers.bounds.thrift import read_struct
 from ncaudit.shards.readers.bounds.unpacked import FLAG, RATIO, refuse_bomb
@@ -60,6 +61,7 @@ class Chunk:
     leaf: Any  # as parquet's schema has it
     rows: int
     pages: Sequence[Page]
+    size: int  # bytes in the file, by the footer
 
     @property
     def data(self) -> list[Page]:
@@ -141,14 +143,20 @@ def chunks_of(
     for group in groups:
         told = parquet.metadata.row_group(group)
         for leaf, owner in wanted if told.num_rows else ():
-            own = list(pages(told.column(leaf)))
-            yield Chunk(owner, group, leaf, parquet.schema.column(leaf), told.num_rows, own)
+            facts = told.column(leaf)
+            own, size = list(pages(facts)), facts.total_compressed_size
+            yield Chunk(owner, group, leaf, parquet.schema.column(leaf), told.num_rows, own, size)
 
 
 def refuse_bombs(path: str, chunk: Chunk, max_row_bytes: int) -> None:
-    """Raises BadTable where a page would unpack to far more than it is, or says values without end in a few bytes."""
+    """Raises BadTable where a page would unpack to far more than it is, says values without end in a few bytes, or
+    says that it is larger than all of its column.
+    """
     where = f"{path}: a page of column {chunk.column} (row group {chunk.group})"
     for page in chunk.pages:
+        if page.packed > chunk.size:  # arrow takes memory for it before it looks whether so much is there
+            told = f"{where} says that it has {page.packed:,} bytes, and all pages there have {chunk.size:,}"
+            raise BadTable(told, fix=MADE_ANEW)
         refuse_bomb(where, page.packed, page.unpacked, max_row_bytes)
     if chunk.leaf.max_repetition_level:
         cheap = sum(page.values for page in chunk.data if page.values > CHEAP * page.unpacked)

@@ -1,10 +1,12 @@
 """Page headers are strangers' words: numbers where numbers belong, and of a size that a page can have; or no page."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from ncaudit.shards.readers.bounds.pages import DATA, DICTIONARY, Page, local_pages
+from ncaudit.errors import BadTable
+from ncaudit.shards.readers.bounds.pages import DATA, DICTIONARY, Chunk, Page, local_pages, refuse_bombs
 
 STRUCT, WHOLE, TRUE = 12, 5, 1
 
@@ -67,3 +69,10 @@ def test_a_number_where_a_struct_belongs_is_no_page(tmp_path, said):
 @pytest.mark.parametrize("at", [-1, -(2**63), 10**6, 2**63 - 1])
 def test_a_place_outside_the_file_holds_no_page(tmp_path, at):
     assert pages(tmp_path, header() + b"page", at=at) == []
+
+
+def test_a_page_that_says_it_is_larger_than_its_column_is_damage_told_before_memory_is_taken():
+    chunk = Chunk("text", 0, 0, SimpleNamespace(max_repetition_level=0), 5, [Page(DATA, 5, 73, 90, 0)], 72)
+    with pytest.raises(BadTable, match=r"s\.parquet: a page of column text \(row group 0\) says that it has 73 bytes"):
+        refuse_bombs("s.parquet", chunk, 1 << 20)
+    refuse_bombs("s.parquet", replace(chunk, size=73), 1 << 20)
