@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from ncaudit import interruption
-from ncaudit.cli.shared import live, output
+from ncaudit.cli.shared import live, loudness, output
 from ncaudit.engines.local import run_shards
 from ncaudit.errors import BadTable, Interrupted, ModelUnavailable
 from ncaudit.options import StreamFormat
@@ -120,7 +120,7 @@ def test_no_row_is_given_any_more(pressed, tmp_path):
 @pytest.mark.parametrize("quiet", [True, False])
 def test_work_that_goes_on_ends_at_its_next_step(pressed, monkeypatch, terminal, quiet):
     monkeypatch.setattr(output, "terminal", lambda: terminal)
-    monkeypatch.setattr(live, "_quiet", quiet)
+    monkeypatch.setattr(loudness, "_quiet", quiet)
     for told in (lambda progress: progress.stage("embed", 5), lambda progress: progress.advance(1)):
         with pytest.raises(KeyboardInterrupt), live.progress() as progress:
             told(progress)

@@ -22,9 +22,10 @@ from ncaudit.cli import (
     train,
 )
 from ncaudit.cli.filter import filter_pairs
-from ncaudit.cli.shared import live, output
+from ncaudit.cli.shared import output
 from ncaudit.cli.shared.ending import Commands, Computing, told
 from ncaudit.cli.shared.given import Command
+from ncaudit.cli.shared.loudness import set_loudness
 from ncaudit.engines.ranks import launched
 from ncaudit.version import __version__
 
@@ -52,7 +53,7 @@ def root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors are still told.")] = False,
 ) -> None:
     """Audit and clean noisy correspondence in image-text datasets."""
-    live.set_quiet(quiet or not launched().is_first)
+    set_loudness(quiet=quiet or not launched().is_first)
 
 
 app.command(cls=Computing)(audit.audit)

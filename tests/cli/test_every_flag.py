@@ -255,7 +255,7 @@ def test_the_flags_before_a_command_are_those_of_the_whole_program():
 
 @pytest.mark.parametrize("flag", ["--quiet", "-q"])
 def test_quiet_reaches_the_live_display(flag, monkeypatch):
-    monkeypatch.setattr("ncaudit.cli.shared.live.set_quiet", tell)
+    monkeypatch.setattr("ncaudit.cli.app.set_loudness", lambda *, quiet: tell(quiet))
     ran = [CliRunner().invoke(app, [*flags, "scorers"]).exception for flags in ([], [flag])]
     assert [one.given for one in ran] == [False, True]
 

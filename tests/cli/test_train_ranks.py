@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch.testing import assert_close
 
 from ncaudit.cli.app import main
-from ncaudit.cli.shared import live
+from ncaudit.cli.shared import loudness
 from ncaudit.cli.shared.as_json import plain
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.verbs.train.train import TrainResult, train
@@ -104,7 +104,7 @@ def test_an_error_that_every_process_meets_is_told_by_the_first(monkeypatch, cap
     for name, value in (("RANK", rank), ("WORLD_SIZE", 3), ("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", 3)):
         monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(sys, "argv", ["ncaudit", "train", "--data", "d", "--out", "o", "--batch-pairs", "8"])
-    monkeypatch.setattr(live, "_quiet", False)
+    monkeypatch.setattr(loudness, "_quiet", False)
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 2

@@ -15,18 +15,11 @@ from rich.table import Column
 from rich.text import Text
 
 from ncaudit.cli.shared import output
+from ncaudit.cli.shared.loudness import is_quiet
 from ncaudit.cli.shared.user_text import one_line, visible
 from ncaudit.interruption import heed
 
 PLAIN_LINE_EVERY_S = 10.0
-
-_quiet = False
-
-
-def set_quiet(quiet: bool) -> None:
-    """No progress and no notes from now on; errors and results are still told."""
-    global _quiet
-    _quiet = quiet
 
 
 @contextmanager
@@ -35,7 +28,7 @@ def progress(*, one_line: bool = False) -> Iterator["Bar | Lines | Mute"]:
 
     one_line: a stage takes the place of the one before it.
     """
-    if _quiet:
+    if is_quiet():
         yield Mute()
     elif console := output.terminal():
         with Bar(console, one_line=one_line) as bar:

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from rich.console import Console
 
-from ncaudit.cli.shared import live, output
+from ncaudit.cli.shared import live, loudness, output
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def drawn(monkeypatch) -> StringIO:
     paper = StringIO()
     console = Console(file=paper, force_terminal=True, width=200, highlight=False, markup=False, color_system=None)
     monkeypatch.setattr(output, "terminal", lambda: console)
-    monkeypatch.setattr(live, "_quiet", False)  # commands of other tests, in this process, may have set it
+    monkeypatch.setattr(loudness, "_quiet", False)  # commands of other tests, in this process, may have set it
     return paper
 
 
@@ -80,7 +80,7 @@ def test_a_note_on_a_bar_is_one_line_and_no_markup(drawn):
 
 
 def test_quiet_draws_nothing(drawn, capsys):
-    live.set_quiet(True)
+    loudness.set_loudness(quiet=True)
     with live.progress() as progress:
         progress.stage("embed", 5)
         progress.advance(5, 1)
