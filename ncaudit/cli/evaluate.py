@@ -9,9 +9,7 @@ from ncaudit.progress import Progress
 
 OF_RETRIEVAL = (
     Example("Recall at 1, 5 and 10, both ways.", "ncaudit eval retrieval embeddings/"),
-    Example(
-        "And how well classes are found.", "ncaudit eval retrieval embeddings/ --label-column class --map-at 100"
-    ),
+    Example("And how well classes are found.", "ncaudit eval retrieval embeddings/ --label-column class --map-at 100"),
 )
 OF_SCORES = (
     Example("Against a column that knows the truth.", "ncaudit eval scores scores/ --truth is_match"),

@@ -12,9 +12,7 @@ EXAMPLES = (
         "With people's judgements, and a better caption for every noisy pair.",
         "ncaudit score embeddings/ --verdicts review.csv --suggest --out scores",
     ),
-    Example(
-        "By the plain cosine, in one table.", "ncaudit score embeddings/ --scorer clip-score --out scores.parquet"
-    ),
+    Example("By the plain cosine, in one table.", "ncaudit score embeddings/ --scorer clip-score --out scores.parquet"),
 )
 
 

@@ -9,9 +9,7 @@ EXAMPLES = (
     Example(
         "What the cosine would have kept or dropped by mistake.", "ncaudit show scores/ --against similarity --worst 3"
     ),
-    Example(
-        "The worst pairs, with their pictures in a folder.", "ncaudit show scores/ --data data/ --images pictures"
-    ),
+    Example("The worst pairs, with their pictures in a folder.", "ncaudit show scores/ --data data/ --images pictures"),
 )
 
 

@@ -52,9 +52,7 @@ class AuditOptions(ModelOptions, DataOptions):
     seed: common.Seed = ScoreOptions.seed
     refit: Annotated[
         bool,
-        About(
-            "Fit anew: score all pairs and judge all classes again. Embeddings are kept.", Panel.output
-        ),
+        About("Fit anew: score all pairs and judge all classes again. Embeddings are kept.", Panel.output),
     ] = ScoreOptions.refit
     max_failed: common.MaxFailed = ScoreOptions.max_failed
     overwrite: common.Overwrite = ScoreOptions.overwrite

@@ -46,9 +46,7 @@ class BenchOptions(ScorerOptions):
             Panel.judged, metavar="SHARE",
         ),
     ] = (0.2, 0.4)  # fmt: skip
-    seeds: Annotated[
-        int, About("Runs of each setting, from --seed on; 1 or more.", Panel.judged, metavar="COUNT")
-    ] = 3
+    seeds: Annotated[int, About("Runs of each setting, from --seed on; 1 or more.", Panel.judged, metavar="COUNT")] = 3
     pairs: Annotated[
         int,
         About("Pairs of the sample on which everything is measured, 50 or more.", Panel.judged, metavar="COUNT"),

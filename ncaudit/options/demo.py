@@ -12,9 +12,9 @@ from ncaudit.options.shared.checks import require_local
 class DemoOptions(Options):
     """`ncaudit demo`: the main job on the sample that ships with ncaudit."""
 
-    out: Annotated[
-        str, About("Folder for everything the demo makes.", Panel.output, metavar="PATH", is_path=True)
-    ] = "ncaudit-demo"
+    out: Annotated[str, About("Folder for everything the demo makes.", Panel.output, metavar="PATH", is_path=True)] = (
+        "ncaudit-demo"
+    )
     fast: Annotated[
         bool, About("Audit the sample and leave out the trainings: done in half a minute.", Panel.speed)
     ] = False

@@ -42,9 +42,9 @@ class LabelsOptions(Options):
     model: common.Heads = None
     seed: common.Seed = 0
     device: common.Device = "auto"
-    redo: Annotated[
-        bool, About("Judge and write every shard again that labels itself has written.", Panel.output)
-    ] = False
+    redo: Annotated[bool, About("Judge and write every shard again that labels itself has written.", Panel.output)] = (
+        False
+    )
     format: common.Format = StreamFormat.arrow
     csv_safe: common.CsvSafe = False
     max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES

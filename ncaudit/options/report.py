@@ -50,9 +50,7 @@ class ReportOptions(Options):
     image_root: common.ImageRoot = None
     max_image_pixels: common.MaxImagePixels = DataOptions.max_image_pixels
     max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
-    cards: Annotated[
-        int, About("Pairs shown of each gallery, 1 or more.", Panel.judged, metavar="COUNT")
-    ] = 16
+    cards: Annotated[int, About("Pairs shown of each gallery, 1 or more.", Panel.judged, metavar="COUNT")] = 16
     by: Annotated[
         str, About("Column of the tables whose values are compared with each other.", Panel.judged, metavar="COLUMN")
     ] = "shard"

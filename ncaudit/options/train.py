@@ -359,9 +359,7 @@ class TrainOptions(ModelOptions, DataOptions):
             Panel.training, metavar="EPOCHS",
         ),
     ] = None  # fmt: skip
-    tensorboard: Annotated[
-        bool, About("Also write event files to tensorboard/ in --out.", Panel.output)
-    ] = False
+    tensorboard: Annotated[bool, About("Also write event files to tensorboard/ in --out.", Panel.output)] = False
     workers: common.Workers = None
     seed: common.Seed = 0
     restart: Annotated[

@@ -86,9 +86,7 @@ CaptionColumn = Annotated[
 ]  # fmt: skip
 CaptionLines = Annotated[
     bool,
-    About(
-        "Take each line of a caption as a caption of its own, so that an image has several.", Panel.input, rare=True
-    ),
+    About("Take each line of a caption as a caption of its own, so that an image has several.", Panel.input, rare=True),
 ]
 Key = Annotated[
     str | None,
