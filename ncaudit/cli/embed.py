@@ -1,6 +1,7 @@
 """`ncaudit embed`: raw shards to embedding tables."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.options import EmbedOptions
 from ncaudit.progress import Progress

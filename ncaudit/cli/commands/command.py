@@ -11,22 +11,17 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from ncaudit.cli.commands import anywhere
 from ncaudit.cli.commands.flags import AS_JSON, given_fields, parameters
-from ncaudit.cli.shared import live, output
+from ncaudit.cli.commands.logged import logged
+from ncaudit.cli.commands.spec import NAME, Example, Spec
+from ncaudit.cli.shared import live, log, output
 from ncaudit.cli.shared.given import checked
 from ncaudit.cli.shared.tables import Table
 from ncaudit.errors import UsageError
-from ncaudit.options.shared.about import Options
+from ncaudit.options.shared.about import Options, Panel, options_of
 from ncaudit.options.shared.streams import STREAM
 from ncaudit.progress import Progress
-
-
-@dataclass(frozen=True)
-class Example:
-    """A command line that runs as it stands, and what it is for."""
-
-    what: str
-    line: str
 
 
 @dataclass(frozen=True)
@@ -39,14 +34,6 @@ class Answer:
     is_told: bool = True  # several processes of one launch tell it once
 
 
-@dataclass(frozen=True)
-class Spec:
-    """What is known of a command beside its flags."""
-
-    options: type[Options]
-    examples: Sequence[Example]
-
-
 @dataclass(frozen=True, kw_only=True)
 class NoOptions(Options):
     """Of a command that takes none."""
@@ -54,8 +41,12 @@ class NoOptions(Options):
 
 Chosen = TypeVar("Chosen", bound=Options)
 Run = Callable[[Chosen, Progress], Answer]
-_SPEC = "ncaudit_spec"
-_JSON = Annotated[bool, typer.Option("--json", help="Print one summary object on standard output instead of words.")]
+_JSON = Annotated[
+    bool,
+    typer.Option(
+        "--json", rich_help_panel=Panel.output, help="Print one summary object on standard output instead of words."
+    ),
+]
 
 
 def command(
@@ -75,30 +66,40 @@ def command(
     return make
 
 
-def spec_of(callback: Any) -> Spec | None:
-    """What is known of the command that Typer calls so; None of a group."""
-    found = vars(inspect.unwrap(callback)).get(_SPEC) if callback else None
-    return found if isinstance(found, Spec) else None
-
-
 def _run(kind: type[Chosen], run: Run[Chosen], given: dict[str, Any], *, one_line: bool) -> None:
+    anywhere.heed(given)
     as_json, streams = given[AS_JSON], given.get("out") == STREAM
     if as_json and streams:
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = checked(kind(**dict(given_fields(kind, given))))
-    with live.progress(one_line=one_line) as progress:
-        answer = run(options, progress)
+    log.line(f"options: {_told(options)}")
+    with live.progress(one_line=one_line) as progress, logged(progress) as heard:
+        answer = run(options, heard)
+    _log_notes(answer.words)
     if answer.is_told:
         output.result(answer.result, answer.words, as_json=as_json, to_stderr=streams)
     raise typer.Exit(answer.code)
 
 
+def _told(options: Options) -> str:
+    """Every option that is not at its default."""
+    changed = (one for one in options_of(type(options)) if getattr(options, one.name) != one.default)
+    return ", ".join(f"{one.name}={getattr(options, one.name)!s}" for one in changed) or "all at their defaults"
+
+
+def _log_notes(words: Sequence[str | Table]) -> None:
+    for line in words:
+        if isinstance(line, str) and line.startswith(("note: ", "failed shard: ")):
+            log.line(line)
+
+
 def _as_typer_sees_it(
     made: Callable[..., None], run: Callable[..., Answer], kind: type[Options], examples: Sequence[Example]
 ) -> Callable[..., None]:
-    asked = [*parameters(kind), Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)]
+    as_json = Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)
+    asked = [*parameters(kind), as_json, *anywhere.parameters()]
     made.__name__, made.__doc__, made.__module__ = run.__name__, run.__doc__, run.__module__
     made.__annotations__ = {one.name: one.annotation for one in asked}
     vars(made)["__signature__"] = inspect.Signature(asked)
-    vars(made)[_SPEC] = Spec(kind, examples)
+    vars(made)[NAME] = Spec(kind, examples)
     return made
