@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ncaudit.errors import NcauditError, UsageError
-from ncaudit.nearest import did_you_mean
+from ncaudit.nearest import one_of
 from ncaudit.objectives import by_class
 
 if TYPE_CHECKING:  # options ask for the names, and `--help` must not pay for numpy
@@ -147,8 +147,7 @@ def _checked(name: str, settings: dict[str, Setting]) -> ModuleType:
 
 def _module(name: str) -> ModuleType:
     if name not in names():
-        fix = f"{did_you_mean(name, names())}give one of: {', '.join(names())}"
-        raise NcauditError(f"no objective is called {name!r}", fix=fix)
+        raise NcauditError(f"no objective is called {name!r}", fix=one_of(name, names()))
     package = by_class.__name__ if name in by_class.names() else __name__
     return import_module(f"{package}.{name.replace('-', '_')}")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from ncaudit.nearest import did_you_mean
+from ncaudit.nearest import one_of
 from ncaudit.options.sample import REVIEW_SUFFIXES
 from ncaudit.options.scoring import ScorerOptions
 from ncaudit.options.shared import common
@@ -73,7 +73,7 @@ class BenchOptions(ScorerOptions):
             require(
                 kind in MISMATCH_KINDS,
                 f"--kinds is {kind}",
-                f"{did_you_mean(kind, MISMATCH_KINDS)}give one of: {', '.join(MISMATCH_KINDS)}",
+                one_of(kind, MISMATCH_KINDS),
             )
         for rate in self.rates:
             require(0 < rate < 1, f"--rates is {rate}, but it is a share", "give a number above 0 and below 1")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from ncaudit.nearest import did_you_mean
+from ncaudit.nearest import one_of
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import choose, compatible, require, require_local, require_share
@@ -148,7 +148,7 @@ class FilterOptions(Options):
             require(
                 word in list(Verdict),
                 f"--verdict is {word}",
-                f"{did_you_mean(word, Verdict)}give one of: {', '.join(Verdict)}",
+                one_of(word, Verdict),
             )
         _check_rules(self)
         _check_filter_places(self)

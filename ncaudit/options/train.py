@@ -104,7 +104,7 @@ class TrainOptions(ModelOptions, DataOptions):
     embeddings: Annotated[
         Sequence[str] | None,
         About(
-            "Embedding tables from which heads learn: what `ncaudit embed` wrote, or any such tables.",
+            "Embedding tables from which heads learn, as `ncaudit embed` writes them.",
             Panel.input, metavar="PATH", is_path=True,
         ),
     ] = None  # fmt: skip
@@ -346,8 +346,7 @@ class TrainOptions(ModelOptions, DataOptions):
     val_data: Annotated[
         Sequence[str] | None,
         About(
-            "Pairs of their own to validate on: images for towers, embedding tables for heads. Nothing is held out "
-            "then.",
+            "Pairs to validate on, of the same kind as those to learn from. Nothing is held out then.",
             Panel.input, metavar="PATH", is_path=True,
         ),
     ] = None  # fmt: skip

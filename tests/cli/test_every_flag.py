@@ -43,7 +43,8 @@ WORDS = {
 }
 # Flags of no field, and where they go instead: each has a test of its own below.
 TO_THE_PRINTER = {"as_json"}
-OF_THE_ROOT = {"version", "quiet"}
+OF_THE_ROOT = {"version", "install_completion", "show_completion", "quiet", "verbose", "log"}
+ANYWHERE = {"quiet", "verbose", "log", "help_all"}  # before or after a verb: test_anywhere.py
 
 # What a command cannot do without, beyond what it requires by itself.
 NEEDED: Mapping[str, dict[str, Any]] = {
@@ -150,7 +151,7 @@ CASES = [
     pytest.param(name, parameter.name, id=f"{name} {parameter.opts[0]}")
     for name, command in COMMANDS.items()
     for parameter in command.params
-    if parameter.name not in TO_THE_PRINTER
+    if parameter.name not in TO_THE_PRINTER | ANYWHERE and name in VERBS
 ]
 
 
@@ -246,18 +247,11 @@ def test_json_reaches_the_printer(name, monkeypatch):
 
 def test_every_command_is_run_by_a_verb_or_asks_for_nothing():
     others = {name: {one.name for one in COMMANDS[name].params} for name in COMMANDS.keys() - VERBS.keys()}
-    assert others == {"scorers": TO_THE_PRINTER}
+    assert others == {"scorers": TO_THE_PRINTER | ANYWHERE, "help": {"command", "everything"}}
 
 
 def test_the_flags_before_a_command_are_those_of_the_whole_program():
     assert {one.name for one in typer.main.get_command(app).params} == OF_THE_ROOT
-
-
-@pytest.mark.parametrize("flag", ["--quiet", "-q"])
-def test_quiet_reaches_the_live_display(flag, monkeypatch):
-    monkeypatch.setattr("ncaudit.cli.app.set_loudness", lambda *, quiet: tell(quiet))
-    ran = [CliRunner().invoke(app, [*flags, "scorers"]).exception for flags in ([], [flag])]
-    assert [one.given for one in ran] == [False, True]
 
 
 def test_version_is_told_alone():

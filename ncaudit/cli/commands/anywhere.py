@@ -15,7 +15,7 @@ from ncaudit.options.shared.about import Panel
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", rich_help_panel=Panel.debugging, help="Show no progress and no notes; errors are still told."
+        "--quiet", "-q", rich_help_panel=Panel.debugging, help="No progress, no notes; errors are still told."
     ),
 ]
 Verbose = Annotated[
@@ -27,7 +27,7 @@ Log = Annotated[
         "--log",
         metavar="FILE",
         rich_help_panel=Panel.debugging,
-        help="Append to this file, line by line, what is done and when: versions, options, timings, notes, errors.",
+        help="Append to this file what is done, and when: versions, options, timings, notes, errors.",
     ),
 ]
 

@@ -44,7 +44,7 @@ Run = Callable[[Chosen, Progress], Answer]
 _JSON = Annotated[
     bool,
     typer.Option(
-        "--json", rich_help_panel=Panel.output, help="Print one summary object on standard output instead of words."
+        "--json", rich_help_panel=Panel.output, help="Print one JSON object on standard output, not words."
     ),
 ]
 

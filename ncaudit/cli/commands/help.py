@@ -54,12 +54,16 @@ def page(context: Any, *, everything: bool = False, width: int | None = None) ->
 
 def entries_of(context: Any) -> Iterator[Entry]:
     """What the command takes, in the order of the panels."""
-    spec = spec_of(context.command.callback)
-    options = {one.name: one for one in options_of(spec.options)} if spec else {}
+    options = _options(context)
     shown = [one for one in context.command.get_params(context) if not one.hidden]
     found = [_entry(one, options.get(one.name), context) for one in shown]
     order = list(Panel)
     yield from sorted(found, key=lambda one: (_rank(one.panel.partition(":")[0], order), one.panel, one.rare))
+
+
+def _options(context: Any) -> dict[str, Option]:
+    spec = spec_of(context.command.callback)
+    return {one.name: one for one in options_of(spec.options)} if spec else {}
 
 
 def _rank(panel: str, order: Sequence[str]) -> int:
@@ -70,14 +74,22 @@ def _panels(entries: Iterable[Entry]) -> list[str]:
     return list(dict.fromkeys(one.panel for one in entries))
 
 
-def _entry(parameter: Any, option: Option | None, context: Any) -> Entry:
+def panel_of(parameter: Any, context: Any) -> str:
+    """The heading that a parameter stands under."""
+    option = _options(context).get(parameter.name)
     if option is None:
         is_help = parameter.name == "help"
-        panel = getattr(parameter, "rich_help_panel", None) or (_last_panel(context) if is_help else OPTIONS)
-        told = "Show this help and stop." if is_help else parameter.help
+        own = getattr(parameter, "rich_help_panel", None)
+        return own or (_last_panel(context) if is_help else OPTIONS)
+    return f"{option.about.panel}: {option.about.of}" if option.about.of else str(option.about.panel)
+
+
+def _entry(parameter: Any, option: Option | None, context: Any) -> Entry:
+    panel = panel_of(parameter, context)
+    if option is None:
+        told = "Show this help and stop." if parameter.name == "help" else parameter.help
         return Entry(panel, False, _spelled(parameter), told or "")
     about = option.about
-    panel = f"{about.panel}: {about.of}" if about.of else str(about.panel)
     end = "[required]" if option.required and not about.positional else ""
     end = f"[default: {option.told_default}]" if option.told_default else end
     return Entry(panel, about.rare, _spelled(parameter), f"{parameter.help} {end}".strip())

@@ -10,7 +10,7 @@ from typing import Any
 from typer import TyperException
 
 from ncaudit.errors import UsageError
-from ncaudit.nearest import did_you_mean
+from ncaudit.nearest import did_you_mean, one_of
 
 NUMBERS = (("integer", "a whole number"), ("number", "a number"))
 
@@ -28,8 +28,7 @@ def mistake(error: TyperException) -> UsageError:
 
 def no_such_command(name: str, known: Iterable[str], context: Any) -> UsageError:
     """For a word that is no command."""
-    words = list(known)
-    return UsageError(f"there is no command {name}", fix=f"{did_you_mean(name, words)}give one of: {', '.join(words)}")
+    return UsageError(f"there is no command {name}", fix=one_of(name, known))
 
 
 def see(context: Any) -> str:
@@ -66,9 +65,7 @@ def _bad_value(message: str, parameter: Any, context: Any) -> UsageError:
     flag = parameter.opts[0]
     if found := re.search(r"'(.*)' is not one of (.*)\.$", message):
         words = re.findall(r"'([^']*)'", found[2])
-        return UsageError(
-            f"{flag} is {found[1]}", fix=f"{did_you_mean(found[1], words)}give one of: {', '.join(words)}"
-        )
+        return UsageError(f"{flag} is {found[1]}", fix=one_of(found[1], words))
     wanted = next((told for word, told in NUMBERS if word in message), None)
     if wanted:
         return UsageError(f"{flag} takes {wanted}", fix=f"give {wanted}; {see(context)}")

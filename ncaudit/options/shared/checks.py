@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from ncaudit.errors import UsageError
-from ncaudit.nearest import did_you_mean
+from ncaudit.nearest import one_of
 from ncaudit.options.shared.about import flag_of
 
 
@@ -47,8 +47,7 @@ def choose(options: object, **kinds: type[StrEnum]) -> None:
     for name, kind in kinds.items():
         given = getattr(options, name)
         known = [member.value for member in kind]
-        fix = f"{did_you_mean(str(given), known)}give one of: {', '.join(known)}"
-        require(given in known, f"{flag_of(name)} is {given}", fix)
+        require(given in known, f"{flag_of(name)} is {given}", one_of(str(given), known))
         object.__setattr__(options, name, kind(given))
 
 

@@ -224,7 +224,8 @@ def _require_truth(table: ScoreTable, truth: str) -> None:
     if truth not in table.schema.names:
         raise BadTable(
             f"{table.shard.path} has no column {truth} (found: {', '.join(table.schema.names)})",
-            fix=f"{did_you_mean(truth, table.schema.names)}name the truth column with --truth, or give --truth-table a file with pair_id and that column",
+            fix=f"{did_you_mean(truth, table.schema.names)}name the truth column with --truth, or "
+            "give --truth-table a file with pair_id and that column",
         )
 
 

@@ -148,6 +148,7 @@ def truth_for(options: ReportOptions, tables: Sequence[ScoreTable]) -> Any:
     if asked and lacking:
         raise BadTable(
             f"{lacking[0].shard.path} has no column {column} (found: {', '.join(lacking[0].schema.names)})",
-            fix=f"{did_you_mean(column, lacking[0].schema.names)}name the truth column with --truth, or give --truth-table a file with pair_id and that column",
+            fix=f"{did_you_mean(column, lacking[0].schema.names)}name the truth column with --truth, or "
+            "give --truth-table a file with pair_id and that column",
         )
     return None if lacking else TruthInTables(column, asked)
