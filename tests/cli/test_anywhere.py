@@ -22,7 +22,7 @@ def loud(monkeypatch):
     """What the loudness was while the verb ran."""
     seen = []
     monkeypatch.setattr(
-        "ncaudit.scorers.names", lambda: seen.append((loudness.is_quiet(), loudness.is_verbose())) or []
+        "ncaudit.cli.words.scorers.lines", lambda _: seen.append((loudness.is_quiet(), loudness.is_verbose())) or []
     )
     return seen
 

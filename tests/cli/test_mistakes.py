@@ -110,16 +110,14 @@ def test_a_column_of_the_data_that_is_none_proposes_the_nearest(flag, name, mean
         (["--join", "other.parquet", "--join-key", "pair_id=kye"], "kye", "key"),
     ],
 )
-def test_a_column_of_tables_that_is_none_proposes_the_nearest(
-    more, name, meant, write_embeddings, tmp_path, monkeypatch
-):
+def test_a_column_of_tables_proposes_the_nearest(more, name, meant, write_embeddings, tmp_path, monkeypatch):
     folder = write_embeddings(n=60)
     for path in folder.glob("*.parquet"):
         table = pq.read_table(path)
         if "caption" not in table.column_names:
             pq.write_table(table.append_column("caption", pa.array(["a cat"] * len(table))), path)
     monkeypatch.chdir(tmp_path)
-    pq.write_table(pa.table({"key": ["a"], "prior": [0.5]}), "other.parquet")
+    pq.write_table(pa.table({"pair_id": ["a"], "key": ["a"], "prior": [0.5]}), "other.parquet")
     what, fix = told(["score", folder, "--out", tmp_path / "s", "--device", "cpu", *more], 1)
     assert name in what
     assert fix.startswith(f"did you mean {meant}? ")

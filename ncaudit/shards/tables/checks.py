@@ -25,7 +25,11 @@ def require_column(path: str, schema: pa.Schema, name: str, fix: str | None = No
     """
     if name not in schema.names:
         found = ", ".join(schema.names) or "none"
-        raise BadTable(f"{path} has no column {name} (found: {found})", fix=fix or _remedy(path, schema, name))
+        raise BadTable(f"{path} has no column {name} (found: {found})", fix=_fix(path, schema, name, fix))
+
+
+def _fix(path: str, schema: pa.Schema, name: str, fix: str | None) -> str:
+    return _remedy(path, schema, name) if fix is None else did_you_mean(name, schema.names) + fix
 
 
 def refuse_unscored(path: str, schema: pa.Schema) -> None:
