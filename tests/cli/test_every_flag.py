@@ -44,7 +44,7 @@ WORDS = {
 # Flags of no field, and where they go instead: each has a test of its own below.
 TO_THE_PRINTER = {"as_json"}
 OF_THE_ROOT = {"version", "install_completion", "show_completion", "quiet", "verbose", "log"}
-ANYWHERE = {"quiet", "verbose", "log", "help_all"}  # before or after a verb: test_anywhere.py
+ANYWHERE = {"quiet", "verbose", "log", "help_all"}  # before or after a verb: commands/test_anywhere.py
 
 # What a command cannot do without, beyond what it requires by itself.
 NEEDED: Mapping[str, dict[str, Any]] = {
