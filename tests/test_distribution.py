@@ -23,7 +23,7 @@ from ncaudit.version import __version__
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # imported only where another library has already brought it, or by whoever installs the extra that needs it
-BROUGHT_ALONG = {"markupsafe", "transformers", "tensorboard", "torchvision", "huggingface_hub", "s3fs", "gcsfs", "IPython"}
+BROUGHT_ALONG = {"markupsafe", "transformers", "tensorboard", "torchvision", "huggingface_hub", "s3fs", "gcsfs"}
 
 
 @pytest.fixture(scope="module")
