@@ -52,7 +52,7 @@ _VERBS = {
     "corrupt_labels": "ncaudit.verbs.corrupt.classes",
     "bench": "ncaudit.verbs.bench",
     "demo": "ncaudit.verbs.demo",
-    "soft_labels": "ncaudit.judging.soft_labels",
+    "soft_labels": "ncaudit.judging.in_memory.soft_labels",
 }
 
 __all__ = [

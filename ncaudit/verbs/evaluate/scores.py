@@ -27,6 +27,7 @@ from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
 from ncaudit.options import EvalScoresOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import OK
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
@@ -53,8 +54,8 @@ class Detection:
     note: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoresResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ScoresResult(Readable, first=("accounting",)):
     """How the scores stand to the prior scores that were asked about."""
 
     accounting: Accounting
@@ -62,8 +63,10 @@ class ScoresResult:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionResult(ScoresResult):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DetectionResult(
+    ScoresResult, first=("soft_label.auroc", "similarity.auroc", "mismatched", "judged", "accounting")
+):
     """What the scores know of the truth. A column that is not there, or all null, is None."""
 
     truth: str
