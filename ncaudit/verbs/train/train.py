@@ -226,8 +226,8 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
 def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str:
     """What the towers compute in: what was picked when the run began, for a busy machine may pick otherwise later."""
     if recorded is not None and all(recorded.get(name) == value for name, value in asked.items()):
-        told = recorded.get("precision")  # by a file that may be damaged
-        if told in {str(Precision.float32), str(Precision.bfloat16)}:
+        told = recorded.get("precision")  # by a file that may be damaged: anything, and not all of it can be hashed
+        if told in (str(Precision.float32), str(Precision.bfloat16)):
             return str(told)
     return str(pick_precision(pick_device(options.device), str(options.precision))).removeprefix("torch.")
 
