@@ -4,8 +4,8 @@ The verbs are plain functions, options in and one result out, and are loaded whe
 `import ncaudit` costs no torch:
 
     import ncaudit
-    ncaudit.embed(ncaudit.EmbedOptions(sources=["data/"], out="embeddings"))
-    ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"))
+    ncaudit.embed("data/", out="embeddings")
+    ncaudit.score("embeddings", out="scores", check=False)
 
 For arrays already in memory: `ncaudit.soft_labels(image, text)`.
 """
@@ -35,24 +35,23 @@ if TYPE_CHECKING:
     )
     from ncaudit.version import __version__
 
-_VERBS = {
-    "audit": "ncaudit.verbs.audit.audit",
-    "inspect": "ncaudit.verbs.inspect.inspect",
-    "embed": "ncaudit.verbs.embed.embed",
-    "score": "ncaudit.verbs.score.score",
-    "filter_pairs": "ncaudit.verbs.filter.filter",
-    "train": "ncaudit.verbs.train.train",
-    "eval_retrieval": "ncaudit.verbs.evaluate.retrieval",
-    "eval_scores": "ncaudit.verbs.evaluate.scores",
-    "show": "ncaudit.verbs.show.show",
-    "labels": "ncaudit.verbs.labels.labels",
-    "sample": "ncaudit.verbs.sample",
-    "report": "ncaudit.verbs.report.report",
-    "corrupt": "ncaudit.verbs.corrupt.captions",
-    "corrupt_labels": "ncaudit.verbs.corrupt.classes",
-    "bench": "ncaudit.verbs.bench",
-    "demo": "ncaudit.verbs.demo",
-    "soft_labels": "ncaudit.judging.soft_labels",
+_VERBS = {  # where each is, and the options it takes
+    "audit": ("ncaudit.verbs.audit.audit", "AuditOptions"),
+    "inspect": ("ncaudit.verbs.inspect.inspect", "InspectOptions"),
+    "embed": ("ncaudit.verbs.embed.embed", "EmbedOptions"),
+    "score": ("ncaudit.verbs.score.score", "ScoreOptions"),
+    "filter_pairs": ("ncaudit.verbs.filter.filter", "FilterOptions"),
+    "train": ("ncaudit.verbs.train.train", "TrainOptions"),
+    "eval_retrieval": ("ncaudit.verbs.evaluate.retrieval", "EvalRetrievalOptions"),
+    "eval_scores": ("ncaudit.verbs.evaluate.scores", "EvalScoresOptions"),
+    "show": ("ncaudit.verbs.show.show", "ShowOptions"),
+    "labels": ("ncaudit.verbs.labels.labels", "LabelsOptions"),
+    "sample": ("ncaudit.verbs.sample", "SampleOptions"),
+    "report": ("ncaudit.verbs.report.report", "ReportOptions"),
+    "corrupt": ("ncaudit.verbs.corrupt.captions", "CorruptOptions"),
+    "corrupt_labels": ("ncaudit.verbs.corrupt.classes", "CorruptOptions"),
+    "bench": ("ncaudit.verbs.bench", "BenchOptions"),
+    "demo": ("ncaudit.verbs.demo", "DemoOptions"),
 }
 
 __all__ = [
@@ -74,12 +73,13 @@ __all__ = [
     "ShowOptions",
     "TrainOptions",
     "__version__",
+    "soft_labels",
     *_VERBS,
 ]
 
 # where each name is: the package itself loads nothing, so that a command minds Ctrl-C from its first moment on
 _HOMES = {
-    **_VERBS,
+    "soft_labels": "ncaudit.judging.in_memory.soft_labels",
     **{name: "ncaudit.options" for name in __all__ if name.endswith("Options")},
     "NcauditError": "ncaudit.errors",
     "__version__": "ncaudit.version",
@@ -88,6 +88,12 @@ _MODULES = ("errors", "options")  # that a notebook finds in the package without
 
 
 def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        home, options = _VERBS[name]
+        from ncaudit.notebook.verbs import public
+
+        globals()[name] = public(getattr(import_module(home), name), getattr(import_module("ncaudit.options"), options))
+        return globals()[name]
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name in _MODULES:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ncaudit.counts import counted
 from ncaudit.errors import Displaced, NcauditError
 from ncaudit.interruption import heed
 from ncaudit.schema import OK
@@ -43,6 +44,9 @@ class Accounting:
     shards_resumed: int
     shard_errors: tuple[ShardError, ...]
     statuses: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{counted(self.rows, 'row')} = {self.ok:,} ok + {self.failed:,} failed"
 
     @property
     def rows(self) -> int:

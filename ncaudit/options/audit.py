@@ -64,8 +64,6 @@ class AuditOptions(ModelOptions, DataOptions):
         require_local("--out", self.out)
         require(is_folder(self.out), f"--out is {self.out}, and audit writes a folder", "give a folder with --out")
         require_share("--max-failed", self.max_failed, zero=True)
-        if isinstance(self.verdicts, str):  # one judge, in a notebook
-            object.__setattr__(self, "verdicts", (self.verdicts,))
         if isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))
         kept = self.columns is None or self.label_column is None or self.label_column in self.columns

@@ -270,8 +270,6 @@ class ScoreOptions(ScorerOptions):
         choose(self, format=StreamFormat)
         require_share("--max-failed", self.max_failed, zero=True)
         require_row_bytes(self.max_row_bytes)
-        if isinstance(self.verdicts, str):  # one judge, in a notebook
-            object.__setattr__(self, "verdicts", (self.verdicts,))
         judges = self.verdicts or ()
         once = len(set(judges)) == len(judges)
         compatible(once, "--verdicts names one file twice", "give the file of each judge once")

@@ -25,6 +25,7 @@ from ncaudit.judging.mismatches import Flags, Neighbours, swapped
 from ncaudit.judging.power import NOISY, replace_scorer
 from ncaudit.options import BenchOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.scoring import same_photo, shared_space
 from ncaudit.scoring.fits import Fit, PairScores
 from ncaudit.scoring.pairs import Pairs
@@ -97,8 +98,8 @@ class Setting:
     measures: Mapping[str, Spread]  # by the names in MEASURED
 
 
-@dataclass(frozen=True, kw_only=True)
-class BenchResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class BenchResult(Readable, first=("pairs", "runs", "out")):
     """What was measured. The seeds share one sample of pairs, so their spread tells nothing of other samples."""
 
     pairs: int

@@ -23,6 +23,7 @@ from ncaudit.options import (
     TrainOptions,
 )
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.audit.audit import audit
@@ -59,8 +60,8 @@ class Finding:
     auroc: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class DemoResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DemoResult(Readable, first=("retrieval", "out", "seconds")):
     """What the demo measured; also written to OUT/summary.json."""
 
     out: str

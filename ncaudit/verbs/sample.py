@@ -16,6 +16,7 @@ from ncaudit.errors import BadTable
 from ncaudit.judging.draw import Design, Drawable, Places, designed, drawable, fetched, keys, require_unique
 from ncaudit.options import STREAM, SampleOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.columns import carried_type
@@ -52,8 +53,8 @@ class Stratum:
     mean_soft_label: float | None  # what its share of the draw was decided by; None where there are no labels
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SampleResult(Readable, first=("drawn", "rows", "out")):
     """What was drawn, of what."""
 
     out: str

@@ -9,6 +9,8 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum, StrEnum
+from functools import wraps
+from os import PathLike, fspath
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
@@ -110,7 +112,39 @@ class Options:
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
+        if "__post_init__" in cls.__dict__:
+            cls.__post_init__ = _after(_settle, cls.__dict__["__post_init__"])  # type: ignore[attr-defined]
         type.__setattr__(cls, "__doc__", _Docstring(inspect.cleandoc(cls.__dict__.get("__doc__") or "")))
+
+
+def _after(first: Callable[[Any], None], then: Callable[[Any], None]) -> Callable[[Any], None]:
+    @wraps(then)
+    def both(made: Any) -> None:
+        first(made)
+        then(made)
+
+    return both
+
+
+def _settle(made: Any) -> None:
+    """One value where several may be given is a sequence of one, and a path is its text: before anything is checked."""
+    for option in options_of(type(made)):
+        given = getattr(made, option.name)
+        settled = _settled(given, option)
+        if settled is not given:
+            object.__setattr__(made, option.name, settled)
+
+
+def _settled(given: Any, option: Option) -> Any:
+    if isinstance(given, PathLike):
+        given = fspath(given)
+    if option.about.commas:
+        return given
+    if option.repeats and isinstance(given, str):
+        return (given,)
+    if option.repeats and given is not None and any(isinstance(one, PathLike) for one in given):
+        return tuple(fspath(one) if isinstance(one, PathLike) else one for one in given)
+    return given
 
 
 class _Docstring:

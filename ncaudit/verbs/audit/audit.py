@@ -13,6 +13,7 @@ from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, Interrupted
 from ncaudit.options import STREAM, AuditOptions, ShowOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import OK, carried_name
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -31,8 +32,8 @@ STEPS, OF_CLASSES = ("embed", "score", "report"), ("labels", "report of labels")
 WORST = 5  # pairs told at the end
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AuditResult(Readable, first=("score.noise_rate", "score.verdicts", "accounting", "out", "seconds")):
     """What `audit` made, and what each step told of it."""
 
     out: str

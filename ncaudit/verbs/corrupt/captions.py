@@ -21,6 +21,7 @@ from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import OK
 from ncaudit.shards.claims.claims import Claim
 from ncaudit.shards.dataset.captions import CaptionRows, read_captions
@@ -50,8 +51,8 @@ TFIDF_TERMS = 65_536
 TFIDF_DIMS = 128
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorruptResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CorruptResult(Readable, first=("rate", "mismatched", "accounting", "out")):
     """What was swapped. A pair is mismatched when its caption is from another photo and reads differently."""
 
     out: str

@@ -21,6 +21,7 @@ from ncaudit.engines.local import Accounting
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import OK
 from ncaudit.shards.claims.claims import Claim
 from ncaudit.shards.dataset.class_labels import Classes, classes_of, require_class_column
@@ -47,8 +48,8 @@ TRUTH = ("true_label", "label_is_right", "noise_type")
 Means = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CorruptLabelsResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CorruptLabelsResult(Readable, first=("rate", "wrong", "labelled", "accounting", "out")):
     """What was changed. A label is wrong when it is not among those that the row had."""
 
     out: str

@@ -27,6 +27,7 @@ from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, sou
 from ncaudit.matchers.heads.projection import SavedHeads
 from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import OK, UNFINISHED
 from ncaudit.shards.claims.claims import Claim, claim, is_ours
 from ncaudit.shards.claims.departed import settle_departed
@@ -49,8 +50,8 @@ from ncaudit.verbs.outputs import inputs_of, is_at_or_below, told_by_options, ve
 from ncaudit.version import same_results
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmbedResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class EmbedResult(Readable, first=("accounting", "out", "seconds")):
     """What `embed` did: the accounts, and what its tables rest on."""
 
     out: str

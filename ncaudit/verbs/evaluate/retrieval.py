@@ -17,6 +17,7 @@ from ncaudit.errors import BadTable
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import EvalRetrievalOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.shards.dataset.class_labels import require_class_column
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -25,8 +26,10 @@ from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree,
 from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals, class_retrievals
 
 
-@dataclass(frozen=True, kw_only=True)
-class RetrievalResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RetrievalResult(
+    Readable, first=("metrics.i2t_r1", "metrics.t2i_r1", "metrics.rsum", "metrics.images", "metrics.captions")
+):
     """Recalls in percent, and which rows they are about. Failed rows are left out and counted."""
 
     metrics: RetrievalMetrics
@@ -34,7 +37,7 @@ class RetrievalResult:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LabelledRetrievalResult(RetrievalResult):
     """The recalls, and how far up the items of a query's own classes stand."""
 

@@ -28,6 +28,7 @@ from ncaudit.errors import BadTable
 from ncaudit.nearest import did_you_mean
 from ncaudit.options import EvalScoresOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import OK
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.truth import MATCH, MISMATCH, MISSING, Truths, TruthTable, as_truth, read_truth
@@ -54,8 +55,8 @@ class Detection:
     note: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoresResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ScoresResult(Readable, first=("accounting",)):
     """How the scores stand to the prior scores that were asked about."""
 
     accounting: Accounting
@@ -63,8 +64,10 @@ class ScoresResult:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionResult(ScoresResult):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DetectionResult(
+    ScoresResult, first=("soft_label.auroc", "similarity.auroc", "mismatched", "judged", "accounting")
+):
     """What the scores know of the truth. A column that is not there, or all null, is None."""
 
     truth: str

@@ -23,6 +23,7 @@ from ncaudit.engines.local import ShardError, ShardRows, run_shards
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
 from ncaudit.shards.claims.claims import Claim, Place, claim, says_of_itself
 from ncaudit.shards.claims.departed import notes_on_departed
@@ -77,8 +78,8 @@ SETTINGS = (
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, kw_only=True)
-class FilterResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FilterResult(Readable, first=("kept", "dropped", "rows", "out", "seconds")):
     """What was kept, and why the rest was not: rows = kept + dropped, all of pairs.
 
     With several captions per row the dataset has fewer rows than pairs: input_rows of them, of which rows_kept are in

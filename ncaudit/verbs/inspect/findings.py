@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ncaudit.engines.local import ShardError
+from ncaudit.readable import Readable
 from ncaudit.verbs.inspect.image_sample import ImageSample
 
 
@@ -50,8 +51,8 @@ class Told:
     data: Mapping[str, Any] | None  # of scores and labels: the shard of the dataset behind it
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inspection:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Inspection(Readable, first=("what", "next")):
     """What it is, and what to do with it."""
 
     sources: tuple[str, ...]
@@ -61,15 +62,15 @@ class Inspection:
     first: tuple[str, ...]  # what must be done before, or must be known
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class FolderInspection(Inspection):
     """A model, heads or a fit that ncaudit wrote."""
 
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardsInspection(Inspection):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ShardsInspection(Inspection, first=("what", "rows", "pairs", "shards", "next")):
     """Files of pairs. Counts are over the shards of this kind that could be read."""
 
     format: str

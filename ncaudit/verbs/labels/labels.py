@@ -29,6 +29,7 @@ from ncaudit.judging.classes import LabelAudit, audit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.schema import labels_schema
 from ncaudit.shards.claims.claims import Claim, claim
 from ncaudit.shards.claims.departed import notes_on_departed
@@ -72,8 +73,8 @@ UNJUDGED = f"no label_quality: fewer than {FEWEST_PAIRS} labelled pairs"
 TOLD_MATRIX = 50  # classes up to which the summary holds the whole matrix
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelsResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LabelsResult(Readable, first=("noise_rate", "partitions", "accounting", "out", "seconds")):
     """What `labels` did: the accounts, and what its numbers rest on."""
 
     out: str

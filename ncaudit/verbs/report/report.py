@@ -13,6 +13,7 @@ from ncaudit.judging.galleries.named import in_data
 from ncaudit.options import STREAM, ReportOptions
 from ncaudit.options.report import NAMED
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
@@ -33,8 +34,8 @@ MIB = 1 << 20
 CLASSES = {"given_label", "label_quality"}  # what a label table has, and no score table
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReportResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ReportResult(Readable, first=("noise_rate", "pairs_shown", "pictures", "accounting", "out")):
     """What is on the page."""
 
     out: str

@@ -25,6 +25,7 @@ from ncaudit.judging.saved_fits import SavedFit, load_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import STREAM, ScoreOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
@@ -71,8 +72,8 @@ TOLD = ("noise_rate", "cuts", "power", "rate_of_fit", "null_departure", NOTHING)
 SHARDS_TOLD = 5  # by name, of each part of the rows
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoreResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ScoreResult(Readable, first=("noise_rate", "verdicts", "accounting", "out", "seconds")):
     """What `score` did: the accounts, and what its numbers rest on."""
 
     out: str

@@ -14,6 +14,7 @@ from ncaudit.judging.galleries.collector import Found, Row
 from ncaudit.judging.galleries.named import find_named, in_data
 from ncaudit.options import ShowOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.pairs_in_data import Dataset, InData
@@ -86,8 +87,8 @@ class ShownList:
     count: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShowResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ShowResult(Readable, first=("rows", "pairs", "images")):
     """What is shown, of how many rows."""
 
     pairs: tuple[ShownPair | ShownClass, ...]

@@ -28,6 +28,7 @@ from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
 from ncaudit.options import HEADS, MAX_ROW_BYTES, Precision, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
@@ -52,8 +53,10 @@ RECORDED_WHERE_ON = {"caption_lines", "max_row_bytes"}  # younger than runs that
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainResult:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainResult(
+    Readable, first=("kept.rsum", "kept_map", "kept_epoch", "epochs", "loss", "train_pairs", "out", "seconds")
+):
     """What `train` did. Rows in = training pairs + validation pairs held out of them + dropped pairs + rows left out.
 
     `accounting` says why rows were left out; the dropped pairs count as ok there.
@@ -223,8 +226,8 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
 def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str:
     """What the towers compute in: what was picked when the run began, for a busy machine may pick otherwise later."""
     if recorded is not None and all(recorded.get(name) == value for name, value in asked.items()):
-        told = recorded.get("precision")  # by a file that may be damaged
-        if told in {str(Precision.float32), str(Precision.bfloat16)}:
+        told = recorded.get("precision")  # by a file that may be damaged: anything, and not all of it can be hashed
+        if told in (str(Precision.float32), str(Precision.bfloat16)):
             return str(told)
     return str(pick_precision(pick_device(options.device), str(options.precision))).removeprefix("torch.")
 

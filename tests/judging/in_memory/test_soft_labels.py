@@ -1,6 +1,7 @@
 """`ncaudit.soft_labels`: what the command can do, a notebook can do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -95,3 +96,25 @@ def test_the_scorer_is_fitted_on_as_many_pairs_as_asked_for_drawn_by_the_seed(wo
         assert len(labels.score) == N
     assert [len(set(sample)) for sample in samples] == [100] * 3
     assert samples[0] == samples[1] != samples[2]
+
+
+def test_it_prints_how_many_pairs_look_wrong(world):
+    labels = ncaudit.soft_labels(*world)
+    noisy = int((labels.verdict == "noisy").sum())
+    rate = labels.facts["noise_rate"]
+    assert repr(labels).startswith(f"SoftLabels: 300 pairs, noise rate {rate['rate']:.1%} ({rate['low']:.1%} to ")
+    assert f"{noisy} noisy" in repr(labels)
+    assert len(labels) == N
+
+
+def test_a_notebook_shows_the_five_worst_pairs(world):
+    labels = ncaudit.soft_labels(*world)
+    rows = np.argsort(labels.score, kind="stable")[:5]
+    assert all(f"<th>{row}</th>" in labels._repr_html_() for row in rows)
+    assert labels._repr_html_().count("<tr") == 6
+
+
+def test_labels_are_the_same_whatever_holds_the_embeddings(world):
+    image, text = (pd.Series(list(side.astype(np.float32))) for side in world)
+    expected = ncaudit.soft_labels(*(side.astype(np.float32) for side in world))
+    np.testing.assert_array_equal(ncaudit.soft_labels(image, text).score, expected.score)

@@ -5,6 +5,7 @@ Knows arrays and scorers; nothing of files.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,20 @@ from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
 from ncaudit.hashing import fit_sample_keys, hash_rows
 from ncaudit.judging import calibrated, choice
+from ncaudit.judging.in_memory.given_arrays import embeddings_of, names_of
 from ncaudit.options import ScorerOptions
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring.fits import PairScores
 from ncaudit.scoring.pairs import Pairs
 
 ROWS = 4_096
+WORST = 5  # pairs in a notebook's table
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SoftLabels:
-    """One entry per pair, in the order given; all (n,). What the scorer does not compute is None.
+    """One entry per pair, in the order given; all (n,). What the scorer does not compute is None. Prints a summary.
 
     soft_label, clean_probability, image_consistency, text_consistency: float32 in [0, 1], higher = better.
     similarity: cosine. score: any real, higher = likelier. is_anchor: bool.
@@ -54,6 +57,27 @@ class SoftLabels:
         known = {name: value for name, value in vars(self).items() if name != "facts" and value is not None}
         return pd.DataFrame(known)
 
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def __repr__(self) -> str:
+        told = [counted(len(self), "pair"), *self._rate(), *self._verdicts()]
+        if self.soft_label is not None:
+            told.append(f"mean soft label {self.soft_label.mean():.3f}")
+        return f"SoftLabels: {', '.join(told)}"
+
+    def _repr_html_(self) -> str:
+        """The summary, and the pairs that look worst: what Jupyter shows."""
+        worst = self.to_frame().sort_values(["score"], kind="stable").head(WORST)
+        return f"<p>{escape(repr(self))}; the worst, by row:</p>{worst.to_html()}"
+
+    def _rate(self) -> list[str]:
+        rate = self.facts.get("noise_rate")
+        return [f"noise rate {rate['rate']:.1%} ({rate['low']:.1%} to {rate['high']:.1%})"] if rate else []
+
+    def _verdicts(self) -> list[str]:
+        return [] if self.verdict is None else [f"{int((self.verdict == word).sum()):,} {word}" for word in VERDICTS]
+
 
 def soft_labels(
     image: Any,
@@ -65,7 +89,8 @@ def soft_labels(
 ) -> SoftLabels:
     """Score n pairs from their embeddings.
 
-    image, text: (n, d) arrays or tensors of any float type, row i of both is pair i; rows are made unit.
+    image, text: (n, d) of any float type, row i of both is pair i; rows are made unit. Arrays, tensors, DataFrames of
+    numbers, or columns of lists (Arrow, polars, pandas), as they stand in an embedding table.
     image_id, caption_id: (n,) whatever tells photos and captions apart (pairs that share one do not judge each other);
     by default equal embeddings count as the same. options: fields of `ScorerOptions`, such as scorer="csls" or k=10.
     Raises NcauditError for other shapes, for rows that are zero or not finite, and as `ncaudit score` does.
@@ -84,9 +109,7 @@ def soft_labels(
 
 
 def _unit(given: Any, name: str) -> torch.Tensor:
-    array: torch.Tensor = torch.as_tensor(given).float()
-    if array.ndim != 2 or not len(array):
-        raise NcauditError(f"{name} has shape {tuple(array.shape)}", fix="give (n, d) embeddings, n > 0")
+    array = embeddings_of(given, name)
     norm = array.norm(dim=1)
     bad = (~(norm.isfinite() & (norm > 0))).nonzero()[:, 0]
     if len(bad):
@@ -111,7 +134,7 @@ def _pairs(image: torch.Tensor, text: torch.Tensor, image_id: Any, caption_id: A
 def _ids(given: Any, rows: torch.Tensor, name: str) -> torch.Tensor:
     if given is None:
         return torch.from_numpy(hash_rows(rows.cpu().numpy()))
-    codes, _ = pd.factorize(np.asarray(given))
+    codes, _ = pd.factorize(names_of(given))
     if len(codes) != len(rows):
         entries = counted(len(codes), "entry", "entries")
         raise NcauditError(f"{name} has {entries} for {counted(len(rows), 'pair')}", fix="give one per pair")

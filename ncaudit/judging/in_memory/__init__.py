@@ -1,0 +1,1 @@
+"""Arrays that a notebook holds, scored without any file."""
