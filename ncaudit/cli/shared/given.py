@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from typer.core import TyperCommand
 
+from ncaudit.cli.shared import live
 from ncaudit.cli.shared.light_start import spare_pandas
 from ncaudit.options.shared.effect import HasModes, refuse_given
 
@@ -23,7 +24,11 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does it."""
-        spare_pandas()
+        with live.starting(ctx.command_path.removeprefix("ncaudit ")):
+            spare_pandas()
+            return self._invoked(ctx)
+
+    def _invoked(self, ctx: Any) -> Any:
         told = (one.name for one in self.params if ctx.get_parameter_source(one.name).name == "COMMANDLINE")
         with _given(frozenset(RENAMED.get(name, name) for name in told if name)):
             return super().invoke(ctx)
