@@ -88,7 +88,7 @@ def terminal() -> Console | None:
     """What a live display draws on: standard error; None where that is no terminal, or one that only takes lines."""
     if not sys.stderr.isatty():
         return None
-    file = sys.stderr.as_it_is() if isinstance(sys.stderr, _Visible) else sys.stderr
+    file: Any = sys.stderr.as_it_is() if isinstance(sys.stderr, _Visible) else sys.stderr
     console = Console(file=file, highlight=False, markup=False)
     return None if console.is_dumb_terminal else console
 

@@ -13,7 +13,6 @@ from ncaudit.cli.shared.live.work import Work
 from ncaudit.cli.shared.loudness import is_quiet
 from ncaudit.progress import Progress
 
-STARTING = "starting"
 _begun: list[Mute] = []  # the display of a command that has begun, until its verb takes it
 
 

@@ -22,7 +22,8 @@ class Shown(Listener):
     def __init__(self, work: Work, display: Any) -> None:
         """display: as IPython's, with a display_id."""
         super().__init__(work)
-        self._display, self._handle, self._last, self._notes = display, None, 0.0, list[str]()
+        self._display, self._last, self._notes = display, 0.0, list[str]()
+        self._handle: Any = None
 
     def job(self, name: str, stages: Mapping[str, float]) -> None:
         super().job(name, stages)

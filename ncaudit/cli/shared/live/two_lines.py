@@ -12,6 +12,7 @@ from ncaudit.cli.shared.live.work import Stage, Work
 from ncaudit.cli.shared.user_text import one_line, visible
 
 GAP = "  "
+STARTING = "starting"
 BAR_COLUMNS = (10, 30)  # fewest and most
 FEWEST_HEAD = 24  # columns that the job and its stage keep beside the times
 PACED_FROM = 100  # units: of a handful of fits nobody wants the number per second
@@ -105,7 +106,7 @@ def about(seconds: float) -> str:
 def _head(work: Work) -> tuple[str, int]:
     """The job and its stage; and how much of that must stand there."""
     if work.stage is None:
-        return work.name, len(work.name)
+        return f"{work.name}: {STARTING}", len(work.name)
     name = visible(one_line(work.stage.name))
     number, count = work.place()
     if COUNTS_ITSELF.fullmatch(name.split(": ")[0]):
