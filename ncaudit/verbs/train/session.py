@@ -27,7 +27,7 @@ from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 RANK_STRIDE = 2**32  # between the seeds of ranks: no epoch of one has the numbers of another
 PAIRS_NAMED = 3  # of a batch that ends the run
 ENCODE_PAIRS = 256  # of the validation pairs at once
-JOB, START = "train", "how good it is before"
+JOB, START = "train", "validate the start"
 Json = dict[str, Any]
 
 

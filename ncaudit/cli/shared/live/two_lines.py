@@ -13,7 +13,7 @@ from ncaudit.cli.shared.user_text import one_line, visible
 
 GAP = "  "
 STARTING = "starting"
-BAR_COLUMNS = (10, 30)  # fewest and most
+BARS = (30, 20, 10)  # columns: one of a few lengths, as a bar that changes with every number is unquiet
 FEWEST_HEAD = 24  # columns that the job and its stage keep beside the times
 PACED_FROM = 100  # units: of a handful of fits nobody wants the number per second
 COUNTS_ITSELF = re.compile(r".*\d+ of \d+")  # a stage's name, such as "epoch 3 of 8"
@@ -51,9 +51,9 @@ def second_line(work: Work, width: int) -> Second | None:
     if stage is None:
         return None
     room = width - len(GAP)
-    words = _fitting(_counted(stage), _more(stage, work.clock()), room)
-    free = room - len(words) - len(GAP)
-    bar = min(free, BAR_COLUMNS[1]) if free >= BAR_COLUMNS[0] else 0
+    words = _fitting(_counted(stage, steady=True), _more(stage, work.clock()), room)
+    free = room - cell_len(words) - len(GAP)
+    bar = next((columns for columns in BARS if columns <= free), 0)
     return Second(bar, stage.done, stage.total, words)
 
 
@@ -62,7 +62,8 @@ def ended_line(stage: Stage) -> str:
     seconds = stage.elapsed_s(stage.begun)
     counts = [_counted(stage)] if stage.total is not None or stage.done else []
     speed = [_pace(stage, stage.begun)] if seconds >= 1 else []
-    told = [*counts, *_failed(stage), *speed, f"in {clock(seconds)}"]
+    status = [visible(one_line(stage.status))] if stage.status else []
+    told = [*counts, *_failed(stage), *speed, *status, f"in {clock(seconds)}"]
     return f"{visible(one_line(stage.name))}: {', '.join(part for part in told if part)}"
 
 
@@ -126,10 +127,13 @@ def _times(work: Work) -> list[str]:
     return [f"{elapsed}, {about(left)} left", f"{elapsed}, {short} left", f"{short} left", elapsed]
 
 
-def _counted(stage: Stage) -> str:
+def _counted(stage: Stage, *, steady: bool = False) -> str:
+    """steady: as wide at its begin as at its end."""
     if stage.total is None:
         return f"{stage.done:,} {stage.unit}" if stage.done else ""
-    return f"{stage.done:,}/{stage.total:,} {stage.unit}"
+    total = f"{stage.total:,}"
+    unit = stage.unit.removesuffix("s") if stage.total == 1 else stage.unit
+    return f"{stage.done:{len(total) if steady else 1},}/{total} {unit}"
 
 
 def _failed(stage: Stage) -> list[str]:

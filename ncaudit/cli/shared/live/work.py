@@ -12,6 +12,7 @@ from time import monotonic
 CLOSE_S = 0.1  # what is told within so long is one piece of work: a loop may tell thousands a second
 RECENT_S = 20.0  # the pace is that of the last seconds,
 FEWEST_PIECES = 5  # but of so many pieces at least: a batch may take a minute
+WARM_FROM = 3
 SURE_SHARE, SURE_S = 0.05, 20.0  # the rest is foretold when so much of the work has been seen, or after so long
 FOLLOWED_IN_S = 5.0  # a new estimate takes the place of the one shown within about so long
 
@@ -36,8 +37,9 @@ class Pace:
 
     def per_s(self, now: float) -> float | None:
         """None as long as nothing can be said. When the next piece is overdue the pace falls."""
-        (first, before), (last, units) = self.pieces[0], self.pieces[-1]
-        usual = (last - first) / max(1, len(self.pieces) - 1)
+        warm = len(self.pieces) > WARM_FROM  # the first piece is often slow: memory is taken, files are opened
+        (first, before), (last, units) = self.pieces[int(warm)], self.pieces[-1]
+        usual = (last - first) / max(1, len(self.pieces) - 1 - warm)
         seconds = max(last, now - usual) - first
         return (units - before) / seconds if units > before and seconds > 0 else None
 
