@@ -38,10 +38,11 @@ class Second:
 def first_line(work: Work, width: int, more: str = "…") -> str:
     """The job: which stage of how many, how long it has taken, and how long all the rest will. more: what was cut."""
     head, fewest = _head(work)
-    for tail in _times(work):
-        room = width - len(tail) - len(GAP)
-        if room >= min(len(head), max(fewest, FEWEST_HEAD)):
-            return GAP.join([_cut(head, room, more), tail])
+    rooms = [(width - len(tail) - len(GAP), tail) for tail in _times(work)]
+    for least in (len(head), max(fewest, FEWEST_HEAD)):  # shorter words rather than a shorter name
+        for room, tail in rooms:
+            if room >= least:
+                return GAP.join([_cut(head, room, more), tail])
     return _cut(head, width, more)
 
 
@@ -124,7 +125,7 @@ def _times(work: Work) -> list[str]:
     if left is None:
         return [elapsed]
     short = about(left).replace("about ", "~")
-    return [f"{elapsed}, {about(left)} left", f"{elapsed}, {short} left", f"{short} left", elapsed]
+    return [f"{elapsed}, {about(left)} left", f"{elapsed}, {short} left", f"{short} left"]
 
 
 def _counted(stage: Stage, *, steady: bool = False) -> str:
