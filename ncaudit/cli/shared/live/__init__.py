@@ -31,13 +31,19 @@ def starting(command: str) -> Iterator[None]:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Draws a verb's progress on standard error, or in the notebook; when the block ends nothing of it is left."""
+    """Draws the progress of verbs on standard error or in the notebook; when the block ends, it is taken away.
+
+    On a terminal nothing of it is left, in a notebook a line with the time that it took; a log keeps a line per stage.
+    """
     listener, whole = _begun.pop() if _begun else _listener("ncaudit"), False
     try:
         yield listener
         whole = True
     finally:
         listener.close(whole=whole)
+
+
+live_progress = progress  # as the package calls it, for scripts and notebooks
 
 
 def _listener(command: str) -> Mute:

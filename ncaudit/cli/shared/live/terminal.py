@@ -5,6 +5,7 @@ Knows rich's live display and what terminals do when their window changes; nothi
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +41,14 @@ class Drawn(Listener):
         if sys.stdout.isatty():
             sys.stdout = _Above(sys.stdout, self._live)
         sys.stderr = _Above(sys.stderr, self._live)
+
+    def job(self, name: str, stages: Mapping[str, float]) -> None:
+        super().job(name, stages)
+        self._live.refresh()
+
+    def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
+        super().stage(name, total, unit)
+        self._live.refresh()  # at once: what comes now may keep the drawing thread waiting
 
     def note(self, text: str) -> None:
         self._live.above(f"note: {visible(one_line(text))}")

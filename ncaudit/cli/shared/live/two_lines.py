@@ -166,7 +166,8 @@ def _fitting(first: str, more: list[tuple[int, str]], room: int) -> str:
     kept = [each for each in [(-1, first), *more] if each[1]]
     while len(kept) > 1 and len(GAP.join(words for _, words in kept)) > room:
         kept.remove(max(kept, key=lambda each: each[0]))
-    return GAP.join(words for _, words in kept)[:room]
+    told = GAP.join(words for _, words in kept)
+    return told if len(told) <= room else told.lstrip()[:room]
 
 
 def _cut(text: str, room: int, more: str) -> str:

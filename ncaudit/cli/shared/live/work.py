@@ -106,7 +106,13 @@ class Work:
         self._foretold: float | None = None  # when that was
 
     def job(self, name: str, stages: Mapping[str, float]) -> None:
-        """As `Progress` has it. Stages that began, and are in no plan any more, keep their place."""
+        """As `Progress` has it. Stages that began, and are in no plan any more, keep their place.
+
+        Another job, or the same once more, begins at nothing.
+        """
+        done = {stage.name for stage in self.begun_stages()}
+        if done and (name != self.name or done.issuperset(stages)):
+            self.over, self.stage, self.plan, self._ends_at, self.begun = [], None, {}, None, self.clock()
         begun = [stage.name for stage in self.begun_stages() if stage.name not in stages]
         self.name, self.plan = name, {**{each: self.plan.get(each, 0.0) for each in begun}, **stages}
 

@@ -146,3 +146,15 @@ def test_parts_are_counted_not_their_stages(clock):
     work = begun(clock, {"embed: load": 0.0, "embed: rows": 8.0, "score: fit": 1.0, "score: rows": 1.0}, "audit")
     work.begin("score: rows", 10, "rows")
     assert work.place() == (2, 2)
+
+
+def test_another_job_or_the_same_once_more_begins_at_nothing(clock):
+    work = begun(clock, {"one": 1.0}, "embed")
+    work.begin("one", 1, "rows")
+    clock.now = 9.0
+    for job in ("score", "score"):
+        work.job(job, {"draw": 1.0, "fit": 1.0})
+        work.begin("draw", 1, "rows")
+        assert (work.place(), work.elapsed_s()) == ((1, 2), 0.0)
+        work.begin("fit", 1, "rows")
+        assert work.place() == (2, 2)
