@@ -3,20 +3,20 @@
 Knows Typer's commands and options; nothing of what a flag means. The options themselves refuse other values.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from typer.core import TyperCommand
 
-from ncaudit.cli.shared import live
 from ncaudit.cli.shared.light_start import spare_pandas
 from ncaudit.options.shared.effect import HasModes, refuse_given
 
 RENAMED = {"stream_format": "format"}  # a parameter called `format` would hide Python's own
 Options = TypeVar("Options", bound=HasModes)
 _names: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
+_around: list[Callable[[str], AbstractContextManager[None]]] = [lambda command: nullcontext()]
 
 
 class Command(TyperCommand):
@@ -24,7 +24,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does it."""
-        with live.starting(ctx.command_path.removeprefix("ncaudit ")):
+        with _around[-1](ctx.command_path.removeprefix("ncaudit ")):
             spare_pandas()
             return self._invoked(ctx)
 
@@ -32,6 +32,11 @@ class Command(TyperCommand):
         told = (one.name for one in self.params if ctx.get_parameter_source(one.name).name == "COMMANDLINE")
         with _given(frozenset(RENAMED.get(name, name) for name in told if name)):
             return super().invoke(ctx)
+
+
+def run_within(around: Callable[[str], AbstractContextManager[None]]) -> None:
+    """Every command runs, from now on, within what this makes of its name."""
+    _around[:] = [around]
 
 
 def names() -> frozenset[str]:
