@@ -25,7 +25,7 @@ class Progress(Protocol):
     def advance(self, done: int, failed: int = 0) -> None:
         """`done` more units are finished, `failed` of them without a result."""
 
-    def kept(self, done: int) -> None:
+    def kept(self, done: int, failed: int = 0) -> None:
         """`done` more units were finished by an earlier run: they tell nothing of this one's speed."""
 
     def status(self, text: str) -> None:
@@ -44,7 +44,7 @@ class Silent:
 
     def advance(self, done: int, failed: int = 0) -> None: ...
 
-    def kept(self, done: int) -> None: ...
+    def kept(self, done: int, failed: int = 0) -> None: ...
 
     def status(self, text: str) -> None: ...
 
@@ -97,8 +97,8 @@ class _Part:
     def advance(self, done: int, failed: int = 0) -> None:
         self._listener.advance(done, failed)
 
-    def kept(self, done: int) -> None:
-        self._listener.kept(done)
+    def kept(self, done: int, failed: int = 0) -> None:
+        self._listener.kept(done, failed)
 
     def status(self, text: str) -> None:
         self._listener.status(text)

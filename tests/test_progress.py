@@ -16,7 +16,7 @@ class Heard(Silent):
     def advance(self, done, failed=0):
         self.told.append((done, failed))
 
-    def kept(self, done):
+    def kept(self, done, failed=0):
         self.told.append(done)
 
     def status(self, text):

@@ -46,7 +46,7 @@ class Heard(Silent):
     def advance(self, done, failed=0):
         self.stages[-1].done += done
 
-    def kept(self, done):
+    def kept(self, done, failed=0):
         self.stages[-1].kept += done
 
     def names(self):
@@ -144,15 +144,15 @@ def test_what_reads_scores(here, tmp_path):
 
 
 def test_what_reads_embeddings_or_data(here, tmp_path):
-    untouched = pq.read_table(here / "train.parquet").select(["key", "jpg", "caption", "truth"])
-    pq.write_table(untouched, tmp_path / "data.parquet")
+    untouched = pq.read_table(here / "train.parquet").select(["key", "jpg", "caption"])
+    pq.write_table(untouched.append_column("class", [list("ab" * 60)]), tmp_path / "data.parquet")
     data = [f"{tmp_path}/data.parquet"]
     embeddings = [f"{here}/e"]
     heard(ncaudit.eval_retrieval, ncaudit.EvalRetrievalOptions(embeddings=embeddings))
     heard(ncaudit.bench, ncaudit.BenchOptions(embeddings=embeddings, scorers=["csls"], rates=[0.2], kinds=["random"]))
     heard(ncaudit.inspect, ncaudit.InspectOptions(sources=data))
     heard(ncaudit.corrupt, ncaudit.CorruptOptions(sources=data, out=f"{tmp_path}/c", rate=0.2))
-    classes = {"kind": CorruptKind.label_symmetric, "label_column": "truth"}
+    classes = {"kind": CorruptKind.label_symmetric, "label_column": "class"}
     heard(ncaudit.corrupt_labels, ncaudit.CorruptOptions(sources=data, out=f"{tmp_path}/l", rate=0.2, **classes))
 
 

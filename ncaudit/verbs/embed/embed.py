@@ -241,7 +241,7 @@ def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting
 def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:
     """The accounts of a finished shard, from its files themselves."""
     counts = files.statuses(shard)
-    progress.kept(open_shard(shard, choosing=True).rows)
+    progress.kept(open_shard(shard, choosing=True).rows, sum(counts.values()) - counts.get(OK, 0))
     return ShardRows(counts, resumed=True)
 
 

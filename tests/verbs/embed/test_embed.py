@@ -356,6 +356,8 @@ class Told(Silent):
     def advance(self, done, failed=0):
         self.done, self.failed = self.done + done, self.failed + failed
 
+    kept = advance
+
     def note(self, text):
         self.notes.append(text)
 

@@ -26,7 +26,7 @@ class Mute:
     def advance(self, done: int, failed: int = 0) -> None:
         heed()
 
-    def kept(self, done: int) -> None:
+    def kept(self, done: int, failed: int = 0) -> None:
         heed()
 
     def status(self, text: str) -> None: ...
@@ -56,11 +56,10 @@ class Listener(Mute):
         if self.work.stage is not None:
             self.work.stage.advance(self.work.clock(), done, failed)
 
-    def kept(self, done: int) -> None:
-        super().kept(done)
+    def kept(self, done: int, failed: int = 0) -> None:
+        super().kept(done, failed)
         if self.work.stage is not None:
-            self.work.stage.done += done
-            self.work.stage.kept += done
+            self.work.stage.keep(done, failed)
 
     def status(self, text: str) -> None:
         if self.work.stage is not None:

@@ -72,6 +72,10 @@ class Stage:
         if done:
             self.pace.done(now, self.done - self.kept)
 
+    def keep(self, done: int, failed: int) -> None:
+        """Done by an earlier run."""
+        self.done, self.kept, self.failed = self.done + done, self.kept + done, self.failed + failed
+
     def elapsed_s(self, now: float) -> float:
         return (now if self.ended is None else self.ended) - self.begun
 

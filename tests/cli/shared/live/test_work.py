@@ -104,7 +104,7 @@ def test_nothing_is_foretold_from_too_little(clock):
 def test_what_an_earlier_run_has_done_is_no_speed(clock):
     work = begun(clock, {"rows": 1.0})
     work.begin("rows", 1_000, "rows")
-    work.stage.done = work.stage.kept = 900
+    work.stage.keep(900, 0)
     clock.now = 10.0
     work.stage.advance(clock.now, 10, 0)
     assert work.stage.per_s(clock.now) == pytest.approx(1)
