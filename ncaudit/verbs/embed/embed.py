@@ -27,7 +27,7 @@ from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, sou
 from ncaudit.matchers.heads.projection import SavedHeads
 from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
-from ncaudit.schema import UNFINISHED
+from ncaudit.schema import OK, UNFINISHED
 from ncaudit.shards.claims.claims import Claim, claim, is_ours
 from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.claims.records import EMBED_RECORD, read_record
