@@ -117,8 +117,12 @@ class Work:
         done = {stage.name for stage in self.begun_stages()}
         if done and (name != self.name or done.issuperset(stages)):
             self.over, self.stage, self.plan, self._ends_at, self.begun = [], None, {}, None, self.clock()
-        begun = [stage.name for stage in self.begun_stages() if stage.name not in stages]
-        self.name, self.plan = name, {**{each: self.plan.get(each, 0.0) for each in begun}, **stages}
+        names, at = list(stages), 0
+        for begun in dict.fromkeys(stage.name for stage in self.begun_stages()):
+            if begun not in stages:
+                names.insert(at, begun)
+            at = names.index(begun) + 1
+        self.name, self.plan = name, {each: stages.get(each, self.plan.get(each, 0.0)) for each in names}
 
     def begin(self, name: str, total: int | None, unit: str) -> Stage | None:
         """A stage begins; the one that thereby ends, if any. One that was left for another goes on in a new one."""

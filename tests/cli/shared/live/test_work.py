@@ -142,6 +142,16 @@ def test_a_stage_that_no_plan_told_has_its_place_behind_the_one_before(clock):
     assert work.place() == (3, 3)
 
 
+def test_a_part_that_is_planned_anew_stays_where_it_is(clock):
+    work = begun(clock, {"embed: rows": 8.0, "score: draw": 1.0, "score: rows": 1.0, "report": 1.0}, "audit")
+    for name in ("embed: rows", "score: draw"):
+        work.begin(name, 1, "rows")
+    work.job("audit", {"embed: rows": 8.0, "score: rows": 2.0, "report": 1.0})
+    assert list(work.plan) == ["embed: rows", "score: draw", "score: rows", "report"]
+    work.begin("score: rows", 1, "rows")
+    assert work.place() == (2, 3)
+
+
 def test_parts_are_counted_not_their_stages(clock):
     work = begun(clock, {"embed: load": 0.0, "embed: rows": 8.0, "score: fit": 1.0, "score: rows": 1.0}, "audit")
     work.begin("score: rows", 10, "rows")
