@@ -7,13 +7,17 @@ The verbs are plain functions, options in and one result out, and are loaded whe
     ncaudit.embed("data/", out="embeddings")
     ncaudit.score("embeddings", out="scores", check=False)
 
-For arrays already in memory: `ncaudit.soft_labels(image, text)`.
+For arrays already in memory: `ncaudit.soft_labels(image, text)`. A verb tells nothing while it works, unless asked:
+
+    with ncaudit.live_progress() as progress:
+        ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"), progress)
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ncaudit.cli.shared.live import live_progress
     from ncaudit.errors import NcauditError
     from ncaudit.options import (
         AuditOptions,
@@ -53,6 +57,7 @@ _VERBS = {  # where each is, and the options it takes
     "bench": ("ncaudit.verbs.bench", "BenchOptions"),
     "demo": ("ncaudit.verbs.demo", "DemoOptions"),
 }
+_LIVE = "ncaudit.cli.shared.live"  # draws on a terminal or in a notebook, as a command does
 
 __all__ = [
     "AuditOptions",
@@ -73,6 +78,7 @@ __all__ = [
     "ShowOptions",
     "TrainOptions",
     "__version__",
+    "live_progress",
     "soft_labels",
     *_VERBS,
 ]
@@ -83,6 +89,7 @@ _HOMES = {
     **{name: "ncaudit.options" for name in __all__ if name.endswith("Options")},
     "NcauditError": "ncaudit.errors",
     "__version__": "ncaudit.version",
+    "live_progress": _LIVE,
 }
 _MODULES = ("errors", "options")  # that a notebook finds in the package without importing them
 

@@ -12,7 +12,7 @@ EXAMPLES = (
 )
 
 
-@command(AuditOptions, EXAMPLES, one_line=True)
+@command(AuditOptions, EXAMPLES)
 def audit(options: AuditOptions, progress: Progress) -> Answer:
     """From a dataset to a page that shows which captions do not belong: embed, score, and report in one command.
 

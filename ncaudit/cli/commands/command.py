@@ -49,31 +49,26 @@ _JSON = Annotated[
 ]
 
 
-def command(
-    kind: type[Chosen], examples: Sequence[Example], *, one_line: bool = False
-) -> Callable[[Run[Chosen]], Callable[..., None]]:
-    """Makes what Typer calls of a function that takes options and progress.
-
-    one_line: a stage of the progress takes the place of the one before it.
-    """
+def command(kind: type[Chosen], examples: Sequence[Example]) -> Callable[[Run[Chosen]], Callable[..., None]]:
+    """Makes what Typer calls of a function that takes options and progress."""
 
     def make(run: Run[Chosen]) -> Callable[..., None]:
         def made(**given: Any) -> None:
-            _run(kind, run, given, one_line=one_line)
+            _run(kind, run, given)
 
         return _as_typer_sees_it(made, run, kind, examples)
 
     return make
 
 
-def _run(kind: type[Chosen], run: Run[Chosen], given: dict[str, Any], *, one_line: bool) -> None:
+def _run(kind: type[Chosen], run: Run[Chosen], given: dict[str, Any]) -> None:
     anywhere.heed(given)
     as_json, streams = given[AS_JSON], given.get("out") == STREAM
     if as_json and streams:
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = checked(kind(**dict(given_fields(kind, given))))
     log.line(f"options: {_told(options)}")
-    with live.progress(one_line=one_line) as progress, logged(progress) as heard:
+    with live.progress(run.__name__) as progress, logged(progress) as heard:
         answer = run(options, heard)
     _log_notes(answer.words)
     if answer.is_told:
