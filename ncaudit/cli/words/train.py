@@ -1,6 +1,7 @@
 """What `train` tells at its end: how many pairs, how well it validates, where the matcher is. Knows its result only."""
 
 from ncaudit import objectives
+from ncaudit.cli.layout.vocabulary import Words, command
 from ncaudit.cli.shared.accounts import accounting
 from ncaudit.counts import counted
 from ncaudit.options import TrainingRecipe
@@ -9,7 +10,7 @@ from ncaudit.verbs.train.train import TrainResult
 NO_BETTER = " (no epoch is better than the start model)"
 
 
-def lines(result: TrainResult) -> list[str]:
+def lines(result: TrainResult) -> Words:
     """The summary for people."""
     return [*(_earlier(result) if result.finished_earlier else _run(result)), *accounting(result.accounting)]
 
@@ -18,10 +19,26 @@ def _earlier(result: TrainResult) -> list[str]:
     return [f"{result.out} already holds this run, finished: nothing to do (--restart does it again)"]
 
 
-def _run(result: TrainResult) -> list[str]:
-    kept = f"matcher of epoch {result.kept_epoch} in {result.out}; use it with --model {result.out}"
+def _run(result: TrainResult) -> Words:
+    kept = f"matcher of epoch {result.kept_epoch} in {result.out}"
     dropped = [f"{counted(result.dropped_pairs, 'pair')} dropped by the objective"] if result.dropped_pairs else []
-    return [_head(result), *dropped, *_split(result), *_parts(result), _recalls(result), *_maps(result), kept]
+    return [
+        _recalls(result),
+        *_maps(result),
+        kept,
+        *_next(result),
+        _head(result),
+        *dropped,
+        *_split(result),
+        *_parts(result),
+    ]
+
+
+def _next(result: TrainResult) -> Words:
+    """Heads go before scores of the same embeddings; a model embeds anew."""
+    if result.tune == "heads":
+        return [command("ncaudit", "score", "EMBEDDINGS", "--model", result.out, "--out", "scores-2/")]
+    return [command("ncaudit", "embed", "DATA", "--model", result.out, "--out", "embeddings-2/")]
 
 
 def _head(result: TrainResult) -> str:

@@ -234,7 +234,8 @@ class EarlierOutputs:
         if self._told or found.get("verb") != expected.get("verb"):
             return
         self._told = True
-        self._tell(f"{path} was made with other {_differences(found, expected)}: it is made again, and what else was")
+        other = _differences(found, expected)
+        self._tell(f"{path} was made with other {other}: it is made again, as is all else made so")
 
     def _compare_formats(self, path: str, found: Provenance, verb: str) -> None:
         if self._told or found.get("verb") != verb or same_results(found, verb):
