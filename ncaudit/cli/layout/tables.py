@@ -71,7 +71,12 @@ def _widths(table: Table, width: int | None) -> list[int]:
         given = zip(columns, least, wanted, strict=True)
         floors = [one if column.kind is kind else want for (column, _), one, want in given]
         wanted = _shrunk(wanted, floors, room)
-    return wanted
+    return [_tight(column, size, widest) for (column, _), size, widest in zip(columns, wanted, cells, strict=True)]
+
+
+def _tight(column: Column, size: int, widest: int) -> int:
+    """Not wider than what stands there: a header that is wrapped may need less than it was given."""
+    return min(size, max(widest, *map(cell_len, _wrapped(column.name, size))))
 
 
 def _unwrapped(column: Column, wanted: int) -> int:

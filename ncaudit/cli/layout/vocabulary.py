@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 Change = Callable[[str], str]
-DEEPEST = 8  # columns: the lines below a long key begin no further to the right
+DEEPEST, SHALLOW = 10, 4  # columns: below a key that is longer than the one, lines begin at the other
 
 
 class Meaning(StrEnum):
@@ -162,7 +162,7 @@ def item(*parts: str | Span) -> Told:
 def value(key: str, *parts: str | Span, indent: int = 0) -> Told:
     """What something is: its key, and behind it the value."""
     head = f"{'':{indent}}{key}: "
-    return Told(_spans(parts), head=Span(head), hang=min(len(head), indent + DEEPEST))
+    return Told(_spans(parts), head=Span(head), hang=_below(head, indent))
 
 
 def note(text: str) -> Told:
@@ -177,17 +177,21 @@ def fix(text: str) -> Told:
 
 def failure(text: str, head: str = "failed shard: ") -> Told:
     """What could not be done."""
-    return Told((Span(text),), head=Span(head, Meaning.error), hang=min(len(head), DEEPEST))
+    return Told((Span(text),), head=Span(head, Meaning.error), hang=_below(head))
 
 
-def quoted(text: str, head: str, *, at: int, most: int) -> Told:
-    """Somebody else's text from column `at` on, behind `head`."""
-    return Told((Span(text),), head=Span(f"{head:<{at}}"), hang=at, most=most)
+def quoted(text: str, head: str, *, at: int, most: int, hang: int | None = None) -> Told:
+    """Somebody else's text from column `at` on, behind `head`. hang: where its further lines begin, if elsewhere."""
+    return Told((Span(text),), head=Span(f"{head:<{at}}"), hang=at if hang is None else hang, most=most)
 
 
 def command(*words: str, lead: str = "next: ", why: str = "") -> Command:
     """A command of these words, each quoted for a shell where it must be."""
     return Command(shlex.join(words), lead, why)
+
+
+def _below(head: str, indent: int = 0) -> int:
+    return len(head) if len(head) <= indent + DEEPEST else indent + SHALLOW
 
 
 def _spans(parts: Sequence[str | Span]) -> tuple[Span, ...]:

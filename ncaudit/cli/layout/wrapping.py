@@ -12,8 +12,9 @@ from rich.cells import cell_len, chop_cells
 from ncaudit.cli.layout.vocabulary import Command, Span, Told
 
 Line = list[Span]  # what stands in one line, from the left
-LOOSE = 24  # columns of words that stay together; beyond that they are words like others
+LOOSE = 32  # columns of words that stay together; beyond that they are words like others
 NUMBER = re.compile(r"[(\[~<>]*[-+±]?\d[\d,.]*(?<![,.])")
+ASIDE = re.compile(r"\([^ ]*\)[,.;:]?")  # (string), of what stands before it
 BETWEEN = {"±", "->", "=", "+", "-", "/", "×", "<", ">"}
 BEHIND = {"%", "±", "->", "MiB", "KiB", "GiB", "bytes"}
 ARGUMENT = re.compile(r"""(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|['"\\])+""", re.DOTALL)
@@ -124,7 +125,7 @@ def _loosened(groups: Sequence[Line], room: int) -> Iterator[Line]:
 
 
 def _belong(left: str, right: str) -> bool:
-    return bool(NUMBER.fullmatch(left)) or left in BETWEEN or right in BEHIND
+    return bool(NUMBER.fullmatch(left) or ASIDE.fullmatch(right)) or left in BETWEEN or right in BEHIND
 
 
 def _words(text: Sequence[Span]) -> list[Line]:

@@ -17,7 +17,7 @@ COLUMNS = {
     "injected_called_noisy": "caught",
     "untouched_called_noisy": "others caught",
 }
-IN_DETAIL = {"average_precision", "precision_at_injected_count", "calibration_error", "calibration_error_corrected"}
+IN_DETAIL = ("average_precision", "precision_at_injected_count", "calibration_error", "calibration_error_corrected")
 
 
 def lines(result: BenchResult, seeds: int) -> Words:

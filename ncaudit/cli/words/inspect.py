@@ -187,7 +187,7 @@ def _captions(captions: Captions) -> Words:
     if captions.of_several_lines:
         hold = counted(captions.of_several_lines, "holds", "hold")
         told.append(item(f"{hold} several lines: if each is a caption, give embed --caption-lines"))
-    return [*told, *(quoted(shown(example), "", at=2, most=MOST) for example in captions.examples)]
+    return [*told, *(quoted(shown(example), "", at=2, hang=4, most=MOST) for example in captions.examples)]
 
 
 def _key(key: KeyColumn) -> Said:

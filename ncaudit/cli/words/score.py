@@ -57,6 +57,7 @@ def _meaning(result: ScoreResult) -> Words:
     if not _has_labels(result):
         return [Detail([fit])]
     return [
+        "",
         value(result.scorer, result.label_means),
         f"mean soft label {result.mean_soft_label:.3f}; {_cuts(result)}",
         *_details(result),
@@ -163,7 +164,7 @@ def _details(result: ScoreResult) -> Words:
         *_calibrated_by(facts),
         *_reasons(result.reasons),
         *_suggested(result),
-        *power.lines(result.power),
+        *(["", *power.lines(result.power), ""] if result.power else []),
     ]
 
 

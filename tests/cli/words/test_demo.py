@@ -1,5 +1,6 @@
 """The words of `demo`: what each training was worth, how well mismatches were found, where everything is."""
 
+from ncaudit.cli.layout.rendering import plain
 from ncaudit.cli.words.demo import lines
 from ncaudit.verbs.demo import DemoResult, Finding, Recalls
 
@@ -15,7 +16,7 @@ def test_recalls_are_a_table_and_the_rest_is_lines():
         "fine-tuned on pairs weighted by soft label",
     ]
     assert table.rows[0][1:] == ["1.2", "2.0", "30.0", "44.4"]
-    assert others == [
+    assert plain(others) == [
         "",
         "AUROC of finding the mismatched pairs: similarity 0.900, soft_label 0.950",
         "13 s; everything is in demo",

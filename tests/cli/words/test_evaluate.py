@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ncaudit.cli.shared.tables import Table
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.layout.vocabulary import Table
 from ncaudit.cli.words.evaluate import retrieval_lines, scores_lines
 from ncaudit.core.metrics.detection import ReliabilityBin
 from ncaudit.core.metrics.mean_average_precision import ClassRetrieval
@@ -33,7 +34,7 @@ DETECTED = DetectionResult(
 
 
 def against(prior: PriorScore) -> list[str]:
-    *told, rows = scores_lines(ScoresResult(accounting=ACCOUNTS, against=(prior,)))
+    *told, rows = plain(scores_lines(ScoresResult(accounting=ACCOUNTS, against=(prior,))))
     assert rows == ROWS
     return told
 
@@ -45,7 +46,7 @@ def test_recalls_are_a_table_and_the_notes_come_before_the_accounts():
         ["", "R@1", "R@5", "R@10", "median rank"],
         [["image to caption", "10.0", "20.0", "30.0", "3.5"], ["caption to image", "11.0", "21.0", "31.0", "3"]],
     )
-    assert others == ["1,000 images, 5,000 captions", "note: look", ROWS]
+    assert plain(others) == ["1,000 images, 5,000 captions", "note: look", ROWS]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_what_the_scores_know_of_the_truth_is_a_table_with_a_dash_for_what_is_un
         ["soft_label", "0.900", "0.800", "0.700", "1,000"],
         ["score", "-", "0.800", "0.700", "1,000"],
     ]
-    assert others == [
+    assert plain(others) == [
         "note: one kind only",
         "1,100 ok rows have no truth and are left out",
         "1,200 pairs of the truth table have no score",
