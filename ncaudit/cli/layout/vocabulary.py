@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 Change = Callable[[str], str]
-DEEPEST, SHALLOW = 10, 4  # columns: below a key that is longer than the one, lines begin at the other
+DEEPEST, SHALLOW = 12, 4  # columns: below a key that is longer than the one, lines begin at the other
 
 
 class Meaning(StrEnum):

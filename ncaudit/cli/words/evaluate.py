@@ -1,6 +1,8 @@
 """What `eval retrieval` and `eval scores` tell at their end. Knows their results; nothing of how they are measured."""
 
-from ncaudit.cli.layout.vocabulary import Table, Told, Words, item, prose
+from collections.abc import Sequence
+
+from ncaudit.cli.layout.vocabulary import Column, Kind, Table, Told, Words, item
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.counts import counted
@@ -110,7 +112,7 @@ def _against(prior: PriorScore) -> Words:
     told: Words = [f"{column} against ours, rank correlation: {', '.join(both) or 'no pair has both'}"]
     told += _better(prior, column)
     for title, pairs in ways:
-        told += [item(f"{title}:"), *(_disagreement(pair, prior.ranked_by, column) for pair in pairs)] if pairs else []
+        told += [_disagreement(title, pairs, prior.ranked_by, column)] if pairs else []
     return told
 
 
@@ -124,10 +126,12 @@ def _better(prior: PriorScore, column: str) -> list[Told]:
     return [item(f"{told}: {shown(prior.better)} is better at finding these mismatches")]
 
 
-def _disagreement(pair: Disagreement, ours: str, column: str) -> Told:
-    caption = f": {shown(pair.caption)}" if pair.caption is not None else ""
-    higher = f"{ours} above {pair.score_share:.0%} of the pairs, {column} above {pair.prior_share:.0%}"
-    return prose(f"{shown(pair.pair_id)} ({higher}){caption}", indent=4)
+def _disagreement(title: str, pairs: Sequence[Disagreement], ours: str, column: str) -> Table:
+    """The pairs, and above which share of all of them each score puts them."""
+    header = [Column("pair", Kind.place), Column(f"{ours} above"), Column(f"{column} above")]
+    header += [Column("caption", Kind.caption)] if any(pair.caption is not None for pair in pairs) else []
+    rows = [[pair.pair_id, f"{pair.score_share:.0%}", f"{pair.prior_share:.0%}", pair.caption or ""] for pair in pairs]
+    return Table(title, header, [row[: len(header)] for row in rows])
 
 
 def _correlation(rho: float | None) -> str:

@@ -59,9 +59,9 @@ def _meaning(result: ScoreResult) -> Words:
     return [
         "",
         value(result.scorer, result.label_means),
+        Detail([fit]),
         f"mean soft label {result.mean_soft_label:.3f}; {_cuts(result)}",
         *_details(result),
-        Detail([fit]),
     ]
 
 

@@ -1,12 +1,14 @@
 """What `show` shows: a few lines for each pair, what is told of it one below the other. Knows its result only."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from ncaudit.cli.layout.vocabulary import Told, Words, quoted
+from ncaudit.cli.layout.vocabulary import Meaning, Span, Told, Words, prose, quoted
 from ncaudit.cli.shared.accounts import noted
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.counts import counted
+from ncaudit.schema import VERDICTS
 from ncaudit.verbs.show.show import ShownClass, ShownList, ShownPair, ShownRow, ShowResult
 
 INDENT, TEXT = 4, 21  # columns before the pair, and before what is told of it
@@ -37,16 +39,24 @@ def _row(number: int, pair: ShownPair | ShownClass) -> Words:
     head = f"{number:>{INDENT - 2}}  "
     if isinstance(pair, ShownClass):
         return [*_text(_class(pair), head, INDENT), *_caption(pair), *_witnesses(pair), *_place(pair)]
-    return [*_text(_found(pair), head, INDENT), *_caption(pair), *_why(pair), *_place(pair)]
+    return [_found(pair, head), *_caption(pair), *_why(pair), *_place(pair)]
 
 
-def _found(pair: ShownPair) -> str:
+def _found(pair: ShownPair, head: str) -> Told:
     """The numbers and the words of the table."""
+    if pair.verdict not in VERDICTS:  # anybody's word
+        (told,) = _text(", ".join([*_numbers(pair), *_given(pair.verdict), *_given(pair.reason)]), head, INDENT)
+        return told
+    reason = "".join(f", {word}" for word in _given(pair.reason))
+    parts = (f"{', '.join(_numbers(pair))}, ", Span(pair.verdict, Meaning(pair.verdict)), reason)
+    return replace(prose(*parts), head=Span(head), hang=INDENT)
+
+
+def _numbers(pair: ShownPair) -> list[str]:
     numbers = {"soft label": pair.soft_label, "cosine": pair.similarity}
     if pair.soft_label is None:
         numbers["score"] = pair.score
-    words = [f"{name} {value:.3f}" for name, value in numbers.items() if value is not None]
-    return ", ".join([*words, *_given(pair.verdict), *_given(pair.reason)])
+    return [f"{name} {value:.3f}" for name, value in numbers.items() if value is not None]
 
 
 def _given(word: str | None) -> list[str]:

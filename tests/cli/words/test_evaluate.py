@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ncaudit.cli.layout.rendering import plain
-from ncaudit.cli.layout.vocabulary import Table
+from ncaudit.cli.layout.vocabulary import Table, mapped
+from ncaudit.cli.shared.user_text import visible
 from ncaudit.cli.words.evaluate import retrieval_lines, scores_lines
 from ncaudit.core.metrics.detection import ReliabilityBin
 from ncaudit.core.metrics.mean_average_precision import ClassRetrieval
@@ -34,7 +35,8 @@ DETECTED = DetectionResult(
 
 
 def against(prior: PriorScore) -> list[str]:
-    *told, rows = plain(scores_lines(ScoresResult(accounting=ACCOUNTS, against=(prior,))))
+    words = scores_lines(ScoresResult(accounting=ACCOUNTS, against=(prior,)))
+    *told, rows = plain(mapped(word, visible) for word in words)
     assert rows == ROWS
     return told
 
@@ -108,8 +110,10 @@ def test_disagreements_show_a_users_text_harmlessly():
     pair = Disagreement(pair_id="a/0", caption="\x1b[2Jcat", score=1.0, prior=0.0, score_share=0.99, prior_share=0.01)
     other = replace(pair, pair_id="a/1", caption=None)
     assert against(replace(PRIOR, ours_higher=(pair,), prior_higher=(other,)))[1:] == [
-        "  score high, clip low:",
-        "    a/0 (score above 99% of the pairs, clip above 1%): \\x1b[2Jcat",
-        "  clip high, score low:",
-        "    a/1 (score above 99% of the pairs, clip above 1%)",
+        "score high, clip low",
+        "pair  score above  clip above  caption",
+        "a/0           99%          1%  \\x1b[2Jcat",
+        "clip high, score low",
+        "pair  score above  clip above",
+        "a/1           99%          1%",
     ]
