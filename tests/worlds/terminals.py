@@ -195,7 +195,7 @@ def watched(words: Sequence[object], **how: Any) -> Terminal:
 
 
 def _controls() -> None:
-    """In the new process: the terminal is its own, and Ctrl-C reaches it though the tests may have been started deaf."""
+    """In the new process: the terminal is its own, and Ctrl-C reaches it though the tests may be deaf to it."""
     ioctl(0, TIOCSCTTY, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
