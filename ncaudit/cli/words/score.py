@@ -33,7 +33,7 @@ def lines(result: ScoreResult) -> Words:
         *worst.lines(result.worst),
         *_next(result),
         *_meaning(result),
-        *_judged(result),
+        *_judges(result),
         *noted(result.notes),
         *accounting(result.accounting),
     ]
@@ -44,7 +44,7 @@ def told(result: ScoreResult) -> Words:
     if not _has_labels(result):
         means = Told((Span(result.label_means),), head=Span(f"{result.scorer}: "))
         return [means, *_parts(result.rates), *_similarity(result.mean_similarity)]
-    return [*_rate(result), _verdicts(result)]
+    return [*_rate(result), *_corrected(result), _verdicts(result)]
 
 
 def _has_labels(result: ScoreResult) -> bool:
@@ -115,14 +115,19 @@ def _part(one: Mapping[str, Any]) -> str:
     return f"{rows}: {told}, their own; that of the fit is {one['rate_of_fit']:.1%}"
 
 
-def _judged(result: ScoreResult) -> Words:
-    """From how many pairs that people judged, and how far the judges agree."""
+def _corrected(result: ScoreResult) -> Words:
+    """From how many pairs that people judged the rate and the labels are."""
     if result.judged_pairs is None:
         return []
-    told, judging = f"corrected by {counted(result.judged_pairs, 'judged pair')}", result.judging or {}
-    if judging.get("cannot_tell"):
-        told += f"; {counted(judging['cannot_tell'], 'verdict is', 'verdicts are')} cannot tell"
-    return [told, *_agreement(judging), *_changed(judging.get("changed_ids") or 0)]
+    unclear = (result.judging or {}).get("cannot_tell")
+    more = f"; {counted(unclear, 'verdict is', 'verdicts are')} cannot tell" if unclear else ""
+    return [f"corrected by {counted(result.judged_pairs, 'judged pair')}{more}"]
+
+
+def _judges(result: ScoreResult) -> Words:
+    """How far the judges agree, and how their pairs were found."""
+    judging = {} if result.judged_pairs is None else result.judging or {}
+    return [*_agreement(judging), *_changed(judging.get("changed_ids") or 0)]
 
 
 def _changed(ids: int) -> list[Told]:

@@ -141,8 +141,10 @@ def test_nothing_comes_next_for_a_stream_or_for_the_dataset_itself():
 def test_judged_pairs_and_how_far_the_judges_agree_are_told():
     both = {"pairs": 120, "disputed": 6, "share": 0.95, "alpha": 0.875}
     judging = {"judges": 2, "cannot_tell": 4, "disputed": 6, "changed_ids": 30, "agreement": both}
+    rate, corrected, *_ = lines(scored(judged_pairs=180, judging=judging))
+    assert rate.startswith("noise rate")
+    assert corrected == "corrected by 180 judged pairs; 4 verdicts are cannot tell"
     assert between(scored(judged_pairs=180, judging=judging)) == [
-        "corrected by 180 judged pairs; 4 verdicts are cannot tell",
         "2 judges agree on 95.0% of the 120 pairs that two or more judged (Krippendorff's alpha 0.88); "
         "the 6 disputed ones count as cannot tell",
         "note: 30 rows of the verdicts were found by shard and row: "
@@ -151,8 +153,8 @@ def test_judged_pairs_and_how_far_the_judges_agree_are_told():
     alike = {**both, "disputed": 0, "share": 1.0, "alpha": None}
     assert (
         "alpha not defined, as all say the same)"
-        in between(scored(judged_pairs=9, judging={"judges": 2, "agreement": alike}))[1]
+        in between(scored(judged_pairs=9, judging={"judges": 2, "agreement": alike}))[0]
     )
     apart = {"pairs": 0, "disputed": 0, "share": None, "alpha": None}
     told = between(scored(judged_pairs=9, judging={"judges": 2, "agreement": apart}))
-    assert "no pair that two of them judged" in told[1]
+    assert "no pair that two of them judged" in told[0]
