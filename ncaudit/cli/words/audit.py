@@ -9,7 +9,6 @@ from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.words import labels as label_words
 from ncaudit.cli.words import score as score_words
 from ncaudit.cli.words import worst
-from ncaudit.judging.evidence import NOTHING, UNKNOWN
 from ncaudit.options import STREAM, AuditOptions
 from ncaudit.options.shared.effect import flag_of
 from ncaudit.verbs.audit.audit import AuditResult
@@ -22,7 +21,7 @@ def lines(result: AuditResult, options: AuditOptions) -> Words:
     return [
         *score_words.told(result.score),
         *([] if result.labels is None else label_words.rate(result.labels)),
-        *worst.lines(_pairs(result.worst)),
+        *([] if score_words.is_unknown(result.score) else worst.lines(_pairs(result.worst))),
         *_next(result, options),
         *_notes(result),
         *accounting(result.accounting),
@@ -45,7 +44,7 @@ def _next(result: AuditResult, options: AuditOptions) -> Words:
     return [
         prose(f"next: open {' and '.join(page.out for page in pages)} in a browser"),
         command("ncaudit", "show", scores, lead="also: "),
-        *([] if _is_unknown(result) else [_filter(result, scores)]),  # the best of these scores are any pairs
+        *([] if score_words.is_unknown(result.score) else [_filter(result, scores)]),
         *_judge(result, options),
     ]
 
@@ -74,7 +73,3 @@ def _again(options: AuditOptions) -> list[str]:
         for one in value if isinstance(value, (list, tuple)) else [value]:
             words += [flag] if one is True else [flag.replace("--", "--no-")] if one is False else [flag, str(one)]
     return words
-
-
-def _is_unknown(result: AuditResult) -> bool:
-    return bool((result.score.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN)

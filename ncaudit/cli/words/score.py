@@ -30,7 +30,7 @@ def lines(result: ScoreResult) -> Words:
     """The summary for people: the answer, what to do next, what the answer means, and what it rests on."""
     return [
         *told(result),
-        *worst.lines(result.worst),
+        *([] if is_unknown(result) else worst.lines(result.worst)),
         *_next(result),
         *_meaning(result),
         *_judges(result),
@@ -45,6 +45,11 @@ def told(result: ScoreResult) -> Words:
         means = Told((Span(result.label_means),), head=Span(f"{result.scorer}: "))
         return [means, *_parts(result.rates), *_similarity(result.mean_similarity)]
     return [*_rate(result), *_corrected(result), _verdicts(result)]
+
+
+def is_unknown(result: ScoreResult) -> bool:
+    """Whether nothing tells right pairs from wrong ones: the worst and the best of these scores are any pairs."""
+    return bool((result.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN)
 
 
 def _has_labels(result: ScoreResult) -> bool:
@@ -70,7 +75,7 @@ def _next(result: ScoreResult) -> Words:
     if result.dataset or result.out == STREAM or not result.accounting.ok:
         return []
     out, review = result.out, ("--out", "review.csv")
-    if (result.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN:  # the best of these scores are any pairs
+    if is_unknown(result):
         return [command("ncaudit", "sample", out, *review, why="look at a few pairs: do they match?")]
     rule = ("--min-soft-label", "0.5") if result.mean_soft_label is not None else ("--keep-share", "0.8")
     kept = command("ncaudit", "filter", out, *rule, "--out", "kept/")

@@ -94,7 +94,8 @@ def test_without_labels_the_similarity_and_the_notes_are_all_there_is():
 
 
 def test_where_nobody_can_tell_people_are_to_look_before_anything_is_kept():
-    blind = scored({"no signal": {"kind": "nothing tells"}}, noise_rate=None, mean_soft_label=None)
+    pair = WorstPair(pair_id="0/7", caption="a red car", soft_label=None, score=-3.0)  # is not worse than others
+    blind = scored({"no signal": {"kind": "nothing tells"}}, noise_rate=None, mean_soft_label=None, worst=(pair,))
     assert lines(blind)[2:4] == [
         "next: ncaudit sample scores --out review.csv",
         "      look at a few pairs: do they match?",
