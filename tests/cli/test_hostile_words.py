@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ncaudit.cli.app import app
+from ncaudit.cli.layout.vocabulary import Table
 from ncaudit.cli.shared import output
-from ncaudit.cli.shared.tables import Table
 from tests.worlds.commands import MODEL
 from tests.worlds.sample import SAMPLE
 

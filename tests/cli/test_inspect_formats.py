@@ -90,7 +90,7 @@ def test_a_dataset_of_any_format(tmp_path, write):
     assert [line for line in lines if line in SHOWN] == SHOWN
     assert "  3 of 3 sampled: 3 JPEG; smallest/median/largest width 30/31/32, height 20/20/20" in lines
     assert "key: column uid, without repeats" in lines
-    assert lines[-1] == f"next: ncaudit embed {tmp_path} --model ViT-B-32 --out embeddings/"
+    assert lines[-1] == f"also: ncaudit embed {tmp_path} --model ViT-B-32 --out embeddings/"
     of_sidecar = "status (sidecars): 3 success, 1 failed_to_download"
     assert (of_sidecar in lines) is (write is in_tar_with_sidecar)
     told = json.loads(said(tmp_path, "--json"))

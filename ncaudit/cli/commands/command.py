@@ -15,9 +15,10 @@ from ncaudit.cli.commands import anywhere
 from ncaudit.cli.commands.flags import AS_JSON, given_fields, parameters
 from ncaudit.cli.commands.logged import logged
 from ncaudit.cli.commands.spec import NAME, Example, Spec
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.layout.vocabulary import Word
 from ncaudit.cli.shared import live, log, output
 from ncaudit.cli.shared.given import checked
-from ncaudit.cli.shared.tables import Table
 from ncaudit.errors import UsageError
 from ncaudit.options.shared.about import Options, Panel, options_of
 from ncaudit.options.shared.streams import STREAM
@@ -29,7 +30,7 @@ class Answer:
     """What came of a command."""
 
     result: Any  # for --json
-    words: Sequence[str | Table]  # for people
+    words: Sequence[Word]  # for people
     code: int = 0
     is_told: bool = True  # several processes of one launch tell it once
 
@@ -82,9 +83,9 @@ def _told(options: Options) -> str:
     return ", ".join(f"{one.name}={getattr(options, one.name)!s}" for one in changed) or "all at their defaults"
 
 
-def _log_notes(words: Sequence[str | Table]) -> None:
-    for line in words:
-        if isinstance(line, str) and line.startswith(("note: ", "failed shard: ")):
+def _log_notes(words: Sequence[Word]) -> None:
+    for line in plain(words):
+        if line.startswith(("note: ", "failed shard: ")):
             log.line(line)
 
 

@@ -1,6 +1,6 @@
 """Progress that goes to the log, too: when stages begin and end, how much they did, notes. Knows stages and counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 
@@ -28,6 +28,11 @@ class Logged:
         self._progress = progress
         self._name, self._unit, self._begun, self._done, self._failed = "", "", 0.0, 0, 0
 
+    def job(self, name: str, stages: Mapping[str, float]) -> None:
+        """As Progress has it."""
+        log.line(f"job: {name}, {', '.join(stages)}")
+        self._progress.job(name, stages)
+
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
         """As Progress has it."""
         self.end()
@@ -39,6 +44,11 @@ class Logged:
         """As Progress has it."""
         self._done, self._failed = self._done + done, self._failed + failed
         self._progress.advance(done, failed)
+
+    def kept(self, done: int, failed: int = 0) -> None:
+        """As Progress has it."""
+        self._done, self._failed = self._done + done, self._failed + failed
+        self._progress.kept(done, failed)
 
     def status(self, text: str) -> None:
         """As Progress has it."""

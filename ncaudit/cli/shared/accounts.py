@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
+from ncaudit.cli.layout.vocabulary import Told, Word, Words, failure, fix, item, note
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardError
 from ncaudit.schema import OK
 
 
-def accounting(accounts: Accounting) -> list[str]:
+def accounting(accounts: Accounting) -> Words:
     """The lines that every command over shards ends with: rows in = rows ok + rows failed."""
     shards = counted_shards(accounts.shards, accounts.shards_resumed)
     failed = {status: count for status, count in accounts.statuses.items() if status != OK and count}
@@ -28,16 +29,16 @@ def counted_shards(count: int, resumed: int = 0) -> str:
     return f"{counted(count, 'shard')}{earlier}"
 
 
-def each(counts: Mapping[str, int]) -> list[str]:
+def each(counts: Mapping[str, int]) -> list[Told]:
     """A line for each word with its count, in the order of the alphabet."""
-    return [f"  {word}: {count:,}" for word, count in sorted(counts.items())]
+    return [item(f"{word}: {count:,}") for word, count in sorted(counts.items())]
 
 
-def failures(errors: Iterable[ShardError]) -> list[str]:
+def failures(errors: Iterable[ShardError]) -> list[Word]:
     """Which shards could not be done, and what to do about each."""
-    return [line for error in errors for line in (f"failed shard: {error.message}", f"  fix: {error.fix}")]
+    return [line for error in errors for line in (failure(error.message), fix(error.fix))]
 
 
-def noted(notes: Iterable[str]) -> list[str]:
+def noted(notes: Iterable[str]) -> list[Told]:
     """What is surprising and makes no answer wrong."""
-    return [f"note: {note}" for note in notes]
+    return [note(told) for told in notes]

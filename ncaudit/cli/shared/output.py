@@ -1,26 +1,40 @@
 """The only module that prints. Data goes to standard output as it is; words go to people, never through markup.
 
-Knows streams and rich's console; nothing of what results mean. Words are made in `cli/words`, the live display is drawn
-by `live` on the console that is given here. Whatever words hold of a user's data, a terminal only shows it.
+Knows streams, terminals and their colours; nothing of what results mean. Words are made in `cli/words`, their lines in
+`cli/layout`, the live display is drawn by `live` on the console that is given here. Whatever words hold of a user's
+data, a terminal only shows it. Only terminals get wrapped lines and colours.
 """
 
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, TextIO
 
-import rich.table
+from rich.color import ColorSystem
 from rich.console import Console
-from rich.text import Text
+from rich.style import Style
 
+from ncaudit.cli.layout.rendering import plain, rendered
+from ncaudit.cli.layout.vocabulary import Command, Meaning, Word, failure, fix, mapped
+from ncaudit.cli.layout.wrapping import Line
 from ncaudit.cli.shared import log
 from ncaudit.cli.shared.as_json import json_object
-from ncaudit.cli.shared.tables import Table, visible_table
+from ncaudit.cli.shared.loudness import is_verbose
 from ncaudit.cli.shared.user_text import one_line, visible
 from ncaudit.errors import NcauditError
+
+LOOKS = {
+    Meaning.answer: Style(bold=True),
+    Meaning.clean: Style(color="green"),
+    Meaning.unsure: Style(color="yellow"),
+    Meaning.noisy: Style(color="red"),
+    Meaning.warning: Style(color="yellow"),
+    Meaning.error: Style(color="red", bold=True),
+}
+USUAL_WIDTH = 80  # of a terminal that does not tell
 
 
 def take_streams() -> None:
@@ -55,16 +69,17 @@ def data(text: str) -> None:
     _write(sys.stdout, text)
 
 
-def say(text: str) -> None:
-    """One line for people, on standard error. Captions and paths are text: no markup, no folding, no commands."""
-    _write_words(sys.stderr, text)
+def say(word: Word) -> None:
+    """Something for people, on standard error. Captions and paths are text: no markup, no commands to a terminal."""
+    _tell(sys.stderr, [word])
 
 
 def error(problem: NcauditError) -> None:
-    """What is wrong, and what to do: two lines."""
-    for line in (f"ncaudit: {one_line(problem.message)}", f"  fix: {one_line(problem.fix)}"):
+    """What is wrong, and what to do."""
+    words = [failure(one_line(problem.message), "ncaudit: "), fix(one_line(problem.fix))]
+    for line in plain(words):
         log.line(line)
-        say(line)
+    _tell(sys.stderr, words)
 
 
 def interrupted(command: str, *, kept: bool) -> None:
@@ -74,17 +89,15 @@ def interrupted(command: str, *, kept: bool) -> None:
         say("ncaudit: interrupted; what is finished is kept. Resume with:")
     else:
         say("ncaudit: interrupted before anything was finished. Begin again with:")
-    say(f"  {command}")
+    say(Command(command, lead="  "))
 
 
-def result(value: Any, words: Sequence[str | Table], *, as_json: bool, to_stderr: bool = False) -> None:
+def result(value: Any, words: Iterable[Word], *, as_json: bool, to_stderr: bool = False) -> None:
     """The end of a command: one JSON object for programs, or words for people."""
     if as_json:
         data(json_object(value))
-        return
-    stream = sys.stderr if to_stderr else sys.stdout
-    for each in words:
-        _draw(stream, each) if isinstance(each, Table) else _write_words(stream, each)
+    else:
+        _tell(sys.stderr if to_stderr else sys.stdout, words)
 
 
 def terminal() -> Console | None:
@@ -104,25 +117,47 @@ def notebook() -> Any:
     return import_module("IPython.display").display
 
 
-def _draw(stream: Any, given: Table) -> None:
-    table = visible_table(given)
-    if table.title:
-        _write_words(stream, table.title)  # rich would fold it at the table's width
-    drawn = rich.table.Table(box=None, pad_edge=False)
-    for index, name in enumerate(table.header):
-        drawn.add_column(Text(name), justify="left" if index == 0 else "right", no_wrap=True)
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    held = io.StringIO()
-    Console(file=held, width=max(80, table.width), highlight=False).print(drawn)
-    for line in held.getvalue().splitlines():
-        _write_words(stream, line)
-
-
-def _write_words(stream: Any, text: str) -> None:
-    # a lone surrogate in a user's file name must not end the run while it is being reported
+def _tell(stream: Any, words: Iterable[Word]) -> None:
     encoding = stream.encoding or "utf-8"
-    _write(stream, visible(text).encode(encoding, "backslashreplace").decode(encoding))
+
+    def shown(text: str) -> str:
+        # a lone surrogate in a user's file name must not end the run while it is being reported
+        return visible(text).encode(encoding, "backslashreplace").decode(encoding)
+
+    colours = _colours(stream)
+    for line in rendered((mapped(word, shown) for word in words), _width(stream), verbose=is_verbose()):
+        if colours is not None and any(span.meaning for span in line):
+            stream.write_coloured(_coloured(line, colours))
+        else:
+            _write(stream, "".join(span.text for span in line))
+
+
+def _width(stream: Any) -> int | None:
+    """Of the terminal; None where there is none: nobody knows how wide the reader of a pipe or a log is."""
+    if not stream.isatty():
+        return None
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL_WIDTH
+    except (OSError, ValueError):
+        return USUAL_WIDTH
+
+
+def _colours(stream: Any) -> ColorSystem | None:
+    """What the terminal can show; None without one, and where its user wants none (NO_COLOR, TERM=dumb)."""
+    if not isinstance(stream, _Visible) or not stream.isatty():
+        return None
+    console = Console(file=stream)  # type: ignore[arg-type]
+    known = console.color_system not in (None, "windows") and not console.no_color
+    return ColorSystem.STANDARD if known else None
+
+
+def _coloured(line: Line, colours: ColorSystem) -> str:
+    return "".join(
+        LOOKS[span.meaning].render(span.text, color_system=colours) if span.meaning else span.text for span in line
+    )
 
 
 def _write(stream: Any, line: str) -> None:
@@ -173,6 +208,12 @@ class _Visible:
         with self._taking():
             self._stream.write(shown.decode(self._stream.encoding))
         return len(text)
+
+    def write_coloured(self, line: str) -> None:
+        """A line of words that are harmless already, with the colours that are ours."""
+        with self._taking():
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
     def flush(self) -> None:
         """As a text file's."""

@@ -1,1 +1,1 @@
-"""What people read of a verb's result: lists of lines and tables, one file per command; nothing here prints."""
+"""What people read of a verb's result, told first what they asked for; one file per command; nothing here prints."""

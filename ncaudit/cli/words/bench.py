@@ -1,7 +1,7 @@
 """What `bench` tells at its end: a table of settings, and how to read it. Knows its result only."""
 
+from ncaudit.cli.layout.vocabulary import Column, Kind, Table, Words
 from ncaudit.cli.shared.accounts import noted
-from ncaudit.cli.shared.tables import Table, Words
 from ncaudit.counts import counted
 from ncaudit.verbs.bench import BenchResult, Setting, Spread
 
@@ -17,24 +17,28 @@ COLUMNS = {
     "injected_called_noisy": "caught",
     "untouched_called_noisy": "others caught",
 }
+IN_DETAIL = ("average_precision", "precision_at_injected_count", "calibration_error", "calibration_error_corrected")
 
 
 def lines(result: BenchResult, seeds: int) -> Words:
     """The table, and what to know when reading its numbers. seeds: that were asked for."""
-    written = [f"{len(result.runs):,} runs in {result.out}"] if result.out else []
+    written = [f"{counted(len(result.runs), 'run')} in {result.out}"] if result.out else []
     return [
         _settings(result, seeds),
+        *written,
         "injected mismatches against all other pairs; mismatches that the data hold already count as errors",
         "*corrected for those, for random mismatches; expected: noise rate were all mismatches like random ones",
         *noted(result.notes),
-        *written,
     ]
 
 
 def _settings(result: BenchResult, seeds: int) -> Table:
     title = f"Finding injected mismatches among {counted(result.pairs, 'pair')}"
     title += f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
-    return Table(title, ["scorer", "kind", "rate", *COLUMNS.values()], [_row(each) for each in result.settings])
+    header = [Column("scorer", Kind.name), Column("kind", Kind.name), Column("rate")]
+    header += [Column(told, detail=name in IN_DETAIL) for name, told in COLUMNS.items()]
+    rows = [_row(each) for each in result.settings]
+    return Table(title, header, rows, keys=3, hint="more measures: -v, or --json")
 
 
 def _row(setting: Setting) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ncaudit.cli.layout.vocabulary import Words, command
 from ncaudit.cli.shared.accounts import accounting
 from ncaudit.counts import counted
 from ncaudit.verbs.corrupt.captions import CorruptResult
@@ -10,10 +11,15 @@ from ncaudit.verbs.corrupt.classes import CorruptLabelsResult
 SHOWN = 8  # entries of the confusion map; all of them are in --json
 
 
-def lines(result: CorruptResult | CorruptLabelsResult) -> list[str]:
+def lines(result: CorruptResult | CorruptLabelsResult) -> Words:
     """The summary for people."""
     told = _classes(result) if isinstance(result, CorruptLabelsResult) else _captions(result)
-    return [*told, *accounting(result.accounting)]
+    return [*told, *_next(result), *accounting(result.accounting)]
+
+
+def _next(result: CorruptResult | CorruptLabelsResult) -> Words:
+    """Known noise is there to be found; `inspect` knows whether these are rows to embed or embeddings."""
+    return [command("ncaudit", "inspect", result.out)] if result.accounting.ok else []
 
 
 def _captions(result: CorruptResult) -> list[str]:

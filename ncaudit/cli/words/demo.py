@@ -1,6 +1,6 @@
 """What `demo` tells at its end: what each training was worth. Knows its result; nothing of the verbs that it runs."""
 
-from ncaudit.cli.shared.tables import Table, Words
+from ncaudit.cli.layout.vocabulary import Column, Kind, Table, Words, prose
 from ncaudit.verbs.demo import DemoResult, Recalls
 
 MATCHERS = {
@@ -9,7 +9,8 @@ MATCHERS = {
     "soft": "fine-tuned on pairs weighted by soft label",
     "oracle": "fine-tuned on the pairs known to match",
 }
-HEADER = ["matcher", "image>text R@1", "text>image R@1", "image>text R@10", "text>image R@10"]
+NUMBERS = ("image to text R@1", "text to image R@1", "image to text R@10", "text to image R@10")
+HEADER = [Column("matcher", Kind.words), *map(Column, NUMBERS)]
 
 
 def lines(result: DemoResult) -> Words:
@@ -19,7 +20,7 @@ def lines(result: DemoResult) -> Words:
         *_trained(result),
         f"AUROC of finding the mismatched pairs: {found}",
         f"{result.seconds:.0f} s; everything is in {result.out}",
-        f"next: open {result.report} in a browser",
+        prose(f"next: open {result.report} in a browser"),
     ]
 
 

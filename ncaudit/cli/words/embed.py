@@ -1,7 +1,6 @@
 """What `embed` tells at its end: where embeddings are, of which model. Knows its result only."""
 
-import shlex
-
+from ncaudit.cli.layout.vocabulary import Words, command
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.counts import counted
 from ncaudit.encoders.open_clip import ModelIdentity
@@ -9,24 +8,24 @@ from ncaudit.options import STREAM
 from ncaudit.verbs.embed.embed import EmbedResult
 
 
-def lines(result: EmbedResult) -> list[str]:
+def lines(result: EmbedResult) -> Words:
     """The summary for people."""
     named = f"column {result.key}" if result.key else "shard and row"
     where = "on standard output" if result.out == STREAM else f"in {result.out}"
     return [
-        f"embeddings {where}, {_dims(result.model)} dimensions; pairs are named by {named}",
+        *accounting(result.accounting),
         *_captions(result),
+        f"embeddings {where}, {_dims(result.model)} dimensions; pairs are named by {named}",
+        *_next(result),
         _model(result.model, result.batch_pairs),
         *noted(result.notes),
-        *accounting(result.accounting),
-        *_next(result),
     ]
 
 
-def _next(result: EmbedResult) -> list[str]:
+def _next(result: EmbedResult) -> Words:
     if result.out == STREAM or not result.accounting.ok:
         return []
-    return [f"next: ncaudit score {shlex.quote(result.out)} --out scores/"]
+    return [command("ncaudit", "score", result.out, "--out", "scores/")]
 
 
 def _dims(model: ModelIdentity) -> str:
@@ -43,4 +42,4 @@ def _captions(result: EmbedResult) -> list[str]:
 
 def _model(model: ModelIdentity, batch_pairs: int) -> str:
     weights = f"weights {model.weight_hash[:12]}" + (f", heads {model.heads[:12]}" if model.heads else "")
-    return f"{model.name}, {model.activation}, {model.precision}, {weights}, batches of {batch_pairs}"
+    return f"by {model.name}, {model.activation}, {model.precision}, {weights}, batches of {batch_pairs}"

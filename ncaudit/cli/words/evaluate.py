@@ -1,7 +1,9 @@
 """What `eval retrieval` and `eval scores` tell at their end. Knows their results; nothing of how they are measured."""
 
+from collections.abc import Sequence
+
+from ncaudit.cli.layout.vocabulary import Column, Kind, Table, Told, Words, item
 from ncaudit.cli.shared.accounts import accounting, noted
-from ncaudit.cli.shared.tables import Table, Words
 from ncaudit.cli.shared.user_text import shown
 from ncaudit.counts import counted
 from ncaudit.verbs.evaluate.class_retrieval import ClassRetrievals
@@ -83,7 +85,7 @@ def _calibration(result: DetectionResult) -> list[Table]:
     return [Table(title, ["soft label", "mean", "truly match", "pairs"], rows)]
 
 
-def _truth(result: DetectionResult) -> list[str]:
+def _truth(result: DetectionResult) -> Words:
     columns = (result.soft_label, result.similarity, result.score)
     notes = noted(dict.fromkeys(d.note for d in columns if d is not None and d.note))
     one, many = "ok row has no truth and is left out", "ok rows have no truth and are left out"
@@ -97,7 +99,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _against(prior: PriorScore) -> list[str]:
+def _against(prior: PriorScore) -> Words:
     """One prior score beside ours."""
     found = [
         ("score", prior.spearman_score, prior.pairs),
@@ -107,27 +109,29 @@ def _against(prior: PriorScore) -> list[str]:
     column = shown(prior.column)
     ways = [(f"{prior.ranked_by} high, {column} low", prior.ours_higher)]
     ways.append((f"{column} high, {prior.ranked_by} low", prior.prior_higher))
-    told = [f"{column} against ours, rank correlation: {', '.join(both) or 'no pair has both'}"]
+    told: Words = [f"{column} against ours, rank correlation: {', '.join(both) or 'no pair has both'}"]
     told += _better(prior, column)
     for title, pairs in ways:
-        told += [f"  {title}:", *(_disagreement(pair, prior.ranked_by, column) for pair in pairs)] if pairs else []
+        told += [_disagreement(title, pairs, prior.ranked_by, column)] if pairs else []
     return told
 
 
-def _better(prior: PriorScore, column: str) -> list[str]:
+def _better(prior: PriorScore, column: str) -> list[Told]:
     if prior.auroc is None:
         return []
     both = f"{column} {prior.auroc.second:.3f}, {prior.ranked_by} {prior.auroc.first:.3f}"
-    told = f"  AUROC on the same pairs: {both}, difference ± {1.96 * prior.auroc.standard_error:.3f}"
+    told = f"AUROC on the same pairs: {both}, difference ± {1.96 * prior.auroc.standard_error:.3f}"
     if prior.better is None:
-        return [f"{told}: no clear difference"]
-    return [f"{told}: {shown(prior.better)} is better at finding these mismatches"]
+        return [item(f"{told}: no clear difference")]
+    return [item(f"{told}: {shown(prior.better)} is better at finding these mismatches")]
 
 
-def _disagreement(pair: Disagreement, ours: str, column: str) -> str:
-    caption = f": {shown(pair.caption)}" if pair.caption is not None else ""
-    higher = f"{ours} above {pair.score_share:.0%} of the pairs, {column} above {pair.prior_share:.0%}"
-    return f"    {shown(pair.pair_id)} ({higher}){caption}"
+def _disagreement(title: str, pairs: Sequence[Disagreement], ours: str, column: str) -> Table:
+    """The pairs, and above which share of all of them each score puts them."""
+    header = [Column("pair", Kind.place), Column(f"{ours} above"), Column(f"{column} above")]
+    header += [Column("caption", Kind.caption)] if any(pair.caption is not None for pair in pairs) else []
+    rows = [[pair.pair_id, f"{pair.score_share:.0%}", f"{pair.prior_share:.0%}", pair.caption or ""] for pair in pairs]
+    return Table(title, header, [row[: len(header)] for row in rows])
 
 
 def _correlation(rho: float | None) -> str:

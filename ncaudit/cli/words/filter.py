@@ -1,11 +1,17 @@
 """What `filter` tells at its end: how many rows were kept, and why the others were not. Knows its result only."""
 
+import os
+
+from ncaudit.cli.layout.vocabulary import Words, command
 from ncaudit.cli.shared.accounts import counted_shards, each, failures, noted
 from ncaudit.counts import counted
+from ncaudit.options import STREAM
 from ncaudit.verbs.filter.filter import FilterResult
 
+TABLES = {"", ".parquet"}
 
-def lines(result: FilterResult) -> list[str]:
+
+def lines(result: FilterResult) -> Words:
     """The summary for people."""
     shards = counted_shards(result.shards, result.shards_resumed)
     mean, several = result.mean_soft_label, result.input_rows != result.rows
@@ -15,9 +21,18 @@ def lines(result: FilterResult) -> list[str]:
         *([_several(result)] if several else []),
         *each(result.reasons),
         *([f"mean soft label of the {one}s kept: {mean:.3f}"] if mean is not None else []),
+        *_where(result),
         *failures(result.shard_errors),
         *noted(result.notes),
     ]
+
+
+def _where(result: FilterResult) -> Words:
+    """What to do with it depends on what was filtered: `inspect` knows."""
+    if result.out == STREAM:
+        return []
+    told: Words = [f"what is kept is in {result.out}"]
+    return [*told, command("ncaudit", "inspect", result.out)] if os.path.splitext(result.out)[1] in TABLES else told
 
 
 def _several(result: FilterResult) -> str:

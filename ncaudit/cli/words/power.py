@@ -3,37 +3,51 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ncaudit.cli.layout.vocabulary import Column, Kind, Table, Words
+from ncaudit.counts import counted
 from ncaudit.judging.power import KINDS
 from ncaudit.judging.power_told import conclusions
 
 Told = Mapping[str, Any]  # of one scorer: what `judging.power.Power` names
 
 
-def lines(power: Sequence[Told]) -> list[str]:
-    """The power table and what follows from it. The first is the scorer's own."""
+COSINE = "clip-score"
+HEADER = [
+    Column("scorer", Kind.name),
+    *map(Column, ("AUROC, random*", "AUROC, topic", "AUROC, near", "caught, random", "caught, topic", "caught, near")),
+]
+
+
+def lines(power: Sequence[Told]) -> Words:
+    """The power table and what follows from it. The first is the scorer's own; all but the cosine are details."""
     if not power:
         return []
+    first = [one for number, one in enumerate(power) if number == 0 or one["scorer"] == COSINE]
+    others = [one for one in power if one not in first]
     return [
-        "power on these data      AUROC, random*   topic   near   caught: random  topic   near",
-        *map(_row, power),
-        "  * estimated without labels; the rest on mismatches made for the purpose",
+        Table(
+            "power on these data (AUROC: 1 is perfect, 0.5 is guessing)", HEADER, _rows(first), more=_rows(others),
+            hint=f"{counted(len(others), 'more scorer')}: -v" if others else "",
+        ),
+        "* estimated without labels; the rest on mismatches made for the purpose",
         *conclusions(power),
-    ]
+    ]  # fmt: skip
 
 
-def _row(one: Told) -> str:
-    seen = f"{_share(one['auroc'].get('topic'))}  {_share(one['auroc'].get('near'))}"
-    caught = "   ".join(_share(one["caught"].get(kind)) for kind in KINDS)
-    return f"  {one['scorer']:22} {_random(one)}  {seen}          {caught}"
+def _rows(power: Sequence[Told]) -> list[list[str]]:
+    seen, caught = KINDS[1:], KINDS
+    return [[one["scorer"], _random(one), *_kinds(one["auroc"], seen), *_kinds(one["caught"], caught)] for one in power]
+
+
+def _kinds(numbers: Mapping[str, float | None], kinds: Sequence[str]) -> list[str]:
+    return [_share(numbers.get(kind)) for kind in kinds]
 
 
 def _random(one: Told) -> str:
-    """The estimate with its error, of one width; one dash where there is none."""
-    value, error = one["estimated_auroc_random"], one["standard_error"]
-    if value is None:
-        return f"{'-':>5}{'':8}"
-    return _share(value) + (f" ± {_share(error)}" if error is not None else " " * 8)
+    """The estimate with its error; one dash where there is none."""
+    error = one["standard_error"]
+    return _share(one["estimated_auroc_random"]) + ("" if error is None else f" ± {_share(error)}")
 
 
 def _share(value: float | None) -> str:
-    return "    -" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:.3f}"

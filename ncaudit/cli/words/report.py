@@ -1,5 +1,6 @@
 """What `report` tells at its end: where the page is, what is on it, and the rate. Knows its result only."""
 
+from ncaudit.cli.layout.vocabulary import Told, Words, headline
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.counts import counted
 from ncaudit.verbs.report.report import ReportResult
@@ -7,15 +8,15 @@ from ncaudit.verbs.report.report import ReportResult
 MIB = 1 << 20
 
 
-def lines(result: ReportResult) -> list[str]:
+def lines(result: ReportResult) -> Words:
     """The summary for people."""
     return [
-        f"{result.out}: {_galleries(result)}{_pictures(result)}, {_size(result.page_bytes)}",
         *_rate(result),
+        f"{result.out}: {_galleries(result)}{_pictures(result)}, {_size(result.page_bytes)}",
         *_judge(result),
+        f"next: open {result.out} in a browser",
         *noted(result.notes),
         *accounting(result.accounting),
-        f"next: open {result.out} in a browser",
     ]
 
 
@@ -32,13 +33,13 @@ def _size(number: int) -> str:
     return f"{number / MIB:.1f} MiB" if number >= MIB else f"{number / 1024:.0f} KiB"
 
 
-def _rate(result: ReportResult) -> list[str]:
+def _rate(result: ReportResult) -> list[Told]:
     if result.noise_rate is None:
         return []
     what = "label noise rate" if result.of_labels else "noise rate"
     interval = f"90 % interval {result.noise_rate_low or 0:.1%} to {result.noise_rate_high or 0:.1%}"
     told = interval if result.noise_rate_told else "a usual one: these embeddings cannot tell it"
-    return [f"{what} {result.noise_rate:.1%} ({told})"]
+    return [headline(f"{what} {result.noise_rate:.1%}", f" ({told})")]
 
 
 def _judge(result: ReportResult) -> list[str]:

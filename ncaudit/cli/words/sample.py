@@ -1,5 +1,8 @@
 """What `sample` tells at its end: how many pairs were drawn, and what to do with them. Knows its result only."""
 
+import shlex
+
+from ncaudit.cli.layout.vocabulary import Command, Words
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.counts import counted
 from ncaudit.options import STREAM
@@ -7,14 +10,14 @@ from ncaudit.shards.people.verdicts import IS_MATCH
 from ncaudit.verbs.sample import SampleResult
 
 
-def lines(result: SampleResult) -> list[str]:
+def lines(result: SampleResult) -> Words:
     """The summary for people, with what to do next."""
     name = "review.csv" if result.out == STREAM else result.out
     return [
         f"{result.drawn:,} of {counted(result.rows, 'pair')} drawn, from {_strata(result)}: {result.out}",
-        *noted(result.notes),
         f"next: fill in {IS_MATCH} (yes, no or cannot tell; empty: not judged), then run",
-        f"  ncaudit score … --verdicts {name}",
+        Command(f"ncaudit score … --verdicts {shlex.quote(name)}", lead="  "),
+        *noted(result.notes),
         *accounting(result.accounting),
     ]
 

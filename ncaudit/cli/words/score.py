@@ -1,12 +1,24 @@
 """What `score` tells at its end: the noise rate, the verdicts, what they rest on. Knows its result only."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ncaudit.cli.layout.vocabulary import (
+    Detail,
+    Meaning,
+    Span,
+    Told,
+    Words,
+    command,
+    headline,
+    item,
+    note,
+    prose,
+    value,
+)
 from ncaudit.cli.shared.accounts import accounting, noted
 from ncaudit.cli.shared.user_text import shown
-from ncaudit.cli.words import power
+from ncaudit.cli.words import power, worst
 from ncaudit.counts import counted
 from ncaudit.judging.evidence import NOTHING, UNKNOWN
 from ncaudit.options import STREAM
@@ -14,55 +26,84 @@ from ncaudit.schema import VERDICTS
 from ncaudit.verbs.score.score import ScoreResult
 
 
-def lines(result: ScoreResult) -> list[str]:
-    """The summary for people."""
-    head = f"{result.scorer} (fit {result.fit_id}): {result.label_means}"
-    if result.mean_soft_label is None or "cuts" not in result.fit_facts:  # labels may be those of somebody else
-        words = [*_parts(result.rates), *_similarity(result.mean_similarity)]
-    else:
-        words = [*_rate(result), f"mean soft label {result.mean_soft_label:.3f}: {_verdicts(result)}"]
-        words += _details(result)
-    return [head, *words, *_judged(result), *noted(result.notes), *accounting(result.accounting), *_next(result)]
+def lines(result: ScoreResult) -> Words:
+    """The summary for people: the answer, what to do next, what the answer means, and what it rests on."""
+    return [
+        *told(result),
+        *([] if is_unknown(result) else worst.lines(result.worst)),
+        *_next(result),
+        *_meaning(result),
+        *_judges(result),
+        *noted(result.notes),
+        *accounting(result.accounting),
+    ]
 
 
-def told(result: ScoreResult) -> list[str]:
+def told(result: ScoreResult) -> Words:
     """The rate and the verdicts alone, or why there are none."""
-    if result.mean_soft_label is None or "cuts" not in result.fit_facts:
-        return [f"{result.scorer}: {result.label_means}", *_parts(result.rates), *_similarity(result.mean_similarity)]
-    return [*_rate(result), _verdicts(result)]
+    if not _has_labels(result):
+        means = Told((Span(result.label_means),), head=Span(f"{result.scorer}: "))
+        return [means, *_parts(result.rates), *_similarity(result.mean_similarity)]
+    return [*_rate(result), *_corrected(result), _verdicts(result)]
 
 
-def _next(result: ScoreResult) -> list[str]:
+def is_unknown(result: ScoreResult) -> bool:
+    """Whether nothing tells right pairs from wrong ones: the worst and the best of these scores are any pairs."""
+    return bool((result.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN)
+
+
+def _has_labels(result: ScoreResult) -> bool:
+    return result.mean_soft_label is not None and "cuts" in result.fit_facts  # labels may be those of somebody else
+
+
+def _meaning(result: ScoreResult) -> Words:
+    """What the labels are, where the first line does not say it already."""
+    fit = f"{result.scorer}, fit {result.fit_id}"
+    if not _has_labels(result):
+        return [Detail([fit])]
+    return [
+        "",
+        value(result.scorer, result.label_means),
+        Detail([fit]),
+        f"mean soft label {result.mean_soft_label:.3f}; {_cuts(result)}",
+        *_details(result),
+    ]
+
+
+def _next(result: ScoreResult) -> Words:
     """Score tables are there to be filtered, and to be judged by people where nobody has yet."""
     if result.dataset or result.out == STREAM or not result.accounting.ok:
         return []
-    out, labelled = shlex.quote(result.out), result.mean_soft_label is not None
-    if (result.fit_facts.get(NOTHING) or {}).get("kind") == UNKNOWN:  # the best of these scores are any pairs
-        return [f"next: ncaudit sample {out} --out review.csv (look at a few pairs: do they match?)"]
-    kept = f"next: ncaudit filter {out} {'--min-soft-label 0.5' if labelled else '--keep-share 0.8'} --out kept/"
-    seen = f"also: ncaudit show {out} (the worst pairs, and why; ncaudit report makes a page with pictures)"
-    drawn = f"also: ncaudit sample {out} --out review.csv (people judge some pairs: how far is the rate to be trusted?)"
-    return [kept, seen, *([drawn] if labelled and result.judged_pairs is None else [])]
+    out, review = result.out, ("--out", "review.csv")
+    if is_unknown(result):
+        return [command("ncaudit", "sample", out, *review, why="look at a few pairs: do they match?")]
+    rule = ("--min-soft-label", "0.5") if result.mean_soft_label is not None else ("--keep-share", "0.8")
+    kept = command("ncaudit", "filter", out, *rule, "--out", "kept/")
+    seen = command("ncaudit", "show", out, lead="also: ", why="the worst pairs, and why; `report`: with pictures")
+    if result.mean_soft_label is None or result.judged_pairs is not None:
+        return [kept, seen]
+    drawn = command("ncaudit", "sample", out, *review, lead="also: ", why="judge some pairs: is the rate right?")
+    return [kept, seen, drawn]
 
 
 def _similarity(mean: float | None) -> list[str]:
     return [] if mean is None else [f"mean similarity {mean:.3f}"]
 
 
-def _rate(result: ScoreResult) -> list[str]:
+def _rate(result: ScoreResult) -> list[Told]:
     if result.noise_rate is None:  # of some rows alone
         return _parts(result.rates)
     interval = _interval(result.noise_rate_low, result.noise_rate_high)
-    return [f"noise rate {result.noise_rate:.1%} ({interval})", *_parts(result.rates)]
+    return [headline(f"noise rate {result.noise_rate:.1%}", f" ({interval})"), *_parts(result.rates)]
 
 
 def _interval(low: float | None, high: float | None) -> str:
     return f"90 % interval {low or 0:.1%} to {high or 0:.1%}"
 
 
-def _parts(rates: Sequence[Mapping[str, Any]]) -> list[str]:
+def _parts(rates: Sequence[Mapping[str, Any]]) -> list[Told]:
     """The rates of rows that the fit saw and of those that came later; nothing where all rows have one."""
-    return [f"  {_part(one)}" for one in rates]
+    return [item(_part(one)) for one in rates]
 
 
 def _part(one: Mapping[str, Any]) -> str:
@@ -79,20 +120,25 @@ def _part(one: Mapping[str, Any]) -> str:
     return f"{rows}: {told}, their own; that of the fit is {one['rate_of_fit']:.1%}"
 
 
-def _judged(result: ScoreResult) -> list[str]:
-    """From how many pairs that people judged, and how far the judges agree."""
+def _corrected(result: ScoreResult) -> Words:
+    """From how many pairs that people judged the rate and the labels are."""
     if result.judged_pairs is None:
         return []
-    told, judging = f"corrected by {counted(result.judged_pairs, 'judged pair')}", result.judging or {}
-    if judging.get("cannot_tell"):
-        told += f"; {counted(judging['cannot_tell'], 'verdict is', 'verdicts are')} cannot tell"
-    return [told, *_agreement(judging), *_changed(judging.get("changed_ids") or 0)]
+    unclear = (result.judging or {}).get("cannot_tell")
+    more = f"; {counted(unclear, 'verdict is', 'verdicts are')} cannot tell" if unclear else ""
+    return [f"corrected by {counted(result.judged_pairs, 'judged pair')}{more}"]
 
 
-def _changed(ids: int) -> list[str]:
+def _judges(result: ScoreResult) -> Words:
+    """How far the judges agree, and how their pairs were found."""
+    judging = {} if result.judged_pairs is None else result.judging or {}
+    return [*_agreement(judging), *_changed(judging.get("changed_ids") or 0)]
+
+
+def _changed(ids: int) -> list[Told]:
     how = f"{'its' if ids == 1 else 'their'} pair_id was changed, as spreadsheet programs do"
     rows = counted(ids, "row of the verdicts was", "rows of the verdicts were")
-    return [f"note: {rows} found by shard and row: {how}"] if ids else []
+    return [note(f"{rows} found by shard and row: {how}")] if ids else []
 
 
 def _agreement(judging: Mapping[str, Any]) -> list[str]:
@@ -108,13 +154,19 @@ def _agreement(judging: Mapping[str, Any]) -> list[str]:
     return [f"{judging['judges']} judges {share} (Krippendorff's alpha {alpha}){disputed}"]
 
 
-def _verdicts(result: ScoreResult) -> str:
+def _verdicts(result: ScoreResult) -> Told:
+    parts: list[Span | str] = []
+    for word in VERDICTS:
+        parts += [Span(f"{result.verdicts.get(word, 0):,} {word}", Meaning(word)), ", "]
+    return prose(*parts[:-1])
+
+
+def _cuts(result: ScoreResult) -> str:
     cuts = result.fit_facts["cuts"]
-    called = [f"{result.verdicts.get(word, 0):,} {word}" for word in VERDICTS]
-    return f"{', '.join(called)} (noisy below {cuts['noisy_below']:.2f}, clean from {cuts['clean_from']:.2f})"
+    return f"noisy below {cuts['noisy_below']:.2f}, clean from {cuts['clean_from']:.2f}"
 
 
-def _details(result: ScoreResult) -> list[str]:
+def _details(result: ScoreResult) -> Words:
     facts = result.fit_facts
     return [
         *_chosen(facts.get("compared", {})),
@@ -122,7 +174,7 @@ def _details(result: ScoreResult) -> list[str]:
         *_calibrated_by(facts),
         *_reasons(result.reasons),
         *_suggested(result),
-        *power.lines(result.power),
+        *(["", *power.lines(result.power), ""] if result.power else []),
     ]
 
 
@@ -134,22 +186,24 @@ def _chosen(compared: Mapping[str, float]) -> list[str]:
     return [f"chosen on these data (AUROC of the pairs against random and same-topic ones): {told}"]
 
 
-def _calibrated_by(facts: Mapping[str, Any]) -> list[str]:
+def _calibrated_by(facts: Mapping[str, Any]) -> Words:
     if not facts.get("strata"):
         return []
     head = f"calibrated by {facts['stratified_by']}, as they differ beyond chance:"
     return [head, *_strata(facts["strata"], facts["noise_rate"]["rate"])]
 
 
-def _strata(strata: Sequence[Mapping[str, Any]], pool: float) -> list[str]:
+def _strata(strata: Sequence[Mapping[str, Any]], pool: float) -> list[Told]:
     """The sources whose rate or whose random pairs differ; how many are like the pool is told in one line."""
     apart = [one for one in strata if one["noise_rate"] != pool or one["null_shift"]]
     told = [
-        f"  {one['name']}: noise rate {one['noise_rate']:.1%} of {counted(one['rows'], 'pair')}, "
-        f"its random pairs score {one['null_shift']:+.2f}"
+        item(
+            f"{one['name']}: noise rate {one['noise_rate']:.1%} of {counted(one['rows'], 'pair')}, "
+            f"its random pairs score {one['null_shift']:+.2f}"
+        )
         for one in apart
     ]
-    return [*told, f"  {len(strata) - len(apart)} more like the pool"] if len(apart) < len(strata) else told
+    return [*told, item(f"{len(strata) - len(apart)} more like the pool")] if len(apart) < len(strata) else told
 
 
 def _reasons(reasons: Mapping[str, int]) -> list[str]:

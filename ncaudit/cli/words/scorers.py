@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from ncaudit.cli.layout.vocabulary import Span, Told
 
-def lines(about: Mapping[str, str]) -> list[str]:
+
+def lines(about: Mapping[str, str]) -> list[Told]:
     """Names in one column, what they are in the other."""
-    width = max(map(len, about))
-    return [f"{name:{width}}  {told}" for name, told in about.items()]
+    width = max(map(len, about)) + 2
+    return [Told((Span(told),), head=Span(f"{name:{width}}"), hang=width) for name, told in about.items()]

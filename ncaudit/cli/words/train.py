@@ -1,15 +1,16 @@
 """What `train` tells at its end: how many pairs, how well it validates, where the matcher is. Knows its result only."""
 
 from ncaudit import objectives
+from ncaudit.cli.layout.vocabulary import Table, Words, command
 from ncaudit.cli.shared.accounts import accounting
 from ncaudit.counts import counted
 from ncaudit.options import TrainingRecipe
 from ncaudit.verbs.train.train import TrainResult
 
-NO_BETTER = " (no epoch is better than the start model)"
+NO_BETTER = "no epoch is better than the start model"
 
 
-def lines(result: TrainResult) -> list[str]:
+def lines(result: TrainResult) -> Words:
     """The summary for people."""
     return [*(_earlier(result) if result.finished_earlier else _run(result)), *accounting(result.accounting)]
 
@@ -18,10 +19,25 @@ def _earlier(result: TrainResult) -> list[str]:
     return [f"{result.out} already holds this run, finished: nothing to do (--restart does it again)"]
 
 
-def _run(result: TrainResult) -> list[str]:
-    kept = f"matcher of epoch {result.kept_epoch} in {result.out}; use it with --model {result.out}"
+def _run(result: TrainResult) -> Words:
+    kept = f"matcher of epoch {result.kept_epoch} in {result.out}"
     dropped = [f"{counted(result.dropped_pairs, 'pair')} dropped by the objective"] if result.dropped_pairs else []
-    return [_head(result), *dropped, *_split(result), *_parts(result), _recalls(result), *_maps(result), kept]
+    return [
+        *_better(result),
+        kept,
+        *_next(result),
+        _head(result),
+        *dropped,
+        *_split(result),
+        *_parts(result),
+    ]
+
+
+def _next(result: TrainResult) -> Words:
+    """Heads go before scores of the same embeddings; a model embeds anew."""
+    if result.tune == "heads":
+        return [command("ncaudit", "score", "EMBEDDINGS", "--model", result.out, "--out", "scores-2/")]
+    return [command("ncaudit", "embed", "DATA", "--model", result.out, "--out", "embeddings-2/")]
 
 
 def _head(result: TrainResult) -> str:
@@ -53,19 +69,19 @@ def _parts(result: TrainResult) -> list[str]:
     return [f"classes by {result.neighbours} neighbours in each modality: {told} of the labelled pairs"]
 
 
-def _recalls(result: TrainResult) -> str:
-    if result.start is None or result.kept is None:
-        return "no validation: the last epoch is kept"
+def _better(result: TrainResult) -> Words:
+    """Whether it got better, held against the model that it began with."""
     before, after = result.start, result.kept
-    i2t = f"image to caption {before.i2t_r1:.1f} -> {after.i2t_r1:.1f}"
-    t2i = f"caption to image {before.t2i_r1:.1f} -> {after.t2i_r1:.1f}"
-    rsum = f"rSum {before.rsum:.1f} -> {after.rsum:.1f}"
-    worse = "" if after.rsum > before.rsum or result.kept_map is not None else NO_BETTER  # MAP decides where it is
-    return f"R@1 on {counted(result.val_pairs, 'validation pair')}: {i2t}, {t2i}; {rsum}{worse}"
-
-
-def _maps(result: TrainResult) -> list[str]:
-    if result.start_map is None or result.kept_map is None:
-        return []
-    worse = "" if result.kept_map > result.start_map else NO_BETTER
-    return [f"MAP by class, mean of both directions: {result.start_map:.3f} -> {result.kept_map:.3f}{worse}"]
+    if before is None or after is None:
+        return ["no validation: the last epoch is kept"]
+    rows = [
+        ["R@1 in %, image to caption", f"{before.i2t_r1:.1f}", f"{after.i2t_r1:.1f}"],
+        ["R@1 in %, caption to image", f"{before.t2i_r1:.1f}", f"{after.t2i_r1:.1f}"],
+        ["rSum of 600", f"{before.rsum:.1f}", f"{after.rsum:.1f}"],
+    ]
+    better = after.rsum > before.rsum
+    if result.start_map is not None and result.kept_map is not None:  # by class that decides
+        rows.append(["MAP by class, both directions", f"{result.start_map:.3f}", f"{result.kept_map:.3f}"])
+        better = result.kept_map > result.start_map
+    title = f"on {counted(result.val_pairs, 'validation pair')}"
+    return [Table(title, ["", "start", "kept"], rows), *([] if better else [NO_BETTER])]

@@ -234,7 +234,8 @@ class EarlierOutputs:
         if self._told or found.get("verb") != expected.get("verb"):
             return
         self._told = True
-        self._tell(f"{path} was made with other {_differences(found, expected)}: it is made again, and what else was")
+        other = _differences(found, expected)
+        self._tell(f"{path} was made with other {other}: it is made again, and so is all that was made like it")
 
     def _compare_formats(self, path: str, found: Provenance, verb: str) -> None:
         if self._told or found.get("verb") != verb or same_results(found, verb):
@@ -242,5 +243,5 @@ class EarlierOutputs:
         self._told = True
         self._tell(
             f"{path} is in format {format_of(found)} of {verb}, of ncaudit {found.get('ncaudit')}; now it is format "
-            f"{FORMATS[verb]}, with other results: what was written in another one is done again"
+            f"{FORMATS[verb]}, with other results: all that is in another format is made again"
         )

@@ -59,7 +59,7 @@ def for_dataset(options: InspectOptions, group: ShardGroup, verb: str | None, fo
     if verb == "filter":
         out = _outside("matcher", options.sources)
         return NextStep(commands=(_command("train", (), "--data", *options.sources, "--out", out),))
-    return NextStep(commands=(_embed(options, group, found),))
+    return NextStep(commands=_all_or_one(options, group, found))
 
 
 def for_tables(
@@ -96,8 +96,17 @@ def for_folder(folder: MadeFolder, path: str) -> NextStep:
     return NextStep(commands=(f"ncaudit score EMBEDDINGS {shlex.join([flag, path])} --out scores/",))
 
 
-def _embed(options: InspectOptions, group: ShardGroup, found: DatasetFindings) -> str:
-    """The flags that were given, and those without which `embed` would guess or refuse."""
+def _all_or_one(options: InspectOptions, group: ShardGroup, found: DatasetFindings) -> tuple[str, ...]:
+    """All steps in one command, to the page; and the first of them alone."""
+    flags = ("--model", ModelOptions.model, *_flags(options, group, found))
+    steps = {"audit": "run", "embed": "embeddings"}
+    return tuple(
+        _command(verb, options.sources, *flags, "--out", _outside(out, options.sources)) for verb, out in steps.items()
+    )
+
+
+def _flags(options: InspectOptions, group: ShardGroup, found: DatasetFindings) -> list[str]:
+    """Those that were given, and those without which `embed` would guess or refuse."""
     captions = found.captions
     named = {
         "--image-column": options.image_column,
@@ -107,9 +116,7 @@ def _embed(options: InspectOptions, group: ShardGroup, found: DatasetFindings) -
         "--max-row-bytes": None if options.max_row_bytes == MAX_ROW_BYTES else str(options.max_row_bytes),
     }
     flags = [word for flag, value in named.items() if value is not None for word in (flag, value)]
-    flags += ["--caption-lines"] * options.caption_lines
-    out = _outside("embeddings", options.sources)
-    return _command("embed", options.sources, "--model", ModelOptions.model, *flags, "--out", out)
+    return flags + ["--caption-lines"] * options.caption_lines
 
 
 def _key_to_name(group: ShardGroup, keys: Sequence[KeyColumn]) -> str | None:

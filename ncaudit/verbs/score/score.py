@@ -64,8 +64,9 @@ from ncaudit.verbs.score.judged_scores import read_judges, require_known
 from ncaudit.verbs.score.rates import Rated, Rates, keep_rates, rates_of
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
-from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, scored_batch, tally_of
+from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, tally_of
 from ncaudit.verbs.score.suggestions import Suggester, require_calibration
+from ncaudit.verbs.score.worst import WorstPair
 
 JUDGED_PAIRS = "judged_pairs"
 # facts of the fit that go into every table's metadata
@@ -98,6 +99,7 @@ class ScoreResult(Readable, first=("noise_rate", "verdicts", "accounting", "out"
     dataset: bool = False  # whether the dataset itself was written, and no score tables
     judged_pairs: int | None = None  # pairs that people judged, on which labels and rate rest; None: on scores alone
     judging: Mapping[str, Any] | None = None  # see `verbs.score.judged_scores.Judging`
+    worst: tuple[WorstPair, ...] = ()  # the five lowest soft labels, or scores; not of a stream
     notes: tuple[str, ...] = field(default=())
 
 
@@ -355,7 +357,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     schema = attach(run.schema(table.carried), provenance)
     with atomic_table(path, schema) as writer:
         for rows in run.rows(table):
-            writer.write(tally.counted(scored_batch(rows, schema)))
+            writer.write(tally.scored(rows, schema))
     run.add(table, tally)
     return ShardRows(tally.statuses)
 
@@ -376,7 +378,7 @@ def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> Sha
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()
     schema = run.schema(pa.schema([]))
-    scored = [tally.counted(scored_batch(rows, schema)) for rows in run.rows(table)]
+    scored = [tally.scored(rows, schema) for rows in run.rows(table)]
     dataset.write(shard, path, pa.Table.from_batches(scored, schema=schema), provenance)
     run.add(table, tally)
     return ShardRows(tally.statuses)
@@ -392,7 +394,7 @@ def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
         for table in tables:
             tally = Tally()
             for rows in run.rows(table):
-                writer.write(tally.counted(scored_batch(rows, schema)))
+                writer.write(tally.scored(rows, schema))
             run.add(table, tally)
     return Accounting(len(tables), 0, (), dict(run.tally.statuses))
 
@@ -414,6 +416,7 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         dataset=bool(run.options.data),
         judged_pairs=judged_pairs(first),
         judging=fit.facts.get("judging"),
+        worst=() if run.options.out == STREAM else tally.worst.pairs(),
         verdicts=dict(tally.verdicts),
         reasons=dict(tally.reasons),
         suggestions=tally.suggested if run.options.suggest else None,

@@ -15,12 +15,13 @@ from ncaudit.scoring.fits import PairScores
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard, read_columns
 from ncaudit.shards.tables.embeddings import EmbeddingBatch
+from ncaudit.verbs.score.worst import Worst
 
 NUMBERS = ("soft_label", "similarity", "score", "clean_probability", "image_consistency", "text_consistency")
 SUGGESTED = "suggested_pair"
 COUNTED: dict[str, pa.DataType | None] = {
     **{name: pa.string() for name in ("status", "verdict", "reason")},
-    **{name: pa.float32() for name in ("soft_label", "similarity")},
+    **{name: pa.float32() for name in ("soft_label", "similarity", "score")},
 }
 
 
@@ -112,9 +113,17 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
     below_half: int = 0
     suggested: int = 0
+    worst: Worst = field(default_factory=Worst)
 
-    def counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Count a batch with the columns `COUNTED`, after --suggest with `SUGGESTED`, and give it back."""
+    def scored(self, rows: ScoredRows, schema: pa.Schema) -> pa.RecordBatch:
+        """Rows as a record batch, which is counted."""
+        batch = scored_batch(rows, schema)
+        self.count(batch)
+        self.worst.add(batch, rows.batch.caption)
+        return batch
+
+    def count(self, batch: pa.RecordBatch) -> None:
+        """Count a batch with the columns `COUNTED`, after --suggest with `SUGGESTED`."""
         for entry in pc.value_counts(batch["status"]).to_pylist():
             self.statuses[entry["values"]] += entry["counts"]
         for name, counts in (("verdict", self.verdicts), ("reason", self.reasons)):
@@ -126,7 +135,6 @@ class Tally:
         self.below_half += pc.sum(pc.less(batch["soft_label"], 0.5)).as_py() or 0
         if SUGGESTED in batch.schema.names:
             self.suggested += len(batch) - batch[SUGGESTED].null_count
-        return batch
 
     def add(self, other: "Tally") -> None:
         """Take over another tally's counts."""
@@ -137,6 +145,7 @@ class Tally:
         self.counts.update(other.counts)
         self.below_half += other.below_half
         self.suggested += other.suggested
+        self.worst.take(other.worst)
 
     def mean(self, name: str) -> float | None:
         """Mean of a column over the rows that have it."""
@@ -153,7 +162,7 @@ class Tally:
 
 
 def tally_of(path: str, *, prefixed: bool = False) -> Tally:
-    """The tally of a finished table, or of a dataset with our columns added."""
+    """The tally of a finished table, or of a dataset with our columns added, whose pairs have no names there."""
     prefix = DATASET_PREFIX if prefixed else ""
     tally = Tally()
     counted = {prefix + name: kind for name, kind in COUNTED.items()}
@@ -161,5 +170,7 @@ def tally_of(path: str, *, prefixed: bool = False) -> Tally:
         counted[prefix + SUGGESTED] = None
     for batch in read_columns(path, counted, rows=65_536):
         names = [name.removeprefix(prefix) for name in batch.schema.names]
-        tally.counted(pa.RecordBatch.from_arrays(batch.columns, names=names))
+        told = pa.RecordBatch.from_arrays(batch.columns, names=names)
+        tally.count(told)
+        tally.worst.add_unknown() if prefixed else tally.worst.add(told, unread=path)
     return tally

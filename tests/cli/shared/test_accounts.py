@@ -1,12 +1,13 @@
 """The words that several commands share."""
 
+from ncaudit.cli.layout.rendering import plain
 from ncaudit.cli.shared.accounts import accounting, counted_shards, each, noted
 from ncaudit.engines.local import Accounting, ShardError
 
 
 def test_accounts_for_people_add_up_and_name_each_failure():
     accounts = Accounting(2, 1, (ShardError("b", "b is damaged", "fetch it"),), {"ok": 1000, "image_missing": 1})
-    assert accounting(accounts) == [
+    assert plain(accounting(accounts)) == [
         "1,001 rows = 1,000 ok + 1 failed (2 shards, 1 finished earlier)",
         "  image_missing: 1",
         "failed shard: b is damaged",
@@ -23,8 +24,8 @@ def test_one_shard_is_no_shards():
 
 
 def test_counts_are_in_the_order_of_their_words():
-    assert each({"noisy": 1_000, "clean": 2}) == ["  clean: 2", "  noisy: 1,000"]
+    assert plain(each({"noisy": 1_000, "clean": 2})) == ["  clean: 2", "  noisy: 1,000"]
 
 
 def test_notes_are_called_so():
-    assert noted(["a", "b"]) == ["note: a", "note: b"]
+    assert plain(noted(["a", "b"])) == ["note: a", "note: b"]

@@ -1,8 +1,10 @@
 """The words of `corrupt`: the real rate, what could not be changed, and where the truth is."""
 
 from dataclasses import replace
+from typing import Any
 
-from ncaudit.cli.words.corrupt import lines
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.words import corrupt
 from ncaudit.engines.local import Accounting
 from ncaudit.options import CorruptKind
 from ncaudit.verbs.corrupt.captions import CorruptResult
@@ -19,11 +21,16 @@ CLASSES = CorruptLabelsResult(
 )  # fmt: skip
 
 
+def lines(result: Any) -> list[str]:
+    return plain(corrupt.lines(result))
+
+
 def test_swapped_captions_are_told_with_the_real_rate():
     assert lines(CAPTIONS) == [
         "1,400 pairs mismatched (topic), 28.00% of those with a caption",
         "dataset in out: is_match, caption_of and noise_type tell the truth",
         "moved captions in out/_corruption.parquet",
+        "next: ncaudit inspect out",
         "5,000 rows = 5,000 ok + 0 failed (1 shard)",
     ]
     first = lines(replace(CAPTIONS, not_swappable=1_000))[0]
@@ -34,6 +41,7 @@ def test_changed_classes_are_told_with_the_real_rate():
     assert lines(CLASSES) == [
         "1,400 labels wrong (label-asymmetric), 28.00% of 5,000 labelled rows",
         "dataset in out: true_label, label_is_right and noise_type tell the truth on kind",
+        "next: ncaudit inspect out",
         "5,000 rows = 5,000 ok + 0 failed (1 shard)",
     ]
     first, _, null, *_ = lines(replace(CLASSES, unchanged=20, unlabelled=1_000, confused_with={"a": "b", "b": "a"}))

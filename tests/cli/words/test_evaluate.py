@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from ncaudit.cli.shared.tables import Table
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.layout.vocabulary import Table, mapped
+from ncaudit.cli.shared.user_text import visible
 from ncaudit.cli.words.evaluate import retrieval_lines, scores_lines
 from ncaudit.core.metrics.detection import ReliabilityBin
 from ncaudit.core.metrics.mean_average_precision import ClassRetrieval
@@ -33,7 +35,8 @@ DETECTED = DetectionResult(
 
 
 def against(prior: PriorScore) -> list[str]:
-    *told, rows = scores_lines(ScoresResult(accounting=ACCOUNTS, against=(prior,)))
+    words = scores_lines(ScoresResult(accounting=ACCOUNTS, against=(prior,)))
+    *told, rows = plain(mapped(word, visible) for word in words)
     assert rows == ROWS
     return told
 
@@ -45,7 +48,7 @@ def test_recalls_are_a_table_and_the_notes_come_before_the_accounts():
         ["", "R@1", "R@5", "R@10", "median rank"],
         [["image to caption", "10.0", "20.0", "30.0", "3.5"], ["caption to image", "11.0", "21.0", "31.0", "3"]],
     )
-    assert others == ["1,000 images, 5,000 captions", "note: look", ROWS]
+    assert plain(others) == ["1,000 images, 5,000 captions", "note: look", ROWS]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,7 @@ def test_what_the_scores_know_of_the_truth_is_a_table_with_a_dash_for_what_is_un
         ["soft_label", "0.900", "0.800", "0.700", "1,000"],
         ["score", "-", "0.800", "0.700", "1,000"],
     ]
-    assert others == [
+    assert plain(others) == [
         "note: one kind only",
         "1,100 ok rows have no truth and are left out",
         "1,200 pairs of the truth table have no score",
@@ -107,8 +110,10 @@ def test_disagreements_show_a_users_text_harmlessly():
     pair = Disagreement(pair_id="a/0", caption="\x1b[2Jcat", score=1.0, prior=0.0, score_share=0.99, prior_share=0.01)
     other = replace(pair, pair_id="a/1", caption=None)
     assert against(replace(PRIOR, ours_higher=(pair,), prior_higher=(other,)))[1:] == [
-        "  score high, clip low:",
-        "    a/0 (score above 99% of the pairs, clip above 1%): \\x1b[2Jcat",
-        "  clip high, score low:",
-        "    a/1 (score above 99% of the pairs, clip above 1%)",
+        "score high, clip low",
+        "pair  score above  clip above  caption",
+        "a/0           99%          1%  \\x1b[2Jcat",
+        "clip high, score low",
+        "pair  score above  clip above",
+        "a/1           99%          1%",
     ]

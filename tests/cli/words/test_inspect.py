@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ncaudit.cli.words.inspect import lines
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.words import inspect
 from ncaudit.engines.local import ShardError
 from ncaudit.verbs.inspect.findings import Captions, FolderInspection, Images, KeyColumn, ShardsInspection, Told
 from ncaudit.verbs.inspect.image_sample import ImageSample
@@ -21,6 +22,10 @@ SAMPLE = ImageSample(
     sampled=64, read=63, formats={"jpeg": 63}, width=(10, 20, 30), height=(11, 21, 31), problems={"image_missing": 1},
     first_problem="\x07gone", bordered=True,
 )  # fmt: skip
+
+
+def lines(result: Any) -> list[str]:
+    return plain(inspect.lines(result))
 
 
 def told(**changes: Any) -> list[str]:
@@ -111,19 +116,23 @@ def test_what_tables_say_of_themselves_is_told_once():
     said = {
         "ncaudit": "0.1.0", "verb": "score", "model": {"name": "ViT", "weight_hash": "0123456789abcdef", "heads": "fe"},
         "options": {"k": 10, "fit": None}, "noise_rate": {"rate": 0.25, "low": 0.2, "high": 0.3}, "fit": "0123",
+        "label_means": "what it means",
         "cuts": {"noisy_below": 0.5},
     }  # fmt: skip
     source = {"name": "0.parquet", "fingerprint": "0123456789abcdef0123"}
-    assert told(provenance=(Told(shards=1, provenance=said, source=source, data=None),))[1:-2] == [
+    found = replace(SHARDS, provenance=(Told(shards=1, provenance=said, source=source, data=None),))
+    assert plain(inspect.lines(found), verbose=True)[1:-2] == [
         "made by ncaudit 0.1.0 score (1 of 2 shards)",
         "  from: 0.parquet (0123456789abcdef)",
         "  model: ViT, weights 0123456789ab, heads fe",
-        "  options: k 10",
         "  noise rate: 25.0% (20.0% to 30.0%)",
+        "  what it means",
+        "  options: k 10",
         "  fit: 0123",
     ]
+    assert lines(found)[-3] == "  what it means"  # options and the like are details
     assert told(provenance=(Told(shards=2, provenance={}, source=source, data=source),))[1:3] == [
-        "made by ncaudit ? ",
+        "made by ncaudit ?",
         "  from: 0.parquet (0123456789abcdef), made from 0.parquet (0123456789abcdef), the first of them",
     ]
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ncaudit.cli.words.labels import lines
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.words import labels
 from ncaudit.engines.local import Accounting
 from ncaudit.verbs.labels.labels import LabelsResult
 
@@ -18,20 +19,32 @@ RESULT = LabelsResult(
 )  # fmt: skip
 
 
+def lines(result: Any) -> list[str]:
+    return plain(labels.lines(result))
+
+
 def told(**changes: Any) -> list[str]:
     return lines(replace(RESULT, **changes))
 
 
-def test_meaning_parts_rate_and_confusions_are_told_in_this_order():
+def test_the_rate_comes_first_and_what_it_means_behind_what_to_do():
     assert told() == [
-        "what it means",
-        "1,200 classes; 10 neighbours per modality (chosen from the data): 3,000 pure, 0 hard, 1,000 noisy",
         "label noise rate 25.0% (90 % interval 20.0% to 30.0%)",
+        "3,000 pure, 0 hard, 1,000 noisy (kind, 1,200 classes)",
         "  1.2% of labels: cat given as dog",
         "another class suggested for 1,100 pairs; 7 had no class",
+        "next: ncaudit show labels",
+        "      the least likely classes, and what to give instead",
+        "also: ncaudit filter labels --where 'label_quality >= 0.5' --out kept/",
+        "what it means",
+        "10 neighbours per modality (chosen from the data)",
         "note: look",
         "4,007 rows = 4,007 ok + 0 failed (1 shard)",
     ]
+
+
+def test_nothing_comes_next_for_a_stream():
+    assert not any(line.startswith(("next", "also")) for line in told(out="-"))
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,20 @@ def test_what_cannot_be_told_is_not_said():
 def test_the_table_has_a_row_per_scorer_and_a_dash_for_what_cannot_be_told():
     own = {**told("bicro", 0.9, random=0.9, topic=0.8), "caught": {"random": 0.5, "near": None}}
     other = {**told("csls", None), "caught": {}}
-    head, first, second, footnote, *conclusions = power.lines([own, other])
-    assert head.split() == "power on these data AUROC, random* topic near caught: random topic near".split()
-    assert first.split() == ["bicro", "0.900", "±", "0.010", "0.800", "-", "0.500", "-", "-"]
-    assert second.split() == ["csls", *6 * "-"]
-    assert len(first) == len(second)  # the columns stand below each other
-    assert footnote.startswith("  * estimated without labels")
+    table, footnote, *conclusions = power.lines([own, other])
+    assert [column.name for column in table.columns][:3] == ["scorer", "AUROC, random*", "AUROC, topic"]
+    assert table.whole().rows == [["bicro", "0.900 ± 0.010", "0.800", "-", "0.500", "-", "-"], ["csls", *6 * "-"]]
+    assert footnote.startswith("* estimated without labels")
     assert conclusions == power.conclusions([own, other])
+
+
+def test_the_scorer_and_the_cosine_are_told_first_and_the_others_on_request():
+    names = ["bicro", "csls", "clip-score", "lemon"]
+    table, *_ = power.lines([{**told(name, 0.9), "caught": {}} for name in names])
+    assert [row[0] for row in table.rows] == ["bicro", "clip-score"]
+    assert [row[0] for row in table.more] == ["csls", "lemon"]
+    assert table.hint == "2 more scorers: -v"
+    assert power.lines([{**told("clip-score", 0.9), "caught": {}}])[0].hint == ""
 
 
 def test_without_a_check_there_is_no_table():

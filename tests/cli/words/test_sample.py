@@ -4,9 +4,14 @@ from typing import Any
 
 import pytest
 
-from ncaudit.cli.words.sample import lines
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.words import sample
 from ncaudit.engines.local import Accounting
 from ncaudit.verbs.sample import SampleResult, Stratum
+
+
+def lines(result: Any) -> list[str]:
+    return plain(sample.lines(result))
 
 
 def drawn(*of_each: int, **changes: Any) -> list[str]:
@@ -19,9 +24,9 @@ def drawn(*of_each: int, **changes: Any) -> list[str]:
 def test_what_was_drawn_and_what_to_do_next():
     assert drawn(20, 1_005) == [
         "1,025 of 1,500 pairs drawn, from 2 strata by score (20 to 1,005 of each): pairs.csv",
-        "note: look",
         "next: fill in is_match (yes, no or cannot tell; empty: not judged), then run",
         "  ncaudit score … --verdicts pairs.csv",
+        "note: look",
         "1,500 rows = 1,500 ok + 0 failed (1 shard)",
     ]
 
@@ -32,4 +37,4 @@ def test_one_stratum_is_no_strata_and_equal_shares_are_told_once(of_each, said):
 
 
 def test_a_stream_is_called_by_a_name_that_it_may_be_saved_under():
-    assert drawn(7, out="-")[-2] == "  ncaudit score … --verdicts review.csv"
+    assert drawn(7, out="-")[2] == "  ncaudit score … --verdicts review.csv"

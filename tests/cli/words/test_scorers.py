@@ -1,6 +1,13 @@
 """The words of `scorers`: a line for each."""
 
-from ncaudit.cli.words.scorers import lines
+from typing import Any
+
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.words import scorers
+
+
+def lines(result: Any) -> list[str]:
+    return plain(scorers.lines(result))
 
 
 def test_names_stand_in_one_column():

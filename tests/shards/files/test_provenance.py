@@ -64,7 +64,7 @@ def test_finished_means_whole_and_made_from_the_same(tmp_path):
     assert not earlier.hold(path, {"verb": "filter", "k": 1})
     assert told == []
     assert not earlier.hold(path, {"verb": "score", "k": 2})
-    assert told == [f"{path} was made with other k: it is made again, and what else was"]
+    assert told == [f"{path} was made with other k: it is made again, and so is all that was made like it"]
     assert not earlier.hold(str(tmp_path / "nowhere.parquet"), {"verb": "score", "k": 1})
     whole = (tmp_path / "out.parquet").read_bytes()
     (tmp_path / "out.parquet").write_bytes(whole[: len(whole) // 2])
@@ -85,7 +85,7 @@ def test_own_work_that_is_done_again_is_told_once_with_the_reason(tmp_path, foun
     earlier = EarlierOutputs(told.append)
     for _ in range(2):
         assert not earlier.hold(path, {"verb": "score", "options": {"seed": 2, "k": 2}})
-    assert told == [f"{path} was made with other {said}: it is made again, and what else was"]
+    assert told == [f"{path} was made with other {said}: it is made again, and so is all that was made like it"]
 
 
 def test_which_version_wrote_it_decides_nothing(tmp_path, monkeypatch):
@@ -139,7 +139,7 @@ def test_the_same_model_in_another_precision_is_not_called_another_model(changed
     path = table(tmp_path / "e.parquet", **describe("embed", shard, options={}, model=model))
     wanted = describe("embed", shard, options={}, model={**model, **changed})
     assert not EarlierOutputs(notes.append).hold(path, wanted)
-    assert notes == [f"{path} was made with other {told}: it is made again, and what else was"]
+    assert notes == [f"{path} was made with other {told}: it is made again, and so is all that was made like it"]
 
 
 def test_a_truncated_parquet_is_told_with_its_name(tmp_path):

@@ -65,7 +65,10 @@ def test_a_crawl_is_told_by_its_columns_and_counted(tmp_path):
     assert sample.problems == {"upstream_failed": 2}
     assert sample.first_problem == "00000.parquet row 3: failed_to_download: 404"
     assert (found.url, found.prior_scores) == ("url", ("similarity",))
-    assert found.next == (f"ncaudit embed {tmp_path}/d --model ViT-B-32 --out embeddings/",)
+    assert found.next == (
+        f"ncaudit audit {tmp_path}/d --model ViT-B-32 --out run/",
+        f"ncaudit embed {tmp_path}/d --model ViT-B-32 --out embeddings/",
+    )
     assert (found.damaged, found.schema_differences, found.first) == ((), (), ())
 
 
@@ -129,9 +132,12 @@ def test_paths_may_stand_in_for_bytes_that_are_null(tmp_path):
 def test_no_command_writes_into_its_own_input(tmp_path, monkeypatch):
     crawl(tmp_path / "d/in/00000.parquet")
     monkeypatch.chdir(tmp_path / "d/in")
-    assert seen(".").next == ("ncaudit embed . --model ViT-B-32 --out ../embeddings/",)
+    assert seen(".").next == (
+        "ncaudit audit . --model ViT-B-32 --out ../run/",
+        "ncaudit embed . --model ViT-B-32 --out ../embeddings/",
+    )
     monkeypatch.chdir(tmp_path)
-    assert seen("d").next == ("ncaudit embed d --model ViT-B-32 --out embeddings/",)
+    assert seen("d").next[1] == "ncaudit embed d --model ViT-B-32 --out embeddings/"
 
 
 def test_a_key_that_repeats_is_not_the_one_the_command_takes(tmp_path):
@@ -150,7 +156,7 @@ def test_a_caption_among_several_candidates_is_named_in_the_command(tmp_path):
     found = seen(path)
     assert (found.captions.column, found.captions.others) == ("caption", ("text",))
     assert shlex.split(found.next[0])[2:] == [
-        str(path), "--model", "ViT-B-32", "--caption-column", "caption", "--out", "embeddings/",
+        str(path), "--model", "ViT-B-32", "--caption-column", "caption", "--out", "run/",
     ]  # fmt: skip
     assert "--caption-column text" in seen(path, caption_column="text").next[0]
 
@@ -339,6 +345,7 @@ def test_every_command_it_names_is_one_that_ncaudit_takes(made, place, monkeypat
         raise NcauditError("recorded", fix="")
 
     for verb in (
+        "audit.audit.audit",
         "embed.embed.embed",
         "score.score.score",
         "filter.filter.filter_pairs",
