@@ -7,7 +7,8 @@ The verbs are plain functions, options in and one result out, and are loaded whe
     ncaudit.embed(ncaudit.EmbedOptions(sources=["data/"], out="embeddings"))
     ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"))
 
-For arrays already in memory: `ncaudit.soft_labels(image, text)`.
+What a verb would do, without doing it: `ncaudit.plan(options)`. For arrays already in memory:
+`ncaudit.soft_labels(image, text)`.
 """
 
 from importlib import import_module
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ShowOptions,
         TrainOptions,
     )
+    from ncaudit.planned import Plan
     from ncaudit.version import __version__
 
 _VERBS = {
@@ -52,6 +54,7 @@ _VERBS = {
     "corrupt_labels": "ncaudit.verbs.corrupt.classes",
     "bench": "ncaudit.verbs.bench",
     "demo": "ncaudit.verbs.demo",
+    "plan": "ncaudit.verbs.plan",
     "soft_labels": "ncaudit.judging.soft_labels",
 }
 
@@ -67,6 +70,7 @@ __all__ = [
     "InspectOptions",
     "LabelsOptions",
     "NcauditError",
+    "Plan",
     "ReportOptions",
     "SampleOptions",
     "ScoreOptions",
@@ -82,6 +86,7 @@ _HOMES = {
     **_VERBS,
     **{name: "ncaudit.options" for name in __all__ if name.endswith("Options")},
     "NcauditError": "ncaudit.errors",
+    "Plan": "ncaudit.planned",
     "__version__": "ncaudit.version",
 }
 _MODULES = ("errors", "options")  # that a notebook finds in the package without importing them

@@ -100,6 +100,19 @@ class TrainingFolder:
         with recognised(kept=lambda: self._has(STATE)):
             yield
 
+    def epochs_done(self, run: Json) -> int | None:
+        """Those that this very run has finished, and would go on after; None where there is nothing to go on from."""
+        if self.recorded_run() != _as_json(run) or not self._has(STATE):
+            return None
+        try:
+            return len(self.metrics()) - 1
+        except BadTable:  # the state has them, too
+            return 0
+
+    def refuse_live_run(self, run: Json) -> None:
+        """Raises NcauditError where another run, with other options or data, is at work in the folder."""
+        self._refuse_live_run(_as_json(run))
+
     def load_state(self) -> Json | None:
         """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""
         if not self._has(STATE):

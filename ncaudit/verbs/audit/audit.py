@@ -56,8 +56,7 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
     """
     with received(options.sources, options.max_row_bytes) as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
-        found = find_shards(given.sources, max_row_bytes=options.max_row_bytes)
-        meant = with_classes(replace(options, sources=given.sources, image_root=root), found)
+        found, meant = meant_by(replace(options, sources=given.sources, image_root=root))
         places = places_of(meant, found)
         try:
             result = _run(meant, progress, places)
@@ -65,6 +64,12 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
             raise Interrupted(kept=anything_there(places)) from error
     back = STREAM not in options.sources and are_written_back(found)
     return replace(result, sources=tuple(options.sources), written_back=back, notes=given.notes)
+
+
+def meant_by(options: AuditOptions) -> tuple[list[Shard], AuditOptions]:
+    """The shards that are audited, and the options with what they hold."""
+    found = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
+    return found, with_classes(options, found)
 
 
 def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResult:

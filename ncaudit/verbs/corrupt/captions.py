@@ -85,11 +85,16 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     which shards are named. Raises NcauditError when nothing can be swapped, the truth columns are already there, or
     the output would overwrite the input.
     """
-    _require_captions(options)
-    shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
-    claim = claimed(options, shards, INDEX_FILE)
+    shards, claim = made_ready(options)
     with claim.held():
         return _corrupt(options, shards, claim, progress)
+
+
+def made_ready(options: CorruptOptions) -> tuple[list[Shard], Claim]:
+    """What is read, and the right to write it again. Raises NcauditError for whatever is wrong with either."""
+    _require_captions(options)
+    shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
+    return shards, claimed(options, shards, INDEX_FILE)
 
 
 def _corrupt(options: CorruptOptions, shards: Sequence[Shard], claim: Claim, progress: Progress) -> CorruptResult:

@@ -26,16 +26,22 @@ FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an un
 
 def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
     """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
+    if (there := fit_that_is_there(options, tables, progress)) is not None:
+        return there
+    saved = _new_fit(options, tables, progress)
+    if is_folder(options.out):
+        save_fit(saved, os.path.join(options.out, FIT_FOLDER))
+    return saved
+
+
+def fit_that_is_there(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit | None:
+    """The same; None where there would be a new one."""
     if options.fit:
         return _asked_for(options, tables)
-    folder = os.path.join(options.out, FIT_FOLDER)
-    if not is_folder(options.out):
-        return _new_fit(options, tables, progress)
-    if not options.refit and (left := _left_in(folder, progress)) and _still_holds(left, options, tables):
-        return left
-    saved = _new_fit(options, tables, progress)
-    save_fit(saved, folder)
-    return saved
+    if options.refit or not is_folder(options.out):
+        return None
+    left = _left_in(os.path.join(options.out, FIT_FOLDER), progress)
+    return left if left and _still_holds(left, options, tables) else None
 
 
 def _left_in(folder: str, progress: Progress) -> SavedFit | None:

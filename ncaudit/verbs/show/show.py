@@ -109,8 +109,7 @@ def show(options: ShowOptions, progress: Progress = SILENT) -> ShowResult:
 
 
 def _show(options: ShowOptions, progress: Progress) -> ShowResult:
-    dataset = Dataset(options.data, options.of_data) if options.data else None  # a wrong name is told before any work
-    tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    dataset, tables = opened(options)
     found = looked_through(options, tables, progress)
     judges = find_named(tables, {name for row in _rows(found) for name in _anchors_of(row)}, OF_ANCHOR, progress)
     shown = _Shown(options, tables, found, judges)
@@ -122,6 +121,12 @@ def _show(options: ShowOptions, progress: Progress) -> ShowResult:
         images=options.images if any(pair.image for pair in pairs) else None,
         notes=tuple(_notes(options, pairs)),
     )
+
+
+def opened(options: ShowOptions) -> tuple[Dataset | None, list[ScoreTable]]:
+    """The dataset and the tables. Raises NcauditError for a wrong name of either, before any work."""
+    dataset = Dataset(options.data, options.of_data) if options.data else None
+    return dataset, [open_scores(shard) for shard in find_shards(options.scores)]
 
 
 def _rows(found: Sequence[Found]) -> Iterator[Row]:
