@@ -30,6 +30,7 @@ from ncaudit.scoring import same_photo, shared_space
 from ncaudit.scoring.fits import Fit, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import write_review
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
@@ -118,7 +119,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     with fewer than 50 usable pairs, or when no run could be made.
     """
     tables, claim = _made_ready(options)
-    with claim.held({}):
+    with made_by(options), claim.held({}):
         return _bench(options, tables, progress)
 
 

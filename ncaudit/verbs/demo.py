@@ -25,6 +25,7 @@ from ncaudit.options import (
 from ncaudit.planned import Plan
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.audit.audit import audit
 from ncaudit.verbs.audit.plan import plan_audit
@@ -88,7 +89,7 @@ def sample_folder() -> str:
 def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
     """Audit, train three times (unless `fast`) and evaluate; all is kept below `options.out`, and a rerun resumes."""
     begun = monotonic()
-    with _asked(options).held({"seed": options.seed}):
+    with made_by(options), _asked(options).held({"seed": options.seed}):
         return _demo(options, progress, begun)
 
 

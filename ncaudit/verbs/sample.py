@@ -19,6 +19,7 @@ from ncaudit.planned import Plan
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.columns import carried_type
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import (
@@ -74,7 +75,7 @@ def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     twice.
     """
     tables, claim = _made_ready(options)
-    with claim.held({}):
+    with made_by(options), claim.held({}):
         return _sample(options, tables, progress)
 
 

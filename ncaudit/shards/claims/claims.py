@@ -16,6 +16,7 @@ from typing import Any
 from ncaudit.errors import BadTable, Displaced, NcauditError
 from ncaudit.interruption import recognised
 from ncaudit.options import TABLE_SUFFIX
+from ncaudit.shards.claims.commands import command_now
 from ncaudit.shards.claims.records import (
     FOLDER_RECORD,
     Record,
@@ -173,8 +174,14 @@ class Claim:
         gone = self._departed.get(place.record_path or "", departed_in(earlier) if same else frozenset())
         others = {name for name in known - set(place.files) - gone if os.path.lexists(place.at(name))}
         record: Record = {**written_by(self.verb), "verb": self.verb, **facts, "token": self._token}
-        record |= {"files": sorted({*place.files, *others} - gone)}
+        record |= {"files": sorted({*place.files, *others} - gone), **self._told_command(earlier)}
         return _with_departed(record, gone)
+
+    def _told_command(self, earlier: Record) -> dict[str, str]:
+        """Who has begun what lies there: a rerun, as of a run that was killed, leaves that as it was."""
+        same = earlier.get("verb") == self.verb and earlier.get("token") == self._token
+        command = earlier.get("command") if same else command_now()
+        return {"command": command} if command else {}
 
     def _finish(self) -> None:
         """Say of single files what they hold, so that what people change in them is theirs."""

@@ -14,6 +14,7 @@ from ncaudit.errors import BadTable, Interrupted
 from ncaudit.options import STREAM, AuditOptions, ShowOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, carried_name
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import read_batches
@@ -54,7 +55,7 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
 
     Raises NcauditError before any work where some step could not write its files, and as the steps do.
     """
-    with received(options.sources, options.max_row_bytes) as given:
+    with made_by(options), received(options.sources, options.max_row_bytes) as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
         found, meant = meant_by(replace(options, sources=given.sources, image_root=root))
         places = places_of(meant, found)

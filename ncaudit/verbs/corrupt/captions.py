@@ -23,6 +23,7 @@ from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.claims.claims import Claim
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.dataset.captions import CaptionRows, read_captions
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
 from ncaudit.shards.files.shard import Shard
@@ -86,7 +87,7 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     the output would overwrite the input.
     """
     shards, claim = made_ready(options)
-    with claim.held():
+    with made_by(options), claim.held():
         return _corrupt(options, shards, claim, progress)
 
 

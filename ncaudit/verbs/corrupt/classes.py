@@ -23,6 +23,7 @@ from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
 from ncaudit.shards.claims.claims import Claim
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.dataset.class_labels import Classes, classes_of, require_class_column
 from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, describe, provenance_of
@@ -119,7 +120,7 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
     than two classes, or when a truth column is there already or the output would overwrite the input.
     """
     column, shards, claim = made_ready_for_labels(options)
-    with claim.held():
+    with made_by(options), claim.held():
         return _corrupt(options, shards, column, claim, progress)
 
 

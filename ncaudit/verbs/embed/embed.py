@@ -29,6 +29,7 @@ from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK, UNFINISHED
 from ncaudit.shards.claims.claims import Claim, asked, is_ours
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.claims.records import EMBED_RECORD, read_record
 from ncaudit.shards.columns import Columns, carriable, find_columns, not_carried, refuse_unread_root
@@ -68,7 +69,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 
     Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
     """
-    with received(options.sources, options.max_row_bytes) as given:
+    with made_by(options), received(options.sources, options.max_row_bytes) as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
         return _embed(replace(options, sources=given.sources, image_root=root), given.notes, progress)
 

@@ -25,6 +25,7 @@ from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
 from ncaudit.shards.claims.claims import Claim, Place, asked, says_of_itself
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of
@@ -110,7 +111,7 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     begun = monotonic()
     ready = made_ready(options, progress)
     run, tables, matched = ready.run, ready.tables, ready.matched
-    with ready.claim.held(_deciding(run, list(matched), tables)):
+    with made_by(options), ready.claim.held(_deciding(run, list(matched), tables)):
         looked_first(ready)
         accounts = _write_one(run, tables) if options.one_output else _write_shards(run, matched, _files(tables))
         return _result(run, tables, accounts, monotonic() - begun)

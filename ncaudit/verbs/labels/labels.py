@@ -31,6 +31,7 @@ from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import labels_schema
 from ncaudit.shards.claims.claims import Claim, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, classes_among, require_class_column
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
@@ -104,7 +105,7 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 
     Raises NcauditError when the tables do not belong together, lack the class column, or hold nothing to compare.
     """
-    with received(options.embeddings, options.max_row_bytes) as given:
+    with made_by(options), received(options.embeddings, options.max_row_bytes) as given:
         return _labels(replace(options, embeddings=given.sources), given.notes, progress)
 
 

@@ -12,8 +12,10 @@ from ncaudit.errors import BadTable, UsageError
 from ncaudit.judging.galleries.named import in_data
 from ncaudit.options import STREAM, ReportOptions
 from ncaudit.options.report import NAMED
+from ncaudit.options.shared.as_command import command_of
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file
@@ -21,7 +23,6 @@ from ncaudit.shards.tables.pairs_in_data import Dataset
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
-from ncaudit.verbs.report.as_command import command_of
 from ncaudit.verbs.report.of_labels import LabelReport
 from ncaudit.verbs.report.of_scores import ScoreReport
 from ncaudit.verbs.report.page.render import is_report, render
@@ -60,7 +61,7 @@ def report(options: ReportOptions, progress: Progress = SILENT) -> ReportResult:
     dataset is not what was scored.
     """
     ready = made_ready(options)
-    with ready.claim.held(_deciding(options)):
+    with made_by(options), ready.claim.held(_deciding(options)):
         return _report(options, ready, progress)
 
 

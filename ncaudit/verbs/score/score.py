@@ -29,6 +29,7 @@ from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.claims.claims import Claim
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.files.provenance import (
     EarlierOutputs,
@@ -107,7 +108,8 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
     scorers.refuse_unread(choice.meant(options.scorer), options)  # told before anything is read, as an unknown name is
-    with received(options.embeddings, options.max_row_bytes) as given:  # rows are read twice at least: to count repeats
+    # rows are read twice at least: to count repeats
+    with made_by(options), received(options.embeddings, options.max_row_bytes) as given:
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
 

@@ -14,6 +14,7 @@ from ncaudit.judging.galleries.collector import Found, Row
 from ncaudit.judging.galleries.named import find_named, in_data
 from ncaudit.options import ShowOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.pairs_in_data import Dataset, InData
@@ -103,7 +104,7 @@ def show(options: ShowOptions, progress: Progress = SILENT) -> ShowResult:
 
     Raises NcauditError when these are no score or label tables, or `data` is another dataset than the one behind them.
     """
-    with received(options.scores) as given:
+    with made_by(options), received(options.scores) as given:
         result = _show(replace(options, scores=given.sources), progress)
         return replace(result, notes=(*given.notes, *result.notes))
 

@@ -29,6 +29,7 @@ from ncaudit.objectives import AnyObjective
 from ncaudit.options import HEADS, MAX_ROW_BYTES, Precision, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.verbs.outputs import inputs_of
@@ -98,11 +99,11 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
     too few pairs, the folder holds another run, or the loss stops being a number.
     """
     ranks = launched()
-    options = for_rank(options, ranks)
+    asked_for, options = options, for_rank(options, ranks)
     device = pick_device(options.device)
     if ranks.count > 1 and device.type == "cuda":
         torch.cuda.set_device(device)
-    with joined(ranks, cuda=device.type == "cuda"):
+    with made_by(asked_for), joined(ranks, cuda=device.type == "cuda"):
         return _train(options, progress if ranks.is_first else SILENT, ranks)
 
 
