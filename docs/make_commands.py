@@ -56,8 +56,8 @@ def _section(path: tuple[str, ...], command: Any) -> list[str]:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
     needed = [f"{p.opts[0]} {p.opts[0].strip('-').replace('-', '_').upper()}" for p in options if p.required]
-    usage = " ".join(["ncaudit", *path, *(f"{p.name.upper()}…" for p in arguments), *needed, "[flags]"])
-    told = [f"- `{p.name.upper()}`: {p.help}" for p in arguments]
+    usage = " ".join(["ncaudit", *path, *(f"{p.metavar}…" for p in arguments), *needed, "[flags]"])
+    told = [f"- `{p.metavar}`: {p.help}" for p in arguments]
     lines = ["", f"## {' '.join(path)}", f"`{usage}`", "", *_paragraphs(command.help)]
     lines += [line for each in told for line in textwrap.wrap(each, WIDTH, subsequent_indent="  ", **WHOLE)]
     rows = [_row(option, choices.get(option.name, ())) for option in options]

@@ -1,1 +1,1 @@
-"""Words: one file per subcommand translates flags to options, calls the verb and hands the result to `output`."""
+"""Words: one file per subcommand calls the verb and says what came of it; its flags are made of its options."""

@@ -1,12 +1,19 @@
 """`ncaudit scorers`: what can be given to --scorer, with one line each."""
 
-from ncaudit.cli.shared import flags, output
+from ncaudit.cli.commands.command import Answer, Example, NoOptions, command
+from ncaudit.progress import Progress
+
+EXAMPLES = (
+    Example("What there is.", "ncaudit scorers"),
+    Example("The same for a program.", "ncaudit scorers --json"),
+)
 
 
-def scorers(as_json: flags.Json = False) -> None:
+@command(NoOptions, EXAMPLES)
+def scorers(options: NoOptions, progress: Progress) -> Answer:
     """List the scorers."""
     from ncaudit import scorers as folder  # torch takes seconds to import; --help must not pay for it
     from ncaudit.cli.words.scorers import lines
 
     found = {name: folder.get(name).ABOUT for name in folder.names()}
-    output.result(found, lines(found), as_json=as_json)
+    return Answer(found, lines(found))

@@ -15,7 +15,6 @@ from ncaudit.options.labels import LabelsOptions
 from ncaudit.options.report import ReportOptions
 from ncaudit.options.sample import REVIEW_SUFFIXES, SampleOptions
 from ncaudit.options.scoring import (
-    AUTO_SCORER,
     SETTINGS,
     Align,
     Correlation,
@@ -26,7 +25,8 @@ from ncaudit.options.scoring import (
     Siblings,
     Variant,
 )
-from ncaudit.options.shared.inputs import USUAL_WEIGHTS, DataOptions, ModelOptions, Precision
+from ncaudit.options.shared.common import AUTO_SCORER, USUAL_WEIGHTS, Precision
+from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.options.show import Against, Reason, ShowOptions

@@ -1,14 +1,16 @@
 """Options of `audit`: those of `embed`, `score` and `labels` that people set, and where each step's output lies."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
 from ncaudit.options.embed import EmbedOptions
 from ncaudit.options.labels import LabelsOptions
 from ncaudit.options.report import ReportOptions
 from ncaudit.options.scoring import ScoreOptions
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import compatible, require, require_local, require_share
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
@@ -22,24 +24,39 @@ REPORT, LABELS_REPORT = "report.html", "labels.html"  # pages there
 class AuditOptions(ModelOptions, DataOptions):
     """`ncaudit audit`: a dataset to embeddings, scores, judged classes and the report."""
 
-    sources: Sequence[str]  # or - for a stream on standard input
-    out: str  # a folder
-    label_column: str | None = None  # classes that are judged too
-    columns: Sequence[str] | None = EmbedOptions.columns
-    batch_pairs: int | None = EmbedOptions.batch_pairs
-    workers: int | None = EmbedOptions.workers
-    devices: Sequence[str] | None = EmbedOptions.devices  # for embedding
-    scorer: str = ScoreOptions.scorer
-    stratify: str = ScoreOptions.stratify
-    noisy_precision: float | None = ScoreOptions.noisy_precision
-    verdicts: Sequence[str] | None = ScoreOptions.verdicts
-    check: bool = ScoreOptions.check
-    suggest: bool = ScoreOptions.suggest
-    seed: int = ScoreOptions.seed
-    refit: bool = ScoreOptions.refit  # fit anew; every shard is scored, and every class judged, again
-    max_failed: float = ScoreOptions.max_failed
-    overwrite: bool = ScoreOptions.overwrite  # replace files of others that are in the way, too; never an input
-    prune: bool = ScoreOptions.prune  # remove tables that audit wrote and whose input is gone
+    sources: common.Dataset
+    out: Annotated[
+        str,
+        About(
+            "Folder for all that is made: embeddings/, scores/, labels/ and report.html.",
+            Panel.output, metavar="PATH", is_path=True,
+        ),
+    ]  # fmt: skip
+    label_column: Annotated[
+        str | None,
+        About(
+            "Column with classes, of text, whole numbers or lists of them: they are judged, too.",
+            Panel.classes, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    columns: common.Columns = EmbedOptions.columns
+    batch_pairs: common.BatchPairs = EmbedOptions.batch_pairs
+    workers: common.Workers = EmbedOptions.workers
+    devices: common.Devices = EmbedOptions.devices  # for embedding
+    scorer: common.Scorer = ScoreOptions.scorer
+    stratify: common.Stratify = ScoreOptions.stratify
+    noisy_precision: common.NoisyPrecision = ScoreOptions.noisy_precision
+    verdicts: common.Verdicts = ScoreOptions.verdicts
+    check: common.Check = ScoreOptions.check
+    suggest: common.Suggest = ScoreOptions.suggest
+    seed: common.Seed = ScoreOptions.seed
+    refit: Annotated[
+        bool,
+        About("Fit anew: score all pairs and judge all classes again. Embeddings are kept.", Panel.output),
+    ] = ScoreOptions.refit
+    max_failed: common.MaxFailed = ScoreOptions.max_failed
+    overwrite: common.Overwrite = ScoreOptions.overwrite
+    prune: common.Prune = ScoreOptions.prune
 
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from ncaudit.options.sample import REVIEW_SUFFIXES
 from ncaudit.options.scoring import ScorerOptions
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import require, require_at_least, require_local
 from ncaudit.options.shared.effect import Unread, of_files, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
@@ -17,16 +20,46 @@ MISMATCH_KINDS = ("random", "topic", "near")
 class BenchOptions(ScorerOptions):
     """`ncaudit bench`: how well scorers find mismatches made for the purpose. `scorer` and `stratify` are not used."""
 
-    embeddings: Sequence[str]
-    features: str | None = None  # as in ScoreOptions
-    scorers: Sequence[str] = ("bicro", "csls", "clip-score")
-    kinds: Sequence[str] = MISMATCH_KINDS
-    rates: Sequence[float] = (0.2, 0.4)  # shares of the pairs whose caption is swapped
-    seeds: int = 3  # runs of every setting: `seed` and those after it
-    pairs: int = 4_096  # size of the seeded sample that everything is measured on
-    out: str | None = None  # every run as a row of NAME.csv, NAME.parquet or NAME.jsonl
-    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    UNASKED = ("scorer", "stratify", "fit_pairs", "bank_pairs", "max_anchors", "anchor_threshold", "center")
+
+    embeddings: common.EmbeddingTables
+    features: common.Features = None
+    scorers: Annotated[
+        Sequence[str],
+        About(
+            "Scorer to compare; `ncaudit scorers` lists them.",
+            Panel.judged, metavar="NAME", among=common.scorers,
+        ),
+    ] = ("bicro", "csls", "clip-score")  # fmt: skip
+    kinds: Annotated[
+        Sequence[str],
+        About(
+            "Which captions are swapped: any ones (random), those of the same cluster of images (topic), or those of "
+            "the nearest images (near).",
+            Panel.judged, metavar="NAME", among=lambda: MISMATCH_KINDS,
+        ),
+    ] = MISMATCH_KINDS  # fmt: skip
+    rates: Annotated[
+        Sequence[float],
+        About(
+            "Share of the pairs whose caption is swapped, above 0 and below 1.",
+            Panel.judged, metavar="SHARE",
+        ),
+    ] = (0.2, 0.4)  # fmt: skip
+    seeds: Annotated[int, About("Runs of each setting, from --seed on; 1 or more.", Panel.judged, metavar="COUNT")] = 3
+    pairs: Annotated[
+        int,
+        About("Pairs of the sample on which everything is measured, 50 or more.", Panel.judged, metavar="COUNT"),
+    ] = 4_096
+    out: Annotated[
+        str | None,
+        About(
+            "Write every run as a row of NAME.csv, NAME.parquet or NAME.jsonl.", Panel.output, metavar="PATH",
+            is_path=True,
+        ),
+    ] = None  # fmt: skip
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import choose, compatible, require_at_least, require_local, require_share
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
@@ -29,16 +32,62 @@ class CorruptKind(StrEnum):
 class CorruptOptions(DataOptions):
     """`ncaudit corrupt`: known noise, with the truth beside it."""
 
-    sources: Sequence[str]
-    out: str
-    rate: float
-    kind: CorruptKind = CorruptKind.shuffle
-    label_column: str | None = None  # what the label kinds change
-    embeddings: Sequence[str] | None = None  # what nearness is measured with; None: TF-IDF of captions
-    clusters: int = 20
-    nearest: int = 10
-    seed: int = 0
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    UNASKED = ("max_image_pixels", "caption_lines", "key")
+
+    sources: Annotated[
+        Sequence[str],
+        About(
+            "The dataset: parquet files, folders of them or globs. To change labels also embedding tables.",
+            Panel.input, metavar="DATA", is_path=True, positional=True,
+        ),
+    ]  # fmt: skip
+    out: Annotated[
+        str,
+        About("Folder for the corrupted dataset and its truth.", Panel.output, metavar="PATH", is_path=True),
+    ]
+    rate: Annotated[
+        float,
+        About(
+            "Share of the pairs with a caption whose caption changes, 0 to 1; of the label kinds, of the pairs with a "
+            "label whose label changes.",
+            Panel.judged, metavar="SHARE",
+        ),
+    ]  # fmt: skip
+    kind: Annotated[
+        CorruptKind,
+        About(
+            "Which captions are swapped: any (shuffle), those of the same cluster of images (topic), or one of the "
+            "nearest (near). Or which labels change: to any class (label-symmetric), or each class to one other "
+            "(label-asymmetric).",
+            Panel.judged, metavar="NAME",
+        ),
+    ] = CorruptKind.shuffle  # fmt: skip
+    label_column: Annotated[
+        str | None,
+        About(
+            "Column with the class, or a list of classes, of each pair: what the label kinds change.",
+            Panel.classes, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    embeddings: Annotated[
+        Sequence[str] | None,
+        About(
+            "Embedding tables of this dataset, with which the kinds topic, near and label-asymmetric measure what is "
+            "near. By default the words of the captions, and for labels the order of the classes.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    clusters: Annotated[
+        int, About("Clusters of similar images for the kind topic, 1 or more.", Panel.judged, metavar="COUNT")
+    ] = 20
+    nearest: Annotated[
+        int,
+        About(
+            "How many of the nearest captions the kind near takes one from, 1 or more.", Panel.judged, metavar="COUNT"
+        ),
+    ] = 10
+    seed: common.Seed = 0
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,20 +1,27 @@
 """Options of `demo`."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import require_local
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoOptions:
+class DemoOptions(Options):
     """`ncaudit demo`: the main job on the sample that ships with ncaudit."""
 
-    out: str = "ncaudit-demo"
-    fast: bool = False  # audit the sample, and train nothing
-    seed: int = 0
-    device: str = "auto"
-    workers: int | None = None
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    out: Annotated[str, About("Folder for everything the demo makes.", Panel.output, metavar="PATH", is_path=True)] = (
+        "ncaudit-demo"
+    )
+    fast: Annotated[
+        bool, About("Audit the sample and leave out the trainings: done in half a minute.", Panel.speed)
+    ] = False
+    seed: common.Seed = 0
+    device: common.Device = "auto"
+    workers: common.Workers = None
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         require_local("--out", self.out)

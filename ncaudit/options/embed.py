@@ -1,9 +1,12 @@
 """Options of `embed`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import choose, require, require_at_least, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
@@ -21,18 +24,31 @@ class Layout(StrEnum):
 class EmbedOptions(ModelOptions, DataOptions):
     """`ncaudit embed`: raw shards to embedding tables."""
 
-    sources: Sequence[str]  # or - for a stream on standard input
-    out: str  # a folder, or - for standard output
-    layout: Layout = Layout.parquet
-    format: StreamFormat = StreamFormat.arrow
-    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
-    devices: Sequence[str] | None = None  # names or "A,B": one process each; "all": every GPU; None: here, on `device`
-    columns: Sequence[str] | None = None  # light columns to carry; None: all that are not images or nested data
-    batch_pairs: int | None = None  # None: found once from the model and the device, and recorded in _run.json
-    workers: int | None = None  # decoding processes; None: one per core, at most 16; 0: decode in this process
-    max_failed: float = 1.0  # share of rows
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
-    prune: bool = False  # remove tables that this command wrote and whose input is gone
+    sources: common.Dataset
+    out: Annotated[
+        str,
+        About(
+            "A folder (one table per shard, under the shard's own path; see --layout), or - for standard output.",
+            Panel.output, metavar="PATH", is_path=True,
+        ),
+    ]  # fmt: skip
+    layout: Annotated[
+        Layout,
+        About(
+            "parquet: a table per shard with every row in it. clip-retrieval: img_emb/, text_emb/ and metadata/ with a "
+            "partition per shard, for autofaiss, embedding-reader and clip-back; rows without embedding go to failed/.",
+            Panel.output, rare=True, metavar="NAME",
+        ),
+    ] = Layout.parquet  # fmt: skip
+    format: common.Format = StreamFormat.arrow
+    csv_safe: common.CsvSafe = False
+    devices: common.Devices = None
+    columns: common.Columns = None
+    batch_pairs: common.BatchPairs = None
+    workers: common.Workers = None
+    max_failed: common.MaxFailed = 1.0
+    overwrite: common.Overwrite = False
+    prune: common.Prune = False
 
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)

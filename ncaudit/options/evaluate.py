@@ -2,23 +2,38 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import compatible, require_at_least
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalRetrievalOptions:
+class EvalRetrievalOptions(Options):
     """`ncaudit eval retrieval`: recall of captions by images and of images by captions."""
 
-    embeddings: Sequence[str]
-    features: str | None = None  # as in ScoreOptions
-    model: str | None = None  # a folder of heads, that all embeddings go through first
-    label_column: str | None = None  # classes: then mean average precision is measured too
-    map_at: int = 50  # how many of the first items the second mean average precision looks at
-    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
-    device: str = "auto"
+    embeddings: common.EmbeddingTables
+    features: common.Features = None
+    model: common.Heads = None
+    label_column: Annotated[
+        str | None,
+        About(
+            "Column with classes, of text, whole numbers or lists of them: adds the mean average precision.",
+            Panel.classes, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    map_at: Annotated[
+        int,
+        About(
+            "Also tell the mean average precision of so many of the first items, 1 or more.",
+            Panel.classes, metavar="COUNT",
+        ),
+    ] = 50  # fmt: skip
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    device: common.Device = "auto"
 
     def __post_init__(self) -> None:
         require_at_least("--map-at", self.map_at, 1)
@@ -32,15 +47,40 @@ class EvalRetrievalOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalScoresOptions:
+class EvalScoresOptions(Options):
     """`ncaudit eval scores`: how well the scores find known mismatches, and how they stand to prior scores."""
 
-    scores: Sequence[str]
-    truth: str | None = None  # boolean or 0/1 column: true where image and caption belong together
-    truth_table: str | None = None  # a parquet or CSV with pair_id and the truth column; None: in the score tables
-    against: Sequence[str] = ()  # columns of numbers that the pairs came with; NAME means input_NAME too
-    bins: int = 10
-    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
+    scores: common.ScoreTables
+    truth: Annotated[
+        str | None,
+        About(
+            "Column that says whether image and caption belong together: boolean, 0 or 1, or true or false.",
+            Panel.judged, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    truth_table: Annotated[
+        str | None,
+        About(
+            "Parquet or CSV file with pair_id and the --truth column. By default the score tables have it.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    against: Annotated[
+        Sequence[str],
+        About(
+            "Column of numbers that the pairs came with, such as another score: tells how far it ranks the pairs as "
+            "ours does, and on which they disagree. NAME means input_NAME too, the input's own column.",
+            Panel.judged, metavar="COLUMN",
+        ),
+    ] = ()  # fmt: skip
+    bins: Annotated[
+        int,
+        About(
+            "Bins of the calibration error, of about equal numbers of pairs; 2 or more.",
+            Panel.judged, rare=True, metavar="COUNT",
+        ),
+    ] = 10  # fmt: skip
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
 
     def __post_init__(self) -> None:
         require_at_least("--bins", self.bins, 2)

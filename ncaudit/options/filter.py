@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import choose, compatible, require, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
@@ -32,26 +35,105 @@ RANKING_RULES = ("keep_share", "kept_precision")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterOptions:
+class FilterOptions(Options):
     """`ncaudit filter`: the pairs worth keeping. A row is kept when every rule says so; ranking rules come last."""
 
-    scores: Sequence[str]  # score tables, or - for a stream on standard input
-    out: str  # a folder, a NAME.parquet, or - for standard output; with write_as the file's name
-    data: Sequence[str] | None = None  # write this dataset's rows instead of the score tables'
-    min_soft_label: float | None = None
-    verdict: Sequence[str] | None = None
-    where: str | None = None
-    keep_share: float | None = None  # of the ok rows that pass the rules above, best score first
-    keep_share_by: str | None = None  # the share of each value of this column
-    kept_precision: float | None = None  # smallest mean soft label of the rows kept, best label first
-    write_as: FilterForm = FilterForm.rows
-    key: str | None = None  # with data: the column that joins them; with write_as: the column that is written
-    repeat_by_weight: str | None = None  # datacomp-uids: a column of whole numbers, how often each uid is written
-    dropped: str | None = None  # a folder, or NAME.parquet where `out` is one file
-    format: StreamFormat = StreamFormat.arrow
-    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
-    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    scores: Annotated[
+        Sequence[str],
+        About(
+            "Score tables, from `ncaudit score`; or - for a stream on standard input.",
+            Panel.input, metavar="SCORES", is_path=True, positional=True,
+        ),
+    ]  # fmt: skip
+    out: Annotated[
+        str,
+        About(
+            "Where the kept rows go: a folder (one file per shard), NAME.parquet (one table), or - for standard "
+            "output.",
+            Panel.output, metavar="PATH", is_path=True,
+        ),
+    ]  # fmt: skip
+    data: Annotated[
+        Sequence[str] | None,
+        About(
+            "The dataset that was scored: its rows are written, as they are, instead of the score tables'.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    min_soft_label: Annotated[
+        float | None, About("Keep pairs with at least this soft label, 0 to 1.", Panel.judged, metavar="SHARE")
+    ] = None
+    verdict: Annotated[
+        Sequence[str] | None,
+        About(
+            "Keep pairs with this verdict: clean, unsure or noisy. Several: any of them.",
+            Panel.judged, metavar="NAME", of_words=Verdict,
+        ),
+    ] = None  # fmt: skip
+    where: Annotated[
+        str | None,
+        About(
+            "Keep pairs for which this holds, e.g. \"width >= 200 and lang in ('en', 'de') and url is not null\".",
+            Panel.judged, metavar="RULE",
+        ),
+    ] = None  # fmt: skip
+    keep_share: Annotated[
+        float | None,
+        About(
+            "Keep this share of the ok pairs that pass the rules above, the best scores first; above 0 to 1.",
+            Panel.judged, metavar="SHARE",
+        ),
+    ] = None  # fmt: skip
+    keep_share_by: Annotated[
+        str | None,
+        About(
+            "Keep that share of each value of this column, rounded down, so that rare values do not lose to common "
+            "ones.",
+            Panel.judged, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    kept_precision: Annotated[
+        float | None,
+        About(
+            "Keep the most pairs whose mean soft label is at least this, above 0 to 1: their expected precision, as "
+            "good as the labels are. Instead of --keep-share.",
+            Panel.judged, metavar="SHARE",
+        ),
+    ] = None  # fmt: skip
+    write_as: Annotated[
+        FilterForm,
+        About(
+            "What is written: rows; datacomp-uids, a sorted NAME.npy of uids; ids, a text file with one per line; or "
+            "weights, a NAME.parquet with key and soft label.",
+            Panel.output, metavar="NAME",
+        ),
+    ] = FilterForm.rows  # fmt: skip
+    key: Annotated[
+        str | None,
+        About(
+            "With --data: its column that holds the pair_ids, where it is not the file that was scored. With --as: the "
+            "column that is written; by default pair_id, for datacomp-uids uid.",
+            Panel.input, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    repeat_by_weight: Annotated[
+        str | None,
+        About(
+            "Column of whole numbers, for --as datacomp-uids: each uid is written that many times.",
+            Panel.output, rare=True, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    dropped: Annotated[
+        str | None,
+        About(
+            "Write what is dropped here, with the reason: a folder, or NAME.parquet if --out is one file.",
+            Panel.output, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    format: common.Format = StreamFormat.arrow
+    csv_safe: common.CsvSafe = False
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         choose(self, write_as=FilterForm, format=StreamFormat)

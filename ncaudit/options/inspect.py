@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.inputs import DataOptions
 
 
@@ -10,5 +13,13 @@ from ncaudit.options.shared.inputs import DataOptions
 class InspectOptions(DataOptions):
     """`ncaudit inspect`: what is this, and what to do with it."""
 
-    sources: Sequence[str]
-    features: str | None = None  # as in ScoreOptions
+    UNASKED = ("max_image_pixels",)
+
+    sources: Annotated[
+        Sequence[str],
+        About(
+            "A dataset, tables of ncaudit, embeddings, a model, heads or a fit: files, folders or globs.",
+            Panel.input, metavar="PATH", is_path=True, positional=True,
+        ),
+    ]  # fmt: skip
+    features: common.Features = None

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import choose, require_at_least, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
@@ -10,24 +13,44 @@ from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, stre
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsOptions:
+class LabelsOptions(Options):
     """`ncaudit labels`: embedding tables with a class column to label tables."""
 
-    embeddings: Sequence[str]
-    out: str  # a folder, a NAME.parquet, or - for standard output
-    label_column: str  # classes as text, whole numbers, or lists of them; null: unlabelled
-    features: str | None = None  # as in ScoreOptions
-    k: int | None = None  # neighbours that vote in each modality; None: 10, 20, 30 or 50, by the data
-    model: str | None = None  # a folder of heads, that all embeddings go through first
-    seed: int = 0
-    device: str = "auto"
-    redo: bool = False
-    format: StreamFormat = StreamFormat.arrow
-    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
-    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
-    max_failed: float = 1.0
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
-    prune: bool = False  # remove tables that this command wrote and whose input is gone
+    embeddings: Annotated[
+        Sequence[str],
+        About(
+            "Embedding tables, from `ncaudit embed` or any with both embeddings; or - for a stream on standard input.",
+            Panel.input, metavar="EMBEDDINGS", is_path=True, positional=True,
+        ),
+    ]  # fmt: skip
+    out: common.OutFolderFileStream
+    label_column: Annotated[
+        str,
+        About(
+            "Column with the classes: text, whole numbers, or lists of them. A null is no label.",
+            Panel.classes, metavar="COLUMN",
+        ),
+    ]  # fmt: skip
+    features: common.Features = None
+    k: Annotated[
+        int | None,
+        About(
+            "Neighbours that vote in each modality, 1 or more. By default 10, 20, 30 or 50, chosen from the data.",
+            Panel.classes, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    model: common.Heads = None
+    seed: common.Seed = 0
+    device: common.Device = "auto"
+    redo: Annotated[bool, About("Judge and write every shard again that labels itself has written.", Panel.output)] = (
+        False
+    )
+    format: common.Format = StreamFormat.arrow
+    csv_safe: common.CsvSafe = False
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    max_failed: common.MaxFailed = 1.0
+    overwrite: common.Overwrite = False
+    prune: common.Prune = False
 
     def __post_init__(self) -> None:
         choose(self, format=StreamFormat)

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import compatible, require, require_at_least, require_local, require_positive
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
@@ -16,29 +19,74 @@ OF_GALLERIES = ("cards", "by", "truth", "truth_table")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions:
+class ReportOptions(Options):
     """`ncaudit report`: score tables, or label tables, to one page that shows the pairs."""
 
-    scores: Sequence[str]  # score tables or label tables, of one kind
-    out: str = "report.html"  # one file, NAME.html
-    data: Sequence[str] | None = None  # the dataset that was scored: without it there are no pictures
-    key: str | None = None  # column of the dataset that holds the pair_ids; None: pairs are found by shard and row
-    image_column: str | None = None
-    caption_column: str | None = None
-    caption_lines: bool = DataOptions.caption_lines
-    image_root: str | None = None  # folder that relative image paths start from; None: the shard's own
-    max_image_pixels: int = DataOptions.max_image_pixels
-    max_row_bytes: int = MAX_ROW_BYTES
-    cards: int = 16  # pairs shown of each gallery
-    by: str = "shard"  # column of the tables whose values are compared with each other
-    truth: str | None = None  # column that tells which pairs match; None: is_match, where the tables have it
-    truth_table: str | None = None  # a file with pair_id and the truth column, such as a filled-in review
-    judge: int = 200  # pairs to be judged on the page; 0: none
-    judge_only: bool = False
-    seed: int = 0  # of the draw of these pairs
-    max_mib: float = 8.0  # of the page: pictures shrink until it is no larger
-    workers: int | None = None  # decoding processes
-    overwrite: bool = False  # replace a file of others, too; never an input
+    scores: Annotated[
+        Sequence[str],
+        About(
+            "Score tables (what `ncaudit score` wrote), or label tables (of `ncaudit labels`), of one kind.",
+            Panel.input, metavar="SCORES", is_path=True, positional=True,
+        ),
+    ]  # fmt: skip
+    out: Annotated[
+        str,
+        About(
+            "NAME.html: one file that holds everything. A report of ours there is replaced.",
+            Panel.output, metavar="PATH", is_path=True,
+        ),
+    ] = "report.html"  # fmt: skip
+    data: Annotated[
+        Sequence[str] | None,
+        About(
+            "The dataset that was scored, in any format that embed reads: where the pictures are.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    key: common.PairIds = None
+    image_column: common.ImageColumn = None
+    caption_column: common.CaptionColumn = None
+    caption_lines: common.CaptionLines = DataOptions.caption_lines
+    image_root: common.ImageRoot = None
+    max_image_pixels: common.MaxImagePixels = DataOptions.max_image_pixels
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    cards: Annotated[int, About("Pairs shown of each gallery, 1 or more.", Panel.judged, metavar="COUNT")] = 16
+    by: Annotated[
+        str, About("Column of the tables whose values are compared with each other.", Panel.judged, metavar="COLUMN")
+    ] = "shard"
+    truth: Annotated[
+        str | None,
+        About(
+            "Column that tells which pairs match. By default is_match, where the tables have it.",
+            Panel.judged, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    truth_table: Annotated[
+        str | None,
+        About(
+            "File with pair_id and the --truth column, such as a review that people filled in.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    judge: Annotated[
+        int,
+        About(
+            "Pairs to be judged on the page, drawn as `ncaudit sample` draws them; 2 or more, or 0 for none.",
+            Panel.judged, metavar="COUNT",
+        ),
+    ] = 200  # fmt: skip
+    judge_only: Annotated[
+        bool, About("Show nothing but these pairs, for people who should see no score.", Panel.judged)
+    ] = False
+    seed: common.Seed = 0  # of the draw of these pairs
+    max_mib: Annotated[
+        float,
+        About(
+            "Size of the page in MiB, above 0: pictures shrink until it is no larger.", Panel.output, metavar="NUMBER"
+        ),
+    ] = 8.0
+    workers: common.Workers = None
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         require(self.out.endswith(PAGES), f"--out is {self.out}", "give a name that ends in .html")

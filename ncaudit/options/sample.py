@@ -1,8 +1,11 @@
 """Options of `sample`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import require, require_at_least, require_local
 from ncaudit.options.shared.effect import Unread, of_files, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
@@ -11,16 +14,28 @@ REVIEW_SUFFIXES = (".csv", ".parquet", ".jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions:
+class SampleOptions(Options):
     """`ncaudit sample`: pairs for people to judge, drawn so that their verdicts tell the rate of mismatches."""
 
-    scores: Sequence[str]
-    out: str  # NAME.csv, NAME.parquet or NAME.jsonl, or - for CSV on standard output
-    n: int = 200
-    strata: int = 10  # ranges of the score with equal numbers of pairs
-    seed: int = 0
-    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    scores: common.ScoreTables
+    out: Annotated[
+        str,
+        About(
+            "Where the pairs go: NAME.csv, NAME.parquet or NAME.jsonl, or - for CSV on standard output.",
+            Panel.output, metavar="PATH", is_path=True,
+        ),
+    ]  # fmt: skip
+    n: Annotated[int, About("Pairs to draw, 2 or more.", Panel.judged, metavar="COUNT")] = 200
+    strata: Annotated[
+        int,
+        About(
+            "Ranges of the score, of equal numbers of pairs, that are drawn from separately; 1 or more.",
+            Panel.judged, metavar="COUNT",
+        ),
+    ] = 10  # fmt: skip
+    seed: common.Seed = 0
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         require_at_least("--n", self.n, 2)

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import (
     choose,
     compatible,
@@ -63,7 +66,7 @@ class Correlation(StrEnum):
     spearman = "spearman"
 
 
-AUTO_SCORER = "auto"
+BICRO, OTHERS = "scorer bicro", "other scorers"  # that a setting is of
 # what the scorers are set by, and what the calibration of a fit is
 SETTINGS = (
     *("variant", "k", "align", "siblings", "loss", "mixture", "anchor_threshold", "center", "csls_k", "temperature"),
@@ -73,28 +76,116 @@ OF_A_FIT = (*SETTINGS, "noisy_precision", "stratify")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScorerOptions:
+class ScorerOptions(Options):
     """What a score depends on: recorded in every score table, and enough to score arrays in memory."""
 
-    scorer: str = "bicro"  # or auto: the one that tells observed from random pairs best on these data
-    variant: Variant = Variant.robust
-    k: int | None = None  # nearest anchors per direction; None: 1 as in the paper, for robust 10 or 5, by the data
-    align: Align = Align.auto
-    siblings: Siblings = Siblings.auto
-    loss: Loss = Loss.infonce  # its mixture finds the anchors better than the paper's ranking loss: see CHANGELOG.md
-    mixture: Mixture = Mixture.beta
-    anchor_threshold: float = 0.5  # P(clean) above which a pair is an anchor
-    center: bool = True  # subtract each modality's mean first: in CLIP's narrow cone raw ratios saturate near 1
-    csls_k: int = 10  # neighbours that measure crowding
-    temperature: float | None = None  # logits are cosine / temperature, 0.001 to 10; None: the likeliest on the bank
-    correlation: Correlation = Correlation.pearson
-    max_anchors: int = 20_000
-    fit_pairs: int = 50_000  # size of the seeded sample that everything global is fitted on
-    bank_pairs: int = 1_024  # fixed negatives that a pair's loss is measured against
-    stratify: str = "auto"  # calibrate per source: auto (shards, else image clusters), none, or a column of the tables
-    noisy_precision: float | None = None  # share of mismatches among the pairs called noisy; None: label below .5
-    seed: int = 0
-    device: str = "auto"
+    scorer: common.Scorer = "bicro"
+    variant: Annotated[
+        Variant,
+        About(
+            "Whose BiCro: robust has many anchors and standardises, paper has the paper's distances, released the "
+            "cosines of that paper's code.",
+            Panel.judged, rare=True, of=BICRO, metavar="NAME",
+        ),
+    ] = Variant.robust  # fmt: skip
+    k: Annotated[
+        int | None,
+        About(
+            "Nearest anchors per direction, 1 or more. By default 5 or 10, chosen from the data; for the variants "
+            "paper and released 1.",
+            Panel.judged, rare=True, of=BICRO, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    align: Annotated[
+        Align,
+        About(
+            "Where image and caption are compared: cca learns a common space from the pairs, none takes the embeddings "
+            "as they are, auto learns one where they share none.",
+            Panel.judged, rare=True, of=BICRO, metavar="NAME",
+        ),
+    ] = Align.auto  # fmt: skip
+    siblings: Annotated[
+        Siblings,
+        About(
+            "Whether several captions of one photo vouch for each other: use, ignore, or auto, where there are enough.",
+            Panel.judged, rare=True, of=BICRO, metavar="NAME",
+        ),
+    ] = Siblings.auto  # fmt: skip
+    # its mixture finds the anchors better than the paper's ranking loss: see CHANGELOG.md
+    loss: Annotated[
+        Loss,
+        About(
+            "The loss of each pair that finds the anchors: infonce, or ranking, which is the paper's.",
+            Panel.judged, rare=True, of=BICRO, metavar="NAME",
+        ),
+    ] = Loss.infonce  # fmt: skip
+    mixture: Annotated[
+        Mixture,
+        About(
+            "The two components that are fitted to the losses: beta or gaussian.",
+            Panel.judged, rare=True, of=BICRO, metavar="NAME",
+        ),
+    ] = Mixture.beta  # fmt: skip
+    anchor_threshold: Annotated[
+        float,
+        About(
+            "Pairs above this probability of being clean are anchors; 0 to below 1.",
+            Panel.judged, rare=True, of=BICRO, metavar="SHARE",
+        ),
+    ] = 0.5  # fmt: skip
+    # in CLIP's narrow cone raw ratios saturate near 1
+    center: Annotated[
+        bool,
+        About(
+            "Subtract each modality's mean before anchors are compared.",
+            Panel.judged, rare=True, of=BICRO, off="--no-center",
+        ),
+    ] = True  # fmt: skip
+    csls_k: Annotated[
+        int,
+        About(
+            "Neighbours that measure how crowded a place is, for the scorer csls; 1 or more.",
+            Panel.judged, rare=True, of=OTHERS, metavar="COUNT",
+        ),
+    ] = 10  # fmt: skip
+    temperature: Annotated[
+        float | None,
+        About(
+            "The model's temperature, for the scorers neg-clip-loss and ncr: 0.001 to 10 (CLIP's is 0.01). By default "
+            "the likeliest on these data.",
+            Panel.judged, rare=True, of=OTHERS, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    correlation: Annotated[
+        Correlation,
+        About(
+            "How two rows of similarities are compared, for the scorer structure: by value (pearson) or by rank "
+            "(spearman).",
+            Panel.judged, rare=True, of=OTHERS, metavar="NAME",
+        ),
+    ] = Correlation.pearson  # fmt: skip
+    max_anchors: Annotated[
+        int,
+        About("Anchors that are kept in the fit, 2 or more.", Panel.judged, rare=True, of=BICRO, metavar="COUNT"),
+    ] = 20_000
+    fit_pairs: Annotated[
+        int,
+        About(
+            "Pairs of the seeded sample on which everything global is fitted, 2 or more.",
+            Panel.judged, rare=True, metavar="COUNT",
+        ),
+    ] = 50_000  # fmt: skip
+    bank_pairs: Annotated[
+        int,
+        About(
+            "Fixed negatives against which every pair's loss is measured, 2 or more.",
+            Panel.judged, rare=True, of=BICRO, metavar="COUNT",
+        ),
+    ] = 1_024  # fmt: skip
+    stratify: common.Stratify = "auto"
+    noisy_precision: common.NoisyPrecision = None
+    seed: common.Seed = 0
+    device: common.Device = "auto"
 
     def __post_init__(self) -> None:
         if self.noisy_precision is not None:
@@ -116,27 +207,62 @@ class ScorerOptions:
 class ScoreOptions(ScorerOptions):
     """`ncaudit score`: embedding tables to score tables."""
 
-    embeddings: Sequence[str]
-    out: str  # a folder, a NAME.parquet, or - for standard output
-    features: str | None = None  # the arrays X_img and X_txt of the .npz beside a table; None: l14, or the only ones
-    model: str | None = None  # a folder of heads, that all embeddings go through first; None: they are used as they are
-    data: Sequence[str] | None = None  # write this dataset back with ncaudit_ columns instead of score tables
-    join: Sequence[str] | None = None  # a table whose columns come beside the scores, a file or many
-    join_key: str | None = None  # KEY of the embedding tables, or KEY=COLUMN where the joined table calls it otherwise
-    # people's judgements (pair_id, is_match), a file of each judge: correct the labels and the noise rate
-    verdicts: Sequence[str] | None = None
-    check: bool = True  # measure the audit's own power on these data
-    suggest: bool = False  # look for a caption among the clean pairs for every noisy one
-    fit: str | None = None
-    save_fit: str | None = None
-    refit: bool = False
-    format: StreamFormat = StreamFormat.arrow
-    csv_safe: bool = False  # an apostrophe before text cells that a spreadsheet program would run as a formula
-    columns: Sequence[str] | None = None
-    max_row_bytes: int = MAX_ROW_BYTES  # of one line, cell or file of an archive, unpacked
-    max_failed: float = 1.0
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
-    prune: bool = False  # remove tables that this command wrote and whose input is gone
+    embeddings: Annotated[
+        Sequence[str],
+        About(
+            "Embedding tables, from `ncaudit embed` or any with both embeddings; a clip-retrieval folder; DataComp's "
+            "metadata beside its .npz; two .npy files, images first; or - for a stream on standard input.",
+            Panel.input, metavar="EMBEDDINGS", is_path=True, positional=True,
+        ),
+    ]  # fmt: skip
+    out: common.OutFolderFileStream
+    features: common.Features = None
+    model: common.Heads = None
+    data: Annotated[
+        Sequence[str] | None,
+        About(
+            "The dataset that was embedded: it is written back with ncaudit_ columns, instead of score tables.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    join: Annotated[
+        Sequence[str] | None,
+        About(
+            "A table whose light columns come beside the scores, such as earlier scores; of those the ones that "
+            "--columns names. A table of many files may be given as all of them.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    join_key: Annotated[
+        str | None,
+        About(
+            "With --join: the column of the embedding tables that has its keys (pair_id, or one of your own), or "
+            "KEY=COLUMN where that table calls it otherwise.",
+            Panel.input, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    verdicts: common.Verdicts = None
+    check: common.Check = True
+    suggest: common.Suggest = False
+    fit: Annotated[
+        str | None,
+        About("Score with this saved fit instead of fitting anew.", Panel.input, metavar="PATH", is_path=True),
+    ] = None
+    save_fit: Annotated[
+        str | None,
+        About("Folder to save the fit in, for later shards.", Panel.output, metavar="PATH", is_path=True),
+    ] = None
+    refit: Annotated[
+        bool,
+        About("Fit anew and score every shard again that score itself has written.", Panel.output),
+    ] = False
+    format: common.Format = StreamFormat.arrow
+    csv_safe: common.CsvSafe = False
+    columns: common.Columns = None
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    max_failed: common.MaxFailed = 1.0
+    overwrite: common.Overwrite = False
+    prune: common.Prune = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

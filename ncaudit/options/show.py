@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import choose, compatible, require_at_least, require_local
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
@@ -29,23 +32,60 @@ OF_DATA = ("key", "image_column", "caption_column", "caption_lines", "image_root
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowOptions:
+class ShowOptions(Options):
     """`ncaudit show`: some pairs of score tables, in the terminal."""
 
-    scores: Sequence[str]
-    worst: int = 20  # pairs shown, of each list
-    unsure: bool = False
-    reason: Reason | None = None
-    against: Against | None = None
-    data: Sequence[str] | None = None  # the dataset: of captions that the tables lack, and of pictures
-    images: str | None = None  # a folder that the pictures are written to
-    key: str | None = None  # column of the dataset that holds the pair_ids; None: pairs are found by shard and row
-    image_column: str | None = DataOptions.image_column
-    caption_column: str | None = DataOptions.caption_column
-    caption_lines: bool = DataOptions.caption_lines
-    image_root: str | None = DataOptions.image_root
-    max_row_bytes: int = MAX_ROW_BYTES
-    overwrite: bool = False  # replace files of others in `images`, too; never an input
+    scores: Annotated[
+        Sequence[str],
+        About(
+            "Score tables (what `ncaudit score` wrote), or label tables; or - for standard input.",
+            Panel.input, metavar="SCORES", is_path=True, positional=True,
+        ),
+    ]  # fmt: skip
+    worst: Annotated[
+        int, About("How many pairs are shown of each list, the worst first; 1 or more.", Panel.judged, metavar="COUNT")
+    ] = 20
+    unsure: Annotated[
+        bool,
+        About("Show pairs called neither clean nor noisy, those with a soft label nearest to 0.5 first.", Panel.judged),
+    ] = False
+    reason: Annotated[
+        Reason | None,
+        About(
+            "Show pairs with this reason, the lowest soft labels first: mismatch, generic_caption, placeholder_image "
+            "or duplicate.",
+            Panel.judged, metavar="NAME",
+        ),
+    ] = None  # fmt: skip
+    against: Annotated[
+        Against | None,
+        About(
+            "Give similarity for the pairs on which soft label and cosine disagree: noisy but close, and clean but "
+            "far; --worst of each.",
+            Panel.judged, metavar="NAME",
+        ),
+    ] = None  # fmt: skip
+    data: Annotated[
+        Sequence[str] | None,
+        About(
+            "The dataset that was scored: for captions that the tables lack, and for --images.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    images: Annotated[
+        str | None,
+        About(
+            "Folder to write the pictures to, as they are in --data, named by pair.",
+            Panel.output, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    key: common.PairIds = None
+    image_column: common.ImageColumn = DataOptions.image_column
+    caption_column: common.CaptionColumn = DataOptions.caption_column
+    caption_lines: common.CaptionLines = DataOptions.caption_lines
+    image_root: common.ImageRoot = DataOptions.image_root
+    max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         require_at_least("--worst", self.worst, 1)

@@ -4,9 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Annotated
 
+from ncaudit import objectives
 from ncaudit.objectives import by_class
 from ncaudit.options.scoring import Loss
+from ncaudit.options.shared import common
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import (
     choose,
     compatible,
@@ -64,6 +68,8 @@ OBJECTIVE_SETTINGS = (
     *("cmp_weight", "class_temperature", "pseudo_label"),
 )
 SOFT_LABEL = "soft_label"
+# that an option is of
+OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
 OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
@@ -72,50 +78,294 @@ OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "
 class TrainOptions(ModelOptions, DataOptions):
     """`ncaudit train`: train a matcher on pairs weighted by their soft labels."""
 
-    out: str
-    tune: str = TOWERS  # last:N: the last N blocks of each tower; or heads: projection heads on frozen embeddings
-    data: Sequence[str] | None = None  # what towers learn from
-    embeddings: Sequence[str] | None = None  # what heads learn from
-    features: str | None = None  # of embeddings and val_data, as in ScoreOptions
-    scores: Sequence[str] | None = None  # None: labels are of the data's own `label_column`; without it, every one is 1
-    recipe: TrainingRecipe = TrainingRecipe.simple
-    objective: str | None = None  # None: weighted-infonce, for the recipe bicro its own
-    margin: float | None = None  # objectives bicro (of a pair with label 1), cmp, nirnl; None, here and below: its own
-    margin_base: float | None = None  # objective bicro: m of the paper, how late the margin rises with the label
-    spread: str | None = None  # objective soft-infonce: uniform or similarity
-    drop_below: float | None = None  # objective drop: pairs with smaller labels are left out
-    cmp_weight: float | None = None  # class objectives: of the margin loss beside that of the classes
-    class_temperature: float | None = None  # class objectives: of the softmax over the classes
-    pseudo_label: str | None = None  # objective nirnl: the class of noisy pairs, prediction or neighbours
-    neighbours: int | None = None  # objective nirnl: that vote for a pair's class; None: chosen from the data
-    label_column: str | None = None  # of the scores, in [0, 1] or boolean; None: soft_label. Class objectives: classes
-    head: HeadKind | None = None  # None: as `head_kind` says
-    head_start: HeadStart = HeadStart.auto
-    dims: int | None = None  # of the heads' space; None: 128 for cca, the embeddings' own width for identity
-    hidden: int | None = None  # width of an mlp's branch; None: 1024
-    relabel_every: int | None = None  # epochs after which the labels are made anew, out of fold; None: never
-    split_loss: Loss = Loss.infonce  # that warm-up and split select by; its mixture finds more of the noise
-    warmup_epochs: int | None = None  # in which each network learns from its small-loss pairs; None: a fifth
-    warmup_keep: float = 0.3  # share of each batch
-    split_threshold: float = 0.5  # P(clean) above which a pair is trusted
-    noisy_from: float = 0.5  # share of the epochs after which the noisy pairs join
-    anchor_k: int = 10  # anchors per direction that a noisy pair's label rests on
-    epochs: int | None = None  # None, here and in the next two: as `pace` says
-    batch_pairs: int | None = None  # of all processes together
-    chunk_pairs: int | None = None  # how many pairs of a batch have a graph at a time; None: all that a process holds
-    learning_rate: float | None = None
-    weight_decay: float = 0.05
-    warmup_share: float = 0.1  # of all steps
-    clip_norm: float = 1.0
-    train_batchnorm: bool = False
-    val_share: float = 0.05  # of the photos, held out from training
-    val_data: Sequence[str] | None = None  # a set of its own for validation; then nothing is held out
-    patience: int | None = None  # epochs in a row without a better rSum after which training stops; None: never
-    tensorboard: bool = False  # event files in out/tensorboard
-    workers: int | None = None
-    seed: int = 0
-    restart: bool = False
-    overwrite: bool = False  # replace files of others that are in the way, too; never an input
+    out: Annotated[
+        str,
+        About(
+            "Folder for the matcher. Rerunning the same command resumes in it.", Panel.output, metavar="PATH",
+            is_path=True,
+        ),
+    ]  # fmt: skip
+    tune: Annotated[
+        str,
+        About(
+            "towers: a whole model, on --data. last:N: the last N blocks of each tower (of a ResNet or ConvNeXt: "
+            "stages) and what follows them. heads: projections, on --embeddings as they are.",
+            Panel.training, metavar="NAME", among=lambda: (TOWERS, HEADS, f"{LAST}1", f"{LAST}2"),
+        ),
+    ] = TOWERS  # fmt: skip
+    data: Annotated[
+        Sequence[str] | None,
+        About(
+            "The dataset from which towers learn: files, folders or globs.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    embeddings: Annotated[
+        Sequence[str] | None,
+        About(
+            "Embedding tables from which heads learn: what `ncaudit embed` wrote, or any such tables.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    features: common.Features = None
+    scores: Annotated[
+        Sequence[str] | None,
+        About(
+            "Score tables of the same pairs, from `ncaudit score`. Without them every label is 1, or as --label-column "
+            "says.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    recipe: Annotated[
+        TrainingRecipe,
+        About(
+            "simple learns with the labels given. bicro, for heads, trains two networks that find the noise for each "
+            "other, without scores; both are in --out.",
+            Panel.training, metavar="NAME",
+        ),
+    ] = TrainingRecipe.simple  # fmt: skip
+    objective: Annotated[
+        str | None,
+        About(
+            f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce and cmp ignore labels; "
+            f"{' and '.join(by_class.names())} learn noisy classes. By default weighted-infonce, for the recipe bicro "
+            "bicro.",
+            Panel.training, metavar="NAME", among=objectives.names,
+        ),
+    ] = None  # fmt: skip
+    margin: Annotated[
+        float | None,
+        About(
+            "How far pairs are to lead others, above 0, at most 2. For bicro that of a pair with label 1, by default "
+            "0.2; for cmp, nirnl, and cross-entropy with a --cmp-weight by default 0.9.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    margin_base: Annotated[
+        float | None,
+        About(
+            "For bicro: how late the margin rises with the label, above 1. By default 10.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    spread: Annotated[
+        str | None,
+        About(
+            "For soft-infonce: where 1 - label goes, uniform or similarity. By default uniform.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NAME", among=lambda: ("uniform", "similarity"),
+        ),
+    ] = None  # fmt: skip
+    drop_below: Annotated[
+        float | None,
+        About(
+            "For drop: pairs with smaller labels are left out, 0 to 1. By default 0.5.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="SHARE",
+        ),
+    ] = None  # fmt: skip
+    cmp_weight: Annotated[
+        float | None,
+        About(
+            "Weight of cmp's margin beside the loss of the classes, 0 or more. By default 0.9 for nirnl, 0 for "
+            "cross-entropy.",
+            Panel.classes, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    class_temperature: Annotated[
+        float | None,
+        About(
+            "Classes are the softmax of cosine / this number, 0.001 to 10. By default 0.5; the paper's is 1.",
+            Panel.classes, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    pseudo_label: Annotated[
+        str | None,
+        About(
+            "For nirnl: the class that a noisy pair learns instead of its own, as neighbours and the audit of classes "
+            "believe, or as prediction says. By default neighbours.",
+            Panel.classes, rare=True, metavar="NAME", among=lambda: ("neighbours", "prediction"),
+        ),
+    ] = None  # fmt: skip
+    neighbours: Annotated[
+        int | None,
+        About(
+            "For nirnl: how many vote for a pair's class in each modality, 1 or more. By default chosen from the data; "
+            "the paper's is 10.",
+            Panel.classes, rare=True, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    label_column: Annotated[
+        str | None,
+        About(
+            "Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. Without "
+            "--scores it is a column of the dataset, for heads of the embedding tables. For "
+            f"{' and '.join(by_class.names())} it must be given and is the column of classes (text, whole numbers or "
+            "lists).",
+            Panel.classes, metavar="COLUMN",
+        ),
+    ] = None  # fmt: skip
+    head: Annotated[
+        HeadKind | None,
+        About(
+            "linear is one map, mlp that map plus a small network. By default linear, for "
+            f"{' and '.join(by_class.names())} mlp.",
+            Panel.model, rare=True, of=OF_HEADS, metavar="NAME",
+        ),
+    ] = None  # fmt: skip
+    head_start: Annotated[
+        HeadStart,
+        About(
+            "identity begins at the cosine of the embeddings, cca finds a common space for unaligned ones, auto takes "
+            "identity where they share one.",
+            Panel.model, rare=True, of=OF_HEADS, metavar="NAME",
+        ),
+    ] = HeadStart.auto  # fmt: skip
+    dims: Annotated[
+        int | None,
+        About(
+            "Width of the common space of cca, 1 or more. By default 128; identity keeps the embeddings' width.",
+            Panel.model, rare=True, of=OF_HEADS, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    hidden: Annotated[
+        int | None,
+        About(
+            "Width of the mlp's hidden layer, 1 or more. By default 1024.",
+            Panel.model, rare=True, of=OF_HEADS, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    relabel_every: Annotated[
+        int | None,
+        About(
+            "Make new labels after so many epochs, 1 or more, by two networks that each learn from half of the photos "
+            "and judge the other half: three times the work. By default never.",
+            Panel.training, rare=True, of=OF_HEADS, metavar="EPOCHS",
+        ),
+    ] = None  # fmt: skip
+    # its mixture finds more of the noise than that of the paper's loss
+    split_loss: Annotated[
+        Loss,
+        About(
+            "The loss that tells trusted pairs from noisy ones: infonce, or ranking, which is the paper's.",
+            Panel.training, rare=True, of=OF_RECIPE, metavar="NAME",
+        ),
+    ] = Loss.infonce  # fmt: skip
+    warmup_epochs: Annotated[
+        int | None,
+        About(
+            "Epochs that learn from pairs of small loss only, 0 or more. By default a fifth of all.",
+            Panel.training, rare=True, of=OF_RECIPE, metavar="EPOCHS",
+        ),
+    ] = None  # fmt: skip
+    warmup_keep: Annotated[
+        float,
+        About(
+            "Share of each batch that the warm-up keeps, above 0, at most 1.",
+            Panel.training, rare=True, of=OF_RECIPE, metavar="SHARE",
+        ),
+    ] = 0.3  # fmt: skip
+    split_threshold: Annotated[
+        float,
+        About(
+            "Probability of being clean above which a pair is trusted, 0 to below 1.",
+            Panel.training, rare=True, of=OF_RECIPE, metavar="SHARE",
+        ),
+    ] = 0.5  # fmt: skip
+    noisy_from: Annotated[
+        float,
+        About(
+            "Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do.",
+            Panel.training, rare=True, of=OF_RECIPE, metavar="SHARE",
+        ),
+    ] = 0.5  # fmt: skip
+    anchor_k: Annotated[
+        int,
+        About(
+            "Anchors per direction behind a noisy pair's label, 1 or more; the paper's is 1.",
+            Panel.training, rare=True, of=OF_RECIPE, metavar="COUNT",
+        ),
+    ] = 10  # fmt: skip
+    epochs: Annotated[
+        int | None,
+        About(
+            "Passes over the training pairs, 1 or more. By default 8 for towers, 20 for heads, 40 for heads by class.",
+            Panel.training, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    batch_pairs: Annotated[
+        int | None,
+        About(
+            "Pairs per step, 2 or more; a pair's negatives are the others of its batch. By default 128 for towers, "
+            "1024 for heads, 512 for the recipe bicro, 128 by class. Under torchrun it is the batch of all processes "
+            "together, a multiple of their number.",
+            Panel.training, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    chunk_pairs: Annotated[
+        int | None,
+        About(
+            "Pairs of a batch in memory at a time, 1 or more: the same gradients for one more forward pass. By default "
+            "the whole batch.",
+            Panel.speed, rare=True, metavar="COUNT",
+        ),
+    ] = None  # fmt: skip
+    learning_rate: Annotated[
+        float | None,
+        About(
+            "AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for "
+            "heads, 2e-4 for the recipe bicro, 0.03 by class.",
+            Panel.training, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    weight_decay: Annotated[
+        float,
+        About(
+            "AdamW's weight decay, 0 or more; biases, norms and the temperature have none.",
+            Panel.training, rare=True, metavar="NUMBER",
+        ),
+    ] = 0.05  # fmt: skip
+    warmup_share: Annotated[
+        float,
+        About(
+            "Share of all steps in which the learning rate rises, 0 to 1.", Panel.training, rare=True, metavar="SHARE"
+        ),
+    ] = 0.1
+    clip_norm: Annotated[
+        float,
+        About("Longer gradients are shortened to this length, above 0.", Panel.training, rare=True, metavar="NUMBER"),
+    ] = 1.0
+    train_batchnorm: Annotated[
+        bool,
+        About("For towers: let the statistics of BatchNorm move; else they are frozen.", Panel.training, rare=True),
+    ] = False
+    val_share: Annotated[
+        float,
+        About(
+            "Share of the photos held out to validate on, 0 to below 1. At 0 none is, and the last epoch is kept.",
+            Panel.training, metavar="SHARE",
+        ),
+    ] = 0.05  # fmt: skip
+    val_data: Annotated[
+        Sequence[str] | None,
+        About(
+            "Pairs of their own to validate on: images for towers, embedding tables for heads. Nothing is held out "
+            "then.",
+            Panel.input, metavar="PATH", is_path=True,
+        ),
+    ] = None  # fmt: skip
+    patience: Annotated[
+        int | None,
+        About(
+            "Stop after so many epochs in a row without a better rSum, 1 or more. By default never.",
+            Panel.training, metavar="EPOCHS",
+        ),
+    ] = None  # fmt: skip
+    tensorboard: Annotated[bool, About("Also write event files to tensorboard/ in --out.", Panel.output)] = False
+    workers: common.Workers = None
+    seed: common.Seed = 0
+    restart: Annotated[
+        bool, About("Discard what an earlier run of train left in --out; see also --overwrite.", Panel.output)
+    ] = False
+    overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)

@@ -18,7 +18,8 @@ import torch
 
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import SETTINGS, ScorerOptions, Variant
-from ncaudit.options.shared.effect import Unread, flag_of
+from ncaudit.options.shared.about import flag_of
+from ncaudit.options.shared.effect import Unread
 from ncaudit.scoring.fits import Applier, Fit
 from ncaudit.scoring.pairs import Pairs
 

@@ -1,1 +1,1 @@
-"""What commands share: flags, exit codes, what several of them say, printing and the live display."""
+"""What commands share: exit codes, what several of them say, printing and the live display."""

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from typer.core import TyperCommand
 
 from ncaudit.cli.shared.light_start import spare_pandas
-from ncaudit.options.shared.effect import HasModes, refuse_given
+from ncaudit.options.shared.about import Options
+from ncaudit.options.shared.effect import refuse_given
 
-RENAMED = {"stream_format": "format"}  # a parameter called `format` would hide Python's own
-Options = TypeVar("Options", bound=HasModes)
+Chosen = TypeVar("Chosen", bound=Options)
 _names: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
 
 
@@ -25,7 +25,7 @@ class Command(TyperCommand):
         """As Typer does it."""
         spare_pandas()
         told = (one.name for one in self.params if ctx.get_parameter_source(one.name).name == "COMMANDLINE")
-        with _given(frozenset(RENAMED.get(name, name) for name in told if name)):
+        with _given(frozenset(name for name in told if name)):
             return super().invoke(ctx)
 
 
@@ -34,7 +34,7 @@ def names() -> frozenset[str]:
     return _names.get()
 
 
-def checked(options: Options) -> Options:
+def checked(options: Chosen) -> Chosen:
     """The options, unless a flag was given that this mode does not read: then UsageError."""
     refuse_given(options, names())
     return options

@@ -25,7 +25,7 @@ def wrapped(text: str, head: str, *, indent: int, width: int = WIDTH, most: int 
             lines[-1] += f" {word}"
         else:
             lines += chop_cells(word, room)
-    return [f"{head if number == 0 else '':<{indent}}{line}" for number, line in enumerate(lines or [''])]
+    return [f"{head if number == 0 else '':<{indent}}{line}" for number, line in enumerate(lines or [""])]
 
 
 def _short(text: str, most: int, characters: int) -> str:

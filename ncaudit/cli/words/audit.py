@@ -11,7 +11,7 @@ from ncaudit.cli.words import labels as label_words
 from ncaudit.cli.words import score as score_words
 from ncaudit.judging.evidence import NOTHING, UNKNOWN
 from ncaudit.options import STREAM, AuditOptions
-from ncaudit.options.shared.effect import flag_of
+from ncaudit.options.shared.about import flag_of
 from ncaudit.verbs.audit.audit import AuditResult
 from ncaudit.verbs.report.to_judge import EXPORTED
 from ncaudit.verbs.show.show import ShownRow

@@ -5,14 +5,13 @@ alone, and asks `refuse_changed` when it is made; a command asks `refuse_given` 
 line at its default.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any
 
 from ncaudit.errors import UsageError
+from ncaudit.options.shared.about import Options, flag_of
 from ncaudit.options.shared.streams import STREAM, is_folder
-
-SPELLED = {"write_as": "--as"}  # the others are spelled as they are called
 
 
 @dataclass(frozen=True)
@@ -24,30 +23,16 @@ class Unread:
     fix: str = "leave it out"
 
 
-class HasModes(Protocol):
-    """Options that say what is not read of them."""
-
-    def unread(self) -> Iterator[Unread]:
-        """What this mode does not look at."""
-
-
-def flag_of(name: str) -> str:
-    """
-    >>> flag_of("csv_safe"), flag_of("write_as")
-    ('--csv-safe', '--as')
-    """
-    return SPELLED.get(name, f"--{name.replace('_', '-')}")
-
-
-def refuse_changed(options: HasModes) -> None:
+def refuse_changed(options: Options) -> None:
     """Raises UsageError where an option that is not read has another value than its default."""
     defaults = {field.name: field.default for field in fields(options)}  # type: ignore[arg-type]
     refuse_given(options, [name for name, default in defaults.items() if _differs(getattr(options, name), default)])
 
 
-def refuse_given(options: HasModes, given: Collection[str]) -> None:
+def refuse_given(options: Options, given: Collection[str]) -> None:
     """Raises UsageError where one of these options is not read."""
-    for one in options.unread():
+    modes: Callable[[], Iterator[Unread]] = getattr(options, "unread", lambda: iter(()))
+    for one in modes():
         for name in one.names:
             if name in given:
                 raise UsageError(f"{flag_of(name)} {one.reason}", fix=one.fix)

@@ -1,0 +1,1 @@
+"""What every command is: flags made of its options, help, and what is asked before or after any verb."""

@@ -1,0 +1,104 @@
+"""A command of an options class: takes its flags, calls what it runs, tells what came of it, and ends.
+
+Knows options, progress and printing; nothing of any one command. What is particular stands in `cli/<command>.py`.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from inspect import Parameter
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from ncaudit.cli.commands.flags import AS_JSON, given_fields, parameters
+from ncaudit.cli.shared import live, output
+from ncaudit.cli.shared.given import checked
+from ncaudit.cli.shared.tables import Table
+from ncaudit.errors import UsageError
+from ncaudit.options.shared.about import Options
+from ncaudit.options.shared.streams import STREAM
+from ncaudit.progress import Progress
+
+
+@dataclass(frozen=True)
+class Example:
+    """A command line that runs as it stands, and what it is for."""
+
+    what: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a command."""
+
+    result: Any  # for --json
+    words: Sequence[str | Table]  # for people
+    code: int = 0
+    is_told: bool = True  # several processes of one launch tell it once
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known of a command beside its flags."""
+
+    options: type[Options]
+    examples: Sequence[Example]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions(Options):
+    """Of a command that takes none."""
+
+
+Chosen = TypeVar("Chosen", bound=Options)
+Run = Callable[[Chosen, Progress], Answer]
+_SPEC = "ncaudit_spec"
+_JSON = Annotated[bool, typer.Option("--json", help="Print one summary object on standard output instead of words.")]
+
+
+def command(
+    kind: type[Chosen], examples: Sequence[Example], *, one_line: bool = False
+) -> Callable[[Run[Chosen]], Callable[..., None]]:
+    """Makes what Typer calls of a function that takes options and progress.
+
+    one_line: a stage of the progress takes the place of the one before it.
+    """
+
+    def make(run: Run[Chosen]) -> Callable[..., None]:
+        def made(**given: Any) -> None:
+            _run(kind, run, given, one_line=one_line)
+
+        return _as_typer_sees_it(made, run, kind, examples)
+
+    return make
+
+
+def spec_of(callback: Any) -> Spec | None:
+    """What is known of the command that Typer calls so; None of a group."""
+    found = vars(inspect.unwrap(callback)).get(_SPEC) if callback else None
+    return found if isinstance(found, Spec) else None
+
+
+def _run(kind: type[Chosen], run: Run[Chosen], given: dict[str, Any], *, one_line: bool) -> None:
+    as_json, streams = given[AS_JSON], given.get("out") == STREAM
+    if as_json and streams:
+        raise UsageError("--json and --out - both want standard output", fix="give one of them")
+    options = checked(kind(**dict(given_fields(kind, given))))
+    with live.progress(one_line=one_line) as progress:
+        answer = run(options, progress)
+    if answer.is_told:
+        output.result(answer.result, answer.words, as_json=as_json, to_stderr=streams)
+    raise typer.Exit(answer.code)
+
+
+def _as_typer_sees_it(
+    made: Callable[..., None], run: Callable[..., Answer], kind: type[Options], examples: Sequence[Example]
+) -> Callable[..., None]:
+    asked = [*parameters(kind), Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)]
+    made.__name__, made.__doc__, made.__module__ = run.__name__, run.__doc__, run.__module__
+    made.__annotations__ = {one.name: one.annotation for one in asked}
+    vars(made)["__signature__"] = inspect.Signature(asked)
+    vars(made)[_SPEC] = Spec(kind, examples)
+    return made
