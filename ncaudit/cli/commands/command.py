@@ -11,14 +11,16 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ncaudit.cli.commands.flags import AS_JSON, given_fields, parameters
+from ncaudit.cli.commands.flags import AS_JSON, DRY_RUN, given_fields, parameters
 from ncaudit.cli.shared import live, output
 from ncaudit.cli.shared.given import checked
 from ncaudit.cli.shared.tables import Table
+from ncaudit.engines.ranks import launched
 from ncaudit.errors import UsageError
 from ncaudit.options.shared.about import Options
 from ncaudit.options.shared.streams import STREAM
 from ncaudit.progress import Progress
+from ncaudit.verbs.plan import PLANNERS
 
 
 @dataclass(frozen=True)
@@ -55,20 +57,34 @@ class NoOptions(Options):
 Chosen = TypeVar("Chosen", bound=Options)
 Run = Callable[[Chosen, Progress], Answer]
 _SPEC = "ncaudit_spec"
+_DRY = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Only tell what would be read, done, written and replaced. Nothing is written or removed."
+    ),
+]
 _JSON = Annotated[bool, typer.Option("--json", help="Print one summary object on standard output instead of words.")]
 
 
 def command(
-    kind: type[Chosen], examples: Sequence[Example], *, one_line: bool = False
+    kind: type[Chosen],
+    examples: Sequence[Example],
+    *,
+    one_line: bool = False,
+    refuses: Callable[[Chosen], None] = lambda options: None,
 ) -> Callable[[Run[Chosen]], Callable[..., None]]:
     """Makes what Typer calls of a function that takes options and progress.
 
-    one_line: a stage of the progress takes the place of the one before it.
+    one_line: a stage of the progress takes the place of the one before it. refuses: raises for what was given and
+    would change nothing, where more than the options themselves must be known for that.
     """
 
     def make(run: Run[Chosen]) -> Callable[..., None]:
         def made(**given: Any) -> None:
-            _run(kind, run, given, one_line=one_line)
+            if given.get(DRY_RUN):
+                _plan(kind, refuses, given)
+            else:
+                _run(kind, run, refuses, given, one_line=one_line)
 
         return _as_typer_sees_it(made, run, kind, examples)
 
@@ -81,11 +97,13 @@ def spec_of(callback: Any) -> Spec | None:
     return found if isinstance(found, Spec) else None
 
 
-def _run(kind: type[Chosen], run: Run[Chosen], given: dict[str, Any], *, one_line: bool) -> None:
+def _run(
+    kind: type[Chosen], run: Run[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any], *, one_line: bool
+) -> None:
     as_json, streams = given[AS_JSON], given.get("out") == STREAM
     if as_json and streams:
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
-    options = checked(kind(**dict(given_fields(kind, given))))
+    options = _options(kind, refuses, given)
     with live.progress(one_line=one_line) as progress:
         answer = run(options, progress)
     if answer.is_told:
@@ -93,10 +111,31 @@ def _run(kind: type[Chosen], run: Run[Chosen], given: dict[str, Any], *, one_lin
     raise typer.Exit(answer.code)
 
 
+def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> None:
+    """--dry-run: what the command would do, and nothing done. It would be refused as the command is."""
+    options = _options(kind, refuses, given)
+    from ncaudit.cli.words.plan import lines
+    from ncaudit.verbs.plan import plan
+
+    with live.progress() as progress:
+        planned = plan(options, progress)
+    if launched().is_first:
+        output.result(planned, lines(planned), as_json=given[AS_JSON], to_stderr=given.get("out") == STREAM)
+
+
+def _options(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> Chosen:
+    options = checked(kind(**dict(given_fields(kind, given))))
+    refuses(options)
+    return options
+
+
 def _as_typer_sees_it(
     made: Callable[..., None], run: Callable[..., Answer], kind: type[Options], examples: Sequence[Example]
 ) -> Callable[..., None]:
-    asked = [*parameters(kind), Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)]
+    asked = parameters(kind)
+    if kind.__name__ in PLANNERS:
+        asked.append(Parameter(DRY_RUN, Parameter.KEYWORD_ONLY, default=False, annotation=_DRY))
+    asked.append(Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON))
     made.__name__, made.__doc__, made.__module__ = run.__name__, run.__doc__, run.__module__
     made.__annotations__ = {one.name: one.annotation for one in asked}
     vars(made)["__signature__"] = inspect.Signature(asked)
