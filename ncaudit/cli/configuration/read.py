@@ -60,9 +60,11 @@ class _File:
         found: Values = {}
         for word, told in tables.items():
             name = f"{above}{word}"
+            if not isinstance(told, dict):
+                self._refuse_loose_key(above.removesuffix("."), word)
             if name in self._tables:
                 found[word] = dict(self._fields(name, self._tables[name], told))
-            elif isinstance(told, dict) and any(known.startswith(f"{name}.") for known in self._tables):
+            elif any(known.startswith(f"{name}.") for known in self._tables):
                 found[word] = self._below(f"{name}.", told)
             else:
                 self._refuse_table(name)
@@ -86,6 +88,12 @@ class _File:
         if key.commas:
             return ",".join(values)
         return values if key.is_list else value
+
+    def _refuse_loose_key(self, table: str, name: str) -> None:
+        """Of a group of commands, which has no options itself."""
+        inside = [f"[{known}]" for known in self._tables if known.startswith(f"{table}.")]
+        what = f"{name} stands in [{table}]{self._line(table, name)}, which is several commands"
+        raise UsageError(f"{self._path}: {what}", fix=f"put it into {' or '.join(inside)}")
 
     def _refuse_table(self, name: str) -> None:
         known = list(self._tables)
