@@ -127,6 +127,7 @@ def plan_bench(options: BenchOptions, progress: Progress = SILENT) -> Plan:
     """What `bench` would do. Raises NcauditError where it would refuse to begin."""
     refuse_streams(options.embeddings)
     tables, claim = _made_ready(options)
+    pick_device(options.device)  # one that is not there is told
     rows = {table.shard: table.rows for table in tables}
     fits = len(options.scorers) * options.seeds * (1 + len(options.kinds) * len(options.rates))
     most = min(options.pairs, sum(rows.values()))

@@ -165,7 +165,7 @@ def test_a_plan_counts_what_is_read_and_what_is_left(here):
     assert (read.shards, read.rows, read.names) == (3, 3 * ROWS, ("data",))
     assert read.bytes == sum(path.stat().st_size for path in Path("data").iterdir())
     assert (plan.shards, plan.finished, plan.rows_left) == (3, 2, ROWS)
-    assert plan.writes == ("out/1.parquet",)
+    assert (plan.writes, plan.replaces, plan.may_replace) == (("out/1.parquet",), (), ())
     assert plan.columns["caption"] == "caption"
 
 
@@ -181,6 +181,7 @@ def test_another_fit_scores_all_again(here):
     tables = tuple(f"scores/{number}.parquet" for number in range(3))
     assert plan.replaces == (*tables, "scores/_fit/fit.safetensors", "scores/_fit/fit.json")
     assert plan.work[0] == "fit bicro on all 180 rows"
+    assert "the fit in scores/_fit was made with other --seed: all is fitted and scored anew" in plan.notes
 
 
 def test_a_shard_that_came_since_is_rated_and_scored_alone(here):
@@ -236,6 +237,8 @@ def test_the_rest_is_told_by_the_pace_of_what_is_there(here):
 REFUSED = {
     "an input that is not there": (replace(PLAIN["embed"], sources=["nothing"]), None),
     "no such column": (replace(PLAIN["embed"], caption_column="words"), None),
+    "no such device": (replace(PLAIN["embed"], device="cuda:99"), None),
+    "no such device for labels": (replace(PLAIN["labels"], device="cuda:99"), None),
     "no such model": (replace(PLAIN["embed"], model="local-dir:nowhere"), None),
     "an output among the inputs": (replace(PLAIN["embed"], out="data/emb"), None),
     "somebody's table": (PLAIN["embed"], "out/1.parquet"),

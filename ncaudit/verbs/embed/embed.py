@@ -76,7 +76,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 
 def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> EmbedResult:
     begun = monotonic()
-    ready = made_ready(_on_devices(options))
+    ready = made_ready(on_devices(options))
     options, shards, look = ready.options, ready.shards, ready.look
     with ready.claim.held():
         departed = _departed(ready)
@@ -92,7 +92,7 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     )  # fmt: skip
 
 
-def _on_devices(options: EmbedOptions) -> EmbedOptions:
+def on_devices(options: EmbedOptions) -> EmbedOptions:
     """The options with each of `devices` by its name; a single one is `device`."""
     if options.devices is None:
         return options

@@ -3,13 +3,22 @@
 from dataclasses import replace
 from typing import Any
 
+from ncaudit.core.device import pick_device
 from ncaudit.counts import counted
 from ncaudit.matchers.heads.headed_encoder import heads_of
 from ncaudit.options import STREAM, EmbedOptions
 from ncaudit.planned import Plan
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.columns import Columns, ImageKind
-from ncaudit.verbs.embed.embed import Known, Ready, known_before, made_ready, others_in_partitions, source_of
+from ncaudit.verbs.embed.embed import (
+    Known,
+    Ready,
+    known_before,
+    made_ready,
+    on_devices,
+    others_in_partitions,
+    source_of,
+)
 from ncaudit.verbs.embed.files import ClipRetrievalOutput
 from ncaudit.verbs.planning import Shards, plan_of_one, plan_of_shards, reading, refuse_streams
 
@@ -17,6 +26,8 @@ from ncaudit.verbs.planning import Shards, plan_of_one, plan_of_shards, reading,
 def plan_embed(options: EmbedOptions, progress: Progress = SILENT) -> Plan:
     """Raises NcauditError where `embed` would refuse to begin."""
     refuse_streams(options.sources)
+    options = on_devices(options)
+    pick_device(options.device)  # one that is not there is told
     ready = made_ready(options)
     look, heads = ready.look, heads_of(options)
     told: dict[str, Any] = {

@@ -28,7 +28,7 @@ from ncaudit.verbs.planning import (
     reading,
     refuse_streams,
 )
-from ncaudit.verbs.score.fit import fit_that_is_there
+from ncaudit.verbs.score.fit import fit_that_is_there, why_anew
 from ncaudit.verbs.score.rates import RATES, Rates, known_rates
 from ncaudit.verbs.score.score import Ready, made_ready, provenance_of_scores
 
@@ -49,6 +49,8 @@ def plan_score(options: ScoreOptions, progress: Progress = SILENT) -> Plan:
     rows_of = dict(_rows(ready))
     left = [table for table in tables if finished is None or _shard_of(ready, table) not in finished]
     told["work"] = tuple(_work(ready, saved, new, left))
+    if saved is None and not options.refit and (why := why_anew(options, tables)) is not None:
+        told["notes"].append(why)
     if finished is None:
         told["notes"].append("which tables hold shows once the judged pairs are scored again")
     shards = Shards(ready.shards, rows_of, finished)
