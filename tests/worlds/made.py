@@ -9,10 +9,11 @@ RECORDS = ("_run.json", "run.json")
 def made_in(folder: Path) -> dict[str, bytes]:
     """Every file by its name; of records all but the command line, which tells where things lie."""
     paths = (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): _told(path) for path in paths}
+    return {str(path.relative_to(folder)): made(path) for path in paths}
 
 
-def _told(path: Path) -> bytes:
+def made(path: Path) -> bytes:
+    """One of them."""
     content = path.read_bytes()
     if path.name not in RECORDS and not path.name.endswith(".ncaudit.json"):
         return content
