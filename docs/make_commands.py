@@ -3,8 +3,9 @@
 Knows Typer's commands and markdown; nothing of what a command does. A test fails when the page is not what it writes.
 """
 
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -12,6 +13,9 @@ from typing import Any, get_args, get_type_hints
 import typer
 
 from ncaudit.cli.app import app
+from ncaudit.cli.commands.anywhere import NAMES as ANYWHERE
+from ncaudit.cli.commands.help import entries_of, examples_of, panel_of
+from ncaudit.cli.commands.spec import Example
 
 PAGE = Path(__file__).parent / "commands.md"
 WIDTH = 120
@@ -20,7 +24,8 @@ HEAD = """# Commands
 Every command and every flag, made by `python docs/make_commands.py` from what `--help` knows. What the outputs hold is
 on [columns](columns.md); [training](training.md) says which of `train`'s flags belong together.
 
-- A flag with a `*` must be given. Several values: give the flag several times.
+- A flag with a `*` must be given. Several values: give the flag several times. `ncaudit help COMMAND` and `-h` show the
+  everyday flags, `--help-all` these.
 - `--out -` writes rows to standard output, as Arrow IPC or as `--format` says, and all words go to standard error.
   `--json` prints one summary object instead of words.
 - Exit codes: 0 every row accounted for; 1 nothing could be made (two lines: what, and what to do); 2 the command itself
@@ -37,11 +42,13 @@ on [columns](columns.md); [training](training.md) says which of `train`'s flags 
 
 def page() -> str:
     """The whole page."""
-    group = typer.main.get_command(app)
-    lines = [HEAD, "Before any command:", "", *_table([_row(option) for option in group.params])]
+    group: Any = typer.main.get_command(app)
+    anywhere = [one for one in group.params if one.name in ANYWHERE]
+    lines = [HEAD, "Before any command:", "", *_table([_row(one) for one in group.params if one not in anywhere])]
+    lines += ["", "Before or after any command:", "", *_table([_row(one) for one in anywhere])]
     for path, command in _commands(group, ()):
         lines += _section(path, command)
-    return "\n".join(lines) + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
 
 
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -57,14 +64,33 @@ def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
 def _section(path: tuple[str, ...], command: Any) -> list[str]:
     choices = _choices(command.callback)
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    options = [p for p in command.params if p.param_type_name == "option"]
+    options = [p for p in command.params if p.param_type_name == "option" and p.name not in ANYWHERE]
     needed = [f"{p.opts[0]} {p.opts[0].strip('-').replace('-', '_').upper()}" for p in options if p.required]
     usage = " ".join(["ncaudit", *path, *(f"{p.metavar}…" for p in arguments), *needed, "[flags]"])
     told = [f"- `{p.metavar}`: {p.help}" for p in arguments]
     lines = ["", f"## {' '.join(path)}", f"`{usage}`", "", *_paragraphs(command.help)]
     lines += [line for each in told for line in textwrap.wrap(each, WIDTH, subsequent_indent="  ", **WHOLE)]
-    rows = [_row(option, choices.get(option.name, ())) for option in options]
-    return [*lines, *([""] if told else []), *_table(rows)]
+    panels = _panels(command, options)
+    for panel, inside in panels.items():
+        head = [f"**{panel}**", ""] if panel else []
+        lines += ["", *head, *_table([_row(option, choices.get(option.name, ())) for option in inside])]
+    return [*lines, *_shell(examples_of(command))]
+
+
+def _panels(command: Any, options: list[Any]) -> dict[str, list[Any]]:
+    """The options below the headings of `--help-all`, in its order."""
+    with command.make_context(command.name, [], resilient_parsing=True) as context:
+        order = [entry.panel for entry in entries_of(context)]
+        found = {option.name: panel_of(option, context) for option in options}
+    return {
+        panel: [option for option in options if found[option.name] == panel]
+        for panel in dict.fromkeys(order)
+        if panel in found.values()
+    }
+
+
+def _shell(examples: Sequence[Example]) -> list[str]:
+    return ["", "```text", *(f"{one.line}   # {one.what}" for one in examples), "```"] if examples else []
 
 
 def _paragraphs(help_text: str) -> list[str]:

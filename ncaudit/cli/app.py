@@ -22,18 +22,18 @@ from ncaudit.cli import (
     show,
     train,
 )
+from ncaudit.cli.commands import anywhere, completion
+from ncaudit.cli.commands.kinds import HELP, Command, Commands, Computing
 from ncaudit.cli.configuration.read import read_options
 from ncaudit.cli.filter import filter_pairs
+from ncaudit.cli.help import help_of
 from ncaudit.cli.shared import output
-from ncaudit.cli.shared.ending import Commands, Computing, told
-from ncaudit.cli.shared.given import Command
-from ncaudit.cli.shared.loudness import set_loudness
-from ncaudit.engines.ranks import launched
+from ncaudit.cli.shared.ending import told
 from ncaudit.version import __version__
 
 app = typer.Typer(
     cls=Commands,
-    no_args_is_help=True,
+    context_settings=HELP,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -66,10 +66,14 @@ def root(
             "config COMMAND` prints one. Relative paths in it start from the working folder.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors are still told.")] = False,
+    install_completion: completion.Install = False,
+    show_completion: completion.Show = False,
+    quiet: anywhere.Quiet = False,
+    verbose: anywhere.Verbose = False,
+    log: anywhere.Log = None,
 ) -> None:
     """Audit and clean noisy correspondence in image-text datasets."""
-    set_loudness(quiet=quiet or not launched().is_first)
+    anywhere.heed_root(quiet=quiet, verbose=verbose, log_file=log)
 
 
 app.command(cls=Computing)(audit.audit)
@@ -88,6 +92,7 @@ app.command(cls=Computing)(bench.bench)
 app.command(cls=Computing)(demo.demo)
 app.add_typer(evaluate.app, name="eval")
 app.command(cls=Command, context_settings={"allow_interspersed_args": False})(config.config)
+app.command("help", cls=Command)(help_of)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """`ncaudit audit`: a dataset to the page about it, in one command."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.options import AuditOptions
 from ncaudit.progress import Progress

@@ -1,6 +1,7 @@
 """`ncaudit bench`: which scorer finds which mismatches on these data."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared import given
 from ncaudit.options import BenchOptions
 from ncaudit.progress import Progress

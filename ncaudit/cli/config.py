@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ncaudit.cli.commands.command import spec_of
 from ncaudit.cli.commands.flags import given_fields
+from ncaudit.cli.commands.spec import spec_of
 from ncaudit.cli.configuration.keys import tables_of
 from ncaudit.cli.configuration.written import toml_of
 from ncaudit.cli.shared import output
 from ncaudit.errors import UsageError
+from ncaudit.nearest import one_of
 
 ALL = "--all"
 GIVEN = ("COMMANDLINE", "DEFAULT_MAP")  # on the command line, or in the file that --config names
@@ -47,8 +48,8 @@ def _split(words: list[str], tables: dict[str, Any]) -> tuple[str, list[str]]:
     for count in (1, 2):
         if (table := ".".join(words[:count])) in tables:
             return table, words[count:]
-    known = ", ".join(name.replace(".", " ") for name in tables)
-    raise UsageError(f"{words[0] if words else 'nothing'} is no command with options", fix=f"give one of: {known}")
+    known, word = [name.replace(".", " ") for name in tables], words[0] if words else ""
+    raise UsageError(f"{word or 'nothing'} is no command with options", fix=one_of(word, known))
 
 
 def _with_nothing_required(command: Any) -> Any:

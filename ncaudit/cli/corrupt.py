@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.options import CorruptOptions
 from ncaudit.progress import Progress

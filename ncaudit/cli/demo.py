@@ -1,6 +1,7 @@
 """`ncaudit demo`: the main job on the sample that ships with ncaudit."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.options import DemoOptions
 from ncaudit.progress import Progress
 

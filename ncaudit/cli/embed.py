@@ -1,6 +1,7 @@
 """`ncaudit embed`: raw shards to embedding tables."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.options import EmbedOptions
 from ncaudit.progress import Progress
@@ -8,8 +9,8 @@ from ncaudit.progress import Progress
 EXAMPLES = (
     Example("Every shard of a folder.", "ncaudit embed data/ --out embeddings"),
     Example(
-        "Columns named, and a model of open_clip.",
-        "ncaudit embed data/ --caption-column caption --model ViT-B-32 --pretrained openai --out embeddings",
+        "The captions' column named, and another model of open_clip.",
+        "ncaudit embed data/ --caption-column caption --model ViT-L-14 --out embeddings",
     ),
     Example("As a stream, for another tool.", "ncaudit embed data/ --out - --format jsonl > embeddings.jsonl"),
 )

@@ -2,8 +2,9 @@
 
 import typer
 
-from ncaudit.cli.commands.command import Answer, Example, command
-from ncaudit.cli.shared.ending import Computing
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.kinds import Computing, Group
+from ncaudit.cli.commands.spec import Example
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 from ncaudit.progress import Progress
 
@@ -15,7 +16,7 @@ OF_SCORES = (
     Example("Against a column that knows the truth.", "ncaudit eval scores scores/ --truth is_match"),
     Example("Against a score that the pairs came with.", "ncaudit eval scores scores/ --against similarity"),
 )
-app = typer.Typer(no_args_is_help=True, help="Measure retrieval, or scores against a known truth or other scores.")
+app = typer.Typer(cls=Group, help="Measure retrieval, or scores against a known truth or other scores.")
 
 
 @app.command(cls=Computing)

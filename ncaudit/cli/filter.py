@@ -1,6 +1,7 @@
 """`ncaudit filter`: the pairs worth keeping."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared.exit_codes import TOO_MANY_FAILED
 from ncaudit.options import FilterOptions
 from ncaudit.progress import Progress

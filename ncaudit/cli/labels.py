@@ -1,6 +1,7 @@
 """`ncaudit labels`: which given classes are wrong, and what they should be."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.options import LabelsOptions
 from ncaudit.progress import Progress

@@ -1,6 +1,7 @@
 """`ncaudit report`: score tables or label tables to one page that shows the pairs."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 

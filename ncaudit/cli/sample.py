@@ -1,6 +1,7 @@
 """`ncaudit sample`: pairs for people to judge."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.options import SampleOptions
 from ncaudit.progress import Progress
 

@@ -1,6 +1,7 @@
 """`ncaudit score`: embedding tables to a soft label per pair."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.cli.shared import given
 from ncaudit.cli.shared.exit_codes import exit_code
 from ncaudit.options import ScoreOptions

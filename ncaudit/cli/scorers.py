@@ -1,6 +1,7 @@
 """`ncaudit scorers`: what can be given to --scorer, with one line each."""
 
-from ncaudit.cli.commands.command import Answer, Example, NoOptions, command
+from ncaudit.cli.commands.command import Answer, NoOptions, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.progress import Progress
 
 EXAMPLES = (

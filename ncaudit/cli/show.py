@@ -1,6 +1,7 @@
 """`ncaudit show`: the pairs that are worth a look, in the terminal."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.options import ShowOptions
 from ncaudit.progress import Progress
 

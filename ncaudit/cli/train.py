@@ -1,6 +1,7 @@
 """`ncaudit train`: a matcher from pairs weighted by their soft labels, as towers on images or heads on embeddings."""
 
-from ncaudit.cli.commands.command import Answer, Example, command
+from ncaudit.cli.commands.command import Answer, command
+from ncaudit.cli.commands.spec import Example
 from ncaudit.engines.ranks import launched
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress

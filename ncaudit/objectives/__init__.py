@@ -21,19 +21,19 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from ncaudit.errors import NcauditError, UsageError
+from ncaudit.nearest import one_of
 from ncaudit.objectives import by_class
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # options ask for the names, and `--help` must not pay for numpy
+    import numpy as np
+    import numpy.typing as npt
     from torch import Tensor
 
     from ncaudit.core.losses.class_losses import ClassTargets
 
 Setting = float | str
-TrainsOn = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.bool_]]
+TrainsOn = Callable[["npt.NDArray[np.floating]"], "npt.NDArray[np.bool_]"]
 _GIVEN_PER_BATCH = {"scale", "allowed"}
 
 
@@ -97,6 +97,7 @@ def get(name: str, **settings: Setting) -> Objective:
     Raises NcauditError for an unknown name, one that asks for classes, a setting that the objective does not have, or a
     value out of range.
 
+    >>> import numpy as np
     >>> get("drop", drop_below=0.25).trains_on(np.array([0.2, 0.25, 0.9]))
     array([False,  True,  True])
     """
@@ -146,7 +147,7 @@ def _checked(name: str, settings: dict[str, Setting]) -> ModuleType:
 
 def _module(name: str) -> ModuleType:
     if name not in names():
-        raise NcauditError(f"no objective is called {name!r}", fix=f"give one of: {', '.join(names())}")
+        raise NcauditError(f"no objective is called {name!r}", fix=one_of(name, names()))
     package = by_class.__name__ if name in by_class.names() else __name__
     return import_module(f"{package}.{name.replace('-', '_')}")
 
@@ -171,6 +172,8 @@ def _what_it_has(known: dict[str, Setting]) -> str:
     return f"leave it out; it has: {', '.join(known)}" if known else "leave it out; it has none"
 
 
-def every_pair(label: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+def every_pair(label: "npt.NDArray[np.floating]") -> "npt.NDArray[np.bool_]":
     """`trains_on` of an objective that refuses none."""
+    import numpy as np
+
     return np.ones(len(label), dtype=bool)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+from ncaudit.nearest import one_of
 from ncaudit.options.sample import REVIEW_SUFFIXES
 from ncaudit.options.scoring import ScorerOptions
 from ncaudit.options.shared import common
@@ -69,7 +70,11 @@ class BenchOptions(ScorerOptions):
             require(bool(given), f"--{name} is empty", "give at least one, or leave it out")
             object.__setattr__(self, name, given)
         for kind in self.kinds:
-            require(kind in MISMATCH_KINDS, f"--kinds is {kind}", f"give one of: {', '.join(MISMATCH_KINDS)}")
+            require(
+                kind in MISMATCH_KINDS,
+                f"--kinds is {kind}",
+                one_of(kind, MISMATCH_KINDS),
+            )
         for rate in self.rates:
             require(0 < rate < 1, f"--rates is {rate}, but it is a share", "give a number above 0 and below 1")
         require_at_least("--seeds", self.seeds, 1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+from ncaudit.nearest import one_of
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
 from ncaudit.options.shared.checks import choose, compatible, require, require_local, require_share
@@ -144,7 +145,11 @@ class FilterOptions(Options):
             if getattr(self, name) is not None:
                 require_share(f"--{name.replace('_', '-')}", getattr(self, name), zero=name == "min_soft_label")
         for word in self.verdict or ():
-            require(word in list(Verdict), f"--verdict is {word}", f"give one of: {', '.join(Verdict)}")
+            require(
+                word in list(Verdict),
+                f"--verdict is {word}",
+                one_of(word, Verdict),
+            )
         _check_rules(self)
         _check_filter_places(self)
         refuse_changed(self)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from ncaudit import objectives
+from ncaudit.nearest import did_you_mean
 from ncaudit.objectives import by_class
 from ncaudit.options.scoring import Loss
 from ncaudit.options.shared import common
@@ -103,7 +104,7 @@ class TrainOptions(ModelOptions, DataOptions):
     embeddings: Annotated[
         Sequence[str] | None,
         About(
-            "Embedding tables from which heads learn: what `ncaudit embed` wrote, or any such tables.",
+            "Embedding tables from which heads learn, as `ncaudit embed` writes them.",
             Panel.input, metavar="PATH", is_path=True,
         ),
     ] = None  # fmt: skip
@@ -196,10 +197,9 @@ class TrainOptions(ModelOptions, DataOptions):
     label_column: Annotated[
         str | None,
         About(
-            "Column of the score tables that weights a pair: in [0, 1], or boolean; by default soft_label. Without "
-            "--scores it is a column of the dataset, for heads of the embedding tables. For "
-            f"{' and '.join(by_class.names())} it must be given and is the column of classes (text, whole numbers or "
-            "lists).",
+            "Column of the score tables (without --scores of the data themselves) that weights pairs: in [0, 1], or "
+            f"boolean; by default soft_label. For {' and '.join(by_class.names())} the column of classes, which must "
+            "be given.",
             Panel.classes, metavar="COLUMN",
         ),
     ] = None  # fmt: skip
@@ -295,8 +295,7 @@ class TrainOptions(ModelOptions, DataOptions):
         int | None,
         About(
             "Pairs per step, 2 or more; a pair's negatives are the others of its batch. By default 128 for towers, "
-            "1024 for heads, 512 for the recipe bicro, 128 by class. Under torchrun it is the batch of all processes "
-            "together, a multiple of their number.",
+            "1024 for heads, 512 for the recipe bicro, 128 by class. Under torchrun: of all processes together.",
             Panel.training, metavar="COUNT",
         ),
     ] = None  # fmt: skip
@@ -347,8 +346,7 @@ class TrainOptions(ModelOptions, DataOptions):
     val_data: Annotated[
         Sequence[str] | None,
         About(
-            "Pairs of their own to validate on: images for towers, embedding tables for heads. Nothing is held out "
-            "then.",
+            "Pairs to validate on, of the same kind as those to learn from. Nothing is held out then.",
             Panel.input, metavar="PATH", is_path=True,
         ),
     ] = None  # fmt: skip
@@ -356,10 +354,13 @@ class TrainOptions(ModelOptions, DataOptions):
         int | None,
         About(
             "Stop after so many epochs in a row without a better rSum, 1 or more. By default never.",
-            Panel.training, metavar="EPOCHS",
+            Panel.training,
+            rare=True, metavar="EPOCHS",
         ),
     ] = None  # fmt: skip
-    tensorboard: Annotated[bool, About("Also write event files to tensorboard/ in --out.", Panel.output)] = False
+    tensorboard: Annotated[bool, About("Also write event files to tensorboard/ in --out.", Panel.output, rare=True)] = (
+        False
+    )
     workers: common.Workers = None
     seed: common.Seed = 0
     restart: Annotated[
@@ -375,7 +376,8 @@ class TrainOptions(ModelOptions, DataOptions):
         if self.head is not None:
             choose(self, head=HeadKind)
         known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
-        require(bool(known), f"--tune is {self.tune}", f"give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
+        meant = did_you_mean(self.tune, (HEADS, TOWERS))
+        require(bool(known), f"--tune is {self.tune}", f"{meant}give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
         _check_heads(self) if self.tune == HEADS else _check_towers(self)
         require_at_least("--batch-pairs", self.batch_pairs, 2)
         for name in ("epochs", "chunk_pairs", "patience", "dims", "hidden"):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable, UsageError
+from ncaudit.nearest import did_you_mean
 from ncaudit.options import DataOptions
 from ncaudit.schema import carried_name
 from ncaudit.shards.arrow_types import parquet_holds, repeated_names
@@ -99,7 +100,7 @@ def find_columns(
     caption, *fields = _caption(schema, shard, options.caption_column)
     if key is not None:
         usable = key in schema.names and is_key(schema.field(key).type)
-        _require(usable, f"{shard} has no column {key} that can name pairs", schema, "--key")
+        _require(usable, f"{shard} has no column {key} that can name pairs", schema, "--key", key)
     kind, many_images = _image_kind(schema.field(image).type) or (ImageKind.path, False)
     columns = Columns(
         image=image,
@@ -187,7 +188,7 @@ def carried_type(kind: pa.DataType) -> pa.DataType:
 
 def _image(schema: pa.Schema, shard: str, named: str | None) -> str:
     if named is not None:
-        _require(named in schema.names, f"{shard} has no column {named}", schema, "--image-column")
+        _require(named in schema.names, f"{shard} has no column {named}", schema, "--image-column", named)
         kind = schema.field(named).type
         holds = _image_kind(kind) is not None
         _require(holds, f"{shard}: column {named} is {kind}, which holds no image", schema, "--image-column")
@@ -246,7 +247,7 @@ def _caption(schema: pa.Schema, shard: str, named: str | None) -> tuple[str, ...
     """The caption's column, and the fields below it that lead to the captions."""
     if named is not None:
         column, *fields = way = _way(schema, named)
-        _require(column in schema.names, f"{shard} has no column {named}", schema, "--caption-column")
+        _require(column in schema.names, f"{shard} has no column {named}", schema, "--caption-column", column)
         kind = _type_at(schema.field(column).type, fields)
         if kind is None or not _is_captions(kind):
             what = f"{shard}: column {named} is {kind or schema.field(column).type}, which holds no caption"
@@ -316,7 +317,7 @@ def _carried(schema: pa.Schema, shard: str, taken: set[str], wanted: Sequence[st
     if wanted is None:
         return tuple(f.name for f in schema if f.name not in taken and _is_light(f.type))
     for name in wanted:
-        _require(name in schema.names, f"{shard} has no column {name}", schema, "--columns")
+        _require(name in schema.names, f"{shard} has no column {name}", schema, "--columns", name)
         kind = schema.field(name).type
         light = not _is_heavy(kind)
         _require(light, f"{shard}: column {name} holds bytes, and tables carry light columns only", schema, "--columns")
@@ -403,9 +404,12 @@ def _refuse_twins(twins: Sequence[str], columns: Columns, shard: str) -> None:
         )
 
 
-def _require(holds: bool, what: str, schema: pa.Schema, flag: str) -> None:
+def _require(holds: bool, what: str, schema: pa.Schema, flag: str, missing: str | None = None) -> None:
+    """missing: a name that is not there, where that is what is wrong."""
     if not holds:
-        raise BadTable(f"{what} (found: {_found(schema)})", fix=f"name it with {flag}")
+        others = () if missing is None or missing in schema.names else schema.names
+        fix = f"{did_you_mean(missing or '', others)}name it with {flag}"
+        raise BadTable(f"{what} (found: {_found(schema)})", fix=fix)
 
 
 def _found(schema: pa.Schema) -> str:

@@ -44,8 +44,9 @@ WORDS = {
 # Flags of no field, and where they go instead: each has a test of its own below.
 TO_THE_PRINTER = {"as_json"}
 TO_THE_PLANNER = {"dry_run"}
-OF_THE_ROOT = {"version", "quiet", "config"}
-OF_NO_VERB = {"scorers": TO_THE_PRINTER, "config": {"words", "every"}}
+OF_THE_ROOT = {"version", "config", "install_completion", "show_completion", "quiet", "verbose", "log"}
+ANYWHERE = {"quiet", "verbose", "log", "help_all"}  # before or after a verb: test_anywhere.py
+OF_NO_VERB = {"scorers": TO_THE_PRINTER | ANYWHERE, "config": {"words", "every"}, "help": {"command", "everything"}}
 
 # What a command cannot do without, beyond what it requires by itself.
 NEEDED: Mapping[str, dict[str, Any]] = {
@@ -152,7 +153,7 @@ CASES = [
     pytest.param(name, parameter.name, id=f"{name} {parameter.opts[0]}")
     for name, command in COMMANDS.items()
     for parameter in command.params
-    if parameter.name not in TO_THE_PRINTER | TO_THE_PLANNER | OF_NO_VERB.get(name, set())
+    if parameter.name not in TO_THE_PRINTER | TO_THE_PLANNER | ANYWHERE and name in VERBS
 ]
 
 
@@ -260,13 +261,6 @@ def test_every_command_is_run_by_a_verb_or_asks_for_nothing():
 
 def test_the_flags_before_a_command_are_those_of_the_whole_program():
     assert {one.name for one in typer.main.get_command(app).params} == OF_THE_ROOT
-
-
-@pytest.mark.parametrize("flag", ["--quiet", "-q"])
-def test_quiet_reaches_the_live_display(flag, monkeypatch):
-    monkeypatch.setattr("ncaudit.cli.app.set_loudness", lambda *, quiet: tell(quiet))
-    ran = [CliRunner().invoke(app, [*flags, "scorers"]).exception for flags in ([], [flag])]
-    assert [one.given for one in ran] == [False, True]
 
 
 def test_version_is_told_alone():

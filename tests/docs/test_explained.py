@@ -168,7 +168,9 @@ def commands(command, path=()):
 
 @pytest.mark.parametrize(("title", "command"), commands(typer.main.get_command(app)))
 def test_every_flag_is_on_the_page_with_words(title, command):
-    told = {name: cells[2] for cells in rows(sections(DOCS / "commands.md")[title]) for name in in_code(cells[0])}
+    page = sections(DOCS / "commands.md")
+    tables = [*rows(page[title]), *rows(page["Commands"])]  # the second: what may stand before or after any command
+    told = {name: cells[2] for cells in tables for name in in_code(cells[0])}
     for option in command.params:
         if option.param_type_name == "option":
             assert all(told.get(name) for name in (*option.opts, *option.secondary_opts)), option.name

@@ -11,24 +11,19 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from ncaudit.cli.commands import anywhere
 from ncaudit.cli.commands.flags import AS_JSON, DRY_RUN, given_fields, parameters
-from ncaudit.cli.shared import live, output
+from ncaudit.cli.commands.logged import logged
+from ncaudit.cli.commands.spec import NAME, Example, Spec
+from ncaudit.cli.shared import live, log, output
 from ncaudit.cli.shared.given import checked
 from ncaudit.cli.shared.tables import Table
 from ncaudit.engines.ranks import launched
 from ncaudit.errors import UsageError
-from ncaudit.options.shared.about import Options
+from ncaudit.options.shared.about import Options, Panel, options_of
 from ncaudit.options.shared.streams import STREAM
 from ncaudit.progress import Progress
 from ncaudit.verbs.plan import PLANNERS
-
-
-@dataclass(frozen=True)
-class Example:
-    """A command line that runs as it stands, and what it is for."""
-
-    what: str
-    line: str
 
 
 @dataclass(frozen=True)
@@ -41,14 +36,6 @@ class Answer:
     is_told: bool = True  # several processes of one launch tell it once
 
 
-@dataclass(frozen=True)
-class Spec:
-    """What is known of a command beside its flags."""
-
-    options: type[Options]
-    examples: Sequence[Example]
-
-
 @dataclass(frozen=True, kw_only=True)
 class NoOptions(Options):
     """Of a command that takes none."""
@@ -56,14 +43,20 @@ class NoOptions(Options):
 
 Chosen = TypeVar("Chosen", bound=Options)
 Run = Callable[[Chosen, Progress], Answer]
-_SPEC = "ncaudit_spec"
 _DRY = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Only tell what would be read, done, written and replaced. Nothing is written or removed."
+        "--dry-run",
+        rich_help_panel=Panel.output,
+        help="Only tell what would be read, done, written and replaced. Nothing is written or removed.",
     ),
 ]
-_JSON = Annotated[bool, typer.Option("--json", help="Print one summary object on standard output instead of words.")]
+_JSON = Annotated[
+    bool,
+    typer.Option(
+        "--json", rich_help_panel=Panel.output, help="Print one JSON object on standard output, not words."
+    ),
+]
 
 
 def command(
@@ -81,6 +74,7 @@ def command(
 
     def make(run: Run[Chosen]) -> Callable[..., None]:
         def made(**given: Any) -> None:
+            anywhere.heed(given)
             if given.get(DRY_RUN):
                 _plan(kind, refuses, given)
             else:
@@ -91,12 +85,6 @@ def command(
     return make
 
 
-def spec_of(callback: Any) -> Spec | None:
-    """What is known of the command that Typer calls so; None of a group."""
-    found = vars(inspect.unwrap(callback)).get(_SPEC) if callback else None
-    return found if isinstance(found, Spec) else None
-
-
 def _run(
     kind: type[Chosen], run: Run[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any], *, one_line: bool
 ) -> None:
@@ -104,8 +92,9 @@ def _run(
     if as_json and streams:
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     options = _options(kind, refuses, given)
-    with live.progress(one_line=one_line) as progress:
-        answer = run(options, progress)
+    with live.progress(one_line=one_line) as progress, logged(progress) as heard:
+        answer = run(options, heard)
+    _log_notes(answer.words)
     if answer.is_told:
         output.result(answer.result, answer.words, as_json=as_json, to_stderr=streams)
     raise typer.Exit(answer.code)
@@ -117,8 +106,8 @@ def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str
     from ncaudit.cli.words.plan import lines
     from ncaudit.verbs.plan import plan
 
-    with live.progress() as progress:
-        planned = plan(options, progress)
+    with live.progress() as progress, logged(progress) as heard:
+        planned = plan(options, heard)
     if launched().is_first:
         output.result(planned, lines(planned), as_json=given[AS_JSON], to_stderr=given.get("out") == STREAM)
 
@@ -126,7 +115,20 @@ def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str
 def _options(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> Chosen:
     options = checked(kind(**dict(given_fields(kind, given))))
     refuses(options)
+    log.line(f"options: {_told(options)}")
     return options
+
+
+def _told(options: Options) -> str:
+    """Every option that is not at its default."""
+    changed = (one for one in options_of(type(options)) if getattr(options, one.name) != one.default)
+    return ", ".join(f"{one.name}={getattr(options, one.name)!s}" for one in changed) or "all at their defaults"
+
+
+def _log_notes(words: Sequence[str | Table]) -> None:
+    for line in words:
+        if isinstance(line, str) and line.startswith(("note: ", "failed shard: ")):
+            log.line(line)
 
 
 def _as_typer_sees_it(
@@ -135,9 +137,10 @@ def _as_typer_sees_it(
     asked = parameters(kind)
     if kind.__name__ in PLANNERS:
         asked.append(Parameter(DRY_RUN, Parameter.KEYWORD_ONLY, default=False, annotation=_DRY))
-    asked.append(Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON))
+    as_json = Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)
+    asked = [*asked, as_json, *anywhere.parameters()]
     made.__name__, made.__doc__, made.__module__ = run.__name__, run.__doc__, run.__module__
     made.__annotations__ = {one.name: one.annotation for one in asked}
     vars(made)["__signature__"] = inspect.Signature(asked)
-    vars(made)[_SPEC] = Spec(kind, examples)
+    vars(made)[NAME] = Spec(kind, examples)
     return made

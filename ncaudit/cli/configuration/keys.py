@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ncaudit.cli.commands.command import spec_of
 from ncaudit.cli.commands.flags import asked
+from ncaudit.cli.commands.spec import spec_of
 from ncaudit.options.shared.about import Option
 
 FORMS = {int: "a whole number", float: "a number", bool: "true or false"}
@@ -26,9 +26,9 @@ class Key:
     name: str
     field: str
     help: str
-    kind: type = bool
+    kind: type
+    default: Any
     choices: tuple[str, ...] = ()  # no other words are taken
-    default: Any = False
     is_list: bool = False
     commas: bool = False
     required: bool = False
@@ -52,8 +52,8 @@ def keys_of(command: Any) -> dict[str, Key]:
     spec = spec_of(command.callback)
     options = {option.name: option for option in asked(spec.options)} if spec is not None else {}
     switches = (one for one in command.params if not one.is_eager)
-    keys = (_of_option(options[one.name]) if one.name in options else _of_switch(one) for one in switches)
-    return {key.name: key for key in keys if key is not None}
+    keys = (_of_option(options[one.name]) if one.name in options else _of_flag(one) for one in switches)
+    return {key.name: key for key in keys}
 
 
 def _of_option(option: Option) -> Key:
@@ -67,12 +67,11 @@ def _of_option(option: Option) -> Key:
     )  # fmt: skip
 
 
-def _of_switch(parameter: Any) -> Key | None:
-    """Of a command's flags that are no option of it, such as --json: they say yes or no."""
-    if not getattr(parameter, "is_flag", False):
-        return None
+def _of_flag(parameter: Any) -> Key:
+    """Of a command's flags that are no option of it: they say yes or no, as --json, or name a file, as --log."""
     flags = [one for one in parameter.opts if one.startswith("--")]
-    return Key(max(flags, key=len).removeprefix("--"), str(parameter.name), parameter.help or "")
+    kind = (bool, False) if parameter.is_flag else (str, None)
+    return Key(max(flags, key=len).removeprefix("--"), str(parameter.name), parameter.help or "", *kind)
 
 
 def tables_of(program: Any) -> dict[str, Any]:

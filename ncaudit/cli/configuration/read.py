@@ -6,11 +6,11 @@ Knows TOML and keys; nothing of what an option means.
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from ncaudit.cli.configuration.keys import OF_THE_PROGRAM, Key, keys_of, tables_of
 from ncaudit.errors import UsageError
+from ncaudit.nearest import nearest
 
 PRINTED = "`ncaudit config COMMAND` prints one"
 Values = dict[str, Any]
@@ -123,9 +123,8 @@ class _File:
 
 def _near(name: str, known: Collection[str], form: str = "{}") -> str:
     """What to write instead, where something known is spelled nearly so."""
-    plain = name.lower().replace("_", "-")
-    found = get_close_matches(plain, known, n=1, cutoff=0.6)
-    return f"write {form.format(found[0])}" if found else ""
+    found = nearest(name.replace("_", "-"), known)
+    return f"write {form.format(found)}" if found else ""
 
 
 def _in(table: str) -> str:

@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any
 
 from ncaudit.cli.shared.user_text import visible_json
-from ncaudit.engines.local import Accounting
 
 
 def json_object(value: Any) -> str:
@@ -18,6 +17,8 @@ def json_object(value: Any) -> str:
 
 def plain(value: Any) -> Any:
     """A result as JSON knows it: dataclasses as objects, enums by value, NaN and infinities as null."""
+    from ncaudit.engines.local import Accounting  # --help must not pay for arrow
+
     if isinstance(value, Accounting):
         return {**_object(value), "rows": value.rows, "ok": value.ok, "failed": value.failed}
     if is_dataclass(value) and not isinstance(value, type):

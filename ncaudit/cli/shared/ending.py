@@ -12,14 +12,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from typer.core import TyperGroup
+from typer import TyperException
 
 from ncaudit import interruption
 from ncaudit.cli.shared import output
-from ncaudit.cli.shared.exit_codes import CLOSED_PIPE, INTERRUPTED, REFUSED, TOO_MANY_FAILED, code_of
-from ncaudit.cli.shared.given import Command
+from ncaudit.cli.shared.exit_codes import CLOSED_PIPE, INTERRUPTED, REFUSED, TOO_MANY_FAILED, USAGE, code_of
+from ncaudit.cli.shared.mistakes import mistake
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import Interrupted, NcauditError, UsageError, lacks_memory
 
@@ -36,29 +35,6 @@ _THE_SYSTEMS = {
 }
 
 
-class Commands(TyperGroup):
-    """All commands: whatever ends one of them, ends here."""
-
-    def main(self, *args: Any, **more: Any) -> Any:
-        """As Typer does it."""
-        with told():
-            return super().main(*args, **more)
-
-    def invoke(self, ctx: Any) -> Any:
-        """As Typer does it; its own answers are not ours."""
-        with told():
-            return super().invoke(ctx)
-
-
-class Computing(Command):
-    """A command that needs torch: whether there is memory for that is asked before, as torch would crash."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """As Typer does it."""
-        _require_memory()
-        return super().invoke(ctx)
-
-
 @contextmanager
 def told() -> Iterator[None]:
     """What ends the block is told in two lines and ends the process with the right code; bugs go through.
@@ -71,6 +47,9 @@ def told() -> Iterator[None]:
             yield
             if interruption.asked():
                 raise Interrupted(kept=True)
+    except TyperException as error:
+        output.error(mistake(error))
+        raise SystemExit(USAGE) from None
     except NcauditError as error:
         if launched().is_first or not isinstance(error, (UsageError, ToldByFirst)):  # each is told once
             output.error(error)
@@ -136,7 +115,7 @@ def _no_memory(told: str) -> NcauditError:
     )
 
 
-def _require_memory() -> None:
+def require_memory() -> None:
     """Raises NcauditError where a limit on this process's memory leaves too little for torch, which would crash."""
     if all(limit is None for limit, _ in _memory()):
         return

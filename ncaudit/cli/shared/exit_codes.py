@@ -6,8 +6,12 @@ one result that needs every shard: no half of it is left. 2: the command itself 
 its words were looked at. 130: interrupted. 141: the reader of the pipe went away. A bug keeps its traceback.
 """
 
-from ncaudit.engines.local import Accounting
+from typing import TYPE_CHECKING
+
 from ncaudit.errors import NcauditError, UsageError
+
+if TYPE_CHECKING:  # --help must not pay for arrow
+    from ncaudit.engines.local import Accounting
 
 REFUSED = 1
 USAGE = 2
@@ -16,7 +20,7 @@ INTERRUPTED = 130
 CLOSED_PIPE = 141
 
 
-def exit_code(accounts: Accounting, max_failed: float) -> int:
+def exit_code(accounts: "Accounting", max_failed: float) -> int:
     """0, or 3 when some shard failed or more rows failed than the user allows."""
     return TOO_MANY_FAILED if accounts.too_many_failed(max_failed) else 0
 

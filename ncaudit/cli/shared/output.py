@@ -15,6 +15,7 @@ import rich.table
 from rich.console import Console
 from rich.text import Text
 
+from ncaudit.cli.shared import log
 from ncaudit.cli.shared.as_json import json_object
 from ncaudit.cli.shared.tables import Table, visible_table
 from ncaudit.cli.shared.user_text import one_line, visible
@@ -60,12 +61,14 @@ def say(text: str) -> None:
 
 def error(problem: NcauditError) -> None:
     """What is wrong, and what to do: two lines."""
-    say(f"ncaudit: {one_line(problem.message)}")
-    say(f"  fix: {one_line(problem.fix)}")
+    for line in (f"ncaudit: {one_line(problem.message)}", f"  fix: {one_line(problem.fix)}"):
+        log.line(line)
+        say(line)
 
 
 def interrupted(command: str, *, kept: bool) -> None:
     """Ctrl-C: nothing finished is lost, if there is anything."""
+    log.line("interrupted")
     if kept:
         say("ncaudit: interrupted; what is finished is kept. Resume with:")
     else:

@@ -158,7 +158,8 @@ def _core(kind: Any) -> Any:
 
 
 def _docstring(head: str, kind: type) -> str:
-    lines = [head, "", "Attributes:"]
+    paragraphs = ("\n".join(_wrapped(" ".join(part.split()), "")) for part in head.split("\n\n"))
+    lines = ["\n\n".join(paragraphs), "", "Attributes:"]
     for option in options_of(kind):
         lines += [f"    {option.name}: {_kind_in_words(option)}", *_wrapped(_sentences(option))]
     return "\n".join(lines)
@@ -202,8 +203,7 @@ def words_told(option: Option) -> bool:
     return all(word in option.about.help for word in option.words)
 
 
-def _wrapped(text: str) -> list[str]:
-    indent = " " * 8
+def _wrapped(text: str, indent: str = " " * 8) -> list[str]:
     return textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

@@ -3,6 +3,8 @@
 from enum import StrEnum
 
 from ncaudit.errors import UsageError
+from ncaudit.nearest import one_of
+from ncaudit.options.shared.about import flag_of
 
 
 def require(holds: bool, what: str, fix: str) -> None:
@@ -45,7 +47,7 @@ def choose(options: object, **kinds: type[StrEnum]) -> None:
     for name, kind in kinds.items():
         given = getattr(options, name)
         known = [member.value for member in kind]
-        require(given in known, f"--{name.replace('_', '-')} is {given}", f"give one of: {', '.join(known)}")
+        require(given in known, f"{flag_of(name)} is {given}", one_of(str(given), known))
         object.__setattr__(options, name, kind(given))
 
 

@@ -164,7 +164,7 @@ Columns = Annotated[
 Overwrite = Annotated[
     bool,
     About(
-        "Replace files that are in the way although this command did not write them. Inputs are never replaced.",
+        "Replace files in the way that this command did not write; never an input.",
         Panel.output,
     ),
 ]

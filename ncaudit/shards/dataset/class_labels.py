@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable
+from ncaudit.nearest import did_you_mean
 from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.shard import Shard
 
@@ -117,7 +118,8 @@ def require_class_column(path: str, schema: pa.Schema, name: str) -> None:
     """Raises BadTable where the column is missing or holds neither text, whole numbers nor lists of them."""
     if name not in schema.names:
         there = ", ".join(schema.names)
-        raise BadTable(f"{path} has no column {name!r}", fix=f"give --label-column; its columns are: {there}")
+        fix = f"{did_you_mean(name, schema.names)}give --label-column; its columns are: {there}"
+        raise BadTable(f"{path} has no column {name!r}", fix=fix)
     kind = schema.field(name).type
     if not _is_class(_inner(kind)):
         raise BadTable(

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ncaudit.errors import BadTable
+from ncaudit.nearest import did_you_mean
 from ncaudit.shards.columns import Columns, carried_names, carried_type, is_text
 from ncaudit.shards.dataset.caption_cells import caption_problem, captions_in
 from ncaudit.shards.dataset.image_cells import NO_IMAGE, image_in, is_encoded, weight_of_text
@@ -116,7 +117,8 @@ def read_column(shard: Shard, name: str, file: ShardFile | None = None) -> Itera
     if name not in file.schema.names:
         found = ", ".join(file.schema.names)
         raise BadTable(
-            f"{shard.name} has no column {name} (found: {found})", fix="leave it out, or name another column"
+            f"{shard.name} has no column {name} (found: {found})",
+            fix=f"{did_you_mean(name, file.schema.names)}leave it out, or name another column",
         )
     for batch in file.batches(COLUMN_ROWS, [name]):
         yield batch.column(0)

@@ -1,6 +1,5 @@
 """Checks that every table of ours passes once, and what its columns are. Knows arrow types; nothing of embeddings."""
 
-import difflib
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.errors import BadTable
+from ncaudit.nearest import did_you_mean
 from ncaudit.schema import IDENTITY, SCORE
 from ncaudit.shards.arrow_types import parquet_holds
 
@@ -25,7 +25,11 @@ def require_column(path: str, schema: pa.Schema, name: str, fix: str | None = No
     """
     if name not in schema.names:
         found = ", ".join(schema.names) or "none"
-        raise BadTable(f"{path} has no column {name} (found: {found})", fix=fix or _remedy(path, schema, name))
+        raise BadTable(f"{path} has no column {name} (found: {found})", fix=_fix(path, schema, name, fix))
+
+
+def _fix(path: str, schema: pa.Schema, name: str, fix: str | None) -> str:
+    return _remedy(path, schema, name) if fix is None else did_you_mean(name, schema.names) + fix
 
 
 def refuse_unscored(path: str, schema: pa.Schema) -> None:
@@ -47,9 +51,7 @@ def _remedy(path: str, schema: pa.Schema, name: str) -> str:
         return "give score tables: `ncaudit embed` and then `ncaudit score` make them of a dataset"
     if name in SCORED:
         return f"give score tables that have {name}, as `ncaudit score` writes them"
-    near = difflib.get_close_matches(name.casefold(), [one.casefold() for one in schema.names], n=1)
-    alike = [one for one in schema.names if one.casefold() in near]
-    return f"name a column that is there, perhaps {alike[0]}" if alike else "name a column that is there"
+    return f"{did_you_mean(name, schema.names)}name a column that is there"
 
 
 def _score_first(path: str) -> str:

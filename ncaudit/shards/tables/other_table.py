@@ -14,6 +14,7 @@ import pyarrow.types as t
 
 from ncaudit.errors import BadTable
 from ncaudit.hashing import hash_values
+from ncaudit.nearest import did_you_mean
 from ncaudit.options import MAX_ROW_BYTES
 from ncaudit.schema import SCORE, SUGGESTION
 from ncaudit.shards.columns import carried_type, is_key
@@ -188,7 +189,8 @@ def open_join(sources: Sequence[str], keys: str, max_row_bytes: int = MAX_ROW_BY
 def _require_key(path: str, schema: pa.Schema, name: str) -> None:
     if name not in schema.names:
         found = ", ".join(schema.names) or "none"
-        raise BadTable(f"{path} has no column {name} to join by (found: {found})", fix=REMEDY)
+        fix = did_you_mean(name, schema.names) + REMEDY
+        raise BadTable(f"{path} has no column {name} to join by (found: {found})", fix=fix)
     if not is_key(schema.field(name).type):
         raise BadTable(f"{path}: {name} is {schema.field(name).type}, which is no key", fix=REMEDY)
 

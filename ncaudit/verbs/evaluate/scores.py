@@ -25,6 +25,7 @@ from ncaudit.core.metrics.detection import (
 )
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
+from ncaudit.nearest import did_you_mean
 from ncaudit.options import EvalScoresOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.schema import OK
@@ -223,7 +224,8 @@ def _require_truth(table: ScoreTable, truth: str) -> None:
     if truth not in table.schema.names:
         raise BadTable(
             f"{table.shard.path} has no column {truth} (found: {', '.join(table.schema.names)})",
-            fix="name the truth column with --truth, or give --truth-table a file with pair_id and that column",
+            fix=f"{did_you_mean(truth, table.schema.names)}name the truth column with --truth, or "
+            "give --truth-table a file with pair_id and that column",
         )
 
 

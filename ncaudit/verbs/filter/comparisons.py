@@ -3,7 +3,6 @@
 Knows arrow schemas and what can be compared with what; nothing of how a condition is written, or of files.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as t
 
 from ncaudit.errors import BadTable, NcauditError
+from ncaudit.nearest import nearest
 from ncaudit.shards.columns import is_text
 from ncaudit.verbs.filter.exact import (
     ARROW,
@@ -211,11 +211,10 @@ def _missing(operand: Operand, schema: pa.Schema, path: str) -> BadTable:
     name, names = str(operand.column), schema.names
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     there = ", ".join(names[:LISTED]) + more
-    lower = {known.lower(): known for known in names}
-    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    near = nearest(name, names)
     fix = NOT_A_NUMBER.get(name.lower(), f"name a column that is there; text is written in quotes: '{shortened(name)}'")
     if near and len(name) > 2:
-        fix = f"did you mean {lower[near[0]]}? Text is written in quotes: '{shortened(name)}'"
+        fix = f"did you mean {near}? Text is written in quotes: '{shortened(name)}'"
     what = f"{path} has no column {shortened(name)} (found: {there or 'none'})"
     return BadTable(f"--where, position {operand.at + 1}: {what}", fix=fix)
 

@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ncaudit.cli.app import app
+from ncaudit.cli.shared import loudness
 
 
 class Told(Exception):
@@ -80,13 +81,13 @@ def test_the_tables_of_other_commands_and_dotted_keys_do_no_harm(given):
     assert given(text, "score", "emb").out == "s"
 
 
-def test_what_stands_before_commands_is_taken_from_the_top(tmp_path, monkeypatch):
-    heard = []
-    monkeypatch.setattr("ncaudit.cli.app.set_loudness", lambda *, quiet: heard.append(quiet))
-    for text in ("quiet = true\n", ""):
-        (tmp_path / "my.toml").write_text(text)
-        CliRunner().invoke(app, ["--config", str(tmp_path / "my.toml"), "scorers"])
-    assert heard == [True, False]
+@pytest.mark.parametrize("table", ["", "[scorers]\n"])
+def test_what_may_stand_before_any_command_is_taken_from_the_top_or_from_its_table(tmp_path, table):
+    (tmp_path / "my.toml").write_text(f'{table}log = "{tmp_path}/log"\nquiet = true\n')
+    CliRunner().invoke(app, ["--config", str(tmp_path / "my.toml"), "scorers"])
+    assert (loudness.is_quiet(), (tmp_path / "log").is_file()) == (True, True)
+    CliRunner().invoke(app, ["scorers"])
+    assert not loudness.is_quiet()
 
 
 def test_an_option_that_this_mode_does_not_read_is_no_mistake_at_its_default(given, refused):
@@ -105,7 +106,7 @@ def test_an_option_that_this_mode_does_not_read_is_no_mistake_at_its_default(giv
         ("[eval]\nbins = 3\n", "bins stands in [eval] (line 2), which is several commands", "put it into [eval.retr"),
         ("[trane]\n", "there is no command for the table [trane] (line 1)", "write [train]"),
         ("[x]\n", "there is no command for the table [x] (line 1)", "give one of: audit, inspect"),
-        ("score = 3\n", "ncaudit, before a command, has no option score (line 1)", "give one of: quiet"),
+        ("score = 3\n", "ncaudit, before a command, has no option score (line 1)", "give one of: log, quiet, verbose"),
         ("quit = true\n", "ncaudit, before a command, has no option quit (line 1)", "write quiet"),
         ("quiet = 1\n", "quiet is 1 (line 1)", "give true or false"),
         ("[score]\n\nsede = 1\n", "ncaudit score has no option sede in [score] (line 3)", "write seed"),

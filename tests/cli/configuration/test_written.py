@@ -51,7 +51,7 @@ def test_what_the_command_would_refuse_is_refused():
     assert "--keep-share and --kept-precision both say" in printed(
         "config", "filter", "s", "--out", "o", "--keep-share", ".5", "--kept-precision", ".9", code=2
     )
-    assert "No such option: --kk" in printed("config", "score", "--kk", "3", code=2)
+    assert "there is no option --kk" in printed("config", "score", "--kk", "3", code=2)
     assert "sorce is no command with options" in printed("config", "sorce", code=2)
 
 

@@ -90,10 +90,10 @@ def test_a_bug_is_no_lack_of_memory(monkeypatch, error):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux what this process takes")
 def test_headroom_is_asked_for_beside_what_torch_takes(monkeypatch):
     monkeypatch.setattr(ending, "_memory", lambda: [(None, 0), (5 * ending.GIB, 3 * ending.GIB)])
-    ending._require_memory()
+    ending.require_memory()
     monkeypatch.setattr(ending, "_memory", lambda: [(5 * ending.GIB, 4.5 * ending.GIB), (None, 0)])
     with pytest.raises(NcauditError, match=r"may use 5.0 GiB of memory, .* torch alone takes 4.5") as caught:
-        ending._require_memory()
+        ending.require_memory()
     assert "5.5 GiB at least" in caught.value.fix
 
 

@@ -20,6 +20,7 @@ from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import SHOWN, Collector
 from ncaudit.judging.galleries.groups import GROUPINGS, Groups
 from ncaudit.judging.galleries.per_stratum import PerStratum
+from ncaudit.nearest import did_you_mean
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import REASONS, VERDICTS
@@ -181,5 +182,6 @@ def _require_column(tables: Sequence[ScoreTable], options: ReportOptions) -> Non
     if options.by != ReportOptions.by and lacking:
         found = ", ".join(lacking[0].schema.names)
         raise BadTable(
-            f"{lacking[0].shard.path} has no column {options.by} (found: {found})", fix="name another with --by"
+            f"{lacking[0].shard.path} has no column {options.by} (found: {found})",
+            fix=f"{did_you_mean(options.by, lacking[0].schema.names)}name another with --by",
         )

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ncaudit.core.statistics.wilson import wilson_interval
 from ncaudit.errors import BadTable
 from ncaudit.judging.galleries.cells import Cells
+from ncaudit.nearest import did_you_mean
 from ncaudit.options import ReportOptions
 from ncaudit.shards.people.truth import MATCH, MISSING, TruthTable, as_truth, read_truth
 from ncaudit.shards.people.verdicts import IS_MATCH
@@ -147,6 +148,7 @@ def truth_for(options: ReportOptions, tables: Sequence[ScoreTable]) -> Any:
     if asked and lacking:
         raise BadTable(
             f"{lacking[0].shard.path} has no column {column} (found: {', '.join(lacking[0].schema.names)})",
-            fix="name the truth column with --truth, or give --truth-table a file with pair_id and that column",
+            fix=f"{did_you_mean(column, lacking[0].schema.names)}name the truth column with --truth, or "
+            "give --truth-table a file with pair_id and that column",
         )
     return None if lacking else TruthInTables(column, asked)

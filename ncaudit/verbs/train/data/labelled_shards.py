@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from ncaudit.counts import counted
 from ncaudit.errors import BadTable, UsageError
 from ncaudit.hashing import hash_values
+from ncaudit.nearest import did_you_mean
 from ncaudit.options import DataOptions, TrainOptions
 from ncaudit.schema import NOT_SCORED, OK
 from ncaudit.shards.columns import Columns, find_columns, key_candidates, refuse_unread_root
@@ -138,7 +139,8 @@ class Labels:
         if column is not None and column not in scores.schema.names:
             raise BadTable(
                 f"{scores.shard.path} has no column {column} (found: {', '.join(scores.schema.names)})",
-                fix="name a column in [0, 1], or a boolean one, with --label-column",
+                fix=f"{did_you_mean(column, scores.schema.names)}name a column in [0, 1], or a boolean one, with "
+                "--label-column",
             )
         table = scores.read([] if column is None else [column])
         self._pairs = KeyIndex(table["pair_id"])

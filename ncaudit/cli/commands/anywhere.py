@@ -1,0 +1,76 @@
+"""What may be asked before or after any verb: how much is told, and a log. Knows these flags; nothing of any verb."""
+
+from collections.abc import Mapping
+from inspect import Parameter
+from typing import Annotated, Any
+
+import typer
+
+from ncaudit.cli.commands import help as help_pages
+from ncaudit.cli.shared import log, loudness, output
+from ncaudit.engines.ranks import launched
+from ncaudit.errors import UsageError
+from ncaudit.options.shared.about import Panel
+
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", rich_help_panel=Panel.debugging, help="No progress, no notes; errors are still told."
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", rich_help_panel=Panel.debugging, help="Show every detail, and what is done.")
+]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="FILE",
+        rich_help_panel=Panel.debugging,
+        help="Append to this file what is done, and when: versions, options, timings, notes, errors.",
+    ),
+]
+
+
+def _show_all(context: typer.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        output.data(help_pages.page(context, everything=True))
+        raise typer.Exit
+
+
+HelpAll = Annotated[
+    bool,
+    typer.Option(
+        "--help-all",
+        rich_help_panel=Panel.debugging,
+        is_eager=True,
+        callback=_show_all,
+        help="Show the rare options, too, and stop.",
+    ),
+]
+NAMES = {"quiet": (Quiet, False), "verbose": (Verbose, False), "log": (Log, None), "help_all": (HelpAll, False)}
+
+
+def parameters() -> list[Parameter]:
+    """What every command takes besides its own."""
+    return [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in NAMES.items()
+    ]
+
+
+def heed_root(*, quiet: bool, verbose: bool, log_file: str | None) -> None:
+    """What stood before the verb."""
+    loudness.set_loudness(quiet=False, verbose=False)
+    heed({"quiet": quiet, "verbose": verbose, "log": log_file})
+
+
+def heed(given: Mapping[str, Any]) -> None:
+    """What stood behind the verb, beside what stood before it."""
+    quiet = loudness.is_quiet() or given["quiet"] or not launched().is_first
+    verbose = loudness.is_verbose() or given["verbose"]
+    if verbose and (given["quiet"] or (quiet and launched().is_first)):
+        raise UsageError("--quiet and --verbose contradict each other", fix="give one of them")
+    loudness.set_loudness(quiet=quiet, verbose=verbose)
+    if given["log"] and launched().is_first:
+        log.begin(given["log"], log.command_line())
