@@ -35,6 +35,9 @@ on [columns](columns.md); [training](training.md) says which of `train`'s flags 
 - Exit codes: 0 every row accounted for; 1 nothing could be made (two lines: what, and what to do); 2 the command itself
   is wrong; 3 something was made, but some shard failed, or more rows than `--max-failed`; 130 interrupted, with the
   command that resumes; 141 the reader of a pipe went away.
+- `--dry-run` tells what a command would read, do, write and replace, and does nothing
+  ([more](how-it-works.md#before-a-run---dry-run)). Options may stand in a file, too
+  ([more](how-it-works.md#options-in-a-file---config)).
 - Rerun the same command to resume: what is finished is kept. Files that the command did not write are replaced only
   with `--overwrite`, inputs never; `--refit`, `--redo` and `--restart` redo the command's own work and nothing else
   ([more](how-it-works.md#resuming)).

@@ -11,6 +11,8 @@ For arrays already in memory: `ncaudit.soft_labels(image, text)`. A verb tells n
 
     with ncaudit.live_progress() as progress:
         ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"), progress)
+
+What a verb would do, without doing it: `ncaudit.plan(options)`.
 """
 
 from importlib import import_module
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         ShowOptions,
         TrainOptions,
     )
+    from ncaudit.planned import Plan
     from ncaudit.version import __version__
 
 _VERBS = {  # where each is, and the options it takes
@@ -71,6 +74,7 @@ __all__ = [
     "InspectOptions",
     "LabelsOptions",
     "NcauditError",
+    "Plan",
     "ReportOptions",
     "SampleOptions",
     "ScoreOptions",
@@ -85,9 +89,11 @@ __all__ = [
 
 # where each name is: the package itself loads nothing, so that a command minds Ctrl-C from its first moment on
 _HOMES = {
+    "plan": "ncaudit.verbs.plan",
     "soft_labels": "ncaudit.judging.in_memory.soft_labels",
     **{name: "ncaudit.options" for name in __all__ if name.endswith("Options")},
     "NcauditError": "ncaudit.errors",
+    "Plan": "ncaudit.planned",
     "__version__": "ncaudit.version",
     "live_progress": _LIVE,
 }

@@ -12,14 +12,14 @@ PACKAGE = Path(__file__).parents[1] / "ncaudit"
 # below, for everyone
 AT_THE_ROOT = {
     *("schema", "errors", "progress", "hashing", "own_json", "interruption", "version", "counts"),
-    *("nearest", "readable"),
+    *("nearest", "readable", "planned"),
 }
 ABOVE_ALL = {"", "__main__"}  # the package itself, as users see it: nothing inside may ask it for anything
 # folders that are a list
 MANY_BY_NATURE = {"", "cli", "cli/words", "verbs", "options", "objectives", "objectives/by_class", "scorers"}
 MOST_ENTRIES = 14
 MAY_RUN_OTHER_VERBS = {"audit", "demo"}
-SHARED_BY_VERBS = {"outputs"}  # one file beside them: where any verb's rows go
+SHARED_BY_VERBS = {"outputs", "planning"}  # files beside them: where any verb's rows go, and what its plan tells
 
 
 def mapped_folders() -> list[str]:

@@ -8,6 +8,7 @@ from ncaudit import interruption
 from ncaudit.cli import (
     audit,
     bench,
+    config,
     corrupt,
     demo,
     embed,
@@ -23,6 +24,7 @@ from ncaudit.cli import (
 )
 from ncaudit.cli.commands import anywhere, completion
 from ncaudit.cli.commands.kinds import HELP, Command, Commands, Computing
+from ncaudit.cli.configuration.read import read_options
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.cli.help import help_of
 from ncaudit.cli.shared import output
@@ -45,11 +47,25 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _configured(context: typer.Context, path: str | None) -> str | None:
+    if path is not None:
+        context.default_map = read_options(path, context.command)
+    return path
+
+
 @app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            callback=_configured, is_eager=True, metavar="FILE",
+            help="Read options from a TOML file with a table per command, such as [score]; flags win over it. `ncaudit "
+            "config COMMAND` prints one. Relative paths in it start from the working folder.",
+        ),
+    ] = None,
     install_completion: completion.Install = False,
     show_completion: completion.Show = False,
     quiet: anywhere.Quiet = False,
@@ -75,6 +91,7 @@ app.command(cls=Computing)(corrupt.corrupt)
 app.command(cls=Computing)(bench.bench)
 app.command(cls=Computing)(demo.demo)
 app.add_typer(evaluate.app, name="eval")
+app.command(cls=Command, context_settings={"allow_interspersed_args": False})(config.config)
 app.command("help", cls=Command)(help_of)
 
 

@@ -15,7 +15,13 @@ EXAMPLES = (
 )
 
 
-@command(BenchOptions, EXAMPLES)
+def _refuse_unread(options: BenchOptions) -> None:
+    from ncaudit.scorers import refuse_unread
+
+    refuse_unread(options.scorers, options, given.names())
+
+
+@command(BenchOptions, EXAMPLES, refuses=_refuse_unread)
 def bench(options: BenchOptions, progress: Progress) -> Answer:
     """Measure how well scorers find mismatches that are made for the purpose.
 
@@ -23,9 +29,7 @@ def bench(options: BenchOptions, progress: Progress) -> Answer:
     data, and which kind of noise it would miss. Give a flag several times for several values: --rates 0.2 --rates 0.4.
     """
     from ncaudit.cli.words.bench import lines  # torch takes seconds to import; --help must not pay for it
-    from ncaudit.scorers import refuse_unread
     from ncaudit.verbs.bench import bench as run
 
-    refuse_unread(options.scorers, options, given.names())
     result = run(options, progress)
     return Answer(result, lines(result, options.seeds))

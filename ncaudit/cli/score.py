@@ -17,7 +17,14 @@ EXAMPLES = (
 )
 
 
-@command(ScoreOptions, EXAMPLES)
+def _refuse_unread(options: ScoreOptions) -> None:
+    from ncaudit.judging import choice
+    from ncaudit.scorers import refuse_unread
+
+    refuse_unread(choice.meant(options.scorer), options, given.names())
+
+
+@command(ScoreOptions, EXAMPLES, refuses=_refuse_unread)
 def score(options: ScoreOptions, progress: Progress) -> Answer:
     """Give every pair a soft label, 0 to 1: 1 - P(the pair is a random-like mismatch).
 
@@ -25,10 +32,7 @@ def score(options: ScoreOptions, progress: Progress) -> Answer:
     captions. Rerun the same command to resume.
     """
     from ncaudit.cli.words.score import lines  # torch takes seconds to import; --help must not pay for it
-    from ncaudit.judging import choice
-    from ncaudit.scorers import refuse_unread
     from ncaudit.verbs.score.score import score as run
 
-    refuse_unread(choice.meant(options.scorer), options, given.names())
     scored = run(options, progress)
     return Answer(scored, lines(scored), exit_code(scored.accounting, options.max_failed))

@@ -20,6 +20,7 @@ from ncaudit.interruption import recognised
 from ncaudit.matchers.checkpoints import EPOCH, RESTART, load_checkpoint, whole
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
+from ncaudit.shards.claims.commands import command_now
 from ncaudit.shards.claims.room import missing_folders
 from ncaudit.shards.files.partials import created, is_alive, partial_name, partials_among
 from ncaudit.shards.files.writer import atomic_file
@@ -38,6 +39,7 @@ class TrainingFolder:
         """save: writes weights into the folder, whole or not at all. require: raises unless a folder has them whole."""
         self.path, self._save, self._require = path, save, require
         self._run: Json | None = None
+        self._command: str | None = None
 
     def summary_of(self, run: Json) -> Json | None:
         """What `finish` was given, if this very run is finished here; None when there is something left to do.
@@ -62,14 +64,17 @@ class TrainingFolder:
     def claim(self, run: Json, *, restart: bool) -> None:
         """Take the folder for `run`; with `restart`, what an earlier run left is discarded.
 
+        The record tells the command line that asks for it; of a run that is gone on with that of the first one.
         So is what lies there without a run: whoever calls this has asked whether it may go.
         """
         os.makedirs(self.path, exist_ok=True)
+        found = None if restart else self._read_run()
+        self._command = found.get("command") if found and found["run"] == _as_json(run) else command_now()
         for name in OURS if restart or self._read_run() is None else ():
             if self._has(name):
                 os.remove(self._at(name))
         self._run = _as_json(run)
-        self._write_json(RUN, {"run": run, "summary": None})
+        self._record(run, None)
 
     @contextmanager
     def at_work(self, run: Json) -> Iterator[None]:
@@ -99,6 +104,19 @@ class TrainingFolder:
         """Ctrl-C inside knows whether there is an epoch to go on from."""
         with recognised(kept=lambda: self._has(STATE)):
             yield
+
+    def epochs_done(self, run: Json) -> int | None:
+        """Those that this very run has finished, and would go on after; None where there is nothing to go on from."""
+        if self.recorded_run() != _as_json(run) or not self._has(STATE):
+            return None
+        try:
+            return len(self.metrics()) - 1
+        except BadTable:  # the state has them, too
+            return 0
+
+    def refuse_live_run(self, run: Json) -> None:
+        """Raises NcauditError where another run, with other options or data, is at work in the folder."""
+        self._refuse_live_run(_as_json(run))
 
     def load_state(self) -> Json | None:
         """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""
@@ -148,7 +166,7 @@ class TrainingFolder:
     def finish(self, run: Json, summary: Json) -> None:
         """Mark the run as finished; nothing is left of the state it could have gone on from."""
         self._require_still_ours()
-        self._write_json(RUN, {"run": run, "summary": summary})
+        self._record(run, summary)
         self.drop_state()
 
     def drop_state(self) -> None:
@@ -175,7 +193,8 @@ class TrainingFolder:
 
     def _read_run(self) -> Json | None:
         """What a run of ours has recorded; None where none has, or what is there is damaged or another tool's."""
-        found: Json | None = own_json.known(self._at(RUN), {"run": {"options?": {}}, "summary": (None, {})})
+        shape: own_json.Shape = {"run": {"options?": {}}, "summary": (None, {}), "command?": str}
+        found: Json | None = own_json.known(self._at(RUN), shape)
         return found
 
     def _refuse_live_run(self, run: Json) -> None:
@@ -204,6 +223,10 @@ class TrainingFolder:
 
     def _write_metrics(self, metrics: Sequence[Json]) -> None:
         self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
+
+    def _record(self, run: Json, summary: Json | None) -> None:
+        told = {"command": self._command} if self._command else {}
+        self._write_json(RUN, {**told, "run": run, "summary": summary})
 
     def _write_json(self, name: str, value: Json) -> None:
         self._write(name, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())

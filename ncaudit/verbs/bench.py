@@ -24,16 +24,19 @@ from ncaudit.judging.calibrated import FEWEST_PAIRS
 from ncaudit.judging.mismatches import Flags, Neighbours, swapped
 from ncaudit.judging.power import NOISY, replace_scorer
 from ncaudit.options import BenchOptions
+from ncaudit.planned import Plan
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.scoring import same_photo, shared_space
 from ncaudit.scoring.fits import Fit, PairScores
 from ncaudit.scoring.pairs import Pairs
-from ncaudit.shards.claims.claims import Place, claim
+from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import write_review
-from ncaudit.shards.tables.embeddings import check_tables_agree, open_embeddings
+from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.verbs.outputs import inputs_of
+from ncaudit.verbs.planning import plan_of_one, reading, refuse_streams
 
 SETTING = ("scorer", "kind", "rate")
 
@@ -119,16 +122,40 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     cannot be had on these data is left out with a note. Raises NcauditError for an unknown scorer, when OUT exists,
     with fewer than 50 usable pairs, or when no run could be made.
     """
+    tables, claim = _made_ready(options)
+    with made_by(options), claim.held({}):
+        return _bench(options, tables, progress)
+
+
+def plan_bench(options: BenchOptions, progress: Progress = SILENT) -> Plan:
+    """What `bench` would do. Raises NcauditError where it would refuse to begin."""
+    refuse_streams(options.embeddings)
+    tables, claim = _made_ready(options)
+    pick_device(options.device)  # one that is not there is told
+    rows = {table.shard: table.rows for table in tables}
+    fits = len(options.scorers) * options.seeds * (1 + len(options.kinds) * len(options.rates))
+    most = min(options.pairs, sum(rows.values()))
+    return plan_of_one(
+        claim, options.out, sum(rows.values()),
+        reads=(reading("embeddings", options.embeddings, [*rows], rows.__getitem__),),
+        work=(f"draw {counted(most, 'pair')}", f"make {counted(fits, 'fit')} of {', '.join(options.scorers)} on them"),
+    )  # fmt: skip
+
+
+def _made_ready(options: BenchOptions) -> tuple[list[EmbeddingTable], Claim]:
+    """What is read, and the right to write. Raises NcauditError for whatever is wrong with either."""
     scorers.refuse_unread(options.scorers, options)  # told before anything is read, as an unknown name is
     places = [Place.of_file("--out", options.out, kept="")] if options.out else []
-    inputs = inputs_of(find_shards(options.embeddings, options.features, options.max_row_bytes))
-    with claim("bench", places, inputs, overwrite=options.overwrite).held({}):
-        return _bench(options, progress)
+    shards = find_shards(options.embeddings, options.features, options.max_row_bytes)
+    claim = asked("bench", places, inputs_of(shards), overwrite=options.overwrite)
+    tables = [open_embeddings(shard, columns=[]) for shard in shards]
+    check_tables_agree(tables)
+    return tables, claim
 
 
-def _bench(options: BenchOptions, progress: Progress) -> BenchResult:
+def _bench(options: BenchOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> BenchResult:
     progress.job("bench", STAGES)
-    pairs = _sample(options, progress)
+    pairs = _sample(options, tables, progress)
     work = _Bench(pairs, options, progress, {})
     runs = sorted(work.runs(), key=lambda run: _place(run, options))
     if not runs:
@@ -168,10 +195,7 @@ def corrected_auroc(auroc_injected: float, before: float) -> float | None:
     return min(1.0, max(0.0, round((auroc_injected - before / 2) / (1 - before), 12)))
 
 
-def _sample(options: BenchOptions, progress: Progress) -> Pairs:
-    shards = find_shards(options.embeddings, options.features, options.max_row_bytes)
-    tables = [open_embeddings(shard, columns=[]) for shard in shards]
-    check_tables_agree(tables)
+def _sample(options: BenchOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Pairs:
     progress.stage("draw the sample", sum(table.rows for table in tables))
     pairs = fit_sample.draw(tables, pairs=options.pairs, seed=options.seed, progress=progress).pairs
     if len(pairs) < FEWEST_PAIRS:

@@ -22,14 +22,18 @@ from ncaudit.options import (
     EvalScoresOptions,
     TrainOptions,
 )
+from ncaudit.planned import Plan
 from ncaudit.progress import SILENT, Parts, Progress
 from ncaudit.readable import Readable
-from ncaudit.shards.claims.claims import Place, claim
+from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.audit.audit import audit
+from ncaudit.verbs.audit.plan import plan_audit
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 from ncaudit.verbs.evaluate.scores import DetectionResult, eval_scores
+from ncaudit.verbs.planning import plan_of_one
 from ncaudit.verbs.train.train import train
 
 SUMMARY = "summary.json"
@@ -93,9 +97,26 @@ def sample_folder() -> str:
 def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
     """Audit, train three times (unless `fast`) and evaluate; all is kept below `options.out`, and a rerun resumes."""
     begun = monotonic()
-    place = Place("--out", options.out, (SUMMARY,), proven=_is_summary)
-    with claim("demo", [place], overwrite=options.overwrite).held({"seed": options.seed}):
+    with made_by(options), _asked(options).held({"seed": options.seed}):
         return _demo(options, progress, begun)
+
+
+def plan_demo(options: DemoOptions, progress: Progress = SILENT) -> Plan:
+    """What `demo` would do. Raises NcauditError where it would refuse to begin."""
+    claim, world = _asked(options), _World(options, sample_folder(), Parts(progress, "demo", FAST))
+    work = ["audit the 2,000 pairs of the sample", "hold the labels against the truth"]
+    if not options.fast:
+        work += [
+            f"fine-tune the sample's model {len(RUNS)} times, {RECIPE['epochs']} epochs each: {', '.join(RUNS)}",
+            "embed the held-out pairs with each, and measure recall",
+        ]
+    steps = (plan_audit(world.audit_options(world.start), progress),)
+    return plan_of_one(claim, options.out, None, work=tuple(work), steps=steps)
+
+
+def _asked(options: DemoOptions) -> Claim:
+    place = Place("--out", options.out, (SUMMARY,), proven=_is_summary)
+    return asked("demo", [place], overwrite=options.overwrite)
 
 
 def _is_summary(path: str) -> bool:
@@ -104,8 +125,8 @@ def _is_summary(path: str) -> bool:
 
 def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
     world = _World(options, sample_folder(), Parts(progress, "demo", FAST if options.fast else FAST | TRAININGS))
-    start = f"local-dir:{world.sample}/tiny-clip"
-    page = world.audit(start)
+    start = world.start
+    page = audit(world.audit_options(start), world.parts.part(AUDIT)).report.out
     found, retrieval = world.detection(), {}
     if not options.fast:
         retrieval["start"] = world.retrieval(start, "start", START)
@@ -143,14 +164,18 @@ class _World:
         )
         embed(chosen, progress)
 
-    def audit(self, start: str) -> str:
-        """The page about the sample."""
+    @property
+    def start(self) -> str:
+        """The weak model that comes with the sample."""
+        return f"local-dir:{self.sample}/tiny-clip"
+
+    def audit_options(self, start: str) -> AuditOptions:
+        """Of the audit of the sample."""
         options = self.options
-        chosen = AuditOptions(
+        return AuditOptions(
             sources=[os.path.join(self.sample, "train.parquet")], out=options.out, model=start, seed=options.seed,
             device=options.device, workers=options.workers, overwrite=options.overwrite,
         )  # fmt: skip
-        return audit(chosen, self.parts.part(AUDIT)).report.out
 
     def detection(self) -> dict[str, Finding]:
         """How well what is mismatched was found."""

@@ -15,12 +15,13 @@ from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable
 from ncaudit.judging.draw import Design, Drawable, Places, designed, drawable, fetched, keys, require_unique
 from ncaudit.options import STREAM, SampleOptions
+from ncaudit.planned import Plan
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import SCORE, SUGGESTION
-from ncaudit.shards.claims.claims import Place, claim
+from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.columns import carried_type
-from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.people.verdicts import (
     IS_MATCH,
@@ -33,6 +34,7 @@ from ncaudit.shards.tables.checks import require_column
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
+from ncaudit.verbs.planning import plan_of_one, reading, refuse_streams
 
 STRATUM_DRAWN = "stratum_drawn"
 ADDED = (STRATUM, STRATUM_ROWS, STRATUM_DRAWN, IS_MATCH)
@@ -73,16 +75,36 @@ def sample(options: SampleOptions, progress: Progress = SILENT) -> SampleResult:
     row, whatever else the tables hold. Raises NcauditError when OUT exists, a table has no score, or a pair_id is drawn
     twice.
     """
+    tables, claim = _made_ready(options)
+    with made_by(options), claim.held({}):
+        return _sample(options, tables, progress)
+
+
+def plan_sample(options: SampleOptions, progress: Progress = SILENT) -> Plan:
+    """What `sample` would do. Raises NcauditError where it would refuse to begin."""
+    refuse_streams(options.scores)
+    tables, claim = _made_ready(options)
+    rows = {table.shard: table.rows for table in tables}
+    every = sum(rows.values())
+    return plan_of_one(
+        claim, options.out, every, reads=(reading("scores", options.scores, [*rows], rows.__getitem__),),
+        work=(f"draw {options.n:,} of {counted(every, 'row')}, from {counted(options.strata, 'range')} of the score",),
+        notes=tuple(rank_notes((table.shard.path, table.provenance) for table in tables)),
+    )  # fmt: skip
+
+
+def _made_ready(options: SampleOptions) -> tuple[list[ScoreTable], Claim]:
+    """What is read, and the right to write. Raises NcauditError for whatever is wrong with either."""
     shards = find_shards(options.scores, max_row_bytes=options.max_row_bytes)
     places = [] if options.out == STREAM else [Place.of_file("--out", options.out, kept="verdicts")]
-    with claim("sample", places, inputs_of(shards), overwrite=options.overwrite).held({}):
-        return _sample(options, shards, progress)
-
-
-def _sample(options: SampleOptions, shards: Sequence[Shard], progress: Progress) -> SampleResult:
+    claim = asked("sample", places, inputs_of(shards), overwrite=options.overwrite)
     tables = [open_scores(shard) for shard in shards]
     for table in tables:
         require_column(table.shard.path, table.schema, "score")
+    return tables, claim
+
+
+def _sample(options: SampleOptions, tables: Sequence[ScoreTable], progress: Progress) -> SampleResult:
     progress.job("sample", {"read the scores": 1.0, "read the drawn pairs": 0.0})
     progress.stage("read the scores", sum(table.rows for table in tables))
     rows, statuses = _read(tables, options.seed, progress)

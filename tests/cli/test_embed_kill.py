@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.worlds.made import made_in
 from tests.worlds.sample import TINY
 
 pytestmark = [
@@ -60,17 +60,13 @@ def command(data, out):
     return [sys.executable, "-m", "ncaudit", "embed", str(data), "--out", str(out), *flags]
 
 
-def files(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
-
-
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "out"
     done = subprocess.run(command(data, out), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert f"{SHARDS * ROWS:,} rows = {SHARDS * (ROWS - 2):,} ok + {SHARDS * 2} failed" in done.stdout
-    return files(out)
+    return made_in(out)
 
 
 def begin(data, out):
@@ -114,8 +110,8 @@ def test_killed_again_and_again_the_folder_ends_the_same(data, undisturbed, tmp_
     done = subprocess.run(command(data, out), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "finished earlier" in done.stdout
-    assert files(out) == undisturbed
-    assert not [name for name in files(out) if not name.endswith((".parquet", "_run.json"))]
+    assert made_in(out) == undisturbed
+    assert not [name for name in made_in(out) if not name.endswith((".parquet", "_run.json"))]
 
 
 def test_ctrl_c_ends_at_once_with_130_and_the_way_to_resume(data, undisturbed, tmp_path):
@@ -129,7 +125,7 @@ def test_ctrl_c_ends_at_once_with_130_and_the_way_to_resume(data, undisturbed, t
     assert "Traceback" not in words
     assert not list(out.glob(".*.partial"))
     assert subprocess.run(command(data, out), capture_output=True, timeout=300).returncode == 0
-    assert files(out) == undisturbed
+    assert made_in(out) == undisturbed
 
 
 def test_a_killed_run_leaves_no_process(data, tmp_path):

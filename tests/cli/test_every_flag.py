@@ -43,8 +43,10 @@ WORDS = {
 }
 # Flags of no field, and where they go instead: each has a test of its own below.
 TO_THE_PRINTER = {"as_json"}
-OF_THE_ROOT = {"version", "install_completion", "show_completion", "quiet", "verbose", "log"}
+TO_THE_PLANNER = {"dry_run"}
+OF_THE_ROOT = {"version", "config", "install_completion", "show_completion", "quiet", "verbose", "log"}
 ANYWHERE = {"quiet", "verbose", "log", "help_all"}  # before or after a verb: commands/test_anywhere.py
+OF_NO_VERB = {"scorers": TO_THE_PRINTER | ANYWHERE, "config": {"words", "every"}, "help": {"command", "everything"}}
 
 # What a command cannot do without, beyond what it requires by itself.
 NEEDED: Mapping[str, dict[str, Any]] = {
@@ -151,7 +153,7 @@ CASES = [
     pytest.param(name, parameter.name, id=f"{name} {parameter.opts[0]}")
     for name, command in COMMANDS.items()
     for parameter in command.params
-    if parameter.name not in TO_THE_PRINTER | ANYWHERE and name in VERBS
+    if parameter.name not in TO_THE_PRINTER | TO_THE_PLANNER | ANYWHERE and name in VERBS
 ]
 
 
@@ -199,6 +201,14 @@ def required(name: str) -> dict[str, Any]:
     return {**asked, **NEEDED.get(name, {})}
 
 
+def values_of(name: str, parameter: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The least that makes sense without this parameter, and the same with another value of it than the default."""
+    without = {**required(name), **COMPANIONS.get(name, {}).get(parameter, {})}
+    default = next(one.default for one in COMMANDS[name].params if one.name == parameter)
+    value = VALUES.get(name, {}).get(parameter) or another(kind_of(name, parameter), without.get(parameter, default))
+    return without, {**without, parameter: value}
+
+
 def tell(given: Any, *_: Any) -> None:
     raise Told(given)
 
@@ -225,10 +235,9 @@ def changed(one: Any, other: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("name", "parameter"), CASES)
 def test_a_flag_reaches_its_field_and_no_other(name, parameter, verb_only_tells):
-    with_it = {**required(name), **COMPANIONS.get(name, {}).get(parameter, {})}
-    default = next(one.default for one in COMMANDS[name].params if one.name == parameter)
-    value = VALUES.get(name, {}).get(parameter) or another(kind_of(name, parameter), with_it.get(parameter, default))
-    before, after = told(argv(name, with_it)), told(argv(name, {**with_it, parameter: value}))
+    without, with_it = values_of(name, parameter)
+    value = with_it[parameter]
+    before, after = told(argv(name, without)), told(argv(name, with_it))
     found = changed(before, after)
     assert list(found) == [parameter]
     (field,) = found.values()
@@ -247,7 +256,7 @@ def test_json_reaches_the_printer(name, monkeypatch):
 
 def test_every_command_is_run_by_a_verb_or_asks_for_nothing():
     others = {name: {one.name for one in COMMANDS[name].params} for name in COMMANDS.keys() - VERBS.keys()}
-    assert others == {"scorers": TO_THE_PRINTER | ANYWHERE, "help": {"command", "everything"}}
+    assert others == OF_NO_VERB
 
 
 def test_the_flags_before_a_command_are_those_of_the_whole_program():
@@ -258,3 +267,21 @@ def test_version_is_told_alone():
     ran = CliRunner().invoke(app, ["--version", "scorers"])
     assert (ran.exit_code, len(ran.stdout.splitlines())) == (0, 1)
     assert ran.stdout.startswith("ncaudit ")
+
+
+@pytest.mark.parametrize(("name", "parameter"), CASES)
+def test_a_command_line_as_a_file_of_options_gives_the_same(name, parameter, verb_only_tells, tmp_path):
+    words = argv(name, values_of(name, parameter)[1])
+    printed = CliRunner().invoke(app, ["config", *words])
+    assert printed.exit_code == 0, printed.output
+    (tmp_path / "options.toml").write_text(printed.stdout, encoding="utf-8")
+    assert told(["--config", str(tmp_path / "options.toml"), *name.split()]) == told(words)
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_a_dry_run_reaches_the_planner_where_a_command_writes(name, monkeypatch):
+    monkeypatch.setattr("ncaudit.verbs.plan.plan", tell)
+    has = any(one.name == "dry_run" for one in COMMANDS[name].params)
+    assert has == (name not in ("inspect", "eval retrieval", "eval scores"))
+    if has:
+        assert told([*argv(name, required(name)), "--dry-run"]) is not None

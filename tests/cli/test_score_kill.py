@@ -5,9 +5,10 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
+
+from tests.worlds.made import made_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")]
 
@@ -23,10 +24,6 @@ def embeddings(write_embeddings):
 
 def command(embeddings, out):
     return [sys.executable, "-m", "ncaudit", "-q", "score", str(embeddings), "--out", str(out), "--no-check"]
-
-
-def files(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
 def kill_when(folder, pattern, process):
@@ -45,7 +42,7 @@ MOMENTS = [
 
 def test_a_killed_run_resumes_to_the_same_bytes(embeddings, tmp_path):
     assert subprocess.run(command(embeddings, tmp_path / "whole"), capture_output=True, check=False).returncode == 0
-    whole = files(tmp_path / "whole")
+    whole = made_in(tmp_path / "whole")
     assert len(whole) == SHARDS + 3  # the fit and the record
     killed = 0
     for number, moment in enumerate(MOMENTS):
@@ -53,7 +50,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(embeddings, tmp_path):
         code = kill_when(out, moment, subprocess.Popen(command(embeddings, out), stdout=subprocess.DEVNULL))
         killed += code == -signal.SIGKILL
         assert subprocess.run(command(embeddings, out), capture_output=True, check=False).returncode == 0
-        assert files(out) == whole
+        assert made_in(out) == whole
     assert killed >= 3  # the others may have been quicker than the eye
 
 

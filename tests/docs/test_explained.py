@@ -48,6 +48,7 @@ VERBS = {
     "corrupt": "corrupt",
     "bench": "bench",
     "demo": "demo",
+    "plan": "plan",
 }
 # what summaries hold that has a table of its own; all else is told where it stands
 OF_THEIR_OWN = {
@@ -65,6 +66,7 @@ OF_THEIR_OWN = {
     "LabelsResult": "labels",
     "ShownPair": "shown pair",
     "ShownClass": "shown class",
+    "Plan": "plan",
 }
 MORE_TOLD = {"accounting": {"rows", "ok", "failed"}}  # what `--json` adds to the fields
 

@@ -12,17 +12,19 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from ncaudit.cli.commands import anywhere
-from ncaudit.cli.commands.flags import AS_JSON, given_fields, parameters
+from ncaudit.cli.commands.flags import AS_JSON, DRY_RUN, given_fields, parameters
 from ncaudit.cli.commands.logged import logged
 from ncaudit.cli.commands.spec import NAME, Example, Spec
 from ncaudit.cli.layout.rendering import plain
 from ncaudit.cli.layout.vocabulary import Word
 from ncaudit.cli.shared import live, log, output
 from ncaudit.cli.shared.given import checked
+from ncaudit.engines.ranks import launched
 from ncaudit.errors import UsageError
 from ncaudit.options.shared.about import Options, Panel, options_of
 from ncaudit.options.shared.streams import STREAM
 from ncaudit.progress import Progress
+from ncaudit.verbs.plan import PLANNERS
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,14 @@ class NoOptions(Options):
 
 Chosen = TypeVar("Chosen", bound=Options)
 Run = Callable[[Chosen, Progress], Answer]
+_DRY = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        rich_help_panel=Panel.output,
+        help="Only tell what would be read, done, written and replaced. Nothing is written or removed.",
+    ),
+]
 _JSON = Annotated[
     bool,
     typer.Option(
@@ -50,31 +60,61 @@ _JSON = Annotated[
 ]
 
 
-def command(kind: type[Chosen], examples: Sequence[Example]) -> Callable[[Run[Chosen]], Callable[..., None]]:
-    """Makes what Typer calls of a function that takes options and progress."""
+def command(
+    kind: type[Chosen],
+    examples: Sequence[Example],
+    *,
+    refuses: Callable[[Chosen], None] = lambda options: None,
+) -> Callable[[Run[Chosen]], Callable[..., None]]:
+    """Makes what Typer calls of a function that takes options and progress.
+
+    refuses: raises for what was given and would change nothing, where more than the options themselves must be known
+    for that.
+    """
 
     def make(run: Run[Chosen]) -> Callable[..., None]:
         def made(**given: Any) -> None:
-            _run(kind, run, given)
+            anywhere.heed(given)
+            if given.get(DRY_RUN):
+                _plan(kind, refuses, given)
+            else:
+                _run(kind, run, refuses, given)
 
         return _as_typer_sees_it(made, run, kind, examples)
 
     return make
 
 
-def _run(kind: type[Chosen], run: Run[Chosen], given: dict[str, Any]) -> None:
-    anywhere.heed(given)
+def _run(kind: type[Chosen], run: Run[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> None:
     as_json, streams = given[AS_JSON], given.get("out") == STREAM
     if as_json and streams:
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
-    options = checked(kind(**dict(given_fields(kind, given))))
-    log.line(f"options: {_told(options)}")
+    options = _options(kind, refuses, given)
     with live.progress(run.__name__) as progress, logged(progress) as heard:
         answer = run(options, heard)
     _log_notes(answer.words)
     if answer.is_told:
         output.result(answer.result, answer.words, as_json=as_json, to_stderr=streams)
     raise typer.Exit(answer.code)
+
+
+def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> None:
+    """--dry-run: what the command would do, and nothing done. It would be refused as the command is."""
+    options = _options(kind, refuses, given)
+    from ncaudit.cli.words.plan import lines
+    from ncaudit.verbs.plan import plan
+
+    with live.progress() as progress, logged(progress) as heard:
+        planned = plan(options, heard)
+    if launched().is_first:
+        output.result(planned, lines(planned), as_json=given[AS_JSON], to_stderr=given.get("out") == STREAM)
+
+
+def _options(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> Chosen:
+    options = checked(kind(**dict(given_fields(kind, given))))
+    refuses(options)
+    log.line(f"options: {_told(options)}")
+    return options
 
 
 def _told(options: Options) -> str:
@@ -92,8 +132,11 @@ def _log_notes(words: Sequence[Word]) -> None:
 def _as_typer_sees_it(
     made: Callable[..., None], run: Callable[..., Answer], kind: type[Options], examples: Sequence[Example]
 ) -> Callable[..., None]:
+    asked = parameters(kind)
+    if kind.__name__ in PLANNERS:
+        asked.append(Parameter(DRY_RUN, Parameter.KEYWORD_ONLY, default=False, annotation=_DRY))
     as_json = Parameter(AS_JSON, Parameter.KEYWORD_ONLY, default=False, annotation=_JSON)
-    asked = [*parameters(kind), as_json, *anywhere.parameters()]
+    asked = [*asked, as_json, *anywhere.parameters()]
     made.__name__, made.__doc__, made.__module__ = run.__name__, run.__doc__, run.__module__
     made.__annotations__ = {one.name: one.annotation for one in asked}
     vars(made)["__signature__"] = inspect.Signature(asked)

@@ -13,7 +13,7 @@ import typer
 
 from ncaudit.options.shared.about import Option, Options, options_of, words_told
 
-AS_JSON = "as_json"
+AS_JSON, DRY_RUN = "as_json", "dry_run"
 METAVARS = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
 
 

@@ -17,6 +17,8 @@ from ncaudit.cli.shared.exit_codes import USAGE
 from ncaudit.cli.shared.given import given
 from ncaudit.cli.shared.light_start import spare_pandas
 from ncaudit.cli.shared.mistakes import no_such_command
+from ncaudit.errors import UsageError
+from ncaudit.options.shared.about import flag_of
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -27,9 +29,22 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """As Typer does it."""
         spare_pandas()
+        with given(self._from(ctx, "COMMANDLINE")):
+            try:
+                return super().invoke(ctx)
+            except UsageError as error:
+                raise self._with_place(ctx, error) from None
+
+    def _from(self, ctx: Any, place: str) -> frozenset[str]:
         sources = ((one.name, ctx.get_parameter_source(one.name)) for one in self.params)
-        with given(frozenset(name for name, source in sources if name and source and source.name == "COMMANDLINE")):
-            return super().invoke(ctx)
+        return frozenset(name for name, source in sources if name and source and source.name == place)
+
+    def _with_place(self, ctx: Any, error: UsageError) -> UsageError:
+        """The error, with the file that says so where the option that it names is from one."""
+        names = [name for name in self._from(ctx, "DEFAULT_MAP") if error.message.startswith(f"{flag_of(name)} ")]
+        if not names:
+            return error
+        return UsageError(error.message, fix=f"{error.fix}; it stands in {ctx.find_root().params['config']}")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Our page instead of Typer's."""

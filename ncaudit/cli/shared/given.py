@@ -1,6 +1,7 @@
 """Which flags stood on the command line: one that its mode does not read is refused there even at its default.
 
-Knows names and options; nothing of what a flag means. The options themselves refuse other values.
+Knows names and options; nothing of what a flag means. The options themselves refuse other values. What a file of
+options says does not stand on the command line: at its default it changes nothing, and is no mistake.
 """
 
 from collections.abc import Iterator

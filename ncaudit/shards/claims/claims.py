@@ -16,6 +16,7 @@ from typing import Any
 from ncaudit.errors import BadTable, Displaced, NcauditError
 from ncaudit.interruption import recognised
 from ncaudit.options import TABLE_SUFFIX
+from ncaudit.shards.claims.commands import command_now
 from ncaudit.shards.claims.records import (
     FOLDER_RECORD,
     Record,
@@ -26,7 +27,7 @@ from ncaudit.shards.claims.records import (
     token_of,
     write_record,
 )
-from ncaudit.shards.claims.room import require_room
+from ncaudit.shards.claims.room import ask_for_room, require_room
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.partials import Partial, is_alive, partials_among, shortened, sweep
 from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
@@ -79,7 +80,7 @@ class Place:
 
 @dataclass
 class Claim:
-    """Places that a run may write to: see `claim`. Its files are written inside `held`."""
+    """Places that a run may write to: see `asked`. Its files are written inside `held`."""
 
     verb: str
     places: Sequence[Place]
@@ -89,6 +90,19 @@ class Claim:
     _written: dict[str, str | None] = field(default_factory=dict)  # path of a record -> its version
     _departed: dict[str, frozenset[str]] = field(default_factory=dict)
     _seen: dict[str, str | None] = field(default_factory=dict)  # of records that this run has not written yet
+    _taken: bool = False
+
+    def take(self) -> "Claim":
+        """Make the places ready: what dead processes have left of files is swept, and that there is room is tried.
+
+        Raises NcauditError when a place cannot be written to. Until then nothing is touched.
+        """
+        if not self._taken:
+            sweep(self.partials)
+            for place in self._to_be_filled():
+                require_room(place.told, place.folder, _folders_of(place))
+            self._taken = True
+        return self
 
     @contextmanager
     def held(self, told: Mapping[str, Any] | None = None) -> Iterator[None]:
@@ -96,6 +110,7 @@ class Claim:
 
         told: as `settle` takes it, unless it is called inside. Ctrl-C inside knows whether anything is kept.
         """
+        self.take()
         if told is not None:
             self.settle(told)
         with recognised(kept=self._anything_there):
@@ -159,8 +174,14 @@ class Claim:
         gone = self._departed.get(place.record_path or "", departed_in(earlier) if same else frozenset())
         others = {name for name in known - set(place.files) - gone if os.path.lexists(place.at(name))}
         record: Record = {**written_by(self.verb), "verb": self.verb, **facts, "token": self._token}
-        record |= {"files": sorted({*place.files, *others} - gone)}
+        record |= {"files": sorted({*place.files, *others} - gone), **self._told_command(earlier)}
         return _with_departed(record, gone)
+
+    def _told_command(self, earlier: Record) -> dict[str, str]:
+        """Who has begun what lies there: a rerun, as of a run that was killed, leaves that as it was."""
+        same = earlier.get("verb") == self.verb and earlier.get("token") == self._token
+        command = earlier.get("command") if same else command_now()
+        return {"command": command} if command else {}
 
     def _finish(self) -> None:
         """Say of single files what they hold, so that what people change in them is theirs."""
@@ -169,6 +190,10 @@ class Claim:
             if place.alone and path in self._written and os.path.isfile(place.told):
                 facts = {"holds": fingerprint_of_file(place.told)}
                 write_if_other(path, {**self._record_of(place, {}), **facts})
+
+    def _to_be_filled(self) -> Iterator[Place]:
+        """Not those where all is there: there may be nothing left to do, in a folder that nobody may write to."""
+        return (place for place in self.places if len(self.there[place]) < len(place.files))
 
     def _anything_there(self) -> bool:
         return any(os.path.lexists(place.at(name)) for place in self.places for name in place.files)
@@ -219,8 +244,16 @@ def _refuse_displaced(path: str, token: str) -> None:
 def claim(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, overwrite: bool = False) -> Claim:
     """The right to write these places, or the reason why not; nothing of theirs is touched before.
 
+    Raises NcauditError as `asked` and `Claim.take` do.
+    """
+    return asked(verb, places, inputs, overwrite=overwrite).take()
+
+
+def asked(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, overwrite: bool = False) -> Claim:
+    """The same, told by looks alone: nothing is written, made or removed until it is taken or held.
+
     Raises NcauditError when an input would be written over, a file that this verb did not write would be replaced
-    (unless `overwrite`), or a place cannot be written to. What dead processes have left of files is swept.
+    (unless `overwrite`), or a place plainly cannot be written to.
     """
     seen = {path: version_now(path) for place in places if (path := place.record_path) is not None}
     looked = {place: _look(place) for place in places}
@@ -230,13 +263,14 @@ def claim(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, ove
     if not overwrite:
         for place, names in there.items():
             _refuse_foreign(verb, place, names)
-    partials = [partial for _, found in looked.values() for partial in found]
-    sweep(partials)
-    for place in places:
-        if len(there[place]) == len(place.files):
-            continue  # there may be nothing left to do, in a folder that nobody may write to any more
-        require_room(place.told, place.folder, {os.path.dirname(place.at(name)) for name in place.files})
-    return Claim(verb, places, there, partials, _seen=seen)
+    found = Claim(verb, places, there, [partial for _, each in looked.values() for partial in each], _seen=seen)
+    for place in found._to_be_filled():
+        ask_for_room(place.told, place.folder, _folders_of(place))
+    return found
+
+
+def _folders_of(place: Place) -> set[str]:
+    return {os.path.dirname(place.at(name)) for name in place.files}
 
 
 def is_ours(verb: str, place: Place, name: str) -> bool:

@@ -26,18 +26,28 @@ def settle_departed(claim: Claim, place: Place, shards: Sequence[Shard], *, prun
     shards: the inputs of this run. Only what the claim's verb wrote is meant, and of what other commands embedded from
     other files beside these inputs nothing.
     """
-    gone = [name for name in _departed(place, shards) if is_ours(claim.verb, place, name)]
+    gone = departed(claim, place, shards)
     for name in gone if prune else ():
         remove_file(place.at(name))
         _remove_emptied(place, name)
     claim.departs(place, () if prune else gone)
     if not gone:
         return []
-    tables = counted(len(gone), "table")
     if prune:
-        return [f"{tables} in {place.folder} without an input removed: {_listed(gone)}"]
+        return [f"{counted(len(gone), 'table')} in {place.folder} without an input removed: {listed(gone)}"]
+    return [note_on_departed(place, gone)]
+
+
+def departed(claim: Claim, place: Place, shards: Sequence[Shard]) -> list[str]:
+    """The place's tables of the claim's verb that have no input among these shards, nor beside them."""
+    return [name for name in _departed(place, shards) if is_ours(claim.verb, place, name)]
+
+
+def note_on_departed(place: Place, gone: Sequence[str]) -> str:
+    """That they are there, and stay until they are pruned."""
     verb, them = ("has", "it") if len(gone) == 1 else ("have", "them")
-    return [f"{tables} in {place.folder} {verb} no input any more ({_listed(gone)}): --prune removes {them}"]
+    tables = counted(len(gone), "table")
+    return f"{tables} in {place.folder} {verb} no input any more ({listed(gone)}): --prune removes {them}"
 
 
 def _remove_emptied(place: Place, name: str) -> None:
@@ -67,7 +77,7 @@ def notes_on_departed(shards: Sequence[Shard]) -> list[str]:
     if not found:
         return []
     these = counted(len(found), "of these tables was", "of these tables were")
-    return [f"{these} made from shards that are gone ({_listed(found)}): rerun what made them with --prune"]
+    return [f"{these} made from shards that are gone ({listed(found)}): rerun what made them with --prune"]
 
 
 def _departed(place: Place, shards: Sequence[Shard]) -> Iterator[str]:
@@ -122,5 +132,6 @@ def _root(shard: Shard) -> str | None:
     return shard.path[: -len(shard.name)] if shard.path.endswith(f"/{shard.name}") else None
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """The first few names."""
     return ", ".join([*names[:TOLD], *(["…"] if len(names) > TOLD else [])])

@@ -19,7 +19,8 @@ EMBED_RECORD = "_run.json"  # of `embed`, which also tells the model
 Record = dict[str, Any]
 SHAPE: own_json.Shape = {
     **{"verb": str, "files?": [str], "departed?": [str], "token?": str, "format?": int, "ncaudit?": str},
-    **{"holds?": (None, str), "batch_pairs?": int, "folder?": (None, str), "types?": str, "weights?": (None, str)},
+    **{"holds?": (None, str), "command?": str},
+    **{"batch_pairs?": int, "folder?": (None, str), "types?": str, "weights?": (None, str)},
 }
 
 

@@ -32,6 +32,16 @@ def require_room(told: str, folder: str, below: Iterable[str]) -> None:
                 os.rmdir(made)
 
 
+def ask_for_room(told: str, folder: str, below: Iterable[str]) -> None:
+    """The same, as far as it can be told without writing a byte: what is in the way, and whether one may."""
+    try:
+        for inner in {folder, *below}:
+            _require_folder_above(inner)
+            _require_permission(inner)
+    except OSError as error:
+        raise NcauditError(f"{told} cannot be written: {error.strerror or error}", fix=_advice(error)) from error
+
+
 def missing_folders(folder: str) -> list[str]:
     """The folders that would have to be made, the deepest first."""
     found, path = [], os.path.abspath(folder)
@@ -53,11 +63,28 @@ def _try(folder: str) -> None:
 
 def _require_folder_above(path: str) -> None:
     """Raises NotADirectoryError when a file is in the way of this folder."""
+    if not os.path.isdir(there := _nearest(path)):
+        raise NotADirectoryError(errno.ENOTDIR, f"{there} is no folder")
+
+
+def _require_permission(path: str) -> None:
+    """Raises OSError where the system says that nothing may be made there."""
+    there = _nearest(path)
+    if not os.access(there, os.W_OK | os.X_OK):
+        why = errno.EROFS if _is_read_only(there) else errno.EACCES
+        raise OSError(why, os.strerror(why))
+
+
+def _is_read_only(path: str) -> bool:
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _nearest(path: str) -> str:
+    """The path, or of the folders above it the first that is there."""
     path = os.path.abspath(path)
     while not os.path.lexists(path):
         path = os.path.dirname(path)
-    if not os.path.isdir(path):
-        raise NotADirectoryError(errno.ENOTDIR, f"{path} is no folder")
+    return path
 
 
 def _advice(error: OSError) -> str:

@@ -55,15 +55,24 @@ class CaptionRows:
         return [caption or "" for caption in text(captions)]
 
 
-def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progress) -> CaptionRows:
-    """Read every shard once. Memory grows with the captions, not with the images.
+def caption_columns(shards: Sequence[Shard], options: DataOptions) -> list[Columns]:
+    """The columns of every shard.
 
-    Raises BadTable when a shard has no caption or image column, is damaged, or has captions of another kind.
+    Raises BadTable when one has no caption or image column, or captions of another kind.
     """
     columns = [find_columns(open_shard(s).schema, s.name, options, carry=[]) for s in shards]
     refuse_unread_root(columns, options.image_root)
     _require_one_kind(shards, columns)
     _refuse_nested(shards, columns)
+    return columns
+
+
+def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progress) -> CaptionRows:
+    """Read every shard once. Memory grows with the captions, not with the images.
+
+    Raises BadTable as `caption_columns` does, and when a shard is damaged.
+    """
+    columns = caption_columns(shards, options)
     parts = [_captions(shard, own) for shard, own in zip(shards, columns, strict=True)]
     captions = pa.concat_arrays(parts)
     known = _known_words(captions)

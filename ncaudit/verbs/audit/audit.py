@@ -15,6 +15,7 @@ from ncaudit.options import STREAM, AuditOptions, ShowOptions
 from ncaudit.progress import SILENT, Parts, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import OK, carried_name
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.readers import read_batches
@@ -56,10 +57,9 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
 
     Raises NcauditError before any work where some step could not write its files, and as the steps do.
     """
-    with received(options.sources, options.max_row_bytes) as given:
+    with made_by(options), received(options.sources, options.max_row_bytes) as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
-        found = find_shards(given.sources, max_row_bytes=options.max_row_bytes)
-        meant = with_classes(replace(options, sources=given.sources, image_root=root), found)
+        found, meant = meant_by(replace(options, sources=given.sources, image_root=root))
         places = places_of(meant, found)
         try:
             result = _run(meant, progress, places)
@@ -67,6 +67,12 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
             raise Interrupted(kept=anything_there(places)) from error
     back = STREAM not in options.sources and are_written_back(found)
     return replace(result, sources=tuple(options.sources), written_back=back, notes=given.notes)
+
+
+def meant_by(options: AuditOptions) -> tuple[list[Shard], AuditOptions]:
+    """The shards that are audited, and the options with what they hold."""
+    found = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
+    return found, with_classes(options, found)
 
 
 def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResult:

@@ -13,7 +13,7 @@ from ncaudit import scorers
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import choice
 from ncaudit.options import AuditOptions
-from ncaudit.shards.claims.claims import Claim, Place, claim, is_ours
+from ncaudit.shards.claims.claims import Claim, Place, asked, is_ours
 from ncaudit.shards.claims.departed import tables_below
 from ncaudit.shards.columns import carriable
 from ncaudit.shards.dataset.class_labels import require_class_column
@@ -31,17 +31,29 @@ Places = Mapping[str, Sequence[Place]]  # by the verb that writes there
 
 
 def places_of(options: AuditOptions, shards: Sequence[Shard]) -> Places:
-    """All places of an audit, which its steps may write to.
+    """All places of an audit, which its steps may write to; with --prune, without tables of other shards.
 
-    Raises NcauditError where one of them may not, as `claim` does; where tables of other shards lie, which would be
+    Raises NcauditError as `asked_places` and `Claim.take` do.
+    """
+    claims, others = asked_places(options, shards)
+    for one in claims:
+        one.take()
+    for path in others:
+        remove_file(path)
+    return {one.verb: one.places for one in claims}
+
+
+def asked_places(options: AuditOptions, shards: Sequence[Shard]) -> tuple[list[Claim], list[str]]:
+    """The claims of all steps, none of them taken; and the tables of other shards that --prune removes.
+
+    Raises NcauditError where a step may not write, as `asked` does; where tables of other shards lie, which would be
     audited, too; and for judgements and settings that a later step would refuse.
     """
     scorers.refuse_unread(choice.meant(options.scorer), options.of_score)
     if options.verdicts:
         read_judges(options.verdicts, options.max_row_bytes)
-    found = {one.verb: one.places for one in _claims(options, shards)}
-    _settle_others(found, prune=options.prune)
-    return found
+    claims = list(_claims(options, shards))
+    return claims, [path for one in claims for path in _others(one, prune=options.prune)]
 
 
 def anything_there(places: Places) -> bool:
@@ -76,16 +88,15 @@ def _schemas(shards: Sequence[Shard], label: str) -> Iterator[pa.Schema]:
 
 
 def _claims(options: AuditOptions, shards: Sequence[Shard]) -> Iterator[Claim]:
-    """The claims of all steps, none of them held: made for what they refuse."""
     inputs, over = [*inputs_of(shards), *(options.verdicts or ())], options.overwrite
     tables = _tables(options, shards)
     files = files_of(options.of_embed, [shard.name for shard in shards])
-    yield claim("embed", [files.place(shards)], inputs, overwrite=over)
-    yield claim("score", score_places(options.of_score, tables), inputs, overwrite=over)
+    yield asked("embed", [files.place(shards)], inputs, overwrite=over)
+    yield asked("score", score_places(options.of_score, tables), inputs, overwrite=over)
     if options.of_labels is not None:
         yield claimed_labels(options.of_labels, tables)
     pages = [page.out for page in (options.of_report, options.of_labels_report) if page is not None]
-    yield claim("report", [page_place(page) for page in pages], inputs, overwrite=over)
+    yield asked("report", [page_place(page) for page in pages], inputs, overwrite=over)
 
 
 def page_place(path: str) -> Place:
@@ -99,19 +110,18 @@ def _tables(options: AuditOptions, shards: Sequence[Shard]) -> list[Shard]:
     return [Shard(shard.output(out), name) for shard, name in zip(shards, tables_of(shards), strict=True)]
 
 
-def _settle_others(places: Places, *, prune: bool) -> None:
+def _others(claim: Claim, *, prune: bool) -> Iterator[str]:
     """Tables of shards that are not audited: the steps after would take them for this dataset's."""
-    for verb, place in ((verb, place) for verb, each in places.items() for place in each):
+    for place in claim.places:
         if place.alone or not os.path.isdir(place.folder):
             continue
         others = [name for name in tables_below(place.folder) if name not in place.files]
         if not others:
             continue
-        strange = [name for name in others if not is_ours(verb, place, name)]
+        strange = [name for name in others if not is_ours(claim.verb, place, name)]
         if strange or not prune:
             _refuse(place, strange or others, ours=not strange)
-        for name in others:
-            remove_file(place.at(name))
+        yield from (place.at(name) for name in others)
 
 
 def _refuse(place: Place, others: Sequence[str], *, ours: bool) -> None:

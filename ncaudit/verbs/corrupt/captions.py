@@ -24,6 +24,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import OK
 from ncaudit.shards.claims.claims import Claim
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.dataset.captions import CaptionRows, read_captions
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
 from ncaudit.shards.files.shard import Shard
@@ -86,11 +87,16 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     which shards are named. Raises NcauditError when nothing can be swapped, the truth columns are already there, or
     the output would overwrite the input.
     """
+    shards, claim = made_ready(options)
+    with made_by(options), claim.held():
+        return _corrupt(options, shards, claim, progress)
+
+
+def made_ready(options: CorruptOptions) -> tuple[list[Shard], Claim]:
+    """What is read, and the right to write it again. Raises NcauditError for whatever is wrong with either."""
     _require_captions(options)
     shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
-    claim = claimed(options, shards, INDEX_FILE)
-    with claim.held():
-        return _corrupt(options, shards, claim, progress)
+    return shards, claimed(options, shards, INDEX_FILE)
 
 
 def _corrupt(options: CorruptOptions, shards: Sequence[Shard], claim: Claim, progress: Progress) -> CorruptResult:

@@ -24,6 +24,7 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import OK
 from ncaudit.shards.claims.claims import Claim
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.dataset.class_labels import Classes, classes_of, require_class_column
 from ncaudit.shards.dataset.rows import read_column
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, describe, provenance_of
@@ -119,12 +120,17 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
     empty lists stay. Which rows and classes: a pure function of data, options and seed. Raises NcauditError with fewer
     than two classes, or when a truth column is there already or the output would overwrite the input.
     """
+    column, shards, claim = made_ready_for_labels(options)
+    with made_by(options), claim.held():
+        return _corrupt(options, shards, column, claim, progress)
+
+
+def made_ready_for_labels(options: CorruptOptions) -> tuple[str, list[Shard], Claim]:
+    """Which column is changed of what, and the right to write. Raises NcauditError for whatever is wrong with them."""
     if not options.kind.of_labels or options.label_column is None:
         raise UsageError(f"corrupt_labels changes labels, and {options.kind} is about captions", fix="call corrupt")
     shards = corruptible_shards(options, TRUTH, "labels may be corrupted")
-    claim = claimed(options, shards)
-    with claim.held():
-        return _corrupt(options, shards, options.label_column, claim, progress)
+    return options.label_column, shards, claimed(options, shards)
 
 
 def _corrupt(
@@ -162,9 +168,14 @@ def _corrupt(
     )
 
 
-def _read(shards: list[Shard], column: str, progress: Progress) -> _LabelRows:
+def require_classes(shards: list[Shard], column: str) -> None:
+    """Raises BadTable where a shard has no such column, or not of classes."""
     for shard in shards:
         require_class_column(shard.path, open_shard(shard).schema, column)
+
+
+def _read(shards: list[Shard], column: str, progress: Progress) -> _LabelRows:
+    require_classes(shards, column)
     classes = Classes(classes_of(shards, column))
     if len(classes) < 2:
         raise NcauditError(

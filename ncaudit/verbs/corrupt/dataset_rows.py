@@ -17,7 +17,7 @@ from ncaudit.errors import BadTable
 from ncaudit.hashing import fit_sample_keys
 from ncaudit.options import TABLE_SUFFIX, CorruptOptions
 from ncaudit.progress import Progress
-from ncaudit.shards.claims.claims import Claim, claim
+from ncaudit.shards.claims.claims import Claim, asked
 from ncaudit.shards.files.formats import Format
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.shard import Shard
@@ -70,10 +70,10 @@ def corruptible_shards(options: CorruptOptions, truth: Sequence[str], fault: str
 
 
 def claimed(options: CorruptOptions, shards: Sequence[Shard], *more: str) -> Claim:
-    """The shards written again, and files beside them. Raises NcauditError as `claim` does."""
+    """The shards written again, and files beside them. Raises NcauditError as `asked` does."""
     places = place_of("--out", options.out, [*tables_of(shards), *more])
     tables = inputs_of(find_shards(options.embeddings)) if options.embeddings else []
-    return claim("corrupt", places, [*inputs_of(shards), *tables], overwrite=options.overwrite)
+    return asked("corrupt", places, [*inputs_of(shards), *tables], overwrite=options.overwrite)
 
 
 def chosen_rows(rows: DatasetRows, eligible: Ints, wanted: int, seed: int) -> Ints:

@@ -29,7 +29,8 @@ from ncaudit.options import STREAM, EmbedOptions, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import OK, UNFINISHED
-from ncaudit.shards.claims.claims import Claim, claim, is_ours
+from ncaudit.shards.claims.claims import Claim, asked, is_ours
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.claims.records import EMBED_RECORD, read_record
 from ncaudit.shards.columns import Columns, carriable, find_columns, not_carried, refuse_unread_root
@@ -71,23 +72,19 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 
     Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
     """
-    with received(options.sources, options.max_row_bytes) as given:
+    with made_by(options), received(options.sources, options.max_row_bytes) as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
         return _embed(replace(options, sources=given.sources, image_root=root), given.notes, progress)
 
 
 def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> EmbedResult:
     begun = monotonic()
-    options = _on_devices(options)
     progress.job("embed", STAGES)
-    shards = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
-    _refuse_overlap(options, shards)
-    look = _looked_at(options, shards, progress)
-    files = files_of(options, [shard.name for shard in shards])
-    claimed = _claimed(options, files, shards)
-    with claimed.held():
-        departed = _departed(options, files, claimed, shards)
-        plan = _plan(options, shards, look, files, claimed, progress)
+    ready = made_ready(on_devices(options), progress)
+    options, shards, look = ready.options, ready.shards, ready.look
+    with ready.claim.held():
+        departed = _departed(ready)
+        plan = _plan(ready, progress)
         progress.stage("images and captions", sum(look.rows.values()))
         accounting = _run(plan, shards, progress)
     failed = {error.shard for error in accounting.shard_errors}
@@ -99,7 +96,7 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     )  # fmt: skip
 
 
-def _on_devices(options: EmbedOptions) -> EmbedOptions:
+def on_devices(options: EmbedOptions) -> EmbedOptions:
     """The options with each of `devices` by its name; a single one is `device`."""
     if options.devices is None:
         return options
@@ -108,12 +105,33 @@ def _on_devices(options: EmbedOptions) -> EmbedOptions:
 
 
 @dataclass(frozen=True)
-class _Look:
+class Ready:
+    """All that is settled before anything is touched: what is read, where its rows go, and that they may."""
+
+    options: EmbedOptions
+    shards: Sequence[Shard]
+    look: "Look"
+    files: TableFiles | ClipRetrievalOutput
+    claim: Claim
+
+
+def made_ready(options: EmbedOptions, progress: Progress) -> Ready:
+    """Raises NcauditError for whatever is wrong with inputs and outputs, as far as looks can tell."""
+    shards = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
+    _refuse_overlap(options, shards)
+    look = _looked_at(options, shards, progress)
+    files = files_of(options, [shard.name for shard in shards])
+    return Ready(options, shards, look, files, _claimed(options, files, shards))
+
+
+@dataclass(frozen=True)
+class Look:
     """What one look at every shard told. rows, schemas: of the shards that can be read."""
 
     rows: Mapping[Shard, int]
     schemas: Sequence[pa.Schema]
     key: str | None  # the column that names the pairs; None: shard and row
+    columns: Columns  # of the first shard that fits
 
     def types(self, options: EmbedOptions, record: Mapping[str, Any]) -> Types:
         """Of all columns that are carried: what an earlier run has settled stays."""
@@ -144,59 +162,90 @@ class _Plan:
 def _claimed(options: EmbedOptions, files: TableFiles | ClipRetrievalOutput, shards: Sequence[Shard]) -> Claim:
     """All files of this run; of the model nothing is written over either."""
     places = [] if options.out == STREAM else [files.place(shards)]
-    return claim("embed", places, inputs_of(shards), overwrite=options.overwrite)
+    return asked("embed", places, inputs_of(shards), overwrite=options.overwrite)
 
 
-def _departed(
-    options: EmbedOptions, files: TableFiles | ClipRetrievalOutput, claimed: Claim, shards: Sequence[Shard]
-) -> list[str]:
+def others_in_partitions(ready: Ready) -> list[str]:
+    """Own files among clip-retrieval partitions that have no input any more: what --prune removes of them."""
+    files, place = ready.files, next(iter(ready.claim.places), None)
+    if place is None or not isinstance(files, ClipRetrievalOutput):
+        return []
+    return [name for name in files.others(ready.shards) if is_ours("embed", place, name)]
+
+
+def _departed(ready: Ready) -> list[str]:
     """What to tell of what an earlier run has left that has no input any more."""
+    options, files, claimed, shards = ready.options, ready.files, ready.claim, ready.shards
     if options.out == STREAM:
         return []
     if isinstance(files, TableFiles):
         files.refuse_others(shards)
         return settle_departed(claimed, claimed.places[0], shards, prune=options.prune)
-    gone = [name for name in files.others(shards) if is_ours("embed", claimed.places[0], name)] if options.prune else []
+    gone = others_in_partitions(ready) if options.prune else []
     for name in gone:
         remove_file(claimed.places[0].at(name))
     files.refuse_others(shards)
     return [f"{counted(len(gone), 'file')} in {options.out} without an input removed"] if gone else []
 
 
-def _plan(
-    options: EmbedOptions,
-    shards: Sequence[Shard],
-    look: _Look,
-    files: TableFiles | ClipRetrievalOutput,
-    claimed: Claim,
-    progress: Progress,
-) -> _Plan:
+@dataclass(frozen=True)
+class Known:
+    """What is known before a model is loaded. finished: None where only the model can tell."""
+
+    source: ModelSource
+    record: Mapping[str, Any]
+    identity: ModelIdentity | None  # of the model, where an earlier run has told it and it is certainly the same
+    types: Types
+    batch: int  # 0: not settled yet
+    finished: frozenset[Shard] | None
+
+
+def known_before(ready: Ready, heads: SavedHeads | None, progress: Progress) -> Known:
+    """What an earlier run into the same folder has settled and finished. Raises ModelUnavailable for a wrong name."""
+    options, look = ready.options, ready.look
+    source, record = source_of(options, heads), _read_record(options.out)
+    if own_json.is_damaged(os.path.join(options.out, EMBED_RECORD)):
+        progress.note(f"{os.path.join(options.out, EMBED_RECORD)} is damaged: it is written anew")
+    identity, types = _known_identity(record, source, options), look.types(options, record)
+    batch = options.batch_pairs or record.get("batch_pairs", 0)
+    finished = finished_with(ready, identity, types, batch, progress) if identity and batch else None
+    return Known(source, record, identity, types, batch, finished)
+
+
+def source_of(options: EmbedOptions, heads: SavedHeads | None) -> ModelSource:
+    """Where the model is, behind its heads. Raises ModelUnavailable for a name or folder that cannot be meant."""
+    source = model_source(encoder_options(options, heads) if heads else options)
+    return source_behind(source, options.model) if heads else source
+
+
+def finished_with(
+    ready: Ready, identity: ModelIdentity, types: Types, batch: int, progress: Progress
+) -> frozenset[Shard]:
+    """The shards that nothing needs to be done for with this model."""
+    made_from = _made_from(ready.options, ready.look.key, types, identity)
+    return _finished(ready.files, ready.shards, EarlierOutputs(progress.note), made_from, batch)
+
+
+def _plan(ready: Ready, progress: Progress) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
+    options, shards, look, files, claimed = ready.options, ready.shards, ready.look, ready.files, ready.claim
     heads, key = heads_of(options), look.key
     if options.out == STREAM:
         progress.stage("load the model", None)
         stream = ModelToStream.load(options, key, look.types(options, {}))
         return _Plan(options, stream.identity, heads, stream.batch_pairs, frozenset(), stream)
-    source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
-    if own_json.is_damaged(os.path.join(options.out, EMBED_RECORD)):
-        progress.note(f"{os.path.join(options.out, EMBED_RECORD)} is damaged: it is written anew")
-    source = source_behind(source, options.model) if heads else source
-    known, types = _known_identity(record, source, options), look.types(options, record)
-    names = [shard.name for shard in shards]
-    finished_at = partial(_finished, files, shards, EarlierOutputs(progress.note))
-    batch = options.batch_pairs or record.get("batch_pairs", 0)
-    if known is not None and batch:
-        finished = finished_at(_made_from(options, key, types, known), batch)
-        if len(finished) == len(shards):
-            return _Plan(options, known, heads, batch, finished, None, files)
-    asked = replace(options, precision=Precision(known.precision)) if known else options
+    known = known_before(ready, heads, progress)
+    identity, types = known.identity, known.types
+    if identity is not None and known.finished is not None and len(known.finished) == len(shards):
+        return _Plan(options, identity, heads, known.batch, known.finished, None, files)
+    asks = replace(options, precision=Precision(identity.precision)) if identity else options
     progress.stage("load the model", None)
-    model = _load(asked, key, types, record, names, progress)
+    model = _load(asks, key, types, known.record, [shard.name for shard in shards], progress)
     try:
         _refuse_another_model(options, files, shards, model.identity)
         claimed.settle(_deciding(options, model.identity))
-        claimed.begin(claimed.places[0], _record(model.identity, source, model.batch_pairs, types))
-        finished = finished_at(_made_from(options, key, types, model.identity), model.batch_pairs)
+        claimed.begin(claimed.places[0], _record(model.identity, known.source, model.batch_pairs, types))
+        finished = finished_with(ready, model.identity, types, model.batch_pairs, progress)
     except BaseException:
         model.close()
         raise
@@ -207,7 +256,7 @@ def _load(
     options: EmbedOptions,
     key: str | None,
     types: Types,
-    record: dict[str, Any],
+    record: Mapping[str, Any],
     shards: Sequence[str],
     progress: Progress,
 ) -> ModelHere | ModelInWorkers:
@@ -323,8 +372,8 @@ def _record(identity: ModelIdentity, source: ModelSource, batch_pairs: int, type
 def _deciding(options: EmbedOptions, identity: ModelIdentity) -> dict[str, Any]:
     """What two runs share that may fill one folder together, each with shards of its own."""
     by_content = {"model", "pretrained", "precision", "image_root"}
-    asked = {name: value for name, value in told_by_options(options).items() if name not in by_content}
-    return {"options": asked, "model": identity.as_dict()}
+    told = {name: value for name, value in told_by_options(options).items() if name not in by_content}
+    return {"options": told, "model": identity.as_dict()}
 
 
 def _refuse_another_model(
@@ -358,7 +407,7 @@ def _model_of(files: Files, shard: Shard) -> dict[str, Any] | None:
     return found.get("model") if found.get("verb") == "embed" else None
 
 
-def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedOptions) -> ModelIdentity | None:
+def _known_identity(record: Mapping[str, Any], source: ModelSource, options: EmbedOptions) -> ModelIdentity | None:
     """The identity of the model as an earlier run recorded it, if the model is certainly still the same.
 
     Local files are compared by their content, whatever they are called now. A tag or hub name is taken by its word
@@ -372,7 +421,7 @@ def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedO
     return identity if same and options.precision in (Precision.auto, identity.precision) else None
 
 
-def _looked_at(options: EmbedOptions, shards: Sequence[Shard], progress: Progress) -> _Look:
+def _looked_at(options: EmbedOptions, shards: Sequence[Shard], progress: Progress) -> Look:
     """The rows and columns of every shard and the column that names the pairs, from one look at each.
 
     Shards that cannot be read are left out, and reported when it is their turn. A wrong command is told before a model
@@ -391,11 +440,12 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard], progress: Progres
         progress.advance(1)
     _refuse_emptiness(shards, counts)
     names.refuse_repeats()
-    _refuse_if_none_fits(options, found, names.column)
-    return _Look(counts, [schema for schema in found.values() if isinstance(schema, pa.Schema)], names.column)
+    fitting = _fitting(options, found, names.column)
+    return Look(counts, [schema for schema in found.values() if isinstance(schema, pa.Schema)], names.column, fitting)
 
 
-def _refuse_if_none_fits(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> None:
+def _fitting(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> Columns:
+    """The columns of the first shard that has them. Raises the first error where none has."""
     errors, fitting = list[NcauditError](), list[Columns]()
     for shard, schema in found.items():
         try:
@@ -408,6 +458,7 @@ def _refuse_if_none_fits(options: EmbedOptions, found: Mapping[Shard, pa.Schema 
         raise errors[0]
     if not any(shard.name == SPOOLED for shard in found):  # there it is the working folder unless told otherwise
         refuse_unread_root(fitting, options.image_root)
+    return fitting[0]
 
 
 def _refuse_emptiness(shards: Sequence[Shard], counts: Mapping[Shard, int]) -> None:

@@ -25,7 +25,8 @@ from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
-from ncaudit.shards.claims.claims import Claim, Place, claim, says_of_itself
+from ncaudit.shards.claims.claims import Claim, Place, asked, says_of_itself
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of
@@ -110,26 +111,57 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     output would be written over an input.
     """
     begun = monotonic()
-    run = _Run(options, Chooser(options), progress)
-    tables = _open(options)
-    for scores in tables:
-        run.require(scores)
-    matched = {} if options.one_output else _matched(options, _files(tables))
+    ready = made_ready(options, progress)
+    run, tables, matched = ready.run, ready.tables, ready.matched
     progress.job("filter", {RANK: 1.0, WRITE: 1.0} if run.chooser.looks_twice else {WRITE: 1.0})
-    with _claimed(options, list(matched), tables).held(_deciding(run, list(matched), tables)):
-        run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
-        run.notes += _told(tables, run)
-        if run.chooser.looks_twice:
-            _prepare(run, tables)
+    with made_by(options), ready.claim.held(_deciding(run, list(matched), tables)):
+        looked_first(ready)
         accounts = _write_one(run, tables) if options.one_output else _write_shards(run, matched, _files(tables))
         return _result(run, tables, accounts, monotonic() - begun)
 
 
+@dataclass(frozen=True)
+class Ready:
+    """All that is settled before anything is touched: what is read, what is written, and that it may be.
+
+    matched: the shards that are written, each with the scores that decide on it; empty where all go into one output.
+    """
+
+    run: "Run"
+    tables: Sequence[ScoreInput]
+    matched: Mapping[Shard, FileScores]
+    claim: Claim
+
+    @property
+    def files(self) -> list[FileScores]:
+        """The tables, where none of them is a stream."""
+        return _files(self.tables)
+
+
+def made_ready(options: FilterOptions, progress: Progress) -> Ready:
+    """Raises NcauditError for whatever is wrong with rules, inputs and outputs, as far as looks can tell."""
+    run = Run(options, Chooser(options), progress)
+    tables = _open(options)
+    for scores in tables:
+        run.require(scores)
+    matched = {} if options.one_output else _matched(options, _files(tables))
+    return Ready(run, tables, matched, _claimed(options, list(matched), tables))
+
+
+def looked_first(ready: Ready) -> None:
+    """What must be known of all tables before any of them is decided. Raises BadTable where they have no labels."""
+    run, tables = ready.run, ready.tables
+    run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
+    run.notes += _told(tables, run)
+    if run.chooser.looks_twice:
+        _prepare(run, tables)
+
+
 def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> Claim:
-    """Everything that is written, for the shards of the dataset or of the scores. Raises NcauditError as `claim`."""
+    """Everything that is written, for the shards of the dataset or of the scores. Raises NcauditError as `asked`."""
     places = []
     for flag, folder in _folders(options):
-        names = [name for shard in shards for name in _outputs(options, shard)]
+        names = [name for shard in shards for name in outputs(options, shard)]
         sizes = {os.path.join(os.path.dirname(name), SIZES) for name in names if name.endswith(STATS)}
         if options.one_output and folder != STREAM:
             places.append(Place.of_file(flag, folder))
@@ -137,10 +169,11 @@ def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[S
             places += place_of(flag, folder, [*names, *sorted(sizes)], proven=_beside_own)
     _refuse_one_place_twice(places)
     inputs = [file for shard in shards for file in {*shard.files, told_by(shard.path)}]
-    return claim("filter", places, [*inputs, *inputs_of(t.shard for t in _files(tables))], overwrite=options.overwrite)
+    return asked("filter", places, [*inputs, *inputs_of(t.shard for t in _files(tables))], overwrite=options.overwrite)
 
 
-def _outputs(options: FilterOptions, shard: Shard) -> list[str]:
+def outputs(options: FilterOptions, shard: Shard) -> list[str]:
+    """What is written of a shard, below each folder."""
     table = tables_of([shard])[0]
     return files_of_tar(table, shard) if _writes_tar(options, shard) else [table]
 
@@ -166,7 +199,7 @@ def _refuse_one_place_twice(places: Sequence[Place]) -> None:
         raise NcauditError("--out and --dropped are the same place", fix="give two")
 
 
-def _deciding(run: "_Run", shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> dict[str, Any]:
+def _deciding(run: "Run", shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> dict[str, Any]:
     """What outputs rest on: each on its own shard, where a rule ranks on all."""
     inputs = [*shards, *(scores.shard for scores in _files(tables))] if run.chooser.looks_twice else []
     return {"options": _settings(run.options), "data": bool(run.options.data), "inputs": versions_of(inputs)}
@@ -199,7 +232,7 @@ class _Accounts:
 
 
 @dataclass
-class _Run:
+class Run:
     """What every shard needs, and what all of them add to."""
 
     options: FilterOptions
@@ -248,7 +281,7 @@ def _open(options: FilterOptions) -> Sequence[ScoreInput]:
     return [FileScores(shard) for shard in _inputs(options.scores, options)]
 
 
-def _told(tables: Sequence[ScoreInput], run: _Run) -> list[str]:
+def _told(tables: Sequence[ScoreInput], run: Run) -> list[str]:
     """What the tables say of themselves that matters here. Raises BadTable where labels are asked for, and none has
     any."""
     named, ranked = [(scores.path, provenance_of(scores.schema)) for scores in tables], run.chooser.looks_twice
@@ -286,7 +319,7 @@ def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     return without_outputs(found, "filter", options.out, options.dropped)
 
 
-def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
+def _prepare(run: Run, tables: Sequence[ScoreInput]) -> None:
     """The first look at all rows, that a ranking rule needs."""
     for scores in tables:
         scores.spool()
@@ -301,7 +334,7 @@ def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
         run.notes.append("no row is kept: the share is less than one row, or no label is as high as the precision")
 
 
-def _write_shards(run: _Run, matched: Mapping[Shard, FileScores], tables: Sequence[FileScores]) -> _Accounts:
+def _write_shards(run: Run, matched: Mapping[Shard, FileScores], tables: Sequence[FileScores]) -> _Accounts:
     """One file per shard: of the dataset, or of the score tables themselves."""
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
     run.progress.stage(WRITE, sum(scores.rows for scores in tables))
@@ -319,30 +352,51 @@ def _folders(options: FilterOptions) -> list[tuple[str, str]]:
     return [("--out", options.out), *([("--dropped", options.dropped)] if options.dropped else [])]
 
 
-def _write_shard(run: _Run, shard: Shard, scores: FileScores, number: int) -> ShardRows:
-    """Decide every row of the shard, then write what is not finished."""
+@dataclass(frozen=True)
+class DecidedShard:
+    """What becomes of a shard's rows, and where; whether an earlier run has written just that."""
+
+    codes: Codes
+    labels: Floats
+    lists: CaptionLists | None
+    targets: Sequence[Target]
+    is_tar: bool
+    finished: bool
+
+
+def decided_shard(run: Run, shard: Shard, scores: FileScores, number: int) -> DecidedShard:
+    """Every row of a shard decided. number: which of all tables the scores are."""
     codes, labels = _decided_table(run, scores, number)
-    reason, lists = REASON, None
+    lists = None
     if run.options.data:
         codes, labels, lists = _joined(run, shard, scores, codes, labels)
-        reason = REASON.with_name(DATASET_PREFIX + REASON.name)
     tar = bool(run.options.data) and format_of(shard.path) is Format.tar
     if tar and lists is not None:
         raise BadTable(f"{shard.path} has several captions per sample, and tars are split by samples", fix=NO_TABLE)
     provenance = _provenance(run, shard, scores, codes)
     targets = [Target(shard.output(place), provenance) for _, place in _folders(run.options)]
-    earlier = run.earlier
-    finished = all(is_finished_tar(shard, t, earlier) if tar else earlier.hold(t.path, provenance) for t in targets)
-    if not finished:
-        dropped = targets[1] if len(targets) > 1 else None
-        split = split_samples if tar else partial(split_shard, captions=lists)
-        split(shard, codes, targets[0], dropped, reason, run.chooser.reasons.words)
-    run.tars += [tar_beside(target.path, shard) for target in targets if tar]
-    (run.progress.kept if finished else run.progress.advance)(scores.rows)
-    return ShardRows(run.count(codes, labels), resumed=finished)
+    hold = partial(is_finished_tar, shard, earlier=run.earlier) if tar else partial(_holds, run)
+    return DecidedShard(codes, labels, lists, targets, tar, all(hold(target) for target in targets))
 
 
-def _decided_table(run: _Run, scores: FileScores, number: int) -> tuple[Codes, Floats]:
+def _holds(run: Run, target: Target) -> bool:
+    return run.earlier.hold(target.path, target.provenance)
+
+
+def _write_shard(run: Run, shard: Shard, scores: FileScores, number: int) -> ShardRows:
+    """Decide every row of the shard, then write what is not finished."""
+    found = decided_shard(run, shard, scores, number)
+    if not found.finished:
+        dropped = found.targets[1] if len(found.targets) > 1 else None
+        split = split_samples if found.is_tar else partial(split_shard, captions=found.lists)
+        reason = REASON.with_name(DATASET_PREFIX + REASON.name) if run.options.data else REASON
+        split(shard, found.codes, found.targets[0], dropped, reason, run.chooser.reasons.words)
+    run.tars += [tar_beside(target.path, shard) for target in found.targets if found.is_tar]
+    (run.progress.kept if found.finished else run.progress.advance)(scores.rows)
+    return ShardRows(run.count(found.codes, found.labels), resumed=found.finished)
+
+
+def _decided_table(run: Run, scores: FileScores, number: int) -> tuple[Codes, Floats]:
     """(rows,) codes and (rows,) labels of one score table."""
     parts = list(run.decided(scores, number, [*run.chooser.columns, WEIGHT]))
     codes = np.concatenate([np.zeros(0, np.int16), *(part.codes for part in parts)])
@@ -350,7 +404,7 @@ def _decided_table(run: _Run, scores: FileScores, number: int) -> tuple[Codes, F
 
 
 def _joined(
-    run: _Run, shard: Shard, scores: FileScores, codes: Codes, labels: Floats
+    run: Run, shard: Shard, scores: FileScores, codes: Codes, labels: Floats
 ) -> tuple[Codes, Floats, CaptionLists | None]:
     """Codes and labels of the dataset's pairs, and which of them share a row; one that was not scored is dropped."""
     joined = join_pairs(shard, scores, run.options.key)
@@ -377,7 +431,7 @@ def _labels(batch: pa.RecordBatch) -> Floats:
     return numbers(batch[WEIGHT]).astype(np.float32)
 
 
-def _provenance(run: _Run, shard: Shard, scores: FileScores, codes: Codes) -> Provenance:
+def _provenance(run: Run, shard: Shard, scores: FileScores, codes: Codes) -> Provenance:
     """What an output rests on: its shard, its scores, and, as rules may rank, all other tables: hence the decisions."""
     made_from = scores.provenance or {}
     inherited = {} if run.options.data else {name: made_from[name] for name in INHERITED if name in made_from}
@@ -386,7 +440,7 @@ def _provenance(run: _Run, shard: Shard, scores: FileScores, codes: Codes) -> Pr
     return describe("filter", shard, options=_settings(run.options), **inherited, **facts)
 
 
-def _digest(run: _Run, codes: Codes) -> str:
+def _digest(run: Run, codes: Codes) -> str:
     """Of the decisions in words: codes are numbered in the order in which reasons are met."""
     words = run.chooser.reasons.words
     order = sorted(range(len(words)), key=words.__getitem__)
@@ -403,7 +457,7 @@ def _settings(options: FilterOptions) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, (list, tuple)) else value for name, value in asked.items()}
 
 
-def _write_one(run: _Run, tables: Sequence[ScoreInput]) -> _Accounts:
+def _write_one(run: Run, tables: Sequence[ScoreInput]) -> _Accounts:
     """All rows to one file or stream, in the order of the tables."""
     accounts = _Accounts(len(tables))
     run.progress.stage(WRITE, _known_rows(tables))
@@ -456,7 +510,7 @@ def _selection(options: FilterOptions, file: Any, schema: pa.Schema) -> Selectio
 
 
 @contextmanager
-def _dropped_writer(run: _Run, schema: pa.Schema, provenance: Provenance) -> Iterator[Callable[[_Decided], None]]:
+def _dropped_writer(run: Run, schema: pa.Schema, provenance: Provenance) -> Iterator[Callable[[_Decided], None]]:
     """Takes decided rows and writes those that are dropped, with the reason."""
     if run.options.dropped is None:
         yield lambda rows: None
@@ -482,7 +536,7 @@ def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _result(run: _Run, tables: Sequence[ScoreInput], accounts: _Accounts, seconds: float) -> FilterResult:
+def _result(run: Run, tables: Sequence[ScoreInput], accounts: _Accounts, seconds: float) -> FilterResult:
     reasons = {word: count for word, count in accounts.counts.items() if word != KEPT_WORD}
     kept, dropped = accounts.counts[KEPT_WORD], sum(reasons.values())
     notes = [*run.notes, *(note for scores in tables for note in scores.notes)]

@@ -31,7 +31,8 @@ from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import labels_schema
-from ncaudit.shards.claims.claims import Claim, claim
+from ncaudit.shards.claims.claims import Claim, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, classes_among, require_class_column
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
@@ -106,16 +107,15 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 
     Raises NcauditError when the tables do not belong together, lack the class column, or hold nothing to compare.
     """
-    with received(options.embeddings, options.max_row_bytes) as given:
+    with made_by(options), received(options.embeddings, options.max_row_bytes) as given:
         return _labels(replace(options, embeddings=given.sources), given.notes, progress)
 
 
 def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) -> LabelsResult:
     begun = monotonic()
     progress.job("labels", STAGES)
-    run = _Run(options, _open_tables(options), progress)
+    run, claim = made_ready(options, progress)
     shards = [table.shard for table in run.tables]
-    claim = claimed(options, shards)
     with claim.held({"digest": run.digest}):
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *notes_on_departed(shards)]
         _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
@@ -123,10 +123,16 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
         return _result(run, accounts, notes, monotonic() - begun)
 
 
+def made_ready(options: LabelsOptions, progress: Progress) -> tuple["Run", Claim]:
+    """The tables that are read, and the right to write. Raises NcauditError for whatever is wrong with either."""
+    run = Run(options, _open_tables(options), progress)
+    return run, claimed(options, [table.shard for table in run.tables])
+
+
 def claimed(options: LabelsOptions, shards: Sequence[Shard]) -> Claim:
-    """Everything that is written for these shards. Raises NcauditError as `claim` does."""
+    """Everything that is written for these shards. Raises NcauditError as `asked` does."""
     places = place_of("--out", options.out, [*tables_of(shards), AUDIT_FILE], proven=_is_audit)
-    return claim("labels", places, inputs_of(shards), overwrite=options.overwrite)
+    return asked("labels", places, inputs_of(shards), overwrite=options.overwrite)
 
 
 def _is_audit(path: str) -> bool:
@@ -174,7 +180,7 @@ class _Found:
         )  # fmt: skip
 
 
-class _Run:
+class Run:
     """All tables, what was found about them (by this run or an earlier one), and the tally that all add to."""
 
     def __init__(self, options: LabelsOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> None:
@@ -199,13 +205,20 @@ class _Run:
         return blake2b(json.dumps([asked, shards, model], sort_keys=True).encode(), digest_size=16).hexdigest()
 
     @cached_property
+    def known(self) -> dict[str, Any] | None:
+        """What an earlier run on the same tables has found; None where it is to be found (again)."""
+        if self.folder is None or self.options.redo:
+            return None
+        return _earlier(self.folder, self.digest, self.progress)
+
+    @cached_property
     def facts(self) -> dict[str, Any]:
         """Of the whole: those of an earlier run on the same tables, or found now."""
-        if self.folder is None:
-            return _facts(self.found, self.options)
-        if not self.options.redo and (earlier := _earlier(self.folder, self.digest, self.progress)) is not None:
+        if (earlier := self.known) is not None:
             return earlier
         facts = _facts(self.found, self.options)
+        if self.folder is None:
+            return facts
         told = {"digest": self.digest, "facts": facts, "holds": _digest_of(facts)}
         _keep(self.folder, {**told_format("labels"), **told})
         return facts
@@ -268,7 +281,7 @@ def _keep(folder: str, kept: Mapping[str, Any]) -> None:
         file.write(json.dumps(kept, sort_keys=True, ensure_ascii=False, indent=1).encode())
 
 
-def _judged(run: _Run) -> _Found:
+def _judged(run: Run) -> _Found:
     """Read all tables, once per modality and once for the classes, and judge."""
     progress, tables = run.progress, run.tables
     rows = sum(table.rows for table in tables)
@@ -382,7 +395,7 @@ def _notes(found: _Found, options: LabelsOptions) -> Iterator[str]:
         yield f"neighbours were searched approximately: {told.recall:.1%} of the true ones were found"
 
 
-def _write(run: _Run) -> Accounting:
+def _write(run: Run) -> Accounting:
     if run.folder is not None:
         by_shard = {table.shard: table for table in run.tables}
         return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
@@ -395,7 +408,7 @@ def _write(run: _Run) -> Accounting:
     return Accounting(len(run.tables), 0, (), dict(run.tally.statuses))
 
 
-def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
+def _write_shard(run: Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
     tally = None if run.options.redo else run.earlier.told_by(path, provenance, label_tally_of)
     finished = tally is not None
@@ -410,7 +423,7 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     return ShardRows(tally.statuses, resumed=finished)
 
 
-def _result(run: _Run, accounts: Accounting, notes: Sequence[str], seconds: float) -> LabelsResult:
+def _result(run: Run, accounts: Accounting, notes: Sequence[str], seconds: float) -> LabelsResult:
     facts, rate = run.facts, run.facts["noise_rate"] or {}
     return LabelsResult(
         out=run.options.out,

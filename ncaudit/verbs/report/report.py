@@ -12,9 +12,11 @@ from ncaudit.errors import BadTable, UsageError
 from ncaudit.judging.galleries.named import WITNESSES, in_data
 from ncaudit.options import STREAM, ReportOptions
 from ncaudit.options.report import NAMED
+from ncaudit.options.shared.as_command import command_of
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
-from ncaudit.shards.claims.claims import Place, claim
+from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file
@@ -22,7 +24,6 @@ from ncaudit.shards.tables.pairs_in_data import Dataset
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
-from ncaudit.verbs.report.as_command import command_of
 from ncaudit.verbs.report.found.seen import READ
 from ncaudit.verbs.report.of_labels import LabelReport
 from ncaudit.verbs.report.of_scores import ScoreReport
@@ -65,20 +66,39 @@ def report(options: ReportOptions, progress: Progress = SILENT) -> ReportResult:
     Raises NcauditError when OUT is a file of somebody else's, the tables are none of ours or of two kinds, or the
     dataset is not what was scored.
     """
+    ready = made_ready(options)
+    with made_by(options), ready.claim.held(_deciding(options)):
+        return _report(options, ready, progress)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that is settled before anything is touched: what is read, and that the page may be written."""
+
+    tables: Sequence[ScoreTable]
+    of_labels: bool  # whether they hold judged classes
+    dataset: Dataset | None
+    claim: Claim
+
+
+def made_ready(options: ReportOptions) -> Ready:
+    """Raises NcauditError for whatever is wrong with inputs and output, as far as looks can tell."""
     shards = find_shards(options.scores)
     place = replace(Place.of_file("--out", options.out), proven=is_report)
-    with claim("report", [place], inputs_of(shards), overwrite=options.overwrite).held(_deciding(options)):
-        return _report(options, [open_scores(shard) for shard in shards], progress)
+    claim = asked("report", [place], inputs_of(shards), overwrite=options.overwrite)
+    tables = [open_scores(shard) for shard in shards]
+    return Ready(tables, _hold_classes(tables), _dataset(options), claim)
 
 
 def _deciding(options: ReportOptions) -> dict[str, Any]:
     return {"options": {field.name: str(getattr(options, field.name)) for field in fields(options)}}
 
 
-def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ReportResult:
-    dataset = _dataset(options)
+def _report(options: ReportOptions, ready: Ready, progress: Progress) -> ReportResult:
+    tables, dataset = ready.tables, ready.dataset
     progress.job("report", STAGES if options.data else STAGES_WITHOUT_DATA)
-    told = _findings(options, tables, progress)
+    # one pass over the tables, of whichever kind they are
+    told = LabelReport(options, tables, progress) if ready.of_labels else ScoreReport(options, tables, progress)
     asked = Asked()
     told.want(asked)
     wanted = {} if dataset is None else {place: in_data(tables, row) for place, row in asked.rows.items()}
@@ -113,16 +133,14 @@ def _dataset(options: ReportOptions) -> Dataset | None:
     return Dataset(options.data, options.of_data)
 
 
-def _findings(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ScoreReport | LabelReport:
-    """What one pass over the tables finds, of whichever kind they are."""
+def _hold_classes(tables: Sequence[ScoreTable]) -> bool:
+    """Whether they are label tables. Raises BadTable where some are and some are not."""
     of_labels = [set(table.schema.names) >= CLASSES for table in tables]
-    if all(of_labels):
-        return LabelReport(options, tables, progress)
-    if any(of_labels):
+    if any(of_labels) and not all(of_labels):
         paths = [tables[of_labels.index(kind)].shard.path for kind in (True, False)]
         what = f"{paths[0]} holds judged classes, and {paths[1]} scores of pairs"
         raise BadTable(what, fix="make a report of each")
-    return ScoreReport(options, tables, progress)
+    return all(of_labels)
 
 
 def _fitting(

@@ -20,10 +20,10 @@ from ncaudit.judging.draw import Design, Drawable, Places, designed, fetched, ke
 from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import Row
 from ncaudit.options import ReportOptions, SampleOptions, ScorerOptions
+from ncaudit.options.shared.as_command import command_of
 from ncaudit.shards.files.locations import is_dir
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.scores import ScoreTable
-from ncaudit.verbs.report.as_command import command_of
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, place_of
 from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 from ncaudit.verbs.report.shown.pictures import LARGE, Pictures

@@ -11,7 +11,7 @@ from ncaudit import own_json
 from ncaudit.errors import NcauditError
 from ncaudit.judging.saved_fits import FACTS, TENSORS, SavedFit, holds_fit, save_fit
 from ncaudit.options import ScoreOptions
-from ncaudit.shards.claims.claims import Claim, Place, claim
+from ncaudit.shards.claims.claims import Claim, Place, asked
 from ncaudit.shards.files.locations import real
 from ncaudit.shards.files.provenance import fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
@@ -25,9 +25,9 @@ FIT_FILES = (TENSORS, FACTS)
 
 
 def claimed(options: ScoreOptions, shards: Sequence[Shard], tables: Sequence[EmbeddingTable]) -> Claim:
-    """Everything that is written for these shards, the fit included. Raises NcauditError as `claim` does."""
+    """Everything that is written for these shards, the fit included. Raises NcauditError as `asked` does."""
     inputs = [*inputs_of(shards, [table.shard for table in tables]), *_named(options)]
-    return claim("score", places(options, shards), inputs, overwrite=options.overwrite)
+    return asked("score", places(options, shards), inputs, overwrite=options.overwrite)
 
 
 def places(options: ScoreOptions, shards: Sequence[Shard]) -> list[Place]:

@@ -12,7 +12,8 @@ from ncaudit.judging import calibrated, choice, fit_sample, power
 from ncaudit.judging.fit_sample import Sample
 from ncaudit.judging.saved_fits import SavedFit, has_fit, load_fit, save_fit
 from ncaudit.options import AUTO_SCORER, ScoreOptions
-from ncaudit.progress import Progress
+from ncaudit.options.shared.about import flag_of
+from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.people.verdicts import Verdicts
@@ -28,16 +29,33 @@ FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an un
 
 def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
     """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
+    if (there := fit_that_is_there(options, tables, progress)) is not None:
+        return there
+    saved = _new_fit(options, tables, progress)
+    if is_folder(options.out):
+        save_fit(saved, os.path.join(options.out, FIT_FOLDER))
+    return saved
+
+
+def fit_that_is_there(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit | None:
+    """The same; None where there would be a new one."""
     if options.fit:
         return _asked_for(options, tables)
+    if options.refit or not is_folder(options.out):
+        return None
+    left = _left_in(os.path.join(options.out, FIT_FOLDER), progress)
+    return left if left and _still_holds(left, options, tables) else None
+
+
+def why_anew(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> str | None:
+    """In what the fit in OUT differs from what this command asks for, in words; None where none lies there."""
     folder = os.path.join(options.out, FIT_FOLDER)
-    if not is_folder(options.out):
-        return _new_fit(options, tables, progress)
-    if not options.refit and (left := _left_in(folder, progress)) and _still_holds(left, options, tables):
-        return left
-    saved = _new_fit(options, tables, progress)
-    save_fit(saved, folder)
-    return saved
+    left = _left_in(folder, SILENT)
+    if left is None:
+        return None
+    names = [flag_of(name) for name, value in left.fit.options.items() if getattr(options, name, None) != value]
+    other = ", ".join(names) or ("model" if _model(tables) != left.model else "tables")
+    return f"the fit in {folder} was made with other {other}: all is fitted and scored anew"
 
 
 def _left_in(folder: str, progress: Progress) -> SavedFit | None:

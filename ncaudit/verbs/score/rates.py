@@ -78,19 +78,26 @@ class Rates:
 
 def rates_of(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> Rates:
     """The rates for these tables: the fit's, those that earlier runs found, and new ones for what came since."""
+    known, new = known_rates(options, tables, saved, progress)
+    if new:
+        found = _rated(options, new, saved, progress)
+        known = replace(known, groups=[*known.groups, found], new=found)
+    keep_rates(known)
+    return known
+
+
+def known_rates(
+    options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress
+) -> tuple[Rates, list[EmbeddingTable]]:
+    """The same without what is still to be estimated; and the tables that came since."""
     here = {table.shard.name: fingerprint(table.shard) for table in tables}
     seen = {name: found for name, found in here.items() if saved.shards.get(name) == found}
     path = os.path.join(options.out, "_fit", RATES) if is_folder(options.out) else None
     earlier = [] if path is None or options.refit else _load(path, saved, progress)
     known = _placed({name: found for name, found in here.items() if name not in seen}, earlier)
     placed = seen.keys() | {name for group in known for name in group.shards}
-    new = [table for table in tables if table.shard.name not in placed]
-    if new:
-        found = _rated(options, new, saved, progress)
-        known.append(found)
-    rates = Rates(saved, [*([Rated(saved, seen)] if seen else []), *known], found if new else None, path)
-    keep_rates(rates)
-    return rates
+    rates = Rates(saved, [*([Rated(saved, seen)] if seen else []), *known], None, path)
+    return rates, [table for table in tables if table.shard.name not in placed]
 
 
 def keep_rates(rates: Rates) -> None:

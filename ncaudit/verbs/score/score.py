@@ -29,6 +29,8 @@ from ncaudit.readable import Readable
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
+from ncaudit.shards.claims.claims import Claim
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.files.provenance import (
     EarlierOutputs,
@@ -42,6 +44,7 @@ from ncaudit.shards.files.provenance import (
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
+from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.write_back import DatasetShards, match_dataset
 from ncaudit.shards.streams.standard_input import received
@@ -109,13 +112,30 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     Raises NcauditError when the tables do not belong together, share no space, or hold too few pairs for the scorer.
     """
     scorers.refuse_unread(choice.meant(options.scorer), options)  # told before anything is read, as an unknown name is
-    with received(options.embeddings, options.max_row_bytes) as given:  # rows are read twice at least: to count repeats
+    # rows are read twice at least: to count repeats
+    with made_by(options), received(options.embeddings, options.max_row_bytes) as given:
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
 
-def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
-    begun = monotonic()
-    # what verdicts and joined tables lack is told before any work
+@dataclass(frozen=True)
+class Ready:
+    """All that is settled before anything is touched: what is read, what is written, and that it may be."""
+
+    options: ScoreOptions
+    tables: Sequence[EmbeddingTable]
+    join: Join | None
+    judges: Sequence[Verdicts]
+    dataset: DatasetShards | None
+    claim: Claim
+
+    @property
+    def shards(self) -> list[Shard]:
+        """Those that get an output each."""
+        return [*self.dataset.shards] if self.dataset else [table.shard for table in self.tables]
+
+
+def made_ready(options: ScoreOptions, progress: Progress) -> Ready:
+    """Raises NcauditError for whatever is wrong with inputs and outputs; what verdicts and joined tables lack, too."""
     judges = read_judges(options.verdicts, options.max_row_bytes) if options.verdicts else []
     other = open_join(options.join, str(options.join_key), options.max_row_bytes) if options.join else None
     tables = _open_tables(options, other)
@@ -126,13 +146,19 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
         require_known(judges, tables, progress)
     dataset = _dataset(options, tables) if options.data else None
     shards = [*dataset.shards] if dataset else [table.shard for table in tables]
-    claim = claimed(options, shards, tables)
+    return Ready(options, tables, join, judges, dataset, claimed(options, shards, tables))
+
+
+def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
+    begun = monotonic()
+    ready = made_ready(options, progress)
+    tables, dataset, claim = ready.tables, ready.dataset, ready.claim
     with claim.held(deciding(options, tables)):
-        notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *_of_gone_shards(tables)]
+        notes = [*notes, *settle_left_overs(claim, ready.shards, prune=options.prune), *_of_gone_shards(tables)]
         progress.job("score", stages.before_fit(options, tables))
         rated = rates_of(options, tables, the_fit(options, tables, progress), progress)
         progress.job("score", stages.with_fit(options, tables))
-        rates = judged(options, tables, rated, progress, judges)
+        rates = judged(options, tables, rated, progress, ready.judges)
         if options.suggest:
             require_calibration(rates.first.saved.fit)
         if options.save_fit:
@@ -140,7 +166,7 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
         counts = _Counts.of(options, rates.base, tables, progress)
         notes = [*notes, *training_notes(tables), *left_out_notes(tables), *_shared_names(tables)]
         notes += [*_identity_notes(tables), *_dropped_verdicts(options, rates.first.saved, tables, dataset)]
-        run = _Run(options, tables, rates, counts, progress, join, notes=notes)
+        run = _Run(options, tables, rates, counts, progress, ready.join, notes=notes)
         progress.stage(stages.SCORE, sum(table.rows for table in tables))
         accounts = _write(run, tables, dataset)
         keep_rates(rated)
@@ -225,29 +251,34 @@ class _Run:
         return score_schema(pa.schema([*carried, *joined]), suggest=self.options.suggest)
 
     def provenance(self, table: EmbeddingTable, **more: Any) -> Provenance:
-        """What this shard's scores are made from; `data` is what its embeddings were made from."""
-        made_from, rated = table.provenance or {}, self.rates.of(table)
-        saved = rated.saved
-        more |= {"scores_of_fit": self.rates.base.fit_id} if rated.pairs else {}
-        if made_from.get("verb") == "embed" and "shards" in made_from:  # a stream of several shards
-            more["shards"] = [{"data": one} for one in made_from["shards"]]
-        more |= {"joined": self.join.provenance(table)} if self.join else {}
-        return describe(
-            "score",
-            table.shard,
-            options={**saved.fit.options, "columns": _listed(self.options.columns), **self._asked()},
-            fit=saved.fit_id,
-            model=made_from.get("model"),
-            data=made_from.get("source"),
-            label_means=label_means(saved),
-            **{name: saved.fit.facts[name] for name in TOLD if name in saved.fit.facts},
-            **_judged(saved),
-            **more,
-        )
+        """As `provenance_of_scores` has it."""
+        return provenance_of_scores(self.options, self.rates, self.join, table, **more)
 
-    def _asked(self) -> dict[str, Any]:
-        """What adds columns; not told where it does not, so that tables without it stay as they were."""
-        return {"suggest": True} if self.options.suggest else {}
+
+def provenance_of_scores(
+    options: ScoreOptions, rates: Rates, join: Join | None, table: EmbeddingTable, **more: Any
+) -> Provenance:
+    """What a shard's scores are made from; `data` is what its embeddings were made from."""
+    made_from, rated = table.provenance or {}, rates.of(table)
+    saved = rated.saved
+    more |= {"scores_of_fit": rates.base.fit_id} if rated.pairs else {}
+    if made_from.get("verb") == "embed" and "shards" in made_from:  # a stream of several shards
+        more["shards"] = [{"data": one} for one in made_from["shards"]]
+    more |= {"joined": join.provenance(table)} if join else {}
+    # what adds columns is told only where it does, so that tables without it stay as they were
+    asked = {"suggest": True} if options.suggest else {}
+    return describe(
+        "score",
+        table.shard,
+        options={**saved.fit.options, "columns": _listed(options.columns), **asked},
+        fit=saved.fit_id,
+        model=made_from.get("model"),
+        data=made_from.get("source"),
+        label_means=label_means(saved),
+        **{name: saved.fit.facts[name] for name in TOLD if name in saved.fit.facts},
+        **_judged(saved),
+        **more,
+    )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ncaudit.judging.galleries.named import WITNESSES, find_named, in_data
 from ncaudit.options import ShowOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.pairs_in_data import Dataset, InData
@@ -105,14 +106,13 @@ def show(options: ShowOptions, progress: Progress = SILENT) -> ShowResult:
 
     Raises NcauditError when these are no score or label tables, or `data` is another dataset than the one behind them.
     """
-    with received(options.scores) as given:
+    with made_by(options), received(options.scores) as given:
         result = _show(replace(options, scores=given.sources), progress)
         return replace(result, notes=(*given.notes, *result.notes))
 
 
 def _show(options: ShowOptions, progress: Progress) -> ShowResult:
-    dataset = Dataset(options.data, options.of_data) if options.data else None  # a wrong name is told before any work
-    tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    dataset, tables = opened(options)
     progress.job("show", {LOOK: 1.0, WITNESSES: 0.2} | ({FIND: 0.0} if dataset else {}))
     found = looked_through(options, tables, progress)
     judges = find_named(tables, {name for row in _rows(found) for name in _anchors_of(row)}, OF_ANCHOR, progress)
@@ -125,6 +125,12 @@ def _show(options: ShowOptions, progress: Progress) -> ShowResult:
         images=options.images if any(pair.image for pair in pairs) else None,
         notes=tuple(_notes(options, pairs)),
     )
+
+
+def opened(options: ShowOptions) -> tuple[Dataset | None, list[ScoreTable]]:
+    """The dataset and the tables. Raises NcauditError for a wrong name of either, before any work."""
+    dataset = Dataset(options.data, options.of_data) if options.data else None
+    return dataset, [open_scores(shard) for shard in find_shards(options.scores)]
 
 
 def _rows(found: Sequence[Found]) -> Iterator[Row]:

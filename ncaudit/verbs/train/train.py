@@ -29,7 +29,8 @@ from ncaudit.objectives import AnyObjective
 from ncaudit.options import HEADS, MAX_ROW_BYTES, Precision, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
-from ncaudit.shards.claims.claims import Place, claim
+from ncaudit.shards.claims.claims import Claim, Place, asked
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.verbs.outputs import inputs_of
@@ -101,23 +102,23 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
     too few pairs, the folder holds another run, or the loss stops being a number.
     """
     ranks = launched()
-    options = for_rank(options, ranks)
+    asked_for, options = options, for_rank(options, ranks)
     device = pick_device(options.device)
     if ranks.count > 1 and device.type == "cuda":
         torch.cuda.set_device(device)
-    with joined(ranks, cuda=device.type == "cuda"):
+    with made_by(asked_for), joined(ranks, cuda=device.type == "cuda"):
         return _train(options, progress if ranks.is_first else SILENT, ranks)
 
 
 def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
     begun = monotonic()
     # an unknown name, or a setting that it has not, is told before anything is read
-    objective = ranks.together(lambda: _objective(options))
-    trained = ranks.together(lambda: _kind(options))
-    folder = TrainingFolder(options.out, trained.save_weights, trained.require_whole)
+    objective = ranks.together(lambda: objective_of(options))
+    trained = ranks.together(lambda: kind_of(options))
+    folder = folder_of(options, trained)
     run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
     if summary is not None:
-        metrics = ranks.on_first(partial(_left_whole, options, trained, folder, summary))
+        metrics = ranks.on_first(partial(left_whole, options, trained, folder, summary))
         ranks.on_first(folder.drop_state)
         return _result(options, summary, metrics, finished_earlier=True)
     with ExitStack() as stack:
@@ -144,27 +145,41 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
     )  # fmt: skip
 
 
-def _objective(options: TrainOptions) -> AnyObjective:
+def objective_of(options: TrainOptions) -> AnyObjective:
+    """Raises NcauditError for an unknown name, or a setting that it has not."""
     found = objectives.get_any(options.chosen_objective, **options.objective_settings)
     if options.neighbours is not None and not getattr(found, "partitions", False):
         raise UsageError(f"objective {found.name!r} asks no neighbours", fix="leave out --neighbours")
     return found
 
 
-def _kind(options: TrainOptions) -> Trained:
+def folder_of(options: TrainOptions, trained: Trained) -> TrainingFolder:
+    """Where this run keeps what it has come to."""
+    return TrainingFolder(options.out, trained.save_weights, trained.require_whole)
+
+
+def kind_of(options: TrainOptions) -> Trained:
+    """What is trained. Raises NcauditError for a start model that is not there."""
     return HeadsOnEmbeddings(options) if options.tune == HEADS else Towers(options)
 
 
 def _recorded(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> tuple[Json, Json | None]:
-    """What this run is, and the summary that it left when it is finished already."""
+    """As `recorded` has it; what is not whole in the folder is swept."""
+    claim, run, summary = recorded(options, trained, folder)
+    claim.take()
+    return run, summary
+
+
+def recorded(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> tuple[Claim, Json, Json | None]:
+    """What may be written, what this run is, and the summary that it left when it is finished already."""
     if not options.overwrite:
         folder.require_known_run()
-    _claim_place(options, trained, folder)
+    claim = _claim_place(options, trained, folder)
     run = _describe(options, trained, None if options.restart else folder.recorded_run())
-    return run, None if options.restart else folder.summary_of(run)
+    return claim, run, None if options.restart else folder.summary_of(run)
 
 
-def _left_whole(options: TrainOptions, trained: Trained, folder: TrainingFolder, summary: Json) -> list[Json]:
+def left_whole(options: TrainOptions, trained: Trained, folder: TrainingFolder, summary: Json) -> list[Json]:
     """The epochs of a finished run. Raises BadTable when anything that it left is damaged."""
     metrics = folder.metrics()
     if not own_json.fits(summary, SUMMARY) or not 0 <= summary["kept_epoch"] < len(metrics):
@@ -176,13 +191,13 @@ def _left_whole(options: TrainOptions, trained: Trained, folder: TrainingFolder,
     return metrics
 
 
-def _claim_place(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> None:
+def _claim_place(options: TrainOptions, trained: Trained, folder: TrainingFolder) -> Claim:
     """Raises NcauditError where training would write over an input, or over files that no run of ours has left."""
     files = dict.fromkeys([RUN, METRICS, STATE, *trained.files()])
     place = Place("--out", options.out, tuple(files), None, proven=lambda path: folder.is_ours())
     named = [getattr(options, name) for name in ("data", "embeddings", "scores", "val_data")]
     inputs = inputs_of(*(find_shards(sources) for sources in named if sources))
-    claim("train", [place], [*inputs, *trained.inputs()], overwrite=options.overwrite)
+    return asked("train", [place], [*inputs, *trained.inputs()], overwrite=options.overwrite)
 
 
 def _claim(options: TrainOptions, folder: TrainingFolder, run: Json, opened: Opened) -> None:

@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.errors import Displaced, Interrupted, NcauditError
-from ncaudit.shards.claims.claims import Follower, Place, claim
+from ncaudit.options import SampleOptions
+from ncaudit.shards.claims.claims import Follower, Place, asked, claim
+from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.files.partials import partial_name
 from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.writer import atomic_file, watched
@@ -322,3 +324,55 @@ def test_ctrl_c_tells_whether_anything_is_kept(tmp_path, kept):
     with pytest.raises(Interrupted) as told:
         run()
     assert told.value.kept is kept
+
+
+def test_to_ask_touches_nothing_and_to_take_sweeps(tmp_path):
+    left = tmp_path / "out" / partial_name("a.parquet").replace(str(os.getpid()), "999999")
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    there = asked("embed", [place(tmp_path / "out", "a.parquet"), place(tmp_path / "new", "b.parquet")])
+    assert sorted(files(tmp_path)) == [f"out/{left.name}"]
+    there.take()
+    assert not left.exists()
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_nothing_is_told_by_asking(tmp_path):
+    (tmp_path / "out").mkdir(mode=0o500)
+    with pytest.raises(NcauditError, match="cannot be written"):
+        asked("embed", [place(tmp_path / "out", "a.parquet")])
+
+
+def test_a_file_in_place_of_the_folder_is_told_by_asking(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(NcauditError, match="is no folder"):
+        asked("embed", [place(tmp_path / "out", "a.parquet")])
+
+
+def held_by(tmp_path, command_n, told):
+    """A run with these options into one folder; the command line that its record tells."""
+    with made_by(SampleOptions(scores=["s"], out="o.csv", n=command_n)):
+        with claim("embed", [place(tmp_path, "a.parquet", record=RECORD)]).held(told):
+            table(tmp_path / "a.parquet", verb="embed")
+            write(tmp_path / RECORD.replace("json", "txt"))
+    return json.loads((tmp_path / RECORD).read_text()).get("command")
+
+
+def test_the_record_tells_the_command_that_began_and_a_rerun_leaves_it(tmp_path):
+    assert held_by(tmp_path, 5, {"x": 1}) == "ncaudit sample s --out o.csv --n 5"
+    assert held_by(tmp_path, 6, {"x": 1}) == "ncaudit sample s --out o.csv --n 5"
+    assert held_by(tmp_path, 7, {"x": 2}) == "ncaudit sample s --out o.csv --n 7"
+
+
+def test_a_record_of_an_earlier_version_stays_as_it_is(tmp_path):
+    held_by(tmp_path, 5, {"x": 1})
+    record = json.loads((tmp_path / RECORD).read_text())
+    del record["command"]
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    assert held_by(tmp_path, 5, {"x": 1}) is None
+
+
+def test_of_a_command_that_runs_others_its_own_line_is_told(tmp_path):
+    with made_by(SampleOptions(scores=["all"], out="o.csv")):
+        assert held_by(tmp_path, 5, {"x": 1}) == "ncaudit sample all --out o.csv"

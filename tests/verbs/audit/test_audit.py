@@ -17,6 +17,7 @@ from ncaudit.verbs.labels.labels import labels
 from ncaudit.verbs.report.report import report
 from ncaudit.verbs.score.score import score
 from tests.worlds.commands import run
+from tests.worlds.made import made_in
 from tests.worlds.reports import Page
 from tests.worlds.sample import SAMPLE, TINY
 
@@ -82,7 +83,7 @@ def test_an_audit_is_its_steps_one_after_the_other(here, data):
     tables = [str(once / "embeddings")]
     scored = score(ScoreOptions(embeddings=tables, out=str(once / "scores"), device="cpu", **JUDGED))
     classes = labels(LabelsOptions(embeddings=tables, out=str(once / "labels"), label_column="kind", device="cpu"))
-    one, other = files(here / "run"), files(once)
+    one, other = made_in(here / "run"), made_in(once)
     assert {name for name in one if name.startswith(("embeddings", "scores", "labels/"))} == set(other)
     assert all(one[name] == content for name, content in other.items())
     assert set(one) - set(other) == {

@@ -11,6 +11,7 @@ import pytest
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptOptions
 from ncaudit.verbs.corrupt.captions import corrupt
+from tests.worlds.made import made_in
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 HUGGINGFACE = {b"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}}}}).encode()}
@@ -93,13 +94,13 @@ def test_a_rerun_and_another_order_of_sources_give_the_same_bytes(tmp_path, kind
     world(tmp_path / "in")
     sources = [str(tmp_path / "in" / name) for name in ("A", "B")]
     run(sources, tmp_path / "out", kind=kind, **clustered(kind, 5))
-    first = files(tmp_path / "out")
+    first = made_in(tmp_path / "out")
     assert run(sources, tmp_path / "out", kind=kind, **clustered(kind, 5)).accounting.shards_resumed == 2
-    assert files(tmp_path / "out") == first
+    assert made_in(tmp_path / "out") == first
     run(sources[::-1], tmp_path / "other", kind=kind, **clustered(kind, 5))
-    assert files(tmp_path / "other") == first
+    assert made_in(tmp_path / "other") == first
     run(sources, tmp_path / "seed", kind=kind, **clustered(kind, 5), seed=1)
-    assert files(tmp_path / "seed") != first
+    assert made_in(tmp_path / "seed") != first
 
 
 def test_a_torn_output_is_written_again(tmp_path):
@@ -119,7 +120,7 @@ def test_a_changed_shard_renews_the_outputs_that_took_its_captions(tmp_path):
     shard(tmp_path / "in" / "B" / "00000.parquet", [f"renewed {i}" for i in range(60)])
     assert run(source, tmp_path / "out").accounting.shards_resumed == 0
     run(source, tmp_path / "fresh")
-    assert files(tmp_path / "out") == files(tmp_path / "fresh")
+    assert made_in(tmp_path / "out") == made_in(tmp_path / "fresh")
 
 
 def test_schema_row_groups_and_metadata_stay_as_they_were(tmp_path):

@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +23,7 @@ from ncaudit.verbs.embed import model_in_workers
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.embed.model_in_workers import decoders
 from tests.worlds.heads import save_heads
+from tests.worlds.made import made_in
 from tests.worlds.sample import TINY
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="sends SIGKILL and reads /proc")
@@ -44,10 +44,6 @@ def write(path, images):
 def options(data, out, **more):
     usual = {"sources": [str(data)], "out": str(out), "model": TINY, "precision": "float32", "workers": 1}
     return EmbedOptions(**{**usual, **more})
-
-
-def bytes_of(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
 class Told(Silent):
@@ -96,8 +92,8 @@ def test_two_devices_give_the_bytes_and_accounts_of_one(data, heads, tmp_path):
     two = embed(options(data, tmp_path / "two", model=heads, devices=["cpu", "cpu"]), told)
     assert two.accounting == one.accounting
     assert (two.accounting.rows, two.accounting.ok, len(two.accounting.shard_errors)) == (30, 27, 1)
-    assert bytes_of(tmp_path / "two") == bytes_of(tmp_path / "one")
-    assert len(bytes_of(tmp_path / "two")) == 4
+    assert made_in(tmp_path / "two") == made_in(tmp_path / "one")
+    assert len(made_in(tmp_path / "two")) == 4
     assert (told.done, told.failed) == (30, 3)
     assert two.model.heads
     assert set(children()) <= set(others)
@@ -131,7 +127,7 @@ def test_a_killed_process_costs_its_shard_and_the_rerun_heals_it(data, tmp_path)
     healed = embed(options(data, out, devices=["cpu"])).accounting
     assert (healed.shards_resumed, healed.ok) == (3, 39)
     embed(options(data, tmp_path / "undisturbed", device="cpu"))
-    assert bytes_of(out) == bytes_of(tmp_path / "undisturbed")
+    assert made_in(out) == made_in(tmp_path / "undisturbed")
 
 
 def test_where_to_compute_is_said_once(tmp_path):

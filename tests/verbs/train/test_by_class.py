@@ -22,6 +22,7 @@ from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.train import train
 from tests.worlds.embeddings import lists
+from tests.worlds.made import made
 
 PAIRS, CLASSES, DIMS = 300, 3, 12
 NAMES = np.array(["cat", "dog", "eel"], dtype=object)
@@ -199,7 +200,7 @@ def test_a_run_that_was_stopped_and_rerun_gives_the_bytes_of_an_undisturbed_one(
         world.validated(progress=Watch(stop_at=4))
     assert world.validated().resumed_after_epoch == 3
     for name in ("heads.json", HEAD_WEIGHTS, "metrics.jsonl", "run.json"):
-        found, expected = ((world.root / out / name).read_bytes() for out in ("out", "undisturbed"))
+        found, expected = (made(world.root / out / name) for out in ("out", "undisturbed"))
         assert found == expected, name
 
 

@@ -26,6 +26,7 @@ from ncaudit.verbs.train.data import decoded_pairs
 from ncaudit.verbs.train.lessons import view_of_towers
 from ncaudit.verbs.train.lessons.view_of_towers import SeenByTowers
 from ncaudit.verbs.train.train import train
+from tests.worlds.made import made
 from tests.worlds.sample import SAMPLE
 
 TINY = str(SAMPLE / "tiny-clip")
@@ -175,7 +176,7 @@ def test_a_run_that_was_stopped_and_rerun_gives_the_bytes_of_an_undisturbed_one(
         world.train(Watch(stop_at=2), **changes)
     assert world.train(**changes).resumed_after_epoch == 1
     for name in (WEIGHTS, "metrics.jsonl", "run.json"):
-        found, expected = ((world.root / out / name).read_bytes() for out in ("out", "undisturbed"))
+        found, expected = (made(world.root / out / name) for out in ("out", "undisturbed"))
         assert found == expected, name
 
 

@@ -33,6 +33,7 @@ from ncaudit.shards.files.provenance import attach, fingerprint_of_file
 from ncaudit.verbs.train import towers
 from ncaudit.verbs.train.data import decoded_pairs
 from ncaudit.verbs.train.train import train
+from tests.worlds.made import made
 from tests.worlds.sample import SAMPLE
 
 TINY = str(SAMPLE / "tiny-clip")
@@ -458,7 +459,7 @@ def test_a_run_that_was_stopped_and_rerun_gives_the_bytes_of_an_undisturbed_one(
     assert result.resumed_after_epoch == (epoch - 1 or None)
     assert undisturbed.resumed_after_epoch is None
     for name in (WEIGHTS, "metrics.jsonl", "run.json", "open_clip_config.json"):
-        assert (world.root / "out" / name).read_bytes() == (world.root / "undisturbed" / name).read_bytes(), name
+        assert made(world.root / "out" / name) == made(world.root / "undisturbed" / name), name
 
 
 def test_a_rerun_keeps_the_precision_that_was_picked_when_the_run_began(world, monkeypatch):
