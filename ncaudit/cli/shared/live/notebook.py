@@ -24,9 +24,13 @@ class Shown(Listener):
         super().__init__(work)
         self._display, self._last, self._notes = display, 0.0, list[str]()
         self._handle: Any = None
+        self._draw(at_once=True)
 
     def job(self, name: str, stages: Mapping[str, float]) -> None:
+        before, had, took = self.work.name, bool(self.work.begun_stages()), self.work.elapsed_s()
         super().job(name, stages)
+        if had and not self.work.begun_stages():  # the verb before it is done
+            self._notes.append(f"{before}: done in {clock(took)}")
         self._draw(at_once=True)
 
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:

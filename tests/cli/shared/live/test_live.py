@@ -60,12 +60,23 @@ def test_in_a_notebook_the_cell_shows_the_lines_and_then_how_long_it_took(monkey
         progress.note("a \x1b[2J note")
         progress.advance(2)
         progress.stage("score the rows", 2_000)
-    assert cell.shown[1].startswith("score: 1 of 2, fit  0:00\n  ╌╌")
+    assert cell.shown[0] == "ncaudit: starting  0:00"
+    assert cell.shown[2].startswith("score: 1 of 2, fit  0:00\n  ╌╌")
     note, first, second = cell.shown[-2].splitlines()
     assert note == "note: a \\x1b[2J note"
     assert first.startswith("score: 2 of 2, score the rows")
     assert "0/2,000 rows" in second
     assert cell.shown[-1].splitlines()[-1] == "score: done in 0:00"
+
+
+def test_several_verbs_in_one_cell_each_leave_a_line(monkeypatch):
+    cell = Cell()
+    monkeypatch.setattr(output, "notebook", lambda: cell.display)
+    with live.progress() as progress:
+        for job in ("embed", "score"):
+            progress.job(job, {"all of it": 1.0})
+            progress.stage("all of it", 1)
+    assert cell.shown[-1].splitlines() == ["embed: done in 0:00", "score: done in 0:00"]
 
 
 def test_a_notebook_is_known_by_its_kernel(monkeypatch):
