@@ -160,7 +160,9 @@ class _Docstring:
 
 def options_of(kind: type) -> tuple[Option, ...]:
     """The options of a class: panel by panel, what must be given first, what is rare last, its own before inherited."""
-    return tuple(sorted(_declared(kind), key=_rank))
+    declared = list(_declared(kind))
+    groups = list(dict.fromkeys(["", *(one.about.of for one in declared)]))
+    return tuple(sorted(declared, key=lambda one: _rank(one, groups)))
 
 
 def _declared(kind: type) -> Iterator[Option]:
@@ -171,8 +173,9 @@ def _declared(kind: type) -> Iterator[Option]:
         yield Option(name, plain, found[name].default, about)
 
 
-def _rank(option: Option) -> tuple[int, str, bool, bool]:
-    return list(Panel).index(option.about.panel), option.about.of, not option.required, option.about.rare
+def _rank(option: Option, groups: Sequence[str]) -> tuple[int, int, bool, bool]:
+    about = option.about
+    return list(Panel).index(about.panel), groups.index(about.of), not option.required, about.rare
 
 
 def _parted(kind: Any) -> tuple[Any, About]:
