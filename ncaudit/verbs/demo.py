@@ -103,14 +103,14 @@ def demo(options: DemoOptions, progress: Progress = SILENT) -> DemoResult:
 
 def plan_demo(options: DemoOptions, progress: Progress = SILENT) -> Plan:
     """What `demo` would do. Raises NcauditError where it would refuse to begin."""
-    claim, world = _asked(options), _World(options, sample_folder(), Parts(progress, "demo", FAST))
+    claim, sample = _asked(options), sample_folder()
     work = ["audit the 2,000 pairs of the sample", "hold the labels against the truth"]
     if not options.fast:
         work += [
             f"fine-tune the sample's model {len(RUNS)} times, {RECIPE['epochs']} epochs each: {', '.join(RUNS)}",
             "embed the held-out pairs with each, and measure recall",
         ]
-    steps = (plan_audit(world.audit_options(world.start), progress),)
+    steps = (plan_audit(_audit_options(options, sample, _start_in(sample)), progress),)
     return plan_of_one(claim, options.out, None, work=tuple(work), steps=steps)
 
 
@@ -125,8 +125,8 @@ def _is_summary(path: str) -> bool:
 
 def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
     world = _World(options, sample_folder(), Parts(progress, "demo", FAST if options.fast else FAST | TRAININGS))
-    start = world.start
-    page = audit(world.audit_options(start), world.parts.part(AUDIT)).report.out
+    start = _start_in(world.sample)
+    page = audit(_audit_options(options, world.sample, start), world.parts.part(AUDIT)).report.out
     found, retrieval = world.detection(), {}
     if not options.fast:
         retrieval["start"] = world.retrieval(start, "start", START)
@@ -139,6 +139,18 @@ def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
     with atomic_file(world.path(SUMMARY)) as file:
         file.write(json.dumps(told, indent=1).encode())
     return result
+
+
+def _start_in(sample: str) -> str:
+    """The weak model that comes with the sample."""
+    return f"local-dir:{sample}/tiny-clip"
+
+
+def _audit_options(options: DemoOptions, sample: str, start: str) -> AuditOptions:
+    return AuditOptions(
+        sources=[os.path.join(sample, "train.parquet")], out=options.out, model=start, seed=options.seed,
+        device=options.device, workers=options.workers, overwrite=options.overwrite,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -163,19 +175,6 @@ class _World:
             overwrite=self.options.overwrite,
         )
         embed(chosen, progress)
-
-    @property
-    def start(self) -> str:
-        """The weak model that comes with the sample."""
-        return f"local-dir:{self.sample}/tiny-clip"
-
-    def audit_options(self, start: str) -> AuditOptions:
-        """Of the audit of the sample."""
-        options = self.options
-        return AuditOptions(
-            sources=[os.path.join(self.sample, "train.parquet")], out=options.out, model=start, seed=options.seed,
-            device=options.device, workers=options.workers, overwrite=options.overwrite,
-        )  # fmt: skip
 
     def detection(self) -> dict[str, Finding]:
         """How well what is mismatched was found."""

@@ -1,6 +1,5 @@
 """What any verb would do with these options, without doing it. Knows which module plans which options."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -41,32 +40,15 @@ def plan(options: Any, progress: Progress = SILENT) -> Plan:
     return replace(found, notes=(*found.notes, *heard.notes))
 
 
-class _Heard(Progress):
-    """Takes the notes for the plan; all else goes on to whoever listens."""
+class _Heard:
+    """Takes the notes for the plan; all else that is told goes on to whoever listens."""
 
     def __init__(self, listener: Progress) -> None:
         self._listener = listener
         self.notes: list[str] = []
 
-    def job(self, name: str, stages: Mapping[str, float]) -> None:
-        """As `Progress` has it."""
-        self._listener.job(name, stages)
-
-    def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
-        """As `Progress` has it."""
-        self._listener.stage(name, total, unit)
-
-    def advance(self, done: int, failed: int = 0) -> None:
-        """As `Progress` has it."""
-        self._listener.advance(done, failed)
-
-    def kept(self, done: int, failed: int = 0) -> None:
-        """As `Progress` has it."""
-        self._listener.kept(done, failed)
-
-    def status(self, text: str) -> None:
-        """As `Progress` has it."""
-        self._listener.status(text)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
 
     def note(self, text: str) -> None:
         """As `Progress` has it."""

@@ -54,9 +54,7 @@ _DRY = Annotated[
 ]
 _JSON = Annotated[
     bool,
-    typer.Option(
-        "--json", rich_help_panel=Panel.output, help="Print one JSON object on standard output, not words."
-    ),
+    typer.Option("--json", rich_help_panel=Panel.output, help="Print one JSON object on standard output, not words."),
 ]
 
 
