@@ -7,7 +7,12 @@ The verbs are plain functions, options in and one result out, and are loaded whe
     ncaudit.embed("data/", out="embeddings")
     ncaudit.score("embeddings", out="scores", check=False)
 
-For arrays already in memory: `ncaudit.soft_labels(image, text)`.
+For arrays already in memory: `ncaudit.soft_labels(image, text)`. A verb tells nothing while it works, unless asked:
+
+    with ncaudit.live_progress() as progress:
+        ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"), progress)
+
+What a verb would do, without doing it: `ncaudit.plan(options)`.
 """
 
 # Made by docs/make_stub.py: change that, or the options, and run it.
@@ -140,8 +145,7 @@ def audit(
         refit: bool; default False
             Fit anew: score all pairs and judge all classes again. Embeddings are kept.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         columns: one str or a sequence of them or None; default None
             Column of the input to carry along; images and nested data are none. By default all of them.
         prune: bool; default False
@@ -212,9 +216,6 @@ def bench(
     fit_pairs: int = 50000,
     stratify: str = 'auto',
     noisy_precision: float | None = None,
-    csls_k: int = 10,
-    temperature: float | None = None,
-    correlation: Literal['pearson', 'spearman'] | Correlation = 'pearson',
     variant: Literal['robust', 'paper', 'released'] | Variant = 'robust',
     k: int | None = None,
     align: Literal['auto', 'none', 'cca'] | Align = 'auto',
@@ -225,6 +226,9 @@ def bench(
     center: bool = True,
     max_anchors: int = 20000,
     bank_pairs: int = 1024,
+    csls_k: int = 10,
+    temperature: float | None = None,
+    correlation: Literal['pearson', 'spearman'] | Correlation = 'pearson',
     device: str = 'auto',
     seed: int = 0,
     progress: Progress | bool | None = None,
@@ -247,8 +251,7 @@ def bench(
         out: str or None; default None
             Write every run as a row of NAME.csv, NAME.parquet or NAME.jsonl.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         scorers: one str or a sequence of them; default ('bicro', 'csls', 'clip-score')
             Scorer to compare; `ncaudit scorers` lists them.
         kinds: one str or a sequence of them; default ('random', 'topic', 'near')
@@ -271,15 +274,6 @@ def bench(
         noisy_precision: float or None; default None
             Call so few pairs noisy that this share of them are mismatches, above 0 to 1. By default
             pairs with a soft label below 0.5 are noisy.
-        csls_k: int; default 10
-            Of other scorers: Neighbours that measure how crowded a place is, for the scorer csls; 1 or
-            more.
-        temperature: float or None; default None
-            Of other scorers: The model's temperature, for the scorers neg-clip-loss and ncr: 0.001 to
-            10 (CLIP's is 0.01). By default the likeliest on these data.
-        correlation: Correlation; default 'pearson'
-            Of other scorers: How two rows of similarities are compared, for the scorer structure: by
-            value (pearson) or by rank (spearman).
         variant: Variant; default 'robust'
             Of scorer bicro: Whose BiCro: robust has many anchors and standardises, paper has the
             paper's distances, released the cosines of that paper's code.
@@ -305,6 +299,15 @@ def bench(
             Of scorer bicro: Anchors that are kept in the fit, 2 or more.
         bank_pairs: int; default 1024
             Of scorer bicro: Fixed negatives against which every pair's loss is measured, 2 or more.
+        csls_k: int; default 10
+            Of other scorers: Neighbours that measure how crowded a place is, for the scorer csls; 1 or
+            more.
+        temperature: float or None; default None
+            Of other scorers: The model's temperature, for the scorers neg-clip-loss and ncr: 0.001 to
+            10 (CLIP's is 0.01). By default the likeliest on these data.
+        correlation: Correlation; default 'pearson'
+            Of other scorers: How two rows of similarities are compared, for the scorer structure: by
+            value (pearson) or by rank (spearman).
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         seed: int; default 0
@@ -373,8 +376,7 @@ def corrupt(
         out: str; required
             Folder for the corrupted dataset and its truth.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         rate: float; required
             Share of the pairs with a caption whose caption changes, 0 to 1; of the label kinds, of the
             pairs with a label whose label changes.
@@ -459,8 +461,7 @@ def corrupt_labels(
         out: str; required
             Folder for the corrupted dataset and its truth.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         rate: float; required
             Share of the pairs with a caption whose caption changes, 0 to 1; of the label kinds, of the
             pairs with a label whose label changes.
@@ -499,8 +500,7 @@ def demo(
         out: str; default 'ncaudit-demo'
             Folder for everything the demo makes.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         fast: bool; default False
             Audit the sample and leave out the trainings: done in half a minute.
         device: str; default 'auto'
@@ -574,8 +574,7 @@ def embed(
             A folder (one table per shard, under the shard's own path; see `layout`), or - for standard
             output.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         layout: Layout; default 'parquet'
             parquet: a table per shard with every row in it. clip-retrieval: img_emb/, text_emb/ and
             metadata/ with a partition per shard, for autofaiss, embedding-reader and clip-back; rows
@@ -752,8 +751,7 @@ def filter_pairs(
         dropped: str or None; default None
             Write what is dropped here, with the reason: a folder, or NAME.parquet if `out` is one file.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         repeat_by_weight: str or None; default None
             Column of whole numbers, for `write_as` datacomp-uids: each uid is written that many times.
         format: StreamFormat; default 'arrow'
@@ -872,8 +870,7 @@ def labels(
         redo: bool; default False
             Judge and write every shard again that labels itself has written.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         format: StreamFormat; default 'arrow'
             How `out` - writes rows: as arrow, jsonl or csv.
         csv_safe: bool; default False
@@ -962,8 +959,7 @@ def report(
         max_mib: float; default 8.0
             Size of the page in MiB, above 0: pictures shrink until it is no larger.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         cards: int; default 16
             Pairs shown of each gallery, 1 or more.
         by: str; default 'shard'
@@ -1013,8 +1009,7 @@ def sample(
         out: str; required
             Where the pairs go: NAME.csv, NAME.parquet or NAME.jsonl, or - for CSV on standard output.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         n: int; default 200
             Pairs to draw, 2 or more.
         strata: int; default 10
@@ -1053,9 +1048,6 @@ def score(
     fit_pairs: int = 50000,
     stratify: str = 'auto',
     noisy_precision: float | None = None,
-    csls_k: int = 10,
-    temperature: float | None = None,
-    correlation: Literal['pearson', 'spearman'] | Correlation = 'pearson',
     variant: Literal['robust', 'paper', 'released'] | Variant = 'robust',
     k: int | None = None,
     align: Literal['auto', 'none', 'cca'] | Align = 'auto',
@@ -1066,6 +1058,9 @@ def score(
     center: bool = True,
     max_anchors: int = 20000,
     bank_pairs: int = 1024,
+    csls_k: int = 10,
+    temperature: float | None = None,
+    correlation: Literal['pearson', 'spearman'] | Correlation = 'pearson',
     device: str = 'auto',
     max_failed: float = 1.0,
     seed: int = 0,
@@ -1085,7 +1080,7 @@ def score(
             tables.
         join: one str or a sequence of them or None; default None
             A table whose light columns come beside the scores, such as earlier scores; of those the
-            ones that `columns` names. A table of many files may be given as all of them.
+            ones that `columns` names. Repeatable, for a table of many files.
         join_key: str or None; default None
             With `join`: the column of the embedding tables that has its keys (pair_id, or one of your
             own), or KEY=COLUMN where that table calls it otherwise.
@@ -1105,8 +1100,7 @@ def score(
         refit: bool; default False
             Fit anew and score every shard again that score itself has written.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         format: StreamFormat; default 'arrow'
             How `out` - writes rows: as arrow, jsonl or csv.
         csv_safe: bool; default False
@@ -1139,15 +1133,6 @@ def score(
         noisy_precision: float or None; default None
             Call so few pairs noisy that this share of them are mismatches, above 0 to 1. By default
             pairs with a soft label below 0.5 are noisy.
-        csls_k: int; default 10
-            Of other scorers: Neighbours that measure how crowded a place is, for the scorer csls; 1 or
-            more.
-        temperature: float or None; default None
-            Of other scorers: The model's temperature, for the scorers neg-clip-loss and ncr: 0.001 to
-            10 (CLIP's is 0.01). By default the likeliest on these data.
-        correlation: Correlation; default 'pearson'
-            Of other scorers: How two rows of similarities are compared, for the scorer structure: by
-            value (pearson) or by rank (spearman).
         variant: Variant; default 'robust'
             Of scorer bicro: Whose BiCro: robust has many anchors and standardises, paper has the
             paper's distances, released the cosines of that paper's code.
@@ -1173,6 +1158,15 @@ def score(
             Of scorer bicro: Anchors that are kept in the fit, 2 or more.
         bank_pairs: int; default 1024
             Of scorer bicro: Fixed negatives against which every pair's loss is measured, 2 or more.
+        csls_k: int; default 10
+            Of other scorers: Neighbours that measure how crowded a place is, for the scorer csls; 1 or
+            more.
+        temperature: float or None; default None
+            Of other scorers: The model's temperature, for the scorers neg-clip-loss and ncr: 0.001 to
+            10 (CLIP's is 0.01). By default the likeliest on these data.
+        correlation: Correlation; default 'pearson'
+            Of other scorers: How two rows of similarities are compared, for the scorer structure: by
+            value (pearson) or by rank (spearman).
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         max_failed: float; default 1.0
@@ -1232,8 +1226,7 @@ def show(
         images: str or None; default None
             Folder to write the pictures to, as they are in `data`, named by pair.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
         worst: int; default 20
             How many pairs are shown of each list, the worst first; 1 or more.
         unsure: bool; default False
@@ -1266,9 +1259,9 @@ def train(
     image_root: _Path | None = None,
     max_image_pixels: int = 100000000,
     max_row_bytes: int = 67108864,
-    tensorboard: bool = False,
     restart: bool = False,
     overwrite: bool = False,
+    tensorboard: bool = False,
     model: _Path = 'ViT-B-32',
     pretrained: _Path | None = None,
     head: Literal['linear', 'mlp'] | HeadKind | None = None,
@@ -1282,11 +1275,15 @@ def train(
     batch_pairs: int | None = None,
     learning_rate: float | None = None,
     val_share: float = 0.05,
-    patience: int | None = None,
     weight_decay: float = 0.05,
     warmup_share: float = 0.1,
     clip_norm: float = 1.0,
     train_batchnorm: bool = False,
+    patience: int | None = None,
+    margin: float | None = None,
+    margin_base: float | None = None,
+    spread: str | None = None,
+    drop_below: float | None = None,
     relabel_every: int | None = None,
     split_loss: Literal['ranking', 'infonce'] | Loss = 'infonce',
     warmup_epochs: int | None = None,
@@ -1294,10 +1291,6 @@ def train(
     split_threshold: float = 0.5,
     noisy_from: float = 0.5,
     anchor_k: int = 10,
-    margin: float | None = None,
-    margin_base: float | None = None,
-    spread: str | None = None,
-    drop_below: float | None = None,
     label_column: str | None = None,
     cmp_weight: float | None = None,
     class_temperature: float | None = None,
@@ -1321,13 +1314,12 @@ def train(
         data: one str or a sequence of them or None; default None
             The dataset from which towers learn: files, folders or globs.
         embeddings: one str or a sequence of them or None; default None
-            Embedding tables from which heads learn: what `ncaudit embed` wrote, or any such tables.
+            Embedding tables from which heads learn, as `ncaudit embed` writes them.
         scores: one str or a sequence of them or None; default None
             Score tables of the same pairs, from `ncaudit score`. Without them every label is 1, or as
             `label_column` says.
         val_data: one str or a sequence of them or None; default None
-            Pairs of their own to validate on: images for towers, embedding tables for heads. Nothing is
-            held out then.
+            Pairs to validate on, of the same kind as those to learn from. Nothing is held out then.
         image_column: str or None; default None
             Column with the image: its bytes, a path to a file, or a struct of both. By default it is
             found.
@@ -1351,13 +1343,12 @@ def train(
             more. Rows beyond it fail; where rows cannot be told apart, their shard fails.
         out: str; required
             Folder for the matcher. Rerunning the same command resumes in it.
-        tensorboard: bool; default False
-            Also write event files to tensorboard/ in `out`.
         restart: bool; default False
             Discard what an earlier run of train left in `out`; see also `overwrite`.
         overwrite: bool; default False
-            Replace files that are in the way although this command did not write them. Inputs are never
-            replaced.
+            Replace files in the way that this command did not write; never an input.
+        tensorboard: bool; default False
+            Also write event files to tensorboard/ in `out`.
         model: str; default 'ViT-B-32'
             A model of open_clip by its name, hf-hub:NAME, local-dir:PATH, or a folder that `ncaudit
             train` wrote.
@@ -1391,16 +1382,14 @@ def train(
             heads by class.
         batch_pairs: int or None; default None
             Pairs per step, 2 or more; a pair's negatives are the others of its batch. By default 128
-            for towers, 1024 for heads, 512 for the recipe bicro, 128 by class. Under torchrun it is the
-            batch of all processes together, a multiple of their number.
+            for towers, 1024 for heads, 512 for the recipe bicro, 128 by class. Under torchrun: of all
+            processes together.
         learning_rate: float or None; default None
             AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for
             towers, 1e-3 for heads, 2e-4 for the recipe bicro, 0.03 by class.
         val_share: float; default 0.05
             Share of the photos held out to validate on, 0 to below 1. At 0 none is, and the last epoch
             is kept.
-        patience: int or None; default None
-            Stop after so many epochs in a row without a better rSum, 1 or more. By default never.
         weight_decay: float; default 0.05
             AdamW's weight decay, 0 or more; biases, norms and the temperature have none.
         warmup_share: float; default 0.1
@@ -1409,6 +1398,21 @@ def train(
             Longer gradients are shortened to this length, above 0.
         train_batchnorm: bool; default False
             For towers: let the statistics of BatchNorm move; else they are frozen.
+        patience: int or None; default None
+            Stop after so many epochs in a row without a better rSum, 1 or more. By default never.
+        margin: float or None; default None
+            Of settings of objectives: How far pairs are to lead others, above 0, at most 2. For bicro
+            that of a pair with label 1, by default 0.2; for cmp, nirnl, and cross-entropy with a
+            `cmp_weight` by default 0.9.
+        margin_base: float or None; default None
+            Of settings of objectives: For bicro: how late the margin rises with the label, above 1. By
+            default 10.
+        spread: str or None; default None
+            Of settings of objectives: For soft-infonce: where 1 - label goes, uniform or similarity. By
+            default uniform.
+        drop_below: float or None; default None
+            Of settings of objectives: For drop: pairs with smaller labels are left out, 0 to 1. By
+            default 0.5.
         relabel_every: int or None; default None
             Of heads: Make new labels after so many epochs, 1 or more, by two networks that each learn
             from half of the photos and judge the other half: three times the work. By default never.
@@ -1428,24 +1432,10 @@ def train(
         anchor_k: int; default 10
             Of recipe bicro: Anchors per direction behind a noisy pair's label, 1 or more; the paper's
             is 1.
-        margin: float or None; default None
-            Of settings of objectives: How far pairs are to lead others, above 0, at most 2. For bicro
-            that of a pair with label 1, by default 0.2; for cmp, nirnl, and cross-entropy with a
-            `cmp_weight` by default 0.9.
-        margin_base: float or None; default None
-            Of settings of objectives: For bicro: how late the margin rises with the label, above 1. By
-            default 10.
-        spread: str or None; default None
-            Of settings of objectives: For soft-infonce: where 1 - label goes, uniform or similarity. By
-            default uniform.
-        drop_below: float or None; default None
-            Of settings of objectives: For drop: pairs with smaller labels are left out, 0 to 1. By
-            default 0.5.
         label_column: str or None; default None
-            Column of the score tables that weights a pair: in [0, 1], or boolean; by default
-            soft_label. Without `scores` it is a column of the dataset, for heads of the embedding
-            tables. For cross-entropy and nirnl it must be given and is the column of classes (text,
-            whole numbers or lists).
+            Column of the score tables (without `scores` of the data themselves) that weights pairs: in
+            [0, 1], or boolean; by default soft_label. For cross-entropy and nirnl the column of
+            classes, which must be given.
         cmp_weight: float or None; default None
             Weight of cmp's margin beside the loss of the classes, 0 or more. By default 0.9 for nirnl,
             0 for cross-entropy.
