@@ -6,13 +6,15 @@ and lists of these.
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any
 
 from ncaudit.cli.configuration.keys import Key, keys_of
-from ncaudit.cli.shared.wrapped import wrapped
 from ncaudit.errors import NcauditError
+
+WIDTH = 78  # behind the sign of a comment
 
 
 def toml_of(table: str, command: Any, given: Mapping[str, Any], *, every: bool = False) -> list[str]:
@@ -53,6 +55,6 @@ def _string(text: str) -> str:
 def _comment(key: Key) -> Iterator[str]:
     """The first sentence of an option's help, and its default, or what it takes where it has none."""
     sentence = re.split(r"(?<=\.)\s", key.help, maxsplit=1)[0]
-    yield from (f"# {line.lstrip()}" for line in wrapped(sentence, "", indent=2))
+    yield from (f"# {line}" for line in textwrap.wrap(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
     told = value_of(key.default) if key.default not in (None, (), []) else f"({key.form})"
     yield f"# {key.name} = {told}"
