@@ -7,13 +7,17 @@ The verbs are plain functions, options in and one result out, and are loaded whe
     ncaudit.embed(ncaudit.EmbedOptions(sources=["data/"], out="embeddings"))
     ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"))
 
-For arrays already in memory: `ncaudit.soft_labels(image, text)`.
+For arrays already in memory: `ncaudit.soft_labels(image, text)`. A verb tells nothing while it works, unless asked:
+
+    with ncaudit.live_progress() as progress:
+        ncaudit.score(ncaudit.ScoreOptions(embeddings=["embeddings"], out="scores"), progress)
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ncaudit.cli.shared.live import live_progress
     from ncaudit.errors import NcauditError
     from ncaudit.options import (
         AuditOptions,
@@ -54,6 +58,7 @@ _VERBS = {
     "demo": "ncaudit.verbs.demo",
     "soft_labels": "ncaudit.judging.soft_labels",
 }
+_LIVE = "ncaudit.cli.shared.live"  # draws on a terminal or in a notebook, as a command does
 
 __all__ = [
     "AuditOptions",
@@ -74,6 +79,7 @@ __all__ = [
     "ShowOptions",
     "TrainOptions",
     "__version__",
+    "live_progress",
     *_VERBS,
 ]
 
@@ -83,6 +89,7 @@ _HOMES = {
     **{name: "ncaudit.options" for name in __all__ if name.endswith("Options")},
     "NcauditError": "ncaudit.errors",
     "__version__": "ncaudit.version",
+    "live_progress": _LIVE,
 }
 _MODULES = ("errors", "options")  # that a notebook finds in the package without importing them
 

@@ -22,9 +22,9 @@ from ncaudit.cli import (
     train,
 )
 from ncaudit.cli.filter import filter_pairs
-from ncaudit.cli.shared import output
+from ncaudit.cli.shared import live, output
 from ncaudit.cli.shared.ending import Commands, Computing, told
-from ncaudit.cli.shared.given import Command
+from ncaudit.cli.shared.given import Command, run_within
 from ncaudit.cli.shared.loudness import set_loudness
 from ncaudit.engines.ranks import launched
 from ncaudit.version import __version__
@@ -37,6 +37,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Audit and clean noisy correspondence in image-text datasets.",
 )
+
+
+run_within(live.starting)  # what is told first is drawn before a command loads torch
 
 
 def _version(wanted: bool) -> None:

@@ -74,7 +74,7 @@ def audit(
     from ncaudit.cli.words.audit import lines  # torch takes seconds to import; --help must not pay for it
     from ncaudit.verbs.audit.audit import audit as run
 
-    with live.progress(one_line=True) as progress:
+    with live.progress() as progress:
         audited = run(options, progress)
     output.result(audited, lines(audited, options), as_json=as_json)
     raise typer.Exit(exit_code(audited.accounting, max_failed))

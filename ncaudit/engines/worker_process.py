@@ -21,7 +21,7 @@ from typing import IO, Any
 from ncaudit import interruption
 from ncaudit.engines.local import ShardRows
 from ncaudit.errors import NcauditError
-from ncaudit.progress import Progress
+from ncaudit.progress import Progress, Silent
 from ncaudit.shards.files.shard import Shard
 
 Facts = Mapping[str, Any]  # what JSON can say
@@ -71,7 +71,7 @@ def _do(shard: Shard, work: Work, parent: "_Parent") -> None:
         parent.tell("rows", dict(rows.statuses))
 
 
-class _Parent:
+class _Parent(Silent):
     """The process at the other end of the standard streams. As a Progress, it is told how far the work has come."""
 
     def __init__(self) -> None:
@@ -98,13 +98,9 @@ class _Parent:
         """What was ordered cannot be done."""
         self.tell("refused", type(error).__name__, error.message, error.fix)
 
-    def stage(self, name: str, total: int | None, unit: str = "rows") -> None: ...
-
     def advance(self, done: int, failed: int = 0) -> None:
         interruption.heed()
         self.tell("advance", done, failed)
-
-    def status(self, text: str) -> None: ...
 
     def note(self, text: str) -> None:
         self.tell("note", text)

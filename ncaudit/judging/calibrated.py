@@ -23,6 +23,7 @@ from ncaudit.judging.calibration import Calibration, Cuts
 from ncaudit.judging.evidence import NOTHING, Evidence
 from ncaudit.judging.strata import Placed, Strata, fit_strata
 from ncaudit.options import ScorerOptions
+from ncaudit.progress import Step, unheard
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import same_photo, shared_space
 from ncaudit.scoring.fits import Applier, Fit, PairScores
@@ -34,6 +35,7 @@ MEANING = (
     "mismatches on the same topic and half-right captions are under-counted"
 )
 UNCALIBRATED = "no soft label: fewer pairs than a calibration needs"
+STEPS = 4  # of `learn`: photos, scorer, random pairs, labels
 FEWEST_PAIRS = 50  # to calibrate on
 ROWS = 4_096  # scored at once
 NULL_PAIRS = 8_192  # random pairs wanted; at least one per observed pair, at most MOST_DRAWS
@@ -47,17 +49,22 @@ OF_LABELS = ("noise_rate", "cuts", "calibrated_on", "stratified_by", "strata", "
 Numbers = npt.NDArray[np.float64]
 
 
-def learn(pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None) -> Fit:
+def learn(
+    pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None, step: Step = unheard
+) -> Fit:
     """Fit a scorer on a sample in random order, and what its scores mean.
 
-    names: of the pairs' `stratum_id`. Raises NcauditError as the scorer does, and where all pairs score alike.
+    names: of the pairs' `stratum_id`. step: called STEPS times, less often where there is nothing to calibrate.
+    Raises NcauditError as the scorer does, and where all pairs score alike.
     """
     scorer = scorers.get(options.scorer)
     if scorer.NEEDS_SHARED_SPACE:
         shared_space.require_widths(pairs, f"--scorer {options.scorer}")
     photos = same_photo.find(pairs)
     pairs = photos.of(pairs)
+    step()
     bare = scorer.fit(pairs, options)
+    step()
     recorded = {**bare.options, **{name: getattr(options, name) for name in RECORDED}}
     tensors = {**bare.tensors, **{name: tensor.clone() for name, tensor in photos.tensors().items()}}
     fit = replace(bare, options=recorded, tensors=tensors, facts={**bare.facts, "same_photo_limit": photos.limit})
@@ -67,8 +74,11 @@ def learn(pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None 
     if len(pairs) < FEWEST_PAIRS:
         return replace(fit, facts={**fit.facts, "label_means": UNCALIBRATED})
     scored = Scored.of(fit, pairs, options.seed)
+    step()
     evidence = scored.evidence(fit.scorer, cosine, options)
-    return _calibrated(fit, scored, options, names or {}) if evidence.found else _unlabelled(fit, evidence)
+    labelled = _calibrated(fit, scored, options, names or {}) if evidence.found else _unlabelled(fit, evidence)
+    step()
+    return labelled
 
 
 def applier(fit: Fit, device: torch.device) -> Applier:

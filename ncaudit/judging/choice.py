@@ -14,6 +14,7 @@ from ncaudit import scorers
 from ncaudit.judging import calibrated, mismatches, power
 from ncaudit.judging.calibrated import Scored
 from ncaudit.options import AUTO_SCORER, ScorerOptions
+from ncaudit.progress import Step, unheard
 from ncaudit.scoring.fits import Fit
 from ncaudit.scoring.fusion import clearly_best, placements
 from ncaudit.scoring.pairs import Pairs
@@ -29,26 +30,39 @@ def meant(name: str) -> list[str]:
     return [name]
 
 
-def learn(pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None) -> Fit:
+def is_open(options: ScorerOptions) -> bool:
+    """Whether a scorer is to be chosen."""
+    return options.scorer == AUTO_SCORER
+
+
+def steps(options: ScorerOptions) -> int:
+    """How many `learn` takes."""
+    return calibrated.STEPS + (len(scorers.names()) if is_open(options) else 0)
+
+
+def learn(
+    pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None, step: Step = unheard
+) -> Fit:
     """`calibrated.learn`; for `--scorer auto` with the scorer chosen here, which the facts tell with all compared."""
-    if options.scorer != AUTO_SCORER:
-        return calibrated.learn(pairs, options, names)
-    told_apart = compared(pairs.head(power.PAIRS), options)
+    if not is_open(options):
+        return calibrated.learn(pairs, options, names, step)
+    told_apart = compared(pairs.head(power.PAIRS), options, step)
     chosen = next(iter(told_apart), FIRST)  # where no scorer can be fitted, the first says why
-    fit = calibrated.learn(pairs, replace(options, scorer=chosen), names)
+    fit = calibrated.learn(pairs, replace(options, scorer=chosen), names, step)
     asked = {name: getattr(options, name) for name in ScorerOptions.__dataclass_fields__ if name != "device"}
     recorded = {**asked, **fit.options, "scorer": AUTO_SCORER}
     return replace(fit, options=recorded, facts={**fit.facts, "compared": told_apart})
 
 
-def compared(pairs: Pairs, options: ScorerOptions) -> dict[str, float]:
+def compared(pairs: Pairs, options: ScorerOptions, step: Step = unheard) -> dict[str, float]:
     """Every scorer that these pairs allow and how well it tells them from random ones, the chosen one first.
 
     Values: the mean of the AUROC of observed against random pairs and against random pairs of the same topic, in
     [0, 1]; higher = better. Mismatches among the observed pull all of them down alike.
     """
     names = sorted(scorers.names(), key=lambda name: name != FIRST)
-    placed = {name: found for name in names if (found := _placed(name, pairs, options)) is not None}
+    tried = {name: _placed(name, pairs, options, step) for name in names}
+    placed = {name: found for name, found in tried.items() if found is not None}
     if not placed:
         return {}
     best = list(placed)[clearly_best(list(placed.values()), pairs.image_id)]
@@ -56,8 +70,9 @@ def compared(pairs: Pairs, options: ScorerOptions) -> dict[str, float]:
     return {best: means.pop(best), **dict(sorted(means.items(), key=lambda item: -item[1]))}
 
 
-def _placed(name: str, pairs: Pairs, options: ScorerOptions) -> Tensor | None:
+def _placed(name: str, pairs: Pairs, options: ScorerOptions, step: Step) -> Tensor | None:
     """Share of made mismatches that each observed pair is above, (n,); None where the scorer cannot be fitted."""
+    step()
     fit = power.fitted(name, pairs, options)
     if fit is None:
         return None

@@ -20,7 +20,9 @@ from ncaudit.core.neighbours.search import Nearest
 from ncaudit.core.neighbours.self_search import nearest_in_set
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibration
+from ncaudit.progress import Step, unheard
 
+STEPS = 4  # of `audit`: neighbours of images, of captions, votes, what the votes mean
 LADDER = (10, 20, 30, 50)
 LADDER_ROWS = 5_000
 ENTRIES = 2**22  # rows x classes at once
@@ -74,21 +76,22 @@ def audit(
     k: int | None = None,
     seed: int = 0,
     device: torch.device | None = None,
-    stage: Callable[[str], None] = lambda name: None,
+    status: Callable[[str], None] = lambda name: None,
+    step: Step = unheard,
 ) -> LabelAudit:
     """Audit the given classes of n pairs.
 
     read: gives (n, d) float16 or float32 unit rows, of the images for 0, of the captions for 1; called once for each,
     and only one is held at a time. given: of each row, weights add up to 1 or 0. photo: (n,) int64, equal photos vouch
     for nothing. k: neighbours that vote; None: chosen from 10, 20, 30, 50. device: where neighbours are searched.
-    stage: told what is being done.
+    status: told what is being done; step: called after each of STEPS such.
     Raises NcauditError when there is nothing to compare.
     """
     _require_classes(given, classes, photo)
     most = min(max(LADDER) if k is None else k, len(photo) - 1)
     found, rows, recall = [], [], 1.0
     for modality, name in enumerate(("image", "text")):
-        stage(f"{name} neighbours")
+        status(f"{name} neighbours")
         unit = _centred(read(modality))
         near = nearest_in_set(unit.to(device), most, [photo.to(device)], seed=seed)
         recall = min(recall, near.recall)
@@ -96,18 +99,21 @@ def audit(
         del near
         rows.append(principal(unit))
         del unit
-    stage("votes")
+        step()
+    status("votes")
     if k is None:
         k = _chosen(found, given, classes, photo, most, seed)
     k = min(k, most)
     tallied = _Tally.of([Nearest(f.similarity[:, :k], f.index[:, :k]) for f in found], given, classes)
     neighbours = found[0].index, found[1].index
     del found
-    stage("class noise and label quality")
+    step()
+    status("class noise and label quality")
     judged = None
     if int(given.labelled.sum()) >= FEWEST_PAIRS:
         judged = judge(Evidence(given, classes, photo, neighbours, (rows[0], rows[1])), k=k, seed=seed)
     told = _Told.unknown(len(photo)) if judged is None else _Told.of(judged, given, photo, seed)
+    step()
     return LabelAudit(
         k=k,
         partition=tallied.partition,

@@ -20,6 +20,7 @@ from ncaudit.judging import calibrated, calibration
 from ncaudit.judging.calibrated import Scored
 from ncaudit.judging.mismatches import injected
 from ncaudit.options import ScorerOptions
+from ncaudit.progress import Step, unheard
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import shared_space
 from ncaudit.scoring.fits import Fit
@@ -45,7 +46,12 @@ class Power:
     caught: Mapping[str, float | None]
 
 
-def check(fit: Fit, pairs: Pairs, options: ScorerOptions) -> list[dict[str, Any]]:
+def steps() -> int:
+    """How many `check` takes: one for each scorer."""
+    return len(scorers.names())
+
+
+def check(fit: Fit, pairs: Pairs, options: ScorerOptions, step: Step = unheard) -> list[dict[str, Any]]:
     """The power of a calibrated fit, and of every other scorer that these pairs allow, the fit's own first."""
     device = pairs.image.device
     sample = calibrated.same_photos(fit, device).of(pairs)
@@ -53,10 +59,12 @@ def check(fit: Fit, pairs: Pairs, options: ScorerOptions) -> list[dict[str, Any]
     rate = float(fit.facts["noise_rate"]["rate"])
     wrong = injected(few, options.seed)
     found = [_power(fit, few, wrong, rate, options.seed)]
-    for name in scorers.names():
-        other = None if name == fit.scorer else fitted(name, few, options)
+    step()
+    for name in (name for name in scorers.names() if name != fit.scorer):
+        other = fitted(name, few, options)
         if other is not None:
             found.append(_power(other, few, wrong, rate, options.seed))
+        step()
     return [asdict(power) for power in found]
 
 

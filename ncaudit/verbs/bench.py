@@ -97,6 +97,9 @@ class Setting:
     measures: Mapping[str, Spread]  # by the names in MEASURED
 
 
+STAGES = {"draw the sample": 0.0, "fit the scorers": 1.0}
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
     """What was measured. The seeds share one sample of pairs, so their spread tells nothing of other samples."""
@@ -123,6 +126,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
 
 
 def _bench(options: BenchOptions, progress: Progress) -> BenchResult:
+    progress.job("bench", STAGES)
     pairs = _sample(options, progress)
     work = _Bench(pairs, options, progress, {})
     runs = sorted(work.runs(), key=lambda run: _place(run, options))
@@ -167,7 +171,7 @@ def _sample(options: BenchOptions, progress: Progress) -> Pairs:
     shards = find_shards(options.embeddings, options.features, options.max_row_bytes)
     tables = [open_embeddings(shard, columns=[]) for shard in shards]
     check_tables_agree(tables)
-    progress.stage("draw sample", sum(table.rows for table in tables))
+    progress.stage("draw the sample", sum(table.rows for table in tables))
     pairs = fit_sample.draw(tables, pairs=options.pairs, seed=options.seed, progress=progress).pairs
     if len(pairs) < FEWEST_PAIRS:
         raise BadTable(
@@ -203,7 +207,7 @@ class _Bench:
         names, options = self.usable(), self.options
         near = Neighbours.of(self.pairs, options.kinds, options.seed)
         settings = list(product(options.kinds, options.rates))
-        self.progress.stage("bench", len(names) * options.seeds * (1 + len(settings)), "fits")
+        self.progress.stage("fit the scorers", len(names) * options.seeds * (1 + len(settings)), "fits")
         for seed in range(options.seed, options.seed + options.seeds):
             fitted = {name: self.fitted(name, self.pairs, seed) for name in names}
             before = {name: _rate(fit) for name, fit in fitted.items() if fit is not None}

@@ -22,7 +22,7 @@ from ncaudit.options import (
     EvalScoresOptions,
     TrainOptions,
 )
-from ncaudit.progress import SILENT, Progress
+from ncaudit.progress import SILENT, Parts, Progress
 from ncaudit.shards.claims.claims import Place, claim
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.audit.audit import audit
@@ -40,6 +40,13 @@ RUNS = {
     "soft": {"objective": "weighted-infonce"},
     "oracle": {"objective": "weighted-infonce", "label_column": TRUTH},
 }
+
+# The parts of the demo, with their shares of the time
+AUDIT, COMPARE, START = "audit", "compare with the truth", "evaluate start"
+LEARN = {name: f"train {number} of {len(RUNS)}, {name}" for number, name in enumerate(RUNS, start=1)}
+EVALUATE = {name: f"evaluate {name}" for name in RUNS}
+FAST = {AUDIT: 4.0, COMPARE: 0.1}
+TRAININGS = {START: 0.5} | {part: share for name in RUNS for part, share in ((LEARN[name], 6.0), (EVALUATE[name], 0.5))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,14 +102,14 @@ def _is_summary(path: str) -> bool:
 
 
 def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
-    world = _World(options, sample_folder(), progress)
+    world = _World(options, sample_folder(), Parts(progress, "demo", FAST if options.fast else FAST | TRAININGS))
     start = f"local-dir:{world.sample}/tiny-clip"
     page = world.audit(start)
     found, retrieval = world.detection(), {}
     if not options.fast:
-        retrieval["start"] = world.retrieval(start, "start")
+        retrieval["start"] = world.retrieval(start, "start", START)
         for name in RUNS:
-            retrieval[name] = world.retrieval(world.train(name, start), name)
+            retrieval[name] = world.retrieval(world.train(name, start), name, EVALUATE[name])
     result = DemoResult(
         out=options.out, report=page, retrieval=retrieval, detection=found, seconds=monotonic() - begun
     )
@@ -118,13 +125,13 @@ class _World:
 
     options: DemoOptions
     sample: str
-    progress: Progress
+    parts: Parts
 
     def path(self, name: str) -> str:
         return os.path.join(self.options.out, name)
 
-    def embed(self, model: str, part: str, out: str) -> None:
-        source = os.path.join(self.sample, f"{part}.parquet")
+    def embed(self, model: str, split: str, out: str, progress: Progress) -> None:
+        source = os.path.join(self.sample, f"{split}.parquet")
         chosen = EmbedOptions(
             sources=[source],
             out=self.path(out),
@@ -133,7 +140,7 @@ class _World:
             workers=self.options.workers,
             overwrite=self.options.overwrite,
         )
-        embed(chosen, self.progress)
+        embed(chosen, progress)
 
     def audit(self, start: str) -> str:
         """The page about the sample."""
@@ -142,11 +149,11 @@ class _World:
             sources=[os.path.join(self.sample, "train.parquet")], out=options.out, model=start, seed=options.seed,
             device=options.device, workers=options.workers, overwrite=options.overwrite,
         )  # fmt: skip
-        return audit(chosen, self.progress).report.out
+        return audit(chosen, self.parts.part(AUDIT)).report.out
 
     def detection(self) -> dict[str, Finding]:
         """How well what is mismatched was found."""
-        found = eval_scores(EvalScoresOptions(scores=[self.path("scores")], truth=TRUTH), self.progress)
+        found = eval_scores(EvalScoresOptions(scores=[self.path("scores")], truth=TRUTH), self.parts.part(COMPARE))
         assert isinstance(found, DetectionResult)
         parts = {"similarity": found.similarity, "soft_label": found.soft_label}
         return {name: Finding(auroc=part.auroc) for name, part in parts.items() if part and part.auroc is not None}
@@ -164,13 +171,14 @@ class _World:
             overwrite=self.options.overwrite,
             **{**RECIPE, **RUNS[name]},  # type: ignore[arg-type]
         )
-        train(chosen, self.progress)
+        train(chosen, self.parts.part(LEARN[name]))
         return f"local-dir:{out}"
 
-    def retrieval(self, model: str, name: str) -> Recalls:
-        self.embed(model, "heldout", f"heldout-{name}")
+    def retrieval(self, model: str, name: str, part: str) -> Recalls:
+        progress = self.parts.part(part)
+        self.embed(model, "heldout", f"heldout-{name}", progress)
         chosen = EvalRetrievalOptions(embeddings=[self.path(f"heldout-{name}")], device=self.options.device)
-        return _recalls(eval_retrieval(chosen, self.progress).metrics)
+        return _recalls(eval_retrieval(chosen, progress).metrics)
 
 
 def _recalls(metrics: RetrievalMetrics) -> Recalls:

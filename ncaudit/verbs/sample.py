@@ -82,12 +82,13 @@ def _sample(options: SampleOptions, shards: Sequence[Shard], progress: Progress)
     tables = [open_scores(shard) for shard in shards]
     for table in tables:
         require_column(table.shard.path, table.schema, "score")
-    progress.stage("read scores", sum(table.rows for table in tables))
+    progress.job("sample", {"read the scores": 1.0, "read the drawn pairs": 0.0})
+    progress.stage("read the scores", sum(table.rows for table in tables))
     rows, statuses = _read(tables, options.seed, progress)
     if not len(rows.score):
         raise BadTable(f"{', '.join(options.scores)} holds no ok row with a score", fix="see the status column there")
     design = designed(rows, options.n, options.strata)
-    progress.stage("read drawn pairs", None)
+    progress.stage("read the drawn pairs", None)
     review = _review(tables, rows, design, options.seed)
     write_review(options.out, review)
     accounting = Accounting(len(tables), 0, (), dict(statuses))

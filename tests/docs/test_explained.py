@@ -141,7 +141,7 @@ def test_what_a_key_holds_is_told_beside_it(section):
 
 
 def test_every_summary_is_that_of_a_command():
-    functions = {*VERBS.values(), "corrupt_labels", "soft_labels"}
+    functions = {*VERBS.values(), "corrupt_labels", "soft_labels", "live_progress"}
     assert functions == {name for name in ncaudit.__all__ if name.islower() and not name.startswith("_")}
 
 

@@ -17,6 +17,7 @@ from ncaudit.errors import NcauditError
 from ncaudit.judging import calibration
 from ncaudit.judging.mismatches import Neighbours, swapped
 from ncaudit.options import BenchOptions
+from ncaudit.progress import Silent
 from ncaudit.scoring import shared_space
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.verbs.bench import MEASURED, bench, corrected_auroc, expected_rate
@@ -247,7 +248,7 @@ def test_too_few_pairs_are_told(write_embeddings):
 
 
 def test_every_fit_is_told(table):
-    class Count:
+    class Count(Silent):
         total = done = 0
 
         def stage(self, name, total, unit="rows"):
@@ -255,8 +256,6 @@ def test_every_fit_is_told(table):
 
         def advance(self, done, failed=0):
             self.done += done
-
-        def note(self, text): ...
 
     count = Count()
     asked = {"scorers": ["clip-score"], "kinds": ["random"], "rates": [0.001, 0.3], "seeds": 2, "pairs": 100}

@@ -1,9 +1,11 @@
 """A real terminal, and what stands on it: the command in a pseudo-terminal, whose output an emulator reads.
 
 Knows processes, sizes, keys and screens; nothing of what a command tells. `watched` runs a command to its end; within
-`opened` a test looks, presses keys and resizes while the command runs.
+`opened` a test looks, presses keys and resizes while the command runs. A `warm` command is forked from a process that
+has the libraries loaded already: the same but for the seconds before its first work.
 """
 
+import multiprocessing
 import os
 import pty
 import select
@@ -50,7 +52,7 @@ class Snapshot:
 class Terminal:
     """A terminal in which one command runs, or has run."""
 
-    process: subprocess.Popen[bytes]
+    process: "subprocess.Popen[bytes] | _Forked"
     master: int
     screen: pyte.HistoryScreen
     began: float = field(default_factory=time.monotonic)
@@ -163,6 +165,7 @@ def opened(
     env: Mapping[str, str | None] | None = None,
     stdout: Path | None = None,
     command: Sequence[str] = NCAUDIT,
+    warm: bool = False,
 ) -> Iterator[Terminal]:
     """The command with these words, running in a terminal of that size; ended, at the latest, with the block.
 
@@ -170,15 +173,18 @@ def opened(
     """
     master, slave = pty.openpty()
     ioctl(slave, TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    out = slave if stdout is None else os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    called = [*command, *map(str, words)]
-    began = time.monotonic()
-    process = subprocess.Popen(
-        called, stdin=slave, stdout=out, stderr=slave, cwd=cwd, env=_environment(env or {}),
-        start_new_session=True, preexec_fn=_controls,
-    )  # fmt: skip
-    for ours in {slave, out}:
-        os.close(ours)
+    began, given = time.monotonic(), [*map(str, words)]
+    if warm:
+        process: Any = _Forked(given, os.ttyname(slave), cwd, _environment(env or {}))
+    else:
+        out = None if stdout is None else os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        process = subprocess.Popen(
+            [*command, *given], stdin=slave, stdout=slave if out is None else out, stderr=slave, cwd=cwd,
+            env=_environment(env or {}), start_new_session=True, preexec_fn=_controls,
+        )  # fmt: skip
+        if out is not None:
+            os.close(out)
+    os.close(slave)
     try:
         yield Terminal(process, master, pyte.HistoryScreen(columns, rows, history=KEPT_LINES), began)
     finally:
@@ -194,6 +200,42 @@ def watched(words: Sequence[object], **how: Any) -> Terminal:
         return terminal.to_the_end()
 
 
+class _Forked:
+    """A warm command, as far as `Terminal` asks for it."""
+
+    def __init__(self, words: list[str], tty: str, cwd: Path | None, env: dict[str, str]) -> None:
+        server = multiprocessing.get_context("forkserver")
+        server.set_forkserver_preload(["tests.worlds.loaded"])
+        read, write = server.Pipe(duplex=False)
+        self._process = server.Process(target=_run_forked, args=(words, tty, cwd, env, write))
+        self._process.start()
+        read.recv()  # it has the terminal: before that nobody would hold its other end
+        self.kill = self._process.kill
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self) -> None:
+        self._process.join()
+
+
+def _run_forked(words: list[str], tty: str, cwd: Path | None, env: dict[str, str], ready: Any) -> None:
+    os.setsid()
+    for number in range(3):
+        os.dup2(os.open(tty, os.O_RDWR), number)
+    _controls()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd or REPOSITORY)
+    sys.argv = ["ncaudit", *words]
+    ready.send(None)
+    from ncaudit.__main__ import main
+
+    main()
+
+
 def _controls() -> None:
     """In the new process: the terminal is its own, and Ctrl-C reaches it though the tests may be deaf to it."""
     ioctl(0, TIOCSCTTY, 0)
@@ -205,7 +247,8 @@ def _environment(given: Mapping[str, str | None]) -> dict[str, str]:
     strange = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CI")
     inherited = {name: value for name, value in os.environ.items() if name not in strange}
     known = [str(REPOSITORY), *filter(None, [inherited.get("PYTHONPATH")])]
-    ours = {**inherited, "PYTHONPATH": os.pathsep.join(known), "TERM": "xterm-256color", "LANG": "C.UTF-8", **given}
+    ours = {**inherited, "PYTHONPATH": os.pathsep.join(known), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    ours = {"OMP_NUM_THREADS": "1", **ours, **given}  # several tests share a machine
     return {name: value for name, value in ours.items() if value is not None}
 
 

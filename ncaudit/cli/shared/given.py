@@ -3,8 +3,8 @@
 Knows Typer's commands and options; nothing of what a flag means. The options themselves refuse other values.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from ncaudit.options.shared.effect import HasModes, refuse_given
 RENAMED = {"stream_format": "format"}  # a parameter called `format` would hide Python's own
 Options = TypeVar("Options", bound=HasModes)
 _names: ContextVar[frozenset[str]] = ContextVar("given", default=frozenset())
+_around: list[Callable[[str], AbstractContextManager[None]]] = [lambda command: nullcontext()]
 
 
 class Command(TyperCommand):
@@ -23,10 +24,19 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does it."""
-        spare_pandas()
+        with _around[-1](ctx.command_path.removeprefix("ncaudit ")):
+            spare_pandas()
+            return self._invoked(ctx)
+
+    def _invoked(self, ctx: Any) -> Any:
         told = (one.name for one in self.params if ctx.get_parameter_source(one.name).name == "COMMANDLINE")
         with _given(frozenset(RENAMED.get(name, name) for name in told if name)):
             return super().invoke(ctx)
+
+
+def run_within(around: Callable[[str], AbstractContextManager[None]]) -> None:
+    """Every command runs, from now on, within what this makes of its name."""
+    _around[:] = [around]
 
 
 def names() -> frozenset[str]:

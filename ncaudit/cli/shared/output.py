@@ -1,7 +1,7 @@
 """The only module that prints. Data goes to standard output as it is; words go to people, never through markup.
 
 Knows streams and rich's console; nothing of what results mean. Words are made in `cli/words`, the live display is drawn
-by `live.py` on the console that is given here. Whatever words hold of a user's data, a terminal only shows it.
+by `live` on the console that is given here. Whatever words hold of a user's data, a terminal only shows it.
 """
 
 import io
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any, TextIO
 
 import rich.table
@@ -84,8 +85,20 @@ def result(value: Any, words: Sequence[str | Table], *, as_json: bool, to_stderr
 
 
 def terminal() -> Console | None:
-    """What a live display draws on: standard error; None where that is no terminal."""
-    return Console(stderr=True, highlight=False, markup=False) if sys.stderr.isatty() else None
+    """What a live display draws on: standard error; None where that is no terminal, or one that only takes lines."""
+    if not sys.stderr.isatty():
+        return None
+    file: Any = sys.stderr.as_it_is() if isinstance(sys.stderr, _Visible) else sys.stderr
+    console = Console(file=file, highlight=False, markup=False)
+    return None if console.is_dumb_terminal else console
+
+
+def notebook() -> Any:
+    """IPython's `display`, where this process is a notebook's; else None."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if getattr(shell, "kernel", None) is None:
+        return None
+    return import_module("IPython.display").display
 
 
 def _draw(stream: Any, given: Table) -> None:
@@ -136,10 +149,14 @@ class _Visible:
     def __init__(self, stream: TextIO, *, last: bool = False) -> None:
         """last: what it does not take is nobody's any more."""
         self._stream, self._last, self.gives_rows = stream, last, False
-        self.rich_proxied_file = stream  # by which rich finds the terminal that its bar is drawn on
+        self.rich_proxied_file: Any = stream  # by which rich finds the terminal that its bar is drawn on
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+    def as_it_is(self) -> "_AsItIs":
+        """The same stream for what we draw: it does steer the terminal."""
+        return _AsItIs(self._stream, last=self._last)
 
     @property
     def buffer(self) -> Any:
@@ -169,6 +186,20 @@ class _Visible:
             if not self._last:
                 raise TakesNoMore(error.errno, error.strerror) from error
             forget(self._stream)
+
+
+class _AsItIs(_Visible):
+    """The same for text of our own, control sequences and all."""
+
+    def __init__(self, stream: TextIO, *, last: bool = False) -> None:
+        super().__init__(stream, last=last)
+        self.rich_proxied_file = self
+
+    def write(self, text: str) -> int:
+        """As a text file's."""
+        with self._taking():
+            self._stream.write(text)
+        return len(text)
 
 
 class _Closed(io.TextIOBase):

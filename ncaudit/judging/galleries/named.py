@@ -18,6 +18,7 @@ from ncaudit.shards.tables.made_from import data_of
 from ncaudit.shards.tables.pairs_in_data import Wanted
 from ncaudit.shards.tables.scores import ScoreTable
 
+WITNESSES = "look up witnesses"  # a stage
 Places = npt.NDArray[np.int64]
 
 
@@ -27,7 +28,7 @@ def find_named(
     """The first row of each of these names, with those of the columns that its table has; unknown ones are left out."""
     found, first = dict[str, Row](), 0
     if ids:
-        progress.stage("look up witnesses", sum(table.rows for table in tables))
+        progress.stage(WITNESSES, sum(table.rows for table in tables))
     for table in tables:
         lacking = set(ids) - found.keys()
         if not lacking:

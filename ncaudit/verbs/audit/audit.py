@@ -12,7 +12,7 @@ from time import monotonic
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, Interrupted
 from ncaudit.options import STREAM, AuditOptions, ShowOptions
-from ncaudit.progress import SILENT, Progress
+from ncaudit.progress import SILENT, Parts, Progress
 from ncaudit.schema import OK, carried_name
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -20,14 +20,15 @@ from ncaudit.shards.readers import read_batches
 from ncaudit.shards.rewriting.rewrite import are_written_back
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.verbs.audit.places import Places, anything_there, places_of, with_classes
-from ncaudit.verbs.audit.steps import Steps
 from ncaudit.verbs.embed.embed import EmbedResult, embed
 from ncaudit.verbs.labels.labels import LabelsResult, labels
 from ncaudit.verbs.report.report import ReportResult, report
 from ncaudit.verbs.score.score import ScoreResult, score
 from ncaudit.verbs.show.show import ShownClass, ShownPair, show
 
-STEPS, OF_CLASSES = ("embed", "score", "report"), ("labels", "report of labels")
+OF_LABELS = "report of labels"
+STEPS = {"embed": 8.0, "score": 1.0, "report": 0.2}  # with their shares of the time
+OF_CLASSES = {"labels": 0.5, OF_LABELS: 0.2}
 WORST = 5  # pairs told at the end
 
 
@@ -68,12 +69,12 @@ def audit(options: AuditOptions, progress: Progress = SILENT) -> AuditResult:
 
 
 def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResult:
-    begun, steps = monotonic(), Steps(progress, STEPS if options.label_column is None else (*STEPS, *OF_CLASSES))
-    embedded = embed(options.of_embed, steps.next())
+    begun, parts = monotonic(), Parts(progress, "audit", STEPS if options.label_column is None else STEPS | OF_CLASSES)
+    embedded = embed(options.of_embed, parts.part("embed"))
     _require_embedded(options, embedded)
-    scored = score(options.of_score, steps.next())
-    page = report(options.of_report, steps.next())
-    classes, classes_page = _classes(options, steps)
+    scored = score(options.of_score, parts.part("score"))
+    page = report(options.of_report, parts.part("report"))
+    classes, classes_page = _classes(options, parts)
     shown = show(ShowOptions(scores=[options.of_score.out], worst=WORST))
     return AuditResult(
         out=options.out, sources=(), written_back=False, embed=embedded, score=scored, labels=classes,
@@ -83,13 +84,13 @@ def _run(options: AuditOptions, progress: Progress, places: Places) -> AuditResu
     )  # fmt: skip
 
 
-def _classes(options: AuditOptions, steps: Steps) -> tuple[LabelsResult | None, ReportResult | None]:
+def _classes(options: AuditOptions, parts: Parts) -> tuple[LabelsResult | None, ReportResult | None]:
     """What is found about the classes, last: the page about the pairs is there whatever becomes of it."""
     chosen, page = options.of_labels, options.of_labels_report
     if chosen is None or page is None:
         return None, None
-    judged = labels(replace(chosen, label_column=carried_name(chosen.label_column)), steps.next())
-    return judged, report(page, steps.next())
+    judged = labels(replace(chosen, label_column=carried_name(chosen.label_column)), parts.part("labels"))
+    return judged, report(page, parts.part(OF_LABELS))
 
 
 def _together(embedded: Accounting, scored: Accounting, *others: Accounting) -> Accounting:

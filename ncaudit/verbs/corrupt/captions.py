@@ -93,11 +93,12 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
 
 
 def _corrupt(options: CorruptOptions, shards: Sequence[Shard], claim: Claim, progress: Progress) -> CorruptResult:
-    progress.stage("read captions", sum(open_shard(shard).rows for shard in shards))
+    progress.job("corrupt", {"read the captions": 0.3, "choose captions": 0.0, "write the dataset": 1.0})
+    progress.stage("read the captions", sum(open_shard(shard).rows for shard in shards))
     rows = read_captions(shards, options, progress)
     progress.stage("choose captions", None)
     plan = _plan(options, rows)
-    progress.stage("write dataset", len(rows))
+    progress.stage("write the dataset", len(rows))
     claim.settle(_facts(options, rows, plan))
     accounting = _write(options, rows, plan, progress)
     mismatched, usable = int(plan.mismatched.sum()), int(rows.usable.sum())

@@ -129,8 +129,9 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
 def _corrupt(
     options: CorruptOptions, shards: list[Shard], column: str, claim: Claim, progress: Progress
 ) -> CorruptLabelsResult:
-    progress.stage("read labels", None)
-    rows = _read(shards, column)
+    progress.job("corrupt", {"read the labels": 0.1, "choose labels": 0.0, "write the dataset": 1.0})
+    progress.stage("read the labels", sum(open_shard(shard).rows for shard in shards))
+    rows = _read(shards, column, progress)
     usable = rows.usable
     wanted = int(options.rate * int(usable.sum()) + 0.5)
     progress.stage("choose labels", None)
@@ -143,7 +144,7 @@ def _corrupt(
             "chosen, and whatever class theirs were to become is one that they have",
             fix="raise --rate, or give another --label-column: every row may have all classes",
         )
-    progress.stage("write dataset", len(usable))
+    progress.stage("write the dataset", len(usable))
     return CorruptLabelsResult(
         out=options.out,
         kind=options.kind,
@@ -160,7 +161,7 @@ def _corrupt(
     )
 
 
-def _read(shards: list[Shard], column: str) -> _LabelRows:
+def _read(shards: list[Shard], column: str, progress: Progress) -> _LabelRows:
     for shard in shards:
         require_class_column(shard.path, open_shard(shard).schema, column)
     classes = Classes(classes_of(shards, column))
@@ -179,6 +180,7 @@ def _read(shards: list[Shard], column: str) -> _LabelRows:
             row.append(first + np.repeat(np.arange(len(part)), np.diff(labels.starts)))
             code.append(labels.codes.astype(np.int64))
             first += len(part)
+            progress.advance(len(part))
     return _LabelRows(tuple(shards), np.cumsum(counts), column, classes, np.concatenate(row), np.concatenate(code))
 
 

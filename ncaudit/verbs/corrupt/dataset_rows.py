@@ -132,7 +132,7 @@ def write_shards(
         number = rows.shards.index(shard)
         start, end = rows.starts[number : number + 2].tolist()
         finished = write(number)
-        progress.advance(end - start)
+        (progress.kept if finished else progress.advance)(end - start)
         return ShardRows(statuses(slice(start, end)), resumed=finished)
 
     return run_shards(rows.shards, work)

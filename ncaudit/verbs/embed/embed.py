@@ -48,6 +48,8 @@ from ncaudit.verbs.embed.model_to_stream import ModelToStream
 from ncaudit.verbs.outputs import inputs_of, is_at_or_below, told_by_options, versions_of
 from ncaudit.version import same_results
 
+STAGES = {"look at the shards": 0.0, "load the model": 0.0, "images and captions": 1.0}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedResult:
@@ -76,15 +78,16 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> EmbedResult:
     begun = monotonic()
     options = _on_devices(options)
+    progress.job("embed", STAGES)
     shards = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
     _refuse_overlap(options, shards)
-    look = _looked_at(options, shards)
+    look = _looked_at(options, shards, progress)
     files = files_of(options, [shard.name for shard in shards])
     claimed = _claimed(options, files, shards)
     with claimed.held():
         departed = _departed(options, files, claimed, shards)
         plan = _plan(options, shards, look, files, claimed, progress)
-        progress.stage("embed", sum(look.rows.values()))
+        progress.stage("images and captions", sum(look.rows.values()))
         accounting = _run(plan, shards, progress)
     failed = {error.shard for error in accounting.shard_errors}
     return EmbedResult(
@@ -170,6 +173,7 @@ def _plan(
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
     heads, key = heads_of(options), look.key
     if options.out == STREAM:
+        progress.stage("load the model", None)
         stream = ModelToStream.load(options, key, look.types(options, {}))
         return _Plan(options, stream.identity, heads, stream.batch_pairs, frozenset(), stream)
     source, record = model_source(encoder_options(options, heads) if heads else options), _read_record(options.out)
@@ -185,6 +189,7 @@ def _plan(
         if len(finished) == len(shards):
             return _Plan(options, known, heads, batch, finished, None, files)
     asked = replace(options, precision=Precision(known.precision)) if known else options
+    progress.stage("load the model", None)
     model = _load(asked, key, types, record, names, progress)
     try:
         _refuse_another_model(options, files, shards, model.identity)
@@ -236,7 +241,7 @@ def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting
 def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:
     """The accounts of a finished shard, from its files themselves."""
     counts = files.statuses(shard)
-    progress.advance(open_shard(shard, choosing=True).rows, sum(counts.values()) - counts.get(OK, 0))
+    progress.kept(open_shard(shard, choosing=True).rows, sum(counts.values()) - counts.get(OK, 0))
     return ShardRows(counts, resumed=True)
 
 
@@ -366,7 +371,7 @@ def _known_identity(record: dict[str, Any], source: ModelSource, options: EmbedO
     return identity if same and options.precision in (Precision.auto, identity.precision) else None
 
 
-def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> _Look:
+def _looked_at(options: EmbedOptions, shards: Sequence[Shard], progress: Progress) -> _Look:
     """The rows and columns of every shard and the column that names the pairs, from one look at each.
 
     Shards that cannot be read are left out, and reported when it is their turn. A wrong command is told before a model
@@ -374,6 +379,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> _Look:
     """
     names, counts = PairNames(shards, options.key), dict[Shard, int]()
     found: dict[Shard, pa.Schema | BadTable] = {}
+    progress.stage("look at the shards", len(shards), "shards")
     for shard in shards:
         try:
             file = open_shard(shard, choosing=True)
@@ -381,6 +387,7 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard]) -> _Look:
             names.see(shard, file)
         except BadTable as error:
             found[shard] = error
+        progress.advance(1)
     _refuse_emptiness(shards, counts)
     names.refuse_repeats()
     _refuse_if_none_fits(options, found, names.column)

@@ -56,7 +56,8 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
     check_tables_agree(opened)
     tables = projected(opened, options.model, device)
     _require_shared_space(tables)
-    progress.stage("read embeddings", sum(table.rows for table in tables))
+    progress.job("eval retrieval", {"read the embeddings": 1.0, "rank": 0.0})
+    progress.stage("read the embeddings", sum(table.rows for table in tables))
     photos = _Photos()
     for table in tables:
         photos.add(table, progress)

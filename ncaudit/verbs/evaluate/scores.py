@@ -90,7 +90,8 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
         _require_scores(table, judged=options.truth is not None)
     priors = prior_columns(tables, options.against) if options.against else []
     truth_table = _truth_table(options)
-    progress.stage("read scores", sum(table.rows for table in tables))
+    progress.job("eval scores", {"read the scores": 1.0} | ({"compare": 0.0} if priors else {}))
+    progress.stage("read the scores", sum(table.rows for table in tables))
     rows = _Rows([*(OURS if options.truth is None else JUDGED), *priors])
     beside = None if truth_table is None else _TruthBeside(truth_table)
     for table in tables:
@@ -98,13 +99,16 @@ def eval_scores(options: EvalScoresOptions, progress: Progress = SILENT) -> Scor
     if beside is not None:
         rows.take(beside)
     if priors:
-        progress.stage("compare", None)
+        progress.stage("compare", len(priors), "columns")
     truth = None if options.truth is None else rows.truth()
     ours = {name: rows.values(name) for name in OURS}
-    against = tuple(compare(name, ours, rows.parts(name), truth, tables, rows.ok()) for name in priors)
+    against = []
+    for name in priors:
+        against.append(compare(name, ours, rows.parts(name), truth, tables, rows.ok()))
+        progress.advance(1)
     accounting = Accounting(len(tables), 0, (), dict(rows.statuses))
     notes = tuple(rank_notes((table.shard.path, table.provenance) for table in tables))
-    result = ScoresResult(accounting=accounting, against=against, notes=notes)
+    result = ScoresResult(accounting=accounting, against=tuple(against), notes=notes)
     return result if options.truth is None else _detection_result(options, rows, result)
 
 

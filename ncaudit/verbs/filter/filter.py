@@ -65,6 +65,7 @@ from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, num
 from ncaudit.verbs.outputs import inputs_of, one_table, place_of, tables_of, versions_of, without_outputs
 from ncaudit.version import written_by
 
+RANK, WRITE = "rank", "write what is kept"  # stages
 NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
 # facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
@@ -113,6 +114,7 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     for scores in tables:
         run.require(scores)
     matched = {} if options.one_output else _matched(options, _files(tables))
+    progress.job("filter", {RANK: 1.0, WRITE: 1.0} if run.chooser.looks_twice else {WRITE: 1.0})
     with _claimed(options, list(matched), tables).held(_deciding(run, list(matched), tables)):
         run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
         run.notes += _told(tables, run)
@@ -287,7 +289,7 @@ def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
     """The first look at all rows, that a ranking rule needs."""
     for scores in tables:
         scores.spool()
-    run.progress.stage("rank", _known_rows(tables))
+    run.progress.stage(RANK, _known_rows(tables))
     run.chooser.prepare(tables, run.progress.advance)
     cuts = run.chooser.cuts
     empty = [value for value, cut in cuts.items() if not cut.kept]
@@ -301,7 +303,7 @@ def _prepare(run: _Run, tables: Sequence[ScoreInput]) -> None:
 def _write_shards(run: _Run, matched: Mapping[Shard, FileScores], tables: Sequence[FileScores]) -> _Accounts:
     """One file per shard: of the dataset, or of the score tables themselves."""
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
-    run.progress.stage("filter", sum(scores.rows for scores in tables))
+    run.progress.stage(WRITE, sum(scores.rows for scores in tables))
 
     def work(shard: Shard) -> ShardRows:
         scores = matched[shard].opened()
@@ -335,7 +337,7 @@ def _write_shard(run: _Run, shard: Shard, scores: FileScores, number: int) -> Sh
         split = split_samples if tar else partial(split_shard, captions=lists)
         split(shard, codes, targets[0], dropped, reason, run.chooser.reasons.words)
     run.tars += [tar_beside(target.path, shard) for target in targets if tar]
-    run.progress.advance(scores.rows)
+    (run.progress.kept if finished else run.progress.advance)(scores.rows)
     return ShardRows(run.count(codes, labels), resumed=finished)
 
 
@@ -403,7 +405,7 @@ def _settings(options: FilterOptions) -> dict[str, Any]:
 def _write_one(run: _Run, tables: Sequence[ScoreInput]) -> _Accounts:
     """All rows to one file or stream, in the order of the tables."""
     accounts = _Accounts(len(tables))
-    run.progress.stage("filter", _known_rows(tables))
+    run.progress.stage(WRITE, _known_rows(tables))
     schema = common_schema([(scores.path, scores.schema) for scores in tables])
     made_from = {"shards": [scores.source for scores in tables]}
     provenance = {**written_by("filter"), "verb": "filter", "options": _settings(run.options), **made_from}

@@ -49,7 +49,7 @@ from ncaudit.verbs.inspect.image_sample import sample_images
 from ncaudit.verbs.inspect.made_folders import MadeFolder, made_folder
 from ncaudit.verbs.inspect.next_step import DatasetFindings, NextStep
 from ncaudit.verbs.inspect.noticed_columns import NoticedColumns, noticed_columns
-from ncaudit.verbs.inspect.shard_group import Opened, ShardGroup, open_groups
+from ncaudit.verbs.inspect.shard_group import COUNT, LOOK, Opened, ShardGroup, open_groups
 from ncaudit.verbs.inspect.shard_kinds import Kind, first_provenance, shared_provenance, sidecar_of
 
 KEYS_COUNTED = 4
@@ -78,6 +78,7 @@ def inspect(options: InspectOptions, progress: Progress = SILENT) -> Inspection:
     folder = made_folder(options.sources[0]) if len(options.sources) == 1 else None
     if folder is not None:
         return _of_folder(options.sources[0], folder)
+    progress.job("inspect", {LOOK: 0.0, COUNT: 1.0, "look at images": 0.0})
     group, others = open_groups(find_shards(options.sources, options.features, options.max_row_bytes), progress)
     kind = group.shards[0].kind.kind
     rows_of_tables = {"pair_id", "status"} <= set(group.schema.names)

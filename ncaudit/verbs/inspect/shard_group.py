@@ -19,6 +19,7 @@ from ncaudit.shards.readers import open_shard
 from ncaudit.verbs.inspect.census import Census, Counted, take_census
 from ncaudit.verbs.inspect.shard_kinds import ShardKind, kind_of
 
+LOOK, COUNT = "look at the shards", "count"  # stages
 
 @dataclass(frozen=True)
 class Opened:
@@ -49,7 +50,7 @@ class ShardGroup:
 
     def census(self, counted: Callable[[Opened], Counted]) -> tuple[Census, list[list[str]]]:
         """The counts over all shards, and some captions of each. Raises BadTable when none can be read to its end."""
-        self.progress.stage("count", sum(each.rows for each in self.shards))
+        self.progress.stage(COUNT, sum(each.rows for each in self.shards))
         whole, examples, good = Census(), [], []
         error: BadTable | None = None
         for each in self.shards:
@@ -110,7 +111,7 @@ def open_groups(shards: Sequence[Shard], progress: Progress) -> tuple[ShardGroup
 
     Raises the first error when no shard can be opened at all.
     """
-    progress.stage("look at shards", len(shards), "shards")
+    progress.stage(LOOK, len(shards), "shards")
     opened: list[Opened] = []
     errors: list[tuple[Shard, NcauditError]] = []
     for shard in shards:

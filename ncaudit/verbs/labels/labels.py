@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from time import monotonic
 from typing import Any
@@ -25,7 +25,7 @@ from ncaudit.core.device import pick_device
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardRows, run_shards
 from ncaudit.errors import BadTable
-from ncaudit.judging.classes import LabelAudit, audit
+from ncaudit.judging.classes import STEPS, LabelAudit, audit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import LabelsOptions
 from ncaudit.progress import SILENT, Progress
@@ -52,6 +52,7 @@ from ncaudit.verbs.outputs import (
 )
 from ncaudit.version import same_results, told_format
 
+STAGES = {"read the classes": 0.1, "judge": 1.0, "write the tables": 0.1}
 AUDIT_FILE = "audit.json"
 _CLASS: own_json.Shape = (str, int, bool, float)
 AUDIT: own_json.Shape = {
@@ -110,6 +111,7 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 
 def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) -> LabelsResult:
     begun = monotonic()
+    progress.job("labels", STAGES)
     run = _Run(options, _open_tables(options), progress)
     shards = [table.shard for table in run.tables]
     claim = claimed(options, shards)
@@ -269,7 +271,7 @@ def _judged(run: _Run) -> _Found:
     """Read all tables, once per modality and once for the classes, and judge."""
     progress, tables = run.progress, run.tables
     rows = sum(table.rows for table in tables)
-    progress.stage("read classes", rows)
+    progress.stage("read the classes", rows)
     columns, photos, ids, first, count = [], [], [], {}, 0
     for table in tables:
         first[table.shard] = count
@@ -283,6 +285,7 @@ def _judged(run: _Run) -> _Found:
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
     classes = Classes(classes_among(columns, run.options.label_column))
     given = _sparse([classes.read(column) for _, column in columns])
+    progress.stage("judge", STEPS, "steps")
     found = audit(
         lambda modality: _rows(tables, modality, count),
         given,
@@ -291,9 +294,10 @@ def _judged(run: _Run) -> _Found:
         k=run.options.k,
         seed=run.options.seed,
         device=pick_device(run.options.device),
-        stage=lambda name: progress.stage(name, None),
+        status=progress.status,
+        step=partial(progress.advance, 1),
     )
-    progress.stage("write", rows)
+    progress.stage("write the tables", rows)
     return _Found(found, classes.names, pa.chunked_array(ids).combine_chunks(), first)
 
 
@@ -394,6 +398,8 @@ def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
     tally = None if run.options.redo else run.earlier.told_by(path, provenance, label_tally_of)
     finished = tally is not None
+    if finished:
+        run.progress.kept(table.rows)
     if tally is None:
         tally = LabelTally()
         with atomic_table(path, attach(run.schema, provenance)) as writer:

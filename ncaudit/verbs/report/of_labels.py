@@ -25,7 +25,7 @@ from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.tables.scores import ScoreTable
-from ncaudit.verbs.report.found.seen import BATCH_ROWS, STRATUM_ROWS
+from ncaudit.verbs.report.found.seen import BATCH_ROWS, READ, STRATUM_ROWS
 from ncaudit.verbs.report.of_scores import NO_PICTURES
 from ncaudit.verbs.report.score_page import PLAIN, failed_row
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, class_name, witnesses_of
@@ -92,7 +92,7 @@ class LabelReport:
         self._named = find_named(tables, witnesses_of(self._witnessed()), SHOWN, progress)
 
     def _look(self, progress: Progress) -> None:
-        progress.stage("read labels", sum(table.rows for table in self._tables))
+        progress.stage(READ, sum(table.rows for table in self._tables))
         for table in self._tables:
             columns = [name for name in SHOWN if name in table.schema.names]
             for batch in table.batches(columns, BATCH_ROWS):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ncaudit.engines.local import Accounting
 from ncaudit.errors import BadTable, UsageError
-from ncaudit.judging.galleries.named import in_data
+from ncaudit.judging.galleries.named import WITNESSES, in_data
 from ncaudit.options import STREAM, ReportOptions
 from ncaudit.options.report import NAMED
 from ncaudit.progress import SILENT, Progress
@@ -22,11 +22,12 @@ from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.shards.tables.told_rates import rank_notes
 from ncaudit.verbs.outputs import inputs_of
 from ncaudit.verbs.report.as_command import command_of
+from ncaudit.verbs.report.found.seen import READ
 from ncaudit.verbs.report.of_labels import LabelReport
 from ncaudit.verbs.report.of_scores import ScoreReport
 from ncaudit.verbs.report.page.render import is_report, render
 from ncaudit.verbs.report.shown.cards import Asked
-from ncaudit.verbs.report.shown.pictures import Pictures, take_pictures
+from ncaudit.verbs.report.shown.pictures import PICTURES, Pictures, take_pictures
 from ncaudit.verbs.report.shown.views import Page
 
 MIB = 1 << 20
@@ -53,6 +54,10 @@ class ReportResult:
     notes: tuple[str, ...]
 
 
+STAGES_WITHOUT_DATA = {READ: 1.0, WITNESSES: 0.2, "write the page": 0.0}
+STAGES = {READ: 1.0, WITNESSES: 0.2, PICTURES: 0.0, "write the page": 0.0}
+
+
 def report(options: ReportOptions, progress: Progress = SILENT) -> ReportResult:
     """Write one page of the tables: answer, charts, galleries, pairs to judge, provenance.
 
@@ -71,17 +76,17 @@ def _deciding(options: ReportOptions) -> dict[str, Any]:
 
 def _report(options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> ReportResult:
     dataset = _dataset(options)
+    progress.job("report", STAGES if options.data else STAGES_WITHOUT_DATA)
     told = _findings(options, tables, progress)
     asked = Asked()
     told.want(asked)
     wanted = {} if dataset is None else {place: in_data(tables, row) for place, row in asked.rows.items()}
     pictures = take_pictures(dataset, wanted, asked.sizes, options, progress)
     notes = rank_notes((table.shard.path, table.provenance) for table in tables)
-    progress.stage("page", 1, "pages")
+    progress.stage("write the page", None)
     page, html, notes = _fitting(options, told, pictures, _provenance(options, tables), notes)
     with atomic_file(options.out) as file:
         file.write(html)
-    progress.advance(1)
     return ReportResult(
         out=options.out,
         page_bytes=len(html),

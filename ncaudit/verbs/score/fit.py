@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ncaudit.core.device import pick_device
@@ -17,6 +18,7 @@ from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
+from ncaudit.verbs.score import stages
 from ncaudit.verbs.score.judged_scores import JudgedScores
 from ncaudit.verbs.score.rates import Rates
 from ncaudit.version import FORMATS, same_results
@@ -93,16 +95,17 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
 
 def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
     sample = _sample(options, tables, progress)
-    progress.stage("fit", None)
-    fit = choice.learn(sample.pairs, options, sample.names)
+    progress.stage(stages.FIT, choice.steps(options), "steps")
+    fit = choice.learn(sample.pairs, options, sample.names, partial(progress.advance, 1))
     if options.check and "noise_rate" in fit.facts:
-        progress.stage("power check", None)
-        fit = replace(fit, facts={**fit.facts, "power": power.check(fit, sample.pairs, options)})
+        progress.stage(stages.POWER, power.steps(), "scorers")
+        told = power.check(fit, sample.pairs, options, partial(progress.advance, 1))
+        fit = replace(fit, facts={**fit.facts, "power": told})
     return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard) for table in tables})
 
 
 def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Sample:
-    progress.stage("fit: draw sample", sum(table.rows for table in tables))
+    progress.stage(stages.DRAW, sum(table.rows for table in tables))
     sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
@@ -135,7 +138,7 @@ def _judged(
             "there is no calibration that verdicts could correct: " + str(saved.fit.facts["label_means"]),
             fix="leave out --verdicts, or give more pairs or those of another model",
         )
-    progress.stage("scores of the judged pairs", sum(table.rows for table in tables))
+    progress.stage(stages.JUDGED, sum(table.rows for table in tables))
     scores = JudgedScores(judges)
     apply, device = applier_of(options, saved), pick_device(options.device)
     for table in tables:

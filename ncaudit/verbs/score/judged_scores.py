@@ -18,6 +18,7 @@ from ncaudit.shards.people.verdicts import Verdicts, both_said, read_verdicts, w
 from ncaudit.shards.people.words import HOW_TO_SAY
 from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, Named
 from ncaudit.shards.tables.key_index import NOWHERE
+from ncaudit.verbs.score import stages
 
 Numbers = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -62,7 +63,7 @@ def require_known(judges: Sequence[Verdicts], tables: Sequence[EmbeddingTable], 
 
     Raises BadTable when a judged pair is none of these tables, or its name is that of several.
     """
-    progress.stage("look up the judged pairs", sum(table.rows for table in tables))
+    progress.stage(stages.LOOK_UP, sum(table.rows for table in tables))
     try:
         _look_up(judges, tables, EmbeddingTable.named, progress)
     except BadTable:  # unless it is about rows whose embedding turns out to be none

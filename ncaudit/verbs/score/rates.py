@@ -21,6 +21,7 @@ from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
+from ncaudit.verbs.score import stages
 
 RATES = "rates.json"
 _CUTS: own_json.Shape = {"clean_from": (None, float), "noisy_below": (None, float)}
@@ -116,11 +117,11 @@ def _placed(here: Mapping[str, str], earlier: Sequence[Rated]) -> list[Rated]:
 
 def _rated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> Rated:
     shards = {table.shard.name: fingerprint(table.shard) for table in tables}
-    progress.stage("noise rate of these rows: draw sample", sum(table.rows for table in tables))
+    progress.stage(stages.DRAW_LATER, sum(table.rows for table in tables))
     sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):
         return Rated(saved, shards, later=True)
-    progress.stage("noise rate of these rows", None)
+    progress.stage(stages.RATE, None)
     fit = calibrated.rerated(saved.fit, sample.pairs.to(pick_device(options.device)), options)
     estimated = fit is not saved.fit
     return Rated(replace(saved, fit=fit), shards, later=True, pairs=len(sample.pairs) if estimated else 0)

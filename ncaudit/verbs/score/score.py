@@ -56,6 +56,7 @@ from ncaudit.shards.tables.embeddings import (
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
 from ncaudit.shards.tables.repeats import Repeats, count_repeats, count_shared_names
 from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_left_overs, without_outputs
+from ncaudit.verbs.score import stages
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.fit import applier_of, judged, the_fit
 from ncaudit.verbs.score.judged_scores import read_judges, require_known
@@ -125,17 +126,19 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     claim = claimed(options, shards, tables)
     with claim.held(deciding(options, tables)):
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *_of_gone_shards(tables)]
+        progress.job("score", stages.before_fit(options, tables))
         rated = rates_of(options, tables, the_fit(options, tables, progress), progress)
+        progress.job("score", stages.with_fit(options, tables))
         rates = judged(options, tables, rated, progress, judges)
         if options.suggest:
             require_calibration(rates.first.saved.fit)
         if options.save_fit:
             keep_fit(_to_keep(rates), options)
-        counts = _Counts.of(options, rates.base, tables)
+        counts = _Counts.of(options, rates.base, tables, progress)
         notes = [*notes, *training_notes(tables), *left_out_notes(tables), *_shared_names(tables)]
         notes += [*_identity_notes(tables), *_dropped_verdicts(options, rates.first.saved, tables, dataset)]
         run = _Run(options, tables, rates, counts, progress, join, notes=notes)
-        progress.stage("score", sum(table.rows for table in tables))
+        progress.stage(stages.SCORE, sum(table.rows for table in tables))
         accounts = _write(run, tables, dataset)
         keep_rates(rated)
         return _result(run, accounts, monotonic() - begun)
@@ -210,7 +213,7 @@ class _Run:
     def suggester(self) -> Suggester:
         """Drawn from all tables of this run, when the first shard needs it: a finished run draws nothing."""
         suggester = Suggester.drawn(self.rates.first.saved.fit, self.tables, self.options, self.progress)
-        self.progress.stage("score", sum(table.rows for table in self.tables))
+        self.progress.stage(stages.SCORE, sum(table.rows for table in self.tables))
         return suggester
 
     def schema(self, carried: pa.Schema) -> pa.Schema:
@@ -253,9 +256,11 @@ class _Counts:
     family: Family
 
     @classmethod
-    def of(cls, options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable]) -> "_Counts":
+    def of(
+        cls, options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable], progress: Progress
+    ) -> "_Counts":
         photos = calibrated.same_photos(saved.fit, pick_device(options.device))
-        repeats = count_repeats(tables)
+        repeats = count_repeats(tables, progress)
         return cls(repeats, photos, Family.of(photos, repeats))
 
     def columns(self, pairs: Pairs, scores: PairScores) -> dict[str, Any]:
@@ -342,7 +347,7 @@ def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards |
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
     path, provenance = table.shard.output(run.options.out), run.provenance(table)
     if (tally := _finished(run, path, provenance)) is not None:
-        run.progress.advance(table.rows)
+        run.progress.kept(table.rows)
         run.add(table, tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()
@@ -365,7 +370,7 @@ def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> Sha
     table = dataset.table_of(shard)
     path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard))
     if (tally := _finished(run, path, provenance, prefixed=True)) is not None:
-        run.progress.advance(table.rows)
+        run.progress.kept(table.rows)
         run.add(table, tally)
         return ShardRows(tally.statuses, resumed=True)
     tally = Tally()

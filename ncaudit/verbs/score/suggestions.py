@@ -40,6 +40,7 @@ from ncaudit.scoring.isotonic import isotonic
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.tables.embeddings import EmbeddingTable
+from ncaudit.verbs.score import stages
 
 POOL = 20_000  # clean pairs whose captions may be suggested
 HELD = 2_000  # of them, those whose own captions are hidden to see how high a stranger's can score
@@ -84,10 +85,10 @@ class Suggester:
         The same tables, fit and options give the same pool, wherever the fit was made.
         """
         device = pick_device(options.device)
-        progress.stage("suggestions: draw clean pairs", sum(table.rows for table in tables))
+        progress.stage(stages.SUGGEST_DRAW, sum(table.rows for table in tables))
         drawn = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress).pairs
         photos, apply = calibrated.same_photos(fit, device), calibrated.applier(fit, device)
-        progress.stage("suggestions: what strangers' captions score", None)
+        progress.stage(stages.SUGGEST, None)
         sample = photos.of(drawn.to(device))
         rows, own, label = _clean(sample, apply)
         pool = _Offer(sample.take(rows), label, _words(tables, sample.caption_id[rows]))

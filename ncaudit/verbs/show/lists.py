@@ -17,6 +17,7 @@ from ncaudit.shards.files.locations import common_folder
 from ncaudit.shards.tables.checks import is_unscored, refuse_unscored, require_column
 from ncaudit.shards.tables.scores import ScoreTable
 
+LOOK = "look through the rows"  # a stage
 NUMBERS = ("soft_label", "score", "similarity")  # pairs are ranked by the first that there is
 OF_CLASSES = (
     *("pair_id", "shard", "row", "status", "caption", "given_label", "partition", "label_quality", "suggested_label"),
@@ -89,7 +90,7 @@ def looked_through(options: ShowOptions, tables: Sequence[ScoreTable], progress:
     """The lists, from one pass over all rows."""
     columns = OF_CLASSES if holds_classes(tables[0]) else SHOWN
     collector = Collector(galleries(options, tables), options.worst, columns)
-    progress.stage("look through", sum(table.rows for table in tables))
+    progress.stage(LOOK, sum(table.rows for table in tables))
     for table in tables:
         for batch in table.batches(_there(table, columns)):
             collector.add(batch)

@@ -11,7 +11,7 @@ from typing import Any
 from ncaudit.counts import counted
 from ncaudit.judging.galleries.cells import whole_length
 from ncaudit.judging.galleries.collector import Found, Row
-from ncaudit.judging.galleries.named import find_named, in_data
+from ncaudit.judging.galleries.named import WITNESSES, find_named, in_data
 from ncaudit.options import ShowOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.files.sources import find_shards
@@ -19,9 +19,10 @@ from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.pairs_in_data import Dataset, InData
 from ncaudit.shards.tables.scores import ScoreTable, open_scores
 from ncaudit.verbs.outputs import inputs_of
-from ncaudit.verbs.show.lists import holds_classes, looked_through
+from ncaudit.verbs.show.lists import LOOK, holds_classes, looked_through
 from ncaudit.verbs.show.pictures import Pictures, pictures
 
+FIND = "find the pairs"  # a stage
 ANCHORS = ("image_anchor", "text_anchor")
 OF_ANCHOR = ("shard", "row", "caption")  # what is looked up of it
 
@@ -111,6 +112,7 @@ def show(options: ShowOptions, progress: Progress = SILENT) -> ShowResult:
 def _show(options: ShowOptions, progress: Progress) -> ShowResult:
     dataset = Dataset(options.data, options.of_data) if options.data else None  # a wrong name is told before any work
     tables = [open_scores(shard) for shard in find_shards(options.scores)]
+    progress.job("show", {LOOK: 1.0, WITNESSES: 0.2} | ({FIND: 0.0} if dataset else {}))
     found = looked_through(options, tables, progress)
     judges = find_named(tables, {name for row in _rows(found) for name in _anchors_of(row)}, OF_ANCHOR, progress)
     shown = _Shown(options, tables, found, judges)
@@ -162,7 +164,7 @@ class _Shown:
         lacking = [name for name, judge in self._judges.items() if judge.get("caption") is None]
         rows = [*self._rows, *(self._judges[name] for name in lacking)]
         wanted = [in_data(self._tables, row) for row in rows]
-        progress.stage("find pairs", len(wanted), "pairs")
+        progress.stage(FIND, len(wanted), "pairs")
         captions = dict[str, str | None]()
         with pictures() as held:
             for number, pair in dataset.pairs(wanted):

@@ -6,6 +6,7 @@ Knows heads, their options and embedding tables; nothing of epochs.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Learner, Recipe
 from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Align, HeadKind, HeadStart, TrainingRecipe, TrainOptions
-from ncaudit.progress import Progress
+from ncaudit.progress import Progress, Step, unheard
 from ncaudit.scoring.folds import Folds, assign
 from ncaudit.scoring.pairs import as_bank
 from ncaudit.scoring.shared_space import shares_space
@@ -38,6 +39,7 @@ from ncaudit.verbs.train.data.classes import unlabelled_notes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch
 from ncaudit.verbs.train.data.head_origins import origins
 from ncaudit.verbs.train.data.labelled_tables import EmbeddedSet, open_training_embeddings
+from ncaudit.verbs.train.data.training_set import READ, READ_VAL
 from ncaudit.verbs.train.lessons.by_class import ClassLessons
 from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
@@ -48,6 +50,7 @@ from ncaudit.verbs.train.matcher_kind import Opened
 
 START_PAIRS = 32_768  # that the start is computed from: 80 MB of 640 + 640 dimensions
 HIDDEN = 1_024
+BEGIN = "where the heads start"  # a stage
 
 
 class HeadsOnEmbeddings:
@@ -75,14 +78,18 @@ class HeadsOnEmbeddings:
         """Whole or not at all."""
         save_head_weights(tensors, out)
 
+    def stages(self) -> tuple[str, ...]:
+        """As `Trained` has it."""
+        return *((READ_VAL,) if self._options.val_data else ()), READ, BEGIN
+
     @contextmanager
     def opened(self, objective: AnyObjective, progress: Progress) -> Iterator[Opened]:
         """The embeddings, read and checked, and the heads at their start."""
         options, device = self._options, pick_device(self._options.device)
         with open_training_embeddings(options, _trains_on(options, objective), progress) as embedded:
-            progress.stage("where the heads start", None)
+            progress.stage(BEGIN, len(networks_of(options)), "networks")
             folds = halves_of(embedded.train, options.seed) if len(networks_of(options)) > 1 else None
-            start, networks = begin(embedded, options, device, folds)
+            start, networks = begin(embedded, options, device, folds, partial(progress.advance, 1))
             heads = StackedHeads(networks) if options.recipe is TrainingRecipe.bicro else networks[0]
             widths = {"image_width": heads.image_width, "text_width": heads.text_width}
             description = {"model": embedded.model, "start": start.value, **widths}
@@ -120,7 +127,11 @@ def halves_of(pairs: EmbeddedPairs, seed: int) -> Folds:
 
 
 def begin(
-    embedded: EmbeddedSet, options: TrainOptions, device: torch.device, folds: Folds | None
+    embedded: EmbeddedSet,
+    options: TrainOptions,
+    device: torch.device,
+    folds: Folds | None,
+    step: Step = unheard,
 ) -> tuple[HeadStart, list[Heads]]:
     """Every network at its start, on the CPU, a pure function of the training pairs and the options.
 
@@ -132,6 +143,7 @@ def begin(
     for number, half in enumerate(networks_of(options)):
         own = sample if half is None or folds is None else _only(sample, folds, half)
         heads.append(_begun(start, own, options, device, options.seed + number))
+        step()
     return start, heads
 
 

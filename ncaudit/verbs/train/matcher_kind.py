@@ -49,5 +49,8 @@ class Trained(Protocol):
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Into the folder `out`, whole or not at all."""
 
+    def stages(self) -> tuple[str, ...]:
+        """What `opened` tells of its progress, in order."""
+
     def opened(self, objective: AnyObjective, progress: Progress) -> AbstractContextManager[Opened]:
         """Read and check everything; what was opened is closed at the end."""

@@ -4,7 +4,7 @@ Knows a learner, its pairs and a folder; nothing of what is learnt, or of how pa
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
@@ -27,6 +27,7 @@ from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 RANK_STRIDE = 2**32  # between the seeds of ranks: no epoch of one has the numbers of another
 PAIRS_NAMED = 3  # of a batch that ends the run
 ENCODE_PAIRS = 256  # of the validation pairs at once
+JOB, START = "train", "validate the start"
 Json = dict[str, Any]
 
 
@@ -86,7 +87,9 @@ class Session:
         """
         state = self._folder.load_state()
         if state is None:
-            self.metrics = [{"epoch": 0, "scale": self._learner.scale, "val": self._ranks.on_first(self._validate)}]
+            self._progress.stage(START, self._to_encode(), "images and captions")
+            val = self._ranks.on_first(lambda: self._validate(self._progress.advance))
+            self.metrics = [{"epoch": 0, "scale": self._learner.scale, "val": val}]
             self._curves.epoch(self.metrics[0])
         else:
             with self._folder.going_on():
@@ -94,13 +97,17 @@ class Session:
                 self._lessons.load_state_dict(state["lessons"])
             self._ranks.on_first(lambda: self._folder.restore(state))
             self.metrics, self.kept_epoch, self.resumed_after = state["metrics"], state["kept_epoch"], state["epoch"]
-        for epoch in range(len(self.metrics), self._course.epochs + 1):
+        left = range(len(self.metrics), self._course.epochs + 1)
+        self._progress.job(JOB, {epoch_of(epoch, self._course.epochs): 1.0 for epoch in left})
+        for epoch in left:
             if self._is_stalled():
                 break
             self._epoch(epoch)
 
     def _epoch(self, epoch: int) -> None:
         losses = self._learn(epoch)
+        loss = f"loss {math.fsum(losses) / len(losses):.3f}"
+        self._progress.status(loss if self.pairs.val is None else f"{loss}, validating")
         number = epoch * self._steps
         self.metrics.append(
             {
@@ -110,6 +117,7 @@ class Session:
                 "val": self._ranks.on_first(self._validate),
             }
         )  # fmt: skip
+        self._progress.status(", ".join([loss, *self._recall()]))
         better = self._is_best()
         self.kept_epoch = epoch if better else self.kept_epoch
         learnt = self._learner.state_dict()
@@ -122,7 +130,7 @@ class Session:
     def _learn(self, epoch: int) -> list[float]:
         """One pass; the losses of its steps."""
         size, seed = self._course.batch_pairs, self._course.seed
-        self._progress.stage(self._words(epoch), self._steps * size, "pairs")
+        self._progress.stage(epoch_of(epoch, self._course.epochs), self._steps * size, "pairs")
         losses, begun = [], monotonic()
         with torch.random.fork_rng(devices=_random_devices()):
             torch.manual_seed(seed + epoch + RANK_STRIDE * self._ranks.rank)  # dropout, where the model has any
@@ -148,18 +156,23 @@ class Session:
                 raise vanished(missing)
             yield batch
 
-    def _validate(self) -> Json | None:
+    def _to_encode(self) -> int:
+        """How many images and captions validation looks at."""
+        return 0 if self.pairs.val is None else self.pairs.val_photos + len(self.pairs.val)
+
+    def _validate(self, told: Callable[[int], None] = lambda done: None) -> Json | None:
+        """told: after each batch, how many images or captions it was."""
         val = self.pairs.val
         if val is None:
             return None
         _, first, image_of_text = np.unique(val.photo.numpy(), return_index=True, return_inverse=True)
         images = val.image[torch.from_numpy(first)]
-        image = torch.cat([self._learner.encode_images(part) for part in torch.split(images, ENCODE_PAIRS)])
-        text = torch.cat([self._learner.encode_captions(part) for part in torch.split(val.text, ENCODE_PAIRS)])
+        image = _encoded(self._learner.encode_images, images, told)
+        text = _encoded(self._learner.encode_captions, val.text, told)
         owner = torch.from_numpy(image_of_text.reshape(-1)).to(image.device)
-        told = asdict(retrieval_metrics(image, text, owner))
+        found = asdict(retrieval_metrics(image, text, owner))
         carried = self.pairs.val_carried
-        return told if carried is None else told | class_maps(image, text, owner, carried.to(image.device))
+        return found if carried is None else found | class_maps(image, text, owner, carried.to(image.device))
 
     def _is_best(self) -> bool:
         """Whether the epoch just ended is to be kept: the start model does not compete, training was asked for."""
@@ -175,12 +188,6 @@ class Session:
         val = self.metrics[-1]["val"]
         return [f"R@1 {val['i2t_r1']:.1f}/{val['t2i_r1']:.1f}"] if val else []
 
-    def _words(self, epoch: int) -> str:
-        last = self.metrics[-1]
-        told = [f"loss {last['loss']:.3f}"] if "loss" in last else []
-        told += self._recall()
-        return f"epoch {epoch} of {self._course.epochs}" + (f" (before: {', '.join(told)})" if told else "")
-
     def _diverged(self, number: int, epoch: int, loss: float, batch: Batch) -> NcauditError:
         kept = f"the matcher of epoch {self.kept_epoch} is kept" if self.kept_epoch else "no epoch was finished"
         what = f"the loss is {loss}" if not math.isfinite(loss) else "the gradient is not finite"
@@ -188,6 +195,19 @@ class Session:
             f"{what} at step {number + 1:,}, in epoch {epoch}{_first_pairs(batch)}; {kept}",
             fix=f"give a --learning-rate below {self._course.learning_rate:g}, and another --out or --restart",
         )
+
+
+def _encoded(encode: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, told: Callable[[int], None]) -> Any:
+    parts = []
+    for part in torch.split(rows, ENCODE_PAIRS):
+        parts.append(encode(part))
+        told(len(part))
+    return torch.cat(parts)
+
+
+def epoch_of(epoch: int, epochs: int) -> str:
+    """What the stage of one epoch is called."""
+    return f"epoch {epoch} of {epochs}"
 
 
 def _worth(val: Json) -> float:

@@ -25,10 +25,13 @@ from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.verbs.train.data.classes import unlabelled_notes
 from ncaudit.verbs.train.data.decoded_pairs import DecodedSet, open_training_set
+from ncaudit.verbs.train.data.training_set import READ, READ_VAL
 from ncaudit.verbs.train.lessons.by_class import ClassLessons
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 from ncaudit.verbs.train.lessons.view_of_towers import SeenByTowers
 from ncaudit.verbs.train.matcher_kind import Opened
+
+LOAD = "load the model"  # a stage
 
 
 class Towers:
@@ -70,6 +73,7 @@ class Towers:
         """The model and its pairs, read and checked."""
         options = self._options
         with DecodePool(options.workers) as pool:
+            progress.stage(LOAD, None)
             encoder = self._start_model()
             pairs = open_training_set(options, encoder, pool, _trains_on(objective), progress)
             for note in unlabelled_notes(pairs.unlabelled, len(pairs.train)):
@@ -89,6 +93,10 @@ class Towers:
                 save_description(encoder.model, self._source, out)
 
             yield Opened(pairs, encoder.identity.as_dict(), learner, describe, self._lessons(pairs, seen, objective))
+
+    def stages(self) -> tuple[str, ...]:
+        """As `Trained` has it."""
+        return LOAD, *((READ_VAL,) if self._options.val_data else ()), READ
 
     def _start_model(self) -> Encoder:
         return load_encoder(replace(self._options, precision=Precision.float32))

@@ -35,7 +35,7 @@ from ncaudit.verbs.outputs import inputs_of
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
 from ncaudit.verbs.train.matcher_kind import Opened, Trained
 from ncaudit.verbs.train.ranks import for_rank
-from ncaudit.verbs.train.session import Course, Session
+from ncaudit.verbs.train.session import JOB, START, Course, Session, epoch_of
 from ncaudit.verbs.train.towers import Towers
 from ncaudit.version import told_format
 
@@ -120,8 +120,11 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
     with ExitStack() as stack:
         stack.enter_context(folder.kept())
         ranks.on_first(lambda: stack.enter_context(folder.at_work(run)))
-        opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
         course = _course(options)
+        # how long an epoch takes, nothing tells before the first one
+        before, epochs = dict.fromkeys([*trained.stages(), START], 0.0), range(1, course.epochs + 1)
+        progress.job(JOB, before | {epoch_of(epoch, course.epochs): 1.0 for epoch in epochs})
+        opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
         recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
         learner = ranks.together(lambda: opened.learner(recipe, getattr(torch, run["precision"])))
         curves = ranks.together(lambda: _curves(options, ranks))

@@ -60,4 +60,20 @@ def test_a_live_display_has_something_to_draw_on_only_on_a_terminal(monkeypatch)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     console = output.terminal()
     assert console is not None
-    assert console.stderr
+    assert console.file is sys.stderr
+
+
+def test_a_terminal_that_only_takes_lines_is_none_to_draw_on(monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")
+    assert output.terminal() is None
+
+
+def test_what_is_drawn_steers_the_terminal_and_what_is_told_does_not(monkeypatch, tmp_path):
+    with open(tmp_path / "terminal", "w", encoding="utf-8") as stream:
+        stream.isatty = lambda: True
+        monkeypatch.setattr(sys, "stderr", output._Visible(stream, last=True))
+        console = output.terminal()
+        console.file.write("\x1b[2K")
+        sys.stderr.write("\x1b[2J")
+    assert (tmp_path / "terminal").read_text() == "\x1b[2K\\x1b[2J"

@@ -19,7 +19,7 @@ from ncaudit.encoders import decode_pool
 from ncaudit.errors import ModelUnavailable, NcauditError, UsageError
 from ncaudit.matchers.heads.projection import Heads, Side
 from ncaudit.options import EmbedOptions
-from ncaudit.progress import SILENT
+from ncaudit.progress import SILENT, Silent
 from ncaudit.verbs.embed import model_in_workers
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.embed.model_in_workers import decoders
@@ -50,16 +50,15 @@ def bytes_of(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
 
 
-class Told:
+class Told(Silent):
     """Remembers what a verb tells."""
 
     def __init__(self):
         self.done = self.failed = 0
         self.notes = []
 
-    def stage(self, *_): ...
-
-    def status(self, *_): ...
+    def stage(self, *_):
+        self.done = self.failed = 0
 
     def note(self, text):
         self.notes.append(text)

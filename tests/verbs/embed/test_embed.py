@@ -18,6 +18,7 @@ from ncaudit.encoders.images import ImageError
 from ncaudit.encoders.open_clip import Encoder, load_encoder
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import EmbedOptions
+from ncaudit.progress import Silent
 from ncaudit.shards.files.provenance import provenance_of
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.verbs.embed import model_here
@@ -341,7 +342,7 @@ def test_the_automatic_precision_is_found_once(tmp_path, loads):
     assert result.accounting.shards_resumed == 1
 
 
-class Told:
+class Told(Silent):
     """Remembers what a verb tells."""
 
     def __init__(self):
@@ -350,10 +351,12 @@ class Told:
         self.notes = []
 
     def stage(self, name, total, unit="rows"):
-        self.total = total
+        self.total, self.done, self.failed = total, 0, 0
 
     def advance(self, done, failed=0):
         self.done, self.failed = self.done + done, self.failed + failed
+
+    kept = advance
 
     def note(self, text):
         self.notes.append(text)

@@ -27,6 +27,7 @@ from ncaudit.shards.tables.checks import refuse_unscored
 from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.report.found.truths import Reliability, TruthInTables, TruthSource
 
+READ = "read the scores"  # a stage
 GALLERIES = (rules.WORST, rules.UNSURE, rules.SUGGESTED, *rules.AGAINST_SIMILARITY, rules.FAILED)
 BATCH_ROWS = 8_192  # captions may be long
 CHART_ROWS = 20_000  # that charts are drawn of
@@ -111,7 +112,7 @@ def look_at(
     for table in tables:
         refuse_unscored(table.shard.path, table.schema)
     _require_column(tables, options)
-    progress.stage("read scores", sum(table.rows for table in tables))
+    progress.stage(READ, sum(table.rows for table in tables))
     seen = _nothing_yet(options, truth)
     draw = _Draw(sum(table.rows for table in tables), options.seed) if options.judge else None
     for table in tables:

@@ -18,6 +18,7 @@ from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.tables.pairs_in_data import Dataset, InData, Wanted
 
+PICTURES = "pictures"  # a stage
 LARGE, SMALL = 320, 144  # longest side in pixels
 QUALITY = 72
 AT_ONCE = 64  # pictures in the pool
@@ -109,7 +110,7 @@ def take_pictures(
     """
     if dataset is None or not wanted:
         return Pictures(dataset is not None, {})
-    progress.stage("pictures", len(wanted), "pictures")
+    progress.stage(PICTURES, len(wanted), "pictures")
     found, places = dict[int, Shown](), list(wanted)
     with DecodePool(_workers(options, len(wanted))) as pool:
         pending: dict[int, InData] = {}

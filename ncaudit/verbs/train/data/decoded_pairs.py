@@ -47,7 +47,7 @@ from ncaudit.verbs.train.data.split import (
     require_batch,
     val_share,
 )
-from ncaudit.verbs.train.data.training_set import EVERY_ROW, TrainingSet, vanished
+from ncaudit.verbs.train.data.training_set import EVERY_ROW, READ, READ_VAL, TrainingSet, vanished
 
 HELD_BYTES = 1024 * MIB  # decoded pixels of a training set that stay in memory between epochs
 BUFFER_PAIRS = 2_048  # encoded images that a streamed epoch shuffles among
@@ -265,7 +265,7 @@ def open_training_set(
     val, val_carried = _read_val_data(options, encoder, decoding, progress) if options.val_data else (None, None)
     sides = Sides(share=val_share(options.held_share, expected_pairs(shards)), seed=options.seed, trains_on=trains_on)
     taken = _Taken(sides, shards, encoder.tokenize, decoding)
-    progress.stage("read the training pairs", sum(shard.rows for shard in shards))
+    progress.stage(READ, sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, taken.take, progress)
     train = taken.training_pairs(found)
     require_batch(len(train), options)
@@ -347,7 +347,7 @@ def _read_val_data(
         _add(val, pairs, pixels, wanted, encoder.tokenize)
         carried.append(pairs.classes[wanted])
 
-    progress.stage("read the validation pairs", sum(shard.rows for shard in shards))
+    progress.stage(READ_VAL, sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, take, progress)
     if failed := found.statuses.total() - found.statuses[OK]:
         progress.note(f"{failed:,} of {counted(found.statuses.total(), 'validation row')} cannot be used")

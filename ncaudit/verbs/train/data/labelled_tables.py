@@ -36,7 +36,7 @@ from ncaudit.verbs.train.data.labelled_shards import (
     require_own_labels,
 )
 from ncaudit.verbs.train.data.split import Mask, Sides, check_split, held_out, require_batch, val_share
-from ncaudit.verbs.train.data.training_set import TrainingSet
+from ncaudit.verbs.train.data.training_set import READ, READ_VAL, TrainingSet
 
 OTHER_EMBEDDINGS = "score the embeddings as they are now, or give those that were scored"
 SCAN_PAIRS = 8_192  # looked at together when photos are compared
@@ -222,7 +222,7 @@ class _Taken:
 
 
 def _read_all(labelled: Sequence[LabelledTable], taken: _Taken, progress: Progress) -> Counter[str]:
-    progress.stage("read the training embeddings", sum(each.table.rows for each in labelled))
+    progress.stage(READ, sum(each.table.rows for each in labelled))
     statuses: Counter[str] = Counter()
     missing: list[str] = []
     for window in (window for each in labelled for window in each.windows()):
@@ -250,7 +250,7 @@ def _read_val_data(
     classes = training_classes(shards, options.class_column) if options.by_class else None  # theirs: may be others
     record, rows = record_type(*_dims(own), len(classes or ())), sum(table.rows for table in own)
     share, chosen, failed = val_share(1.0, rows), [np.empty(0, dtype=record)], 0
-    progress.stage("read the validation embeddings", rows)
+    progress.stage(READ_VAL, rows)
     labelled = [LabelledTable(table, None, None, record, classes) for table in own]
     for window in (window for each in labelled for window in each.windows()):
         chosen.append(window.records[held_out(window.records["photo"], share=share, seed=options.seed)])

@@ -14,6 +14,7 @@ from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.batch import Batch
 
 EVERY_ROW = slice(None)
+READ, READ_VAL = "read the training pairs", "read the validation pairs"  # stages
 
 
 class TrainingPairs(Protocol):
