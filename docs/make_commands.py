@@ -26,6 +26,10 @@ on [columns](columns.md); [training](training.md) says which of `train`'s flags 
 
 - A flag with a `*` must be given. Several values: give the flag several times. `ncaudit help COMMAND` and `-h` show the
   everyday flags, `--help-all` these.
+- `--log FILE` appends a line, with its time, for each of these: the command line, versions of ncaudit and its
+  libraries, options that are not at their defaults, stages with what they did and how long it took, notes, errors, and
+  the exit code. Passwords, tokens and signatures in addresses are masked, and the environment is not written.
+- `ncaudit --install-completion` lets bash, zsh or fish complete commands, flags and words such as scorers.
 - `--out -` writes rows to standard output, as Arrow IPC or as `--format` says, and all words go to standard error.
   `--json` prints one summary object instead of words.
 - Exit codes: 0 every row accounted for; 1 nothing could be made (two lines: what, and what to do); 2 the command itself
@@ -43,9 +47,10 @@ on [columns](columns.md); [training](training.md) says which of `train`'s flags 
 def page() -> str:
     """The whole page."""
     group: Any = typer.main.get_command(app)
-    anywhere = [one for one in group.params if one.name in ANYWHERE]
-    lines = [HEAD, "Before any command:", "", *_table([_row(one) for one in group.params if one not in anywhere])]
-    lines += ["", "Before or after any command:", "", *_table([_row(one) for one in anywhere])]
+    first = [one for one in group.params if one.name not in ANYWHERE]
+    anywhere = [one for one in group.commands["audit"].params if one.name in ANYWHERE]
+    lines = [HEAD, "Before any command:", "", *_table([_row(one) for one in first])]
+    lines += ["", "Before or after any command (`--help-all` after it):", "", *_table([_row(one) for one in anywhere])]
     for path, command in _commands(group, ()):
         lines += _section(path, command)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"

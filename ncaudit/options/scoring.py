@@ -229,7 +229,7 @@ class ScoreOptions(ScorerOptions):
         Sequence[str] | None,
         About(
             "A table whose light columns come beside the scores, such as earlier scores; of those the ones that "
-            "--columns names. A table of many files may be given as all of them.",
+            "--columns names. Repeatable, for a table of many files.",
             Panel.input, metavar="PATH", is_path=True,
         ),
     ] = None  # fmt: skip

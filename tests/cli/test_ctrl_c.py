@@ -61,7 +61,7 @@ AND_SWALLOWED = """
     module.inspect = inspect
 """
 AT_THE_END = """
-    import ncaudit.cli.app, ncaudit.cli.inspect as module
+    import ncaudit.cli.app, ncaudit.cli.commands.command as module
     before = module.output.result
     def result(*given, **more):
         before(*given, **more)

@@ -20,6 +20,7 @@ from ncaudit.options.shared.about import Option, Panel, options_of
 WIDEST, NARROWEST = 80, 40
 MARGIN = 27  # columns of the flags: what needs more has a line of its own
 OPTIONS = "Options"
+_KEPT = "\N{NO-BREAK SPACE}"  # in what stands on one line
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def entries_of(context: Any) -> Iterator[Entry]:
     options = _options(context)
     shown = [one for one in context.command.get_params(context) if not one.hidden]
     found = [_entry(one, options.get(one.name), context) for one in shown]
-    order = list(Panel)
-    yield from sorted(found, key=lambda one: (_rank(one.panel.partition(":")[0], order), one.panel, one.rare))
+    order, groups = list(Panel), _panels(found)
+    yield from sorted(found, key=lambda one: (_place(one.panel, order), groups.index(one.panel), one.rare))
 
 
 def _options(context: Any) -> dict[str, Option]:
@@ -66,8 +67,9 @@ def _options(context: Any) -> dict[str, Option]:
     return {one.name: one for one in options_of(spec.options)} if spec else {}
 
 
-def _rank(panel: str, order: Sequence[str]) -> int:
-    return order.index(panel) if panel in order else -1
+def _place(panel: str, order: Sequence[Panel]) -> int:
+    name = panel.partition(":")[0]
+    return order.index(Panel(name)) if name in order else -1
 
 
 def _panels(entries: Iterable[Entry]) -> list[str]:
@@ -91,7 +93,7 @@ def _entry(parameter: Any, option: Option | None, context: Any) -> Entry:
         return Entry(panel, False, _spelled(parameter), told or "")
     about = option.about
     end = "[required]" if option.required and not about.positional else ""
-    end = f"[default: {option.told_default}]" if option.told_default else end
+    end = f"[default: {option.told_default}]".replace(" ", _KEPT) if option.told_default else end
     return Entry(panel, about.rare, _spelled(parameter), f"{parameter.help} {end}".strip())
 
 
@@ -144,10 +146,11 @@ def _shell(line: str, width: int) -> list[str]:
     r"""A command line that can be copied: it goes on behind a backslash where it is too long, never inside a word.
 
     >>> _shell("ncaudit score embeddings/ --out scores", 30)
-    ['    ncaudit score \\', '      embeddings/ --out \\', '      scores']
+    ['    ncaudit score \\', '      embeddings/ \\', '      --out scores']
     """
     words = [_quoted(word) for word in shlex.split(line)]
-    lines = _wrapped(" ".join(words), width - 2, "    ", "      ")
+    kept = re.sub(r"( --?[a-z-]+) (?!-)", rf"\1{_KEPT}", " ".join(words))  # a flag and its value
+    lines = _wrapped(kept, width - 2, "    ", "      ")
     return [f"{one} \\" for one in lines[:-1]] + lines[-1:]
 
 
@@ -184,6 +187,7 @@ def first_sentence(text: str | None) -> str:
 
 
 def _wrapped(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         text, width, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
     )
+    return [line.replace(_KEPT, " ") for line in lines]

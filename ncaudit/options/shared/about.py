@@ -103,10 +103,21 @@ class Option:
         return ", ".join(f"{one}" for one in (self.default if many else [self.default]))
 
 
+class _Signature:
+    """What `help` and a notebook show of a class's arguments: their types, without what is annotated."""
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        if "__dataclass_fields__" not in vars(owner):
+            raise AttributeError("__signature__")
+        return inspect.Signature([_parameter(option) for option in options_of(owner)])
+
+
 class Options:
     """Every options class: its docstring tells each of its fields, made when somebody asks for it."""
 
     UNASKED: ClassVar[tuple[str, ...]] = ()  # inherited, and no flag of the command: it makes nothing of them
+
+    __signature__ = _Signature()
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -126,7 +137,14 @@ class _Docstring:
 
 def options_of(kind: type) -> tuple[Option, ...]:
     """The options of a class: panel by panel, what must be given first, what is rare last, its own before inherited."""
-    return tuple(sorted(_declared(kind), key=_rank))
+    declared = list(_declared(kind))
+    groups = list(dict.fromkeys(["", *(one.about.of for one in declared)]))
+    return tuple(sorted(declared, key=lambda one: _rank(one, groups)))
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    default = inspect.Parameter.empty if option.required else option.default
+    return inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option.kind)
 
 
 def _declared(kind: type) -> Iterator[Option]:
@@ -137,8 +155,9 @@ def _declared(kind: type) -> Iterator[Option]:
         yield Option(name, plain, found[name].default, about)
 
 
-def _rank(option: Option) -> tuple[int, str, bool, bool]:
-    return list(Panel).index(option.about.panel), option.about.of, not option.required, option.about.rare
+def _rank(option: Option, groups: Sequence[str]) -> tuple[int, int, bool, bool]:
+    about = option.about
+    return list(Panel).index(about.panel), groups.index(about.of), not option.required, about.rare
 
 
 def _parted(kind: Any) -> tuple[Any, About]:

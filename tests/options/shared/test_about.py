@@ -36,6 +36,16 @@ def test_a_docstring_speaks_of_fields_and_not_of_flags(kind):
         assert one.about.help.endswith(".")
 
 
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_a_signature_shows_types_and_defaults_alone(kind):
+    shown = inspect.signature(kind)
+    assert "About(" not in str(shown)
+    assert {name: one.default for name, one in shown.parameters.items()} == {
+        field.name: inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(kind)
+    }
+
+
 def test_a_docstring_says_what_a_help_says_and_begins_with_the_class_s_own():
     told = " ".join(ncaudit.ScoreOptions.__doc__.split())
     assert told.startswith("`ncaudit score`: embedding tables to score tables. Attributes: ")

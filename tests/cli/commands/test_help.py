@@ -77,8 +77,10 @@ def test_helps_are_sentences_and_tell_a_default_once(name):
     for one in COMMANDS[name].params:
         assert re.search(r"^\S.*[.]$", flat(one.help)), f"{one.name}: {one.help}"
         assert not re.match(r"(bicro|csls|topic|near|label kinds):", one.help), one.name
+    lines = help_of(name, "--help-all" if options(name) else "--help").splitlines()
     for one in options(name):
         if one.told_default:
+            assert any(f"[default: {one.told_default}]" in line for line in lines), one.name  # never across two
             assert "by default" not in one.about.help.lower(), one.name
 
 
