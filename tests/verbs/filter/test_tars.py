@@ -21,6 +21,7 @@ from ncaudit.options import FilterOptions
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from tests.verbs.filter.test_filter import files, scores_of
+from tests.worlds.made import made_in
 from tests.worlds.tars import contents, img2dataset, pair, samples, write_tar
 
 LABELS = [0.9, 0.1, 0.8, None, 0.2, 0.7]
@@ -152,7 +153,7 @@ def test_a_gzip_stays_one_and_its_bytes_depend_on_the_samples_alone(tmp_path, mo
     monkeypatch.setattr(time, "time", lambda now=time.time: now() + 3600)  # a gzip's header has room for its time
     run(tmp_path, "twice")
     assert contents(tmp_path / "out/0.tar.gz") == samples(img2dataset(1, i) for i in KEPT)
-    assert files(tmp_path / "out") == files(tmp_path / "twice")
+    assert made_in(tmp_path / "out") == made_in(tmp_path / "twice")
     assert json.loads((tmp_path / "out/sizes.json").read_text()) == {"0.tar.gz": 3}
 
 
@@ -211,7 +212,7 @@ def test_a_run_killed_between_two_files_is_finished_by_the_next(world, names):
     command = [sys.executable, "-c", KILLED, json.dumps({**options, "min_soft_label": 0.5}), str(names)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert run(world, "killed").shards_resumed == names // 3
-    assert files(world / "killed") == files(world / "out")
+    assert made_in(world / "killed") == made_in(world / "out")
 
 
 def test_another_sidecar_redoes_the_shard(world):
