@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from ncaudit.cli.app import app
 from ncaudit.matchers.training_folder import TrainingFolder
 from tests.worlds.commands import embedded, run, told
+from tests.worlds.made import made
 from tests.worlds.sample import SAMPLE
 from tests.worlds.tars import pair, samples, write_tar
 
@@ -143,10 +144,10 @@ MADE_AGAIN = [
 @pytest.mark.parametrize(("line", "name", "damage"), MADE_AGAIN)
 def test_what_a_record_names_as_ours_is_made_again_as_it_was(copy, line, name, damage):
     path = copy / name
-    before = path.read_bytes()
+    before = made(path)
     damage(path)
     again(copy, line)
-    assert path.read_bytes() == before
+    assert made(path) == before
 
 
 @pytest.mark.parametrize("damage", [cut, holes, without("status")])
@@ -220,18 +221,18 @@ def test_a_damaged_table_is_named_by_who_reads_it(copy, damage):
     ],
 )
 def test_a_finished_run_that_is_not_whole_is_told_with_the_flag_that_trains_again(copy, name, damage, fix):
-    before = {path.name: path.read_bytes() for path in (copy / "matcher").iterdir()}
+    before = {path.name: made(path) for path in (copy / "matcher").iterdir()}
     damage(copy / "matcher" / name)
     said = told(*words(copy, HEADS))
     assert fix in said.partition("fix: ")[2]
     assert "matcher" in said
     finished(copy, f"{HEADS} {fix}")
-    assert {path.name: path.read_bytes() for path in (copy / "matcher").iterdir()} == before
+    assert {path.name: made(path) for path in (copy / "matcher").iterdir()} == before
 
 
 def begun(folder, monkeypatch):
     """The same run without its end: a checkpoint is left. What a whole run leaves."""
-    whole = {path.name: path.read_bytes() for path in (folder / "matcher").iterdir()}
+    whole = {path.name: made(path) for path in (folder / "matcher").iterdir()}
     shutil.rmtree(folder / "matcher")
     with monkeypatch.context() as patch:
         patch.setattr(TrainingFolder, "finish", lambda *told: None)
@@ -265,7 +266,7 @@ def test_a_run_does_not_go_on_from_a_damaged_checkpoint(copy, monkeypatch, damag
     assert "--restart" in said
     assert "weights_only" not in said
     finished(copy, f"{HEADS} --restart")
-    assert {path.name: path.read_bytes() for path in (copy / "matcher").iterdir()} == whole
+    assert {path.name: made(path) for path in (copy / "matcher").iterdir()} == whole
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "heads.json"])
@@ -273,7 +274,7 @@ def test_what_a_checkpoint_knows_is_written_again(copy, monkeypatch, name):
     whole = begun(copy, monkeypatch)
     cut(copy / "matcher" / name)
     finished(copy, HEADS)
-    assert (copy / "matcher" / name).read_bytes() == whole[name]
+    assert made(copy / "matcher" / name) == whole[name]
 
 
 def test_the_best_weights_are_whole_when_a_run_goes_on(copy, monkeypatch):

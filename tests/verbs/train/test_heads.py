@@ -21,6 +21,7 @@ from ncaudit.progress import Silent
 from ncaudit.shards.files.provenance import attach, fingerprint_of_file
 from ncaudit.verbs.train.data import embedded_pairs
 from ncaudit.verbs.train.train import train
+from tests.worlds.made import made
 
 PAIRS = 300  # of each of the two tables
 NAMES = ("A/00000", "B/00000")
@@ -272,7 +273,7 @@ def test_a_run_that_was_stopped_and_rerun_gives_the_bytes_of_an_undisturbed_one(
     files = sorted(path.name for path in (world.root / "out").iterdir())
     assert files == ["heads.json", "heads.safetensors", "metrics.jsonl", "run.json"]
     for name in files:
-        assert (world.root / "out" / name).read_bytes() == (world.root / "undisturbed" / name).read_bytes(), name
+        assert made(world.root / "out" / name) == made(world.root / "undisturbed" / name), name
 
 
 def test_a_finished_run_is_not_done_again_and_another_is_refused_until_restart(world):
