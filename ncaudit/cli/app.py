@@ -23,7 +23,7 @@ from ncaudit.cli import (
     train,
 )
 from ncaudit.cli.commands import anywhere, completion
-from ncaudit.cli.commands.kinds import HELP, Command, Commands, Computing
+from ncaudit.cli.commands.kinds import HELP, Command, Commands, Computing, Configuring
 from ncaudit.cli.configuration.read import read_options
 from ncaudit.cli.filter import filter_pairs
 from ncaudit.cli.help import help_of
@@ -91,7 +91,7 @@ app.command(cls=Computing)(corrupt.corrupt)
 app.command(cls=Computing)(bench.bench)
 app.command(cls=Computing)(demo.demo)
 app.add_typer(evaluate.app, name="eval")
-app.command(cls=Command, context_settings={"allow_interspersed_args": False})(config.config)
+app.command(cls=Configuring, context_settings={"allow_interspersed_args": False})(config.config)
 app.command("help", cls=Command)(help_of)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import ncaudit
 from ncaudit import options
+from ncaudit.cli.shared import loudness
 from ncaudit.errors import NcauditError
 from ncaudit.notebook.verbs import public
 from ncaudit.progress import SILENT, Silent
@@ -85,7 +86,8 @@ def test_what_the_options_refuse_is_told_with_what_to_do():
     assert refused.value.__notes__ == [f"  fix: {refused.value.fix}"]
 
 
-def test_progress_is_shown_only_to_who_asks(capsys):
+def test_progress_is_shown_only_to_who_asks(capsys, monkeypatch):
+    monkeypatch.setattr(loudness, "_quiet", False)  # commands of other tests, in this process, may have set it
     say = public(noted, options.ScoreOptions)
     say("emb", out="o")
     assert capsys.readouterr().err == ""

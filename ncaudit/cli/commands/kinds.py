@@ -58,6 +58,15 @@ class Command(TyperCommand):
         return found
 
 
+class Configuring(Command):
+    """The command that prints others' options: whatever stands behind a command's name is that command's."""
+
+    examples = (
+        Example("What this command line says, as a file.", "ncaudit config score embeddings/ --out scores --k 5"),
+        Example("Every option of a command, to fill in.", "ncaudit config filter scores/ --out kept --all"),
+    )
+
+
 class Computing(Command):
     """A command that needs torch: whether there is memory for that is asked before, as torch would crash."""
 

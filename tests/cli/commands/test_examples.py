@@ -83,7 +83,7 @@ def test_an_example_of_the_help_runs(line, world, tmp_path, monkeypatch):
         monkeypatch.setattr("ncaudit.verbs.demo.demo", lambda *_: pytest.skip("its own test runs it"))
     flags = {**SMALL, "train": {**SMALL["train"], **TOWERS}} if "--data" in words else SMALL
     run_line(line, flags, MODELS)
-    if "--out" in words and "-" not in words:
+    if "--out" in words and "-" not in words and words[1] != "config":
         assert (tmp_path / "here" / words[words.index("--out") + 1]).exists()
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from ncaudit.cli.shared import live, loudness, output
-from ncaudit.cli.shared.live.listeners import Log, Mute
+from ncaudit.cli.shared.live.listeners import Mute
 
 
 @pytest.fixture(autouse=True)
@@ -24,19 +24,9 @@ def test_quiet_tells_nothing(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_verb_takes_the_display_that_its_command_has_begun(monkeypatch):
-    with live.starting("score"):
-        (begun,) = live._begun
-        with live.progress() as progress:
-            assert progress is begun
-        assert isinstance(progress, Log)
-    assert live._begun == []
-
-
-def test_a_command_that_ends_before_its_verb_leaves_nothing(capsys):
-    with pytest.raises(ZeroDivisionError), live.starting("score"):
+def test_a_block_that_ends_before_any_stage_leaves_nothing(capsys):
+    with pytest.raises(ZeroDivisionError), live.progress("score"):
         raise ZeroDivisionError
-    assert live._begun == []
     assert capsys.readouterr().err == ""
 
 
