@@ -147,7 +147,7 @@ def _checked(name: str, settings: dict[str, Setting]) -> ModuleType:
 
 def _module(name: str) -> ModuleType:
     if name not in names():
-        raise NcauditError(f"no objective is called {name!r}", fix=one_of(name, names()))
+        raise UsageError(f"no objective is called {name!r}", fix=one_of(name, names()))
     package = by_class.__name__ if name in by_class.names() else __name__
     return import_module(f"{package}.{name.replace('-', '_')}")
 

@@ -5,7 +5,7 @@ from typing import get_args
 from torch import Tensor
 
 from ncaudit.core.losses import pair_losses
-from ncaudit.errors import NcauditError
+from ncaudit.errors import UsageError
 
 
 def batch_loss(
@@ -38,7 +38,7 @@ def batch_loss(
 
 
 def check(*, spread: str) -> None:
-    """Raises NcauditError for a spread that there is not."""
+    """Raises UsageError for a spread that there is not."""
     known = get_args(pair_losses.Spread)
     if spread not in known:
-        raise NcauditError(f"no spread is called {spread!r}", fix=f"give one of: {', '.join(known)}")
+        raise UsageError(f"no spread is called {spread!r}", fix=f"give one of: {', '.join(known)}")

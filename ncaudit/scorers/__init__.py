@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 import torch
 
-from ncaudit.errors import NcauditError, UsageError
+from ncaudit.errors import UsageError
 from ncaudit.nearest import one_of
 from ncaudit.options import SETTINGS, ScorerOptions, Variant
 from ncaudit.options.shared.about import flag_of
@@ -49,9 +49,9 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Scorer:
-    """The scorer of that name. Raises NcauditError with the known names for any other."""
+    """The scorer of that name. Raises UsageError with the known names for any other."""
     if name not in names():
-        raise NcauditError(f"no scorer is called {name!r}", fix=one_of(name, names()))
+        raise UsageError(f"no scorer is called {name!r}", fix=one_of(name, names()))
     return cast(Scorer, import_module(f"{__name__}.{name.replace('-', '_')}"))
 
 

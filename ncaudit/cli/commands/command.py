@@ -102,7 +102,7 @@ def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str
     from ncaudit.cli.words.plan import lines
     from ncaudit.verbs.plan import plan
 
-    with live.progress() as progress, logged(progress) as heard:
+    with live.progress("dry run") as progress, logged(progress) as heard:
         planned = plan(options, heard)
     if launched().is_first:
         output.result(planned, lines(planned), as_json=given[AS_JSON], to_stderr=given.get("out") == STREAM)

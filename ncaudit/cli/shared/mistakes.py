@@ -10,7 +10,7 @@ from typing import Any
 from typer import TyperException
 
 from ncaudit.errors import UsageError
-from ncaudit.nearest import did_you_mean, one_of
+from ncaudit.nearest import nearest, one_of
 
 NUMBERS = (("integer", "a whole number"), ("number", "a number"))
 
@@ -50,7 +50,8 @@ def command_path(context: Any) -> str:
 def _no_such_option(name: str, context: Any) -> UsageError:
     known = flags(context)
     more = f"{see(context)}-all" if "--help-all" in known else see(context)
-    return UsageError(f"there is no option {name}", fix=f"{did_you_mean(name, known)}{more}")
+    found = nearest(name.lstrip("-"), (flag.lstrip("-") for flag in known))
+    return UsageError(f"there is no option {name}", fix=f"{f'did you mean --{found}? ' if found else ''}{more}")
 
 
 def flags(context: Any) -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ncaudit.core.classes.votes import HARD, PURE, UNLABELLED
 from ncaudit.core.losses import class_losses
-from ncaudit.errors import NcauditError
+from ncaudit.errors import UsageError
 from ncaudit.objectives import cmp
 from ncaudit.objectives.by_class import cross_entropy
 
@@ -53,8 +53,8 @@ def class_loss(
 
 
 def check(*, class_temperature: float, pseudo_label: str, margin: float, cmp_weight: float) -> None:
-    """Raises NcauditError for a value that makes no sense."""
+    """Raises UsageError for a value that makes no sense."""
     cross_entropy.check(class_temperature=class_temperature, margin=margin, cmp_weight=cmp_weight)
     known = get_args(PseudoLabel)
     if pseudo_label not in known:
-        raise NcauditError(f"no pseudo_label is called {pseudo_label!r}", fix=f"give one of: {', '.join(known)}")
+        raise UsageError(f"no pseudo_label is called {pseudo_label!r}", fix=f"give one of: {', '.join(known)}")
