@@ -16,7 +16,7 @@ from ncaudit.judging.calibrated import Scored
 from ncaudit.options import AUTO_SCORER, ScorerOptions
 from ncaudit.scoring.fits import Fit
 from ncaudit.scoring.fusion import clearly_best, placements
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, rooted
 
 FIRST = "bicro"  # stays unless another is clearly better
 
@@ -48,7 +48,8 @@ def compared(pairs: Pairs, options: ScorerOptions) -> dict[str, float]:
     [0, 1]; higher = better. Mismatches among the observed pull all of them down alike.
     """
     names = sorted(scorers.names(), key=lambda name: name != FIRST)
-    placed = {name: found for name in names if (found := _placed(name, pairs, options)) is not None}
+    looked = calibrated.Looked.at(rooted(pairs))
+    placed = {name: found for name in names if (found := _placed(name, pairs, options, looked)) is not None}
     if not placed:
         return {}
     best = list(placed)[clearly_best(list(placed.values()), pairs.image_id)]
@@ -56,9 +57,9 @@ def compared(pairs: Pairs, options: ScorerOptions) -> dict[str, float]:
     return {best: means.pop(best), **dict(sorted(means.items(), key=lambda item: -item[1]))}
 
 
-def _placed(name: str, pairs: Pairs, options: ScorerOptions) -> Tensor | None:
+def _placed(name: str, pairs: Pairs, options: ScorerOptions, looked: calibrated.Looked) -> Tensor | None:
     """Share of made mismatches that each observed pair is above, (n,); None where the scorer cannot be fitted."""
-    fit = power.fitted(name, pairs, options)
+    fit = power.fitted(name, pairs, options, looked)
     if fit is None:
         return None
     pairs = calibrated.same_photos(fit, pairs.image.device).of(pairs)

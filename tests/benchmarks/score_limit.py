@@ -82,7 +82,8 @@ def _apply(tables: str, fit: str, repeats: int) -> dict[str, Any]:
         found["products"].append(_timed(_products(rows, anchors)))
     apply, products = _median(found["apply"]), _median(found["products"])
     share = {kind: round(products[kind] / apply[kind], 3) for kind in ("wall", "cpu")}
-    return {"rows": rows, "rows_per_s": round(rows / apply["wall"]), "apply": apply, "products": products, "share": share}
+    speed = round(rows / apply["wall"])
+    return {"rows": rows, "rows_per_s": speed, "apply": apply, "products": products, "share": share}
 
 
 def _products(rows: int, anchors: int) -> Callable[[], None]:

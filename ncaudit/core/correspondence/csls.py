@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ncaudit.core.neighbours.search import KeyBank, nearest
+from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest
 
 
 def crowding(similarity: Tensor) -> Tensor:
@@ -69,9 +69,19 @@ def csls_among(
     Returns (n,) in [-4, 4]; higher = more likely to correspond.
     """
     images, captions = bank
-    found = [
+    found = (
         nearest(side, keys, k, query_groups=query_groups, key_groups=key_groups)
         for side, keys in ((image, captions), (text, images))
-    ]
-    crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
+    )
+    return csls_of(image, text, *found)
+
+
+def csls_of(image: Tensor, text: Tensor, captions: Nearest, images: Nearest) -> Tensor:
+    """`csls_among`, of competitors that were looked up: the captions nearest to each image, and the reverse.
+
+    >>> far = Nearest(torch.tensor([[0.25]]), torch.tensor([[0]]))
+    >>> csls_of(torch.tensor([[0.6, 0.8]]), torch.tensor([[1.0, 0.0]]), far, far)
+    tensor([0.7000])
+    """
+    crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in (captions, images)]
     return csls_score((image * text).sum(dim=1), *crowds)

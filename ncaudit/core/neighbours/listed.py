@@ -24,11 +24,14 @@ def listed_products(rows: Tensor, keys: Tensor, index: Tensor) -> Tensor:
     tensor([[1., 3.],
             [4., 4.]])
     """
-    if rows.device.type != "cpu" or not index.numel() or not rows.shape[1]:
+    few = not 0 < index.shape[1] <= len(keys)  # a sparse matrix holds no more numbers than a full one
+    if rows.device.type != "cpu" or few or not rows.numel():
         return (keys[index] * rows[:, None, :]).sum(dim=2)
     _announce_sparse()
-    starts = torch.arange(0, index.numel() + 1, index.shape[1])
-    wanted = torch.sparse_csr_tensor(starts, index.flatten(), rows.new_zeros(index.numel()), (len(rows), len(keys)))
+    starts, size = torch.arange(0, index.numel() + 1, index.shape[1]), (len(rows), len(keys))
+    empty = rows.new_zeros(index.numel())
+    # columns may come in any order, and twice: each number is worked out by itself
+    wanted = torch.sparse_csr_tensor(starts, index.flatten(), empty, size, check_invariants=False)
     return torch.sparse.sampled_addmm(wanted, rows, keys.T).values().view(index.shape)
 
 

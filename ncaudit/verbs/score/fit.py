@@ -13,6 +13,7 @@ from ncaudit.judging.saved_fits import SavedFit, has_fit, load_fit, save_fit
 from ncaudit.options import AUTO_SCORER, ScoreOptions
 from ncaudit.progress import Progress
 from ncaudit.scoring.fits import Applier
+from ncaudit.scoring.pairs import rooted
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -97,7 +98,7 @@ def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: 
     fit = choice.learn(sample.pairs, options, sample.names)
     if options.check and "noise_rate" in fit.facts:
         progress.stage("power check", None)
-        fit = replace(fit, facts={**fit.facts, "power": power.check(fit, sample.pairs, options)})
+        fit = fit.with_labels({**fit.facts, "power": power.check(fit, sample.pairs, options)})
     return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard) for table in tables})
 
 
@@ -106,7 +107,7 @@ def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
     sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
-    return replace(sample, pairs=sample.pairs.to(pick_device(options.device)))
+    return replace(sample, pairs=rooted(sample.pairs.to(pick_device(options.device))))
 
 
 def judged(
