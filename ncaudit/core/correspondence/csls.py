@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest
 
+FEW = 8  # keys looked at beyond those wanted: the others of a photo's captions, the others of a caption's photos
+
 
 def crowding(similarity: Tensor) -> Tensor:
     """Mean similarity of the k best competitors, -inf entries (no such competitor) left out.
@@ -34,11 +36,23 @@ def dense_crowding(
     >>> dense_crowding(torch.eye(2), torch.eye(2), 1, query_groups=[torch.tensor([0, 1])], key_groups=[torch.arange(2)])
     tensor([0., 0.])
     """
-    similarity = queries @ keys.T
-    for query_ids, key_ids in zip(query_groups, key_groups, strict=True):
-        similarity.masked_fill_(query_ids[:, None] == key_ids, -torch.inf)
-    best = similarity.topk(min(k, len(keys)), dim=1).values
+    similarity, wanted = queries @ keys.T, min(k, len(keys))
+    value, index = similarity.topk(min(k + FEW, len(keys)), dim=1)
+    best = _without(value, index, query_groups, key_groups).topk(wanted, dim=1).values
+    # where groups left too few of the most similar keys, they are looked for among all keys
+    rows = (best[:, -1].isinf()).nonzero()[:, 0] if value.shape[1] < len(keys) else index.new_zeros(0)
+    if len(rows):
+        everybody = torch.arange(len(keys), device=keys.device).expand(len(rows), -1)
+        groups = [ids[rows] for ids in query_groups]
+        best[rows] = _without(similarity[rows], everybody, groups, key_groups).topk(wanted, dim=1).values
     return crowding(best).nan_to_num(nan=0.0)
+
+
+def _without(similarity: Tensor, index: Tensor, query_groups: Sequence[Tensor], key_groups: Sequence[Tensor]) -> Tensor:
+    """The similarities to keys of these numbers, -inf where a key shares an id with its query."""
+    for query_ids, key_ids in zip(query_groups, key_groups, strict=True):
+        similarity = similarity.masked_fill(key_ids[index] == query_ids[:, None], -torch.inf)
+    return similarity
 
 
 def csls_score(positive: Tensor, image_crowding: Tensor, text_crowding: Tensor) -> Tensor:

@@ -124,9 +124,8 @@ class _Search:
         value, index = rough_queries.new_empty(len(queries), 0), _no_index(queries)
         for start in range(0, len(self.bank.rough), KEY_BLOCK):
             product = self._product(rough_queries, self.bank.rough[start : start + KEY_BLOCK])
-            column = _top_columns(product, min(self.candidates, product.shape[1]))
-            value = torch.cat([value, product.gather(1, column)], dim=1)
-            index = torch.cat([index, column + start], dim=1)
+            best, column = _top_columns(product, min(self.candidates, product.shape[1]))
+            value, index = torch.cat([value, best], dim=1), torch.cat([index, column + start], dim=1)
             if value.shape[1] > self.candidates:
                 value, place = value.topk(self.candidates, dim=1, sorted=False)
                 index = index.gather(1, place)
@@ -158,17 +157,19 @@ class _Search:
             found.similarity[part], found.index[part] = best.similarity, best.index
 
 
-def _top_columns(values: Tensor, count: int) -> Tensor:
-    """Columns of each row's `count` largest values, in no particular order: (n, width) -> (n, count) int64."""
+def _top_columns(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Each row's `count` largest values and their columns, in no particular order: (n, width) -> (n, count) both."""
     width = values.shape[1] // GROUP
     if width <= 2 * count:
-        return values.topk(count, dim=1, sorted=False).indices
+        largest = values.topk(count, dim=1, sorted=False)
+        return largest.values, largest.indices
     # group g holds columns g, g + width, g + 2 width, …: in this layout the maximum runs over whole vectors
     group = _top_groups(values[:, : width * GROUP].unflatten(1, (GROUP, width)), count)
     members = group[:, None, :] + width * torch.arange(GROUP, device=values.device)[None, :, None]
     rest = torch.arange(width * GROUP, values.shape[1], device=values.device).expand(len(values), -1)
     column = torch.cat([members.flatten(1), rest], dim=1)
-    return column.gather(1, values.gather(1, column).topk(count, dim=1, sorted=False).indices)
+    largest = values.gather(1, column).topk(count, dim=1, sorted=False)
+    return largest.values, column.gather(1, largest.indices)
 
 
 def _top_groups(values: Tensor, count: int) -> Tensor:
@@ -178,11 +179,10 @@ def _top_groups(values: Tensor, count: int) -> Tensor:
     maxima take a third of the time. Where a chosen one is negative, nothing is known of it, and floats are asked.
     """
     if values.dtype.itemsize == 2 and values.device.type == "cpu":
-        maxima = values.view(torch.int16).amax(dim=1).view(values.dtype)
-        group = _top_columns(maxima, count)
-        if not bool(maxima.gather(1, group).signbit().any()):
+        largest, group = _top_columns(values.view(torch.int16).amax(dim=1).view(values.dtype), count)
+        if not bool(largest.signbit().any()):
             return group
-    return _top_columns(values.amax(dim=1), count)
+    return _top_columns(values.amax(dim=1), count)[1]
 
 
 def _first_largest(values: Tensor, count: int) -> Tensor:

@@ -212,7 +212,8 @@ def _posterior(
     """Weight of each rate in each draw, (draws, rates), rows adding up to 1: shapes are summed over."""
     ratio = (rates[:, None, None] + (1 - rates)[:, None, None] * shapes).reshape(-1, shapes.shape[1])
     null = null_counts + 0.25  # a draw may leave a bin without random pairs
-    expected = (null / null.sum(axis=1, keepdims=True)) @ ratio.T
+    among_null = (null / null.sum(axis=1, keepdims=True)) @ shapes.T
+    expected = (rates[:, None] + (1 - rates)[:, None] * among_null[:, None, :]).reshape(len(counts), -1)
     fit = counts @ np.log(np.maximum(ratio, 1e-12)).T - counts.sum(axis=1, keepdims=True) * np.log(expected)
     weight = (power * fit).reshape(len(counts), len(rates), len(prior)) + prior + np.log(_rate_prior(rates))[:, None]
     weight = np.exp(weight - weight.max(axis=(1, 2), keepdims=True)).sum(axis=2)
