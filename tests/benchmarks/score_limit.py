@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parents[2]
+HERE = Path(__file__).resolve().parents[2]
 DIMS = 512
 REFITTED, REFITTED_DIMS, FEATURES = 8_192, 256, 384  # of `scorers.robust.refit` and `core.cca`
 BLOCK = 512
@@ -37,7 +37,7 @@ def main() -> None:
     """Makes the tables, then lets each code run in turn."""
     options = _arguments()
     if options.child:
-        print(json.dumps(_apply(options.child, options.fit, options.repeats)))
+        print(json.dumps(_apply(options.child, options.fit)))
         return
     codes = {"this": HERE, **({"other": Path(options.against)} if options.against else {})}
     report: dict[str, Any] = {"machine": _machine(), "apply": {}, "whole": {}}
@@ -53,9 +53,19 @@ def _applied(work: Path, codes: dict[str, Path], options: argparse.Namespace) ->
     tables = _tables(work, options.rows)
     for name, code in codes.items():  # each has a fit of its own: a fit of another format is refused
         _command(code, ["score", tables, "--out", f"{work}/fit-{name}", "--no-check"])
-    child = [__file__, "--child", tables, "--repeats", str(options.repeats)]
-    asked = {name: [sys.executable, *child, "--fit", f"{work}/fit-{name}/_fit"] for name in codes}
-    return {name: json.loads(_run(code, asked[name])) for name, code in codes.items()}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in codes}
+    for _ in range(options.repeats):
+        for name, code in codes.items():
+            child = [sys.executable, str(Path(__file__).resolve()), "--child", tables, "--fit", f"{work}/fit-{name}/_fit"]
+            runs[name].append(json.loads(_run(code, child)))
+    return {name: _shares(of_name, options.rows) for name, of_name in runs.items()}
+
+
+def _shares(runs: list[dict[str, Any]], rows: int) -> dict[str, Any]:
+    apply, products = (_median([run[what] for run in runs]) for what in ("apply", "products"))
+    share = {kind: round(products[kind] / apply[kind], 3) for kind in ("wall", "cpu")}
+    speed = round(rows / apply["wall"])
+    return {"rows": rows, "rows_per_s": speed, "apply": apply, "products": products, "share": share}
 
 
 def _whole(work: Path, rows: int, codes: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
@@ -68,22 +78,15 @@ def _whole(work: Path, rows: int, codes: dict[str, Path], options: argparse.Name
     return {name: _median(of_name) for name, of_name in runs.items()}
 
 
-def _apply(tables: str, fit: str, repeats: int) -> dict[str, Any]:
-    """Seconds of scoring all rows and of the products alone, in turn."""
+def _apply(tables: str, fit: str) -> dict[str, Any]:
+    """Seconds of scoring all rows, and of the products alone."""
     from ncaudit.options import ScoreOptions
     from ncaudit.verbs.score.score import score
 
-    found: dict[str, list[dict[str, float]]] = {"apply": [], "products": []}
-    rows = 0
-    for number in range(repeats):
-        out = f"{fit}-out-{number}"
-        found["apply"].append(_timed(lambda out=out: score(ScoreOptions(embeddings=[tables], out=out, fit=fit))))
-        rows, anchors = _counts(tables, fit)
-        found["products"].append(_timed(_products(rows, anchors)))
-    apply, products = _median(found["apply"]), _median(found["products"])
-    share = {kind: round(products[kind] / apply[kind], 3) for kind in ("wall", "cpu")}
-    speed = round(rows / apply["wall"])
-    return {"rows": rows, "rows_per_s": speed, "apply": apply, "products": products, "share": share}
+    with tempfile.TemporaryDirectory(dir=Path(fit).parent) as out:
+        options = ScoreOptions(embeddings=[tables], out=out, fit=fit)
+        apply = _timed(lambda: score(options))
+    return {"apply": apply, "products": _timed(_products(*_counts(tables, fit)))}
 
 
 def _products(rows: int, anchors: int) -> Callable[[], None]:
