@@ -56,8 +56,8 @@ def _applied(work: Path, codes: dict[str, Path], options: argparse.Namespace) ->
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in codes}
     for _ in range(options.repeats):
         for name, code in codes.items():
-            child = [sys.executable, str(Path(__file__).resolve()), "--child", tables, "--fit", f"{work}/fit-{name}/_fit"]
-            runs[name].append(json.loads(_run(code, child)))
+            words = ["--child", tables, "--fit", f"{work}/fit-{name}/_fit"]
+            runs[name].append(json.loads(_run(code, [sys.executable, str(Path(__file__).resolve()), *words])))
     return {name: _shares(of_name, options.rows) for name, of_name in runs.items()}
 
 
