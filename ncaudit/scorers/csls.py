@@ -48,9 +48,9 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     lookups = Lookups()
 
     def apply(pairs: Pairs) -> PairScores:
-        among = {"query_groups": pairs.groups, "key_groups": groups}
-        captions = lookups.nearest("csls", "image", pairs, pairs.image, texts, k, **among)
-        others = lookups.nearest("csls", "text", pairs, pairs.text, images, k, **among)
+        among = (pairs.groups, groups)
+        captions = lookups.nearest("csls", "image", pairs, pairs.image, texts, k, *among)
+        others = lookups.nearest("csls", "text", pairs, pairs.text, images, k, *among)
         score = csls_of(pairs.image, pairs.text, captions, others)
         return PairScores(score=score, similarity=pairs.similarity())
 

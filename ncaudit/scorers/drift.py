@@ -40,8 +40,8 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     lookups = Lookups()
 
     def apply(pairs: Pairs) -> PairScores:
-        similarity, among = pairs.similarity(), {"query_groups": pairs.groups, "key_groups": bank.groups}
-        found = lookups.nearest("drift", "image", pairs, pairs.image, images, NEIGHBOURS, **among)
+        similarity, among = pairs.similarity(), (pairs.groups, bank.groups)
+        found = lookups.nearest("drift", "image", pairs, pairs.image, images, NEIGHBOURS, *among)
         agreement = drift_agreement(pairs.image - pairs.text, _means(drifts, found.index))
         return PairScores(score=drift_score(similarity, agreement), similarity=similarity)
 

@@ -44,8 +44,8 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     lookups = Lookups()
 
     def term(side: str, own: Tensor, other: Tensor, pairs: Pairs, own_keys: KeyBank, other_keys: KeyBank) -> Tensor:
-        among = {"query_groups": pairs.groups, "key_groups": bank.groups}
-        found = lookups.nearest("lemon", side, pairs, own, own_keys, NEIGHBOURS, **among)
+        among = (pairs.groups, bank.groups)
+        found = lookups.nearest("lemon", side, pairs, own, own_keys, NEIGHBOURS, *among)
         index = found.index.clamp(min=0)
         across = listed_products(other, other_keys.keys, index)
         return neighbourhood_distance(found.similarity, across, matching[index], nearness=NEARNESS, trust=TRUST)

@@ -22,9 +22,19 @@ class Lookups:
         self._tables: WeakKeyDictionary[Origin, Tables] = WeakKeyDictionary()
 
     def nearest(
-        self, what: str, side: str, pairs: Pairs, queries: Tensor, bank: KeyBank, k: int, *,
-        query_groups: Sequence[Tensor], key_groups: Sequence[Tensor], cell: int = 0, cells: int = 1,
-    ) -> Nearest:  # fmt: skip
+        self,
+        what: str,
+        side: str,
+        pairs: Pairs,
+        queries: Tensor,
+        bank: KeyBank,
+        k: int,
+        query_groups: Sequence[Tensor],
+        key_groups: Sequence[Tensor],
+        *,
+        cell: int = 0,
+        cells: int = 1,
+    ) -> Nearest:
         """`search.nearest` of `queries`, (n, d): what these pairs' images (or captions) are in one way of looking.
 
         what: the name of that way. side: image or text. cell: which of `cells` banks is asked, and in which space.
@@ -36,5 +46,4 @@ class Lookups:
         if (what, side, k) not in tables:
             tables[what, side, k] = KnownNeighbours(k, pairs.origin.rows * cells, queries.device)
         known = tables[what, side, k]
-        groups = {"query_groups": query_groups, "key_groups": key_groups}
-        return known.nearest(row * cells + cell, queries, bank, **groups)
+        return known.nearest(row * cells + cell, queries, bank, query_groups=query_groups, key_groups=key_groups)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from ncaudit.core.neighbours.bank import Bank
 
-PER_ROW = ("image", "text", "image_id", "caption_id", "host_id", "stratum_id", "replaced_caption_id")
-PER_ROW += ("image_row", "text_row")
+PER_ROW = (
+    *("image", "text", "image_id", "caption_id", "host_id", "stratum_id", "replaced_caption_id"),
+    *("image_row", "text_row"),
+)
 
 
 class Origin:

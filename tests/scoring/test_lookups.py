@@ -16,8 +16,7 @@ def world(n=40, seed=0):
 
 
 def looked_up(lookups, pairs, bank, **more):
-    groups = {"query_groups": pairs.groups, "key_groups": world().groups}
-    return lookups.nearest("plain", "text", pairs, pairs.text, bank, 3, **groups, **more)
+    return lookups.nearest("plain", "text", pairs, pairs.text, bank, 3, pairs.groups, world().groups, **more)
 
 
 def test_random_pairs_find_what_a_search_of_their_own_finds():

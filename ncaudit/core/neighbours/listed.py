@@ -32,7 +32,8 @@ def listed_products(rows: Tensor, keys: Tensor, index: Tensor) -> Tensor:
     empty = rows.new_zeros(index.numel())
     # columns may come in any order, and twice: each number is worked out by itself
     wanted = torch.sparse_csr_tensor(starts, index.flatten(), empty, size, check_invariants=False)
-    return torch.sparse.sampled_addmm(wanted, rows, keys.T).values().view(index.shape)
+    found: Tensor = torch.sparse.sampled_addmm(wanted, rows, keys.T).values()
+    return found.view(index.shape)
 
 
 def listed_sums(weight: Tensor, keys: Tensor, index: Tensor) -> Tensor:

@@ -164,7 +164,7 @@ def _top_columns(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
         largest = values.topk(count, dim=1, sorted=False)
         return largest.values, largest.indices
     # group g holds columns g, g + width, g + 2 width, …: in this layout the maximum runs over whole vectors
-    group = _top_groups(values[:, : width * GROUP].unflatten(1, (GROUP, width)), count)
+    group = _top_groups(values[:, : width * GROUP].view(len(values), GROUP, width), count)
     members = group[:, None, :] + width * torch.arange(GROUP, device=values.device)[None, :, None]
     rest = torch.arange(width * GROUP, values.shape[1], device=values.device).expand(len(values), -1)
     column = torch.cat([members.flatten(1), rest], dim=1)

@@ -188,9 +188,9 @@ class _Model:
 
     def _csls(self, pairs: Pairs, plain: tuple[KeyBank, KeyBank]) -> Tensor:
         """CSLS of the embeddings as they are."""
-        groups = {"query_groups": pairs.groups, "key_groups": self.bank.groups}
+        groups = pairs.groups, self.bank.groups
         found = [
-            self.lookups.nearest("plain", side, pairs, rows, keys, self.csls_k, **groups)
+            self.lookups.nearest("plain", side, pairs, rows, keys, self.csls_k, *groups)
             for side, rows, keys in (("image", pairs.image, plain[1]), ("text", pairs.text, plain[0]))
         ]
         return csls_of(pairs.image, pairs.text, *found)
@@ -275,7 +275,7 @@ class _Model:
         if self.refit is not None:  # the trust in a fold's own pairs was not measured without them
             queries, known = [*queries, fold], [*known, self.refit.folds.of(self.bank)]
         most = max(self.anchor_counts)
-        return self.lookups.nearest("anchors", side, pairs, rows, keys, most, query_groups=queries, key_groups=known)
+        return self.lookups.nearest("anchors", side, pairs, rows, keys, most, queries, known)
 
     def _directions(
         self, by_image: Nearest, by_text: Nearest, sides: tuple[Tensor, Tensor], fold: Tensor, count: int

@@ -81,10 +81,9 @@ class Refit:
 
     def _competitors(self, pairs: Pairs, x: Tensor, y: Tensor, number: int, lookups: Lookups) -> list[Nearest]:
         images, captions = self._bank_keys(number)
-        groups = {"query_groups": pairs.groups, "key_groups": self._bank_groups()}
-        where = {"cell": number, "cells": self.folds.count}
+        groups, cells = (pairs.groups, self._bank_groups()), self.folds.count
         return [
-            lookups.nearest("refit", side, pairs, rows, keys, self.csls_k, **groups, **where)
+            lookups.nearest("refit", side, pairs, rows, keys, self.csls_k, *groups, cell=number, cells=cells)
             for side, rows, keys in (("image", x, captions), ("text", y, images))
         ]
 
