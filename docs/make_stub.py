@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import ncaudit
 from ncaudit.options.shared.about import Option, options_of
 
+_VERSION = ("ncaudit.version", "__version__")
 STUB = Path(__file__).parents[1] / "ncaudit" / "__init__.pyi"
 PROGRESS = "progress: Progress | bool | None = None"
 HEAD = '''"""{doc}"""
@@ -56,8 +57,8 @@ def _imported() -> set[tuple[str, str]]:
     verbs = [_known(name) for name in ncaudit._VERBS]
     results = {(_result(verb).__module__, _result(verb).__name__) for verb, _ in verbs}
     enums = {option.core for _, kind in verbs for option in options_of(kind) if _is_enum(option.core)}
-    more = {("ncaudit.errors", "NcauditError"), ("ncaudit.progress", "Progress")}
-    more |= {("ncaudit.judging.in_memory.soft_labels", "soft_labels")}
+    more = {(ncaudit._HOMES[name], name) for name in ncaudit.__all__ if name in ncaudit._HOMES} - {_VERSION}
+    more |= {("ncaudit.progress", "Progress")}
     return options | results | more | {(enum.__module__, enum.__name__) for enum in enums}
 
 

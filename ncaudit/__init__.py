@@ -83,6 +83,7 @@ __all__ = [
     "TrainOptions",
     "__version__",
     "live_progress",
+    "plan",
     "soft_labels",
     *_VERBS,
 ]

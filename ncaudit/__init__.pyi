@@ -22,6 +22,7 @@ from typing import Literal, overload
 
 from ncaudit import errors as errors
 from ncaudit import options as options
+from ncaudit.cli.shared.live import live_progress as live_progress
 from ncaudit.errors import NcauditError as NcauditError
 from ncaudit.judging.in_memory.soft_labels import soft_labels as soft_labels
 from ncaudit.options import AuditOptions as AuditOptions
@@ -56,6 +57,7 @@ from ncaudit.options.show import Reason
 from ncaudit.options.train import HeadKind
 from ncaudit.options.train import HeadStart
 from ncaudit.options.train import TrainingRecipe
+from ncaudit.planned import Plan as Plan
 from ncaudit.progress import Progress
 from ncaudit.verbs.audit.audit import AuditResult
 from ncaudit.verbs.bench import BenchResult
@@ -68,6 +70,7 @@ from ncaudit.verbs.evaluate.scores import ScoresResult
 from ncaudit.verbs.filter.filter import FilterResult
 from ncaudit.verbs.inspect.findings import Inspection
 from ncaudit.verbs.labels.labels import LabelsResult
+from ncaudit.verbs.plan import plan as plan
 from ncaudit.verbs.report.report import ReportResult
 from ncaudit.verbs.sample import SampleResult
 from ncaudit.verbs.score.score import ScoreResult

@@ -17,6 +17,7 @@ MOST_FEATURES = (
 )
 NON_NEGATIVE = 0.999  # share of entries from which on an embedding counts as non-negative (activations after a ReLU)
 Ridge = tuple[float, float]  # of the images and of the captions, in units of the mean variance
+Directions = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,11 @@ def fit_maps(
     keeping all alike). Hotelling 1936; with ridge, Vinod 1976.
     """
     cross = (image * weight[:, None]).T @ text / weight.sum().clamp(min=1e-12)
-    parts = [_directions(cross, spectra, ridge, dims) for ridge in ridges]
+    return joined_maps([directions(cross, spectra, ridge, dims) for ridge in ridges])
+
+
+def joined_maps(parts: Sequence[Directions]) -> Maps:
+    """The directions of several ridges side by side."""
     return Maps(torch.stack([a for a, _ in parts], dim=1), torch.stack([b for _, b in parts], dim=1))
 
 
@@ -94,7 +99,11 @@ def project(coordinates: Tensor, maps: Tensor) -> Tensor:
     return normalize(rows, dim=2).flatten(1) / math.sqrt(ridges)
 
 
-def _directions(cross: Tensor, spectra: tuple[Features, Features], ridge: Ridge, dims: int) -> tuple[Tensor, Tensor]:
+def directions(cross: Tensor, spectra: tuple[Features, Features], ridge: Ridge, dims: int = 128) -> Directions:
+    """The canonical directions of one ridge, (k, dims) and (k', dims), as `fit_maps` has them.
+
+    cross: (k, k') weighted mean of the pairs' products: of several sets of pairs it is the mean of theirs.
+    """
     image, text = (_whitening(side, strength) for side, strength in zip(spectra, ridge, strict=True))
     whitened = image[:, None] * cross * text
     left, right = _leading(whitened, dims) if len(whitened) >= whitened.shape[1] else _leading(whitened.T, dims)[::-1]

@@ -7,6 +7,7 @@ comes from here, so that all scorers' labels mean the same.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from weakref import ReferenceType, ref
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from ncaudit.progress import Step, unheard
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import same_photo, shared_space
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.pairs import Pairs, joined, random_partners
+from ncaudit.scoring.pairs import Origin, Pairs, joined, random_partners, rooted
 from ncaudit.scoring.same_photo import SamePhotos
 
 MEANING = (
@@ -49,33 +50,53 @@ OF_LABELS = ("noise_rate", "cuts", "calibrated_on", "stratified_by", "strata", "
 Numbers = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What is found in a sample whatever the scorer: near-equal photos, and whether the cosine of a pair tells."""
+
+    pairs: Pairs
+    photos: SamePhotos
+    cosine: Signal | None
+
+    @classmethod
+    def at(cls, pairs: Pairs) -> "Looked":
+        """pairs: in random order."""
+        photos = same_photo.find(pairs)
+        merged = rooted(photos.of(pairs))
+        return cls(merged, photos, shared_space.check(merged))
+
+
 def learn(
-    pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None, step: Step = unheard
+    pairs: Pairs,
+    options: ScorerOptions,
+    names: Mapping[int, str] | None = None,
+    step: Step = unheard,
+    *,
+    looked: Looked | None = None,
 ) -> Fit:
     """Fit a scorer on a sample in random order, and what its scores mean.
 
     names: of the pairs' `stratum_id`. step: called STEPS times, less often where there is nothing to calibrate.
-    Raises NcauditError as the scorer does, and where all pairs score alike.
+    looked: at these pairs, where somebody has. Raises NcauditError as the scorer does, and where all pairs score alike.
     """
     scorer = scorers.get(options.scorer)
     if scorer.NEEDS_SHARED_SPACE:
         shared_space.require_widths(pairs, f"--scorer {options.scorer}")
-    photos = same_photo.find(pairs)
-    pairs = photos.of(pairs)
+    looked = looked or Looked.at(pairs)
+    pairs, photos = looked.pairs, looked.photos
     step()
     bare = scorer.fit(pairs, options)
     step()
     recorded = {**bare.options, **{name: getattr(options, name) for name in RECORDED}}
     tensors = {**bare.tensors, **{name: tensor.clone() for name, tensor in photos.tensors().items()}}
     fit = replace(bare, options=recorded, tensors=tensors, facts={**bare.facts, "same_photo_limit": photos.limit})
-    cosine = shared_space.check(pairs)
-    warning = shared_space.warning(cosine)
-    fit = fit if warning is None else replace(fit, facts={**fit.facts, "warning": warning})
+    warning = shared_space.warning(looked.cosine)
+    fit = fit if warning is None else fit.with_labels({**fit.facts, "warning": warning})
     if len(pairs) < FEWEST_PAIRS:
         return replace(fit, facts={**fit.facts, "label_means": UNCALIBRATED})
     scored = Scored.of(fit, pairs, options.seed)
     step()
-    evidence = scored.evidence(fit.scorer, cosine, options)
+    evidence = scored.evidence(fit.scorer, looked.cosine, options)
     labelled = _calibrated(fit, scored, options, names or {}) if evidence.found else _unlabelled(fit, evidence)
     step()
     return labelled
@@ -83,7 +104,7 @@ def learn(
 
 def applier(fit: Fit, device: torch.device) -> Applier:
     """Scores with soft labels and verdicts, for pairs as they come from the tables."""
-    score, label = scorers.get(fit.scorer).applier(fit, device), _Labels.of(fit, device)
+    score, label = scorers.applier(fit, device), _Labels.of(fit, device)
     photos = same_photos(fit, device)
 
     def apply(pairs: Pairs) -> PairScores:
@@ -133,12 +154,18 @@ class Scored:
     @classmethod
     def of(cls, fit: Fit, pairs: Pairs, seed: int, null_pairs: int = NULL_PAIRS) -> "Scored":
         """Score both with the bare scorer of a fit. pairs: near-equal photos already have one id (`same_photos`)."""
-        apply = scorers.get(fit.scorer).applier(fit, pairs.image.device)
+        pairs = rooted(pairs)
         draws = max(1, min(MOST_DRAWS, null_pairs // len(pairs)))
         images, captions = random_partners(pairs, scorers.cells(fit, pairs), draws=draws, seed=seed)
+        known = fit.made.get(KnownScores)
+        if known is not None and known.holds(pairs, images, captions):
+            return cls(pairs, known.observed, known.null[: len(images)], images)
+        apply = scorers.applier(fit, pairs.image.device)
         null = [apply(joined(pairs, images[rows], captions[rows])).score for rows in _blocks(len(images))]
         observed = [apply(pairs.rows(rows)).score for rows in _blocks(len(pairs))]
-        return cls(pairs, _numbers(observed), _numbers(null), images)
+        scored = cls(pairs, _numbers(observed), _numbers(null), images)
+        fit.made[KnownScores] = KnownScores.of(scored, captions)
+        return scored
 
     def evidence(self, scorer: str, cosine: Signal | None, options: ScorerOptions) -> Evidence:
         """Whether there is anything to calibrate. cosine: what `shared_space.check` found of these pairs."""
@@ -158,6 +185,41 @@ class Scored:
         return self.observed, self.null, photo.cpu().numpy(), photo[self.null_row].cpu().numpy()
 
 
+@dataclass(frozen=True)
+class KnownScores:
+    """The scores of a sample and of random pairs as a fit keeps them for whoever asks again; not the sample itself."""
+
+    origin: ReferenceType[Origin]
+    rows: tuple[Tensor, ...]  # of the pairs: of their images and captions in the origin, and their ids
+    images: Tensor
+    captions: Tensor
+    observed: Numbers
+    null: Numbers
+
+    @classmethod
+    def of(cls, scored: Scored, captions: Tensor) -> "KnownScores":
+        """captions: whose captions the random pairs have."""
+        assert scored.pairs.origin is not None
+        rows = cls._rows(scored.pairs)
+        return cls(ref(scored.pairs.origin), rows, scored.null_row, captions, scored.observed, scored.null)
+
+    def holds(self, pairs: Pairs, images: Tensor, captions: Tensor) -> bool:
+        """Whether these are the pairs, and the random ones are the first of those."""
+        known = zip(self.rows, self._rows(pairs), strict=True)
+        first = self.images[: len(images)], self.captions[: len(images)]
+        return (
+            self.origin() is pairs.origin
+            and all(torch.equal(mine, other) for mine, other in known)
+            and all(torch.equal(mine, other) for mine, other in zip(first, (images, captions), strict=True))
+        )
+
+    @staticmethod
+    def _rows(pairs: Pairs) -> tuple[Tensor, ...]:
+        assert pairs.image_row is not None
+        assert pairs.text_row is not None
+        return pairs.image_row, pairs.text_row, pairs.image_id, pairs.caption_id
+
+
 def same_photos(fit: Fit, device: torch.device) -> SamePhotos:
     """What the fit took for one photo."""
     return SamePhotos.saved(fit.tensors, float(fit.facts["same_photo_limit"]), device)
@@ -166,7 +228,7 @@ def same_photos(fit: Fit, device: torch.device) -> SamePhotos:
 def _unlabelled(fit: Fit, evidence: Evidence) -> Fit:
     """The fit without labels and verdicts: its score says nothing that could be calibrated."""
     facts = {name: fact for name, fact in fit.facts.items() if name not in OF_LABELS}
-    return replace(fit, facts={**facts, "label_means": evidence.words(), NOTHING: evidence.facts()})
+    return fit.with_labels({**facts, "label_means": evidence.words(), NOTHING: evidence.facts()})
 
 
 def _calibrated(fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str]) -> Fit:
@@ -180,7 +242,7 @@ def _calibrated(fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping
         "calibrated_on": {"observed": len(scored.observed), "random": len(scored.null)},
         **source.facts(),
     }
-    return replace(fit, facts=facts, tensors={**fit.tensors, **_tensors(told), **source.tensors()})
+    return fit.with_labels(facts, {**fit.tensors, **_tensors(told), **source.tensors()})
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ncaudit.options import AUTO_SCORER, ScorerOptions
 from ncaudit.progress import Step, unheard
 from ncaudit.scoring.fits import Fit
 from ncaudit.scoring.fusion import clearly_best, placements
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, rooted
 
 FIRST = "bicro"  # stays unless another is clearly better
 
@@ -61,7 +61,8 @@ def compared(pairs: Pairs, options: ScorerOptions, step: Step = unheard) -> dict
     [0, 1]; higher = better. Mismatches among the observed pull all of them down alike.
     """
     names = sorted(scorers.names(), key=lambda name: name != FIRST)
-    tried = {name: _placed(name, pairs, options, step) for name in names}
+    looked = calibrated.Looked.at(rooted(pairs))
+    tried = {name: _placed(name, pairs, options, looked, step) for name in names}
     placed = {name: found for name, found in tried.items() if found is not None}
     if not placed:
         return {}
@@ -70,10 +71,12 @@ def compared(pairs: Pairs, options: ScorerOptions, step: Step = unheard) -> dict
     return {best: means.pop(best), **dict(sorted(means.items(), key=lambda item: -item[1]))}
 
 
-def _placed(name: str, pairs: Pairs, options: ScorerOptions, step: Step) -> Tensor | None:
+def _placed(
+    name: str, pairs: Pairs, options: ScorerOptions, looked: calibrated.Looked, step: Step
+) -> Tensor | None:
     """Share of made mismatches that each observed pair is above, (n,); None where the scorer cannot be fitted."""
     step()
-    fit = power.fitted(name, pairs, options)
+    fit = power.fitted(name, pairs, options, looked)
     if fit is None:
         return None
     pairs = calibrated.same_photos(fit, pairs.image.device).of(pairs)

@@ -17,14 +17,14 @@ from ncaudit import scorers
 from ncaudit.core.metrics.detection import auroc
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibrated, calibration
-from ncaudit.judging.calibrated import Scored
+from ncaudit.judging.calibrated import Looked, Scored
 from ncaudit.judging.mismatches import injected
 from ncaudit.options import ScorerOptions
 from ncaudit.progress import Step, unheard
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import shared_space
 from ncaudit.scoring.fits import Fit
-from ncaudit.scoring.pairs import Pairs, joined
+from ncaudit.scoring.pairs import Pairs, joined, rooted
 
 PAIRS = 4_096  # that the other scorers are fitted and judged on
 KINDS = ("random", "topic", "near")
@@ -54,27 +54,28 @@ def steps() -> int:
 def check(fit: Fit, pairs: Pairs, options: ScorerOptions, step: Step = unheard) -> list[dict[str, Any]]:
     """The power of a calibrated fit, and of every other scorer that these pairs allow, the fit's own first."""
     device = pairs.image.device
-    sample = calibrated.same_photos(fit, device).of(pairs)
+    sample = rooted(calibrated.same_photos(fit, device).of(pairs))
     few = sample.head(PAIRS)
+    looked = Looked.at(few)
     rate = float(fit.facts["noise_rate"]["rate"])
     wrong = injected(few, options.seed)
     found = [_power(fit, few, wrong, rate, options.seed)]
     step()
     for name in (name for name in scorers.names() if name != fit.scorer):
-        other = fitted(name, few, options)
+        other = fitted(name, few, options, looked)
         if other is not None:
             found.append(_power(other, few, wrong, rate, options.seed))
         step()
     return [asdict(power) for power in found]
 
 
-def fitted(name: str, pairs: Pairs, options: ScorerOptions) -> Fit | None:
-    """Another scorer on the sample; None where these pairs do not allow it."""
+def fitted(name: str, pairs: Pairs, options: ScorerOptions, looked: Looked) -> Fit | None:
+    """Another scorer on the sample; None where these pairs do not allow it. looked: at these pairs."""
     other = replace_scorer(options, name)
-    if scorers.get(name).NEEDS_SHARED_SPACE and not _shared(pairs):
+    if scorers.get(name).NEEDS_SHARED_SPACE and not shared_space.cosine_may_tell(looked.cosine):
         return None
     try:
-        return calibrated.learn(pairs, other)
+        return calibrated.learn(pairs, other, looked=looked)
     except NcauditError:  # too few pairs, or all alike: this scorer has nothing to say here
         return None
 
@@ -83,10 +84,6 @@ def replace_scorer(options: ScorerOptions, name: str) -> ScorerOptions:
     """The same options for another scorer, without what is only of a run."""
     names = ScorerOptions.__dataclass_fields__
     return ScorerOptions(**{**{n: getattr(options, n) for n in names}, "scorer": name, "stratify": "none"})
-
-
-def _shared(pairs: Pairs) -> bool:
-    return shared_space.shared(pairs)
 
 
 def _power(fit: Fit, pairs: Pairs, wrong: Mapping[str, tuple[Tensor, Tensor]], rate: float, seed: int) -> Power:

@@ -55,6 +55,13 @@ def get(name: str) -> Scorer:
     return cast(Scorer, import_module(f"{__name__}.{name.replace('-', '_')}"))
 
 
+def applier(fit: Fit, device: torch.device) -> Applier:
+    """What scores pairs with this fit; made once for each device."""
+    if device not in fit.made:
+        fit.made[device] = get(fit.scorer).applier(fit, device)
+    return cast(Applier, fit.made[device])
+
+
 def reads(name: str, options: ScorerOptions) -> frozenset[str]:
     """The options that the scorer's scores depend on."""
     scorer = get(name)

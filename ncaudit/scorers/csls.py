@@ -5,11 +5,12 @@ Conneau et al. 2018, section 2.3 (CSLS); negCLIPLoss (NeurIPS 2024) is its soft 
 
 import torch
 
-from ncaudit.core.correspondence.csls import csls_among
+from ncaudit.core.correspondence.csls import csls_of
 from ncaudit.core.neighbours.search import prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.lookups import Lookups
 from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "cosine corrected for hub images and captions (CSLS)"
@@ -44,8 +45,13 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     groups = [tensors["bank_image_id"], tensors["bank_caption_id"]]
     k = int(fit.options["csls_k"])
 
+    lookups = Lookups()
+
     def apply(pairs: Pairs) -> PairScores:
-        score = csls_among(pairs.image, pairs.text, (images, texts), k, query_groups=pairs.groups, key_groups=groups)
+        among = (pairs.groups, groups)
+        captions = lookups.nearest("csls", "image", pairs, pairs.image, texts, k, *among)
+        others = lookups.nearest("csls", "text", pairs, pairs.text, images, k, *among)
+        score = csls_of(pairs.image, pairs.text, captions, others)
         return PairScores(score=score, similarity=pairs.similarity())
 
     return apply

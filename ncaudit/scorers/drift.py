@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.correspondence.drift import drift_agreement, drift_score
-from ncaudit.core.neighbours.bank import Bank, row_blocks
-from ncaudit.core.neighbours.search import nearest, prepare_keys
+from ncaudit.core.neighbours.bank import Bank
+from ncaudit.core.neighbours.listed import listed_sums
+from ncaudit.core.neighbours.search import prepare_keys
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.lookups import Lookups
 from ncaudit.scoring.neighbours import neighbours_fit
 from ncaudit.scoring.pairs import Pairs
 
@@ -35,9 +37,11 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     bank = Bank.of(fit.tensors, device)
     images, drifts = prepare_keys(bank.image), bank.image - bank.text
 
+    lookups = Lookups()
+
     def apply(pairs: Pairs) -> PairScores:
-        similarity = pairs.similarity()
-        found = nearest(pairs.image, images, NEIGHBOURS, query_groups=pairs.groups, key_groups=bank.groups)
+        similarity, among = pairs.similarity(), (pairs.groups, bank.groups)
+        found = lookups.nearest("drift", "image", pairs, pairs.image, images, NEIGHBOURS, *among)
         agreement = drift_agreement(pairs.image - pairs.text, _means(drifts, found.index))
         return PairScores(score=drift_score(similarity, agreement), similarity=similarity)
 
@@ -46,11 +50,6 @@ def applier(fit: Fit, device: torch.device) -> Applier:
 
 def _means(drifts: Tensor, index: Tensor) -> Tensor:
     """Mean drift of each row's neighbours, -1 left out: (m, d), (n, k) -> (n, d); zero where there is none."""
-    blocks = row_blocks(len(index), index.shape[1] * drifts.shape[1])  # k drifts per row are copied
-    return torch.cat([_block_means(drifts, index[rows]) for rows in blocks])
-
-
-def _block_means(drifts: Tensor, index: Tensor) -> Tensor:
     there = (index >= 0).to(drifts.dtype)
-    total = torch.einsum("nk,nkd->nd", there, drifts[index.clamp(min=0)])
+    total = listed_sums(there, drifts, index.clamp(min=0))
     return total / there.sum(dim=1, keepdim=True).clamp(min=1)

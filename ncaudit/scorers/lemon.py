@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.correspondence.neighbourhood import neighbourhood_distance
-from ncaudit.core.neighbours.bank import Bank, row_blocks
-from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
+from ncaudit.core.neighbours.bank import Bank
+from ncaudit.core.neighbours.listed import listed_products
+from ncaudit.core.neighbours.search import KeyBank, prepare_keys
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.lookups import Lookups
 from ncaudit.scoring.neighbours import neighbours_fit
 from ncaudit.scoring.pairs import Pairs
 
@@ -39,22 +41,19 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     images, texts = prepare_keys(bank.image), prepare_keys(bank.text)
     matching = torch.einsum("md,md->m", bank.image, bank.text)
 
-    def term(own: Tensor, other: Tensor, pairs: Pairs, own_keys: KeyBank, other_keys: KeyBank) -> Tensor:
-        found = nearest(own, own_keys, NEIGHBOURS, query_groups=pairs.groups, key_groups=bank.groups)
+    lookups = Lookups()
+
+    def term(side: str, own: Tensor, other: Tensor, pairs: Pairs, own_keys: KeyBank, other_keys: KeyBank) -> Tensor:
+        among = (pairs.groups, bank.groups)
+        found = lookups.nearest("lemon", side, pairs, own, own_keys, NEIGHBOURS, *among)
         index = found.index.clamp(min=0)
-        across = _cosines(other, other_keys.keys, index)
+        across = listed_products(other, other_keys.keys, index)
         return neighbourhood_distance(found.similarity, across, matching[index], nearness=NEARNESS, trust=TRUST)
 
     def apply(pairs: Pairs) -> PairScores:
         similarity = pairs.similarity()
-        by_image = term(pairs.image, pairs.text, pairs, images, texts)
-        by_text = term(pairs.text, pairs.image, pairs, texts, images)
+        by_image = term("image", pairs.image, pairs.text, pairs, images, texts)
+        by_text = term("text", pairs.text, pairs.image, pairs, texts, images)
         return PairScores(score=-((1 - similarity) + WEIGHT * (by_image + by_text)), similarity=similarity)
 
     return apply
-
-
-def _cosines(queries: Tensor, keys: Tensor, index: Tensor) -> Tensor:
-    """Cosine of each query with the keys at its own indices: (n, d), (m, d), (n, k) -> (n, k)."""
-    blocks = row_blocks(len(queries), index.shape[1] * queries.shape[1])  # k keys per query are copied
-    return torch.cat([torch.einsum("nd,nkd->nk", queries[rows], keys[index[rows]]) for rows in blocks])

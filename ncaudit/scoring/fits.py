@@ -1,7 +1,7 @@
 """A fit (what a scorer learned) and what applying it gives. Knows tensors and plain facts; `shards/` saves them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -47,3 +47,10 @@ class Fit:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     pair_ids: Sequence[str] = ()
+    made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # of it, for use again
+
+    def with_labels(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> "Fit":
+        """The same scores with other facts of their labels: what was made of the fit stays good."""
+        told = replace(self, facts=facts, tensors=self.tensors if tensors is None else tensors)
+        told.made.update(self.made)
+        return told

@@ -11,7 +11,17 @@ from torch import Tensor
 
 from ncaudit.core.neighbours.bank import Bank
 
-PER_ROW = ("image", "text", "image_id", "caption_id", "host_id", "stratum_id", "replaced_caption_id")
+PER_ROW = (
+    *("image", "text", "image_id", "caption_id", "host_id", "stratum_id", "replaced_caption_id"),
+    *("image_row", "text_row"),
+)
+
+
+class Origin:
+    """The sample whose images and captions some pairs are made of: itself, not its content."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,7 @@ class Pairs:
     stratum_id: (n,) int64, equal ⇔ from the same source (shard, or what labels are calibrated by); None where unknown.
     beside: the real pairs among which a pair of the same photo may vouch for these; None: these pairs themselves.
     replaced_caption_id: of random pairs, the caption that the photo really came with: no witness for the random one.
+    origin: whose rows image_row and text_row, (n,) int64, are: pairs made of the same rows share what is looked up.
     """
 
     image: Tensor
@@ -34,6 +45,9 @@ class Pairs:
     stratum_id: Tensor | None = None
     beside: Optional["Pairs"] = None
     replaced_caption_id: Tensor | None = None
+    origin: Origin | None = None
+    image_row: Tensor | None = None
+    text_row: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -53,6 +67,10 @@ class Pairs:
         rows = {name: value[index.to(value.device)] for name, value in self._per_row().items()}
         return replace(self, **rows, pair_id=[self.pair_id[i] for i in index.tolist()])
 
+    def halves(self, index: Tensor) -> "Pairs":
+        """`take` without names: only for looking up what the halves are near to."""
+        return replace(self, **{name: value[index] for name, value in self._per_row().items()}, pair_id=())
+
     def head(self, most: int) -> "Pairs":
         """The first `most` pairs, or all."""
         return self.rows(slice(0, most))
@@ -70,6 +88,14 @@ class Pairs:
 
     def _per_row(self) -> dict[str, Any]:
         return {name: value for name in PER_ROW if (value := getattr(self, name)) is not None}
+
+
+def rooted(pairs: Pairs) -> Pairs:
+    """The pairs as origin of all that is made of them, unless they know theirs; their embeddings must not change."""
+    if pairs.origin is not None:
+        return pairs
+    rows = torch.arange(len(pairs), device=pairs.image_id.device)
+    return replace(pairs, origin=Origin(len(pairs)), image_row=rows, text_row=rows)
 
 
 def bank_of(pairs: Pairs, most: int | None = None) -> Bank:
@@ -107,6 +133,9 @@ def joined(pairs: Pairs, images: Tensor, captions: Tensor) -> Pairs:
         stratum_id=None if pairs.stratum_id is None else pairs.stratum_id[images],
         beside=pairs if pairs.beside is None else pairs.beside,
         replaced_caption_id=pairs.caption_id[images],
+        origin=pairs.origin,
+        image_row=None if pairs.image_row is None else pairs.image_row[images],
+        text_row=None if pairs.text_row is None else pairs.text_row[captions],
     )
 
 

@@ -14,11 +14,12 @@ from ncaudit import NcauditError, ScoreOptions, scorers
 from ncaudit.core.statistics.null_rate import NoiseRate
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated
+from ncaudit.judging.calibrated import Scored
 from ncaudit.judging.calibration import Cuts, verdicts
 from ncaudit.judging.saved_fits import SavedFit, load_fit, save_fit
 from ncaudit.options import ScorerOptions
 from ncaudit.schema import VERDICTS
-from ncaudit.scoring.pairs import Pairs
+from ncaudit.scoring.pairs import Pairs, rooted
 from ncaudit.verbs.score.score import ScoreResult
 
 CPU = torch.device("cpu")
@@ -238,3 +239,26 @@ def test_a_fit_on_cleaner_shards_tells_their_rate_and_on_its_own_shards_changes_
     assert other.noise_rate == pytest.approx(0.05, abs=0.08)
     assert other.fit_facts["rate_of_fit"]["rate"] == first.noise_rate == pytest.approx(0.6, abs=0.08)
     assert other.fit_id != first.fit_id
+
+
+def test_scores_of_the_same_pairs_are_kept_and_are_what_would_be_made():
+    pairs = rooted(world(600, 0.3, seed=1)[0])
+    fit = calibrated.learn(pairs, options("clip-score"))
+    photos = calibrated.same_photos(fit, CPU)
+    kept = Scored.of(fit, photos.of(pairs), 0, null_pairs=600)
+    fit.made.clear()
+    made = Scored.of(fit, photos.of(pairs), 0, null_pairs=600)
+    assert np.array_equal(kept.observed, made.observed)
+    assert np.array_equal(kept.null, made.null)
+    assert torch.equal(kept.null_row, made.null_row)
+
+
+def test_other_pairs_or_another_seed_get_scores_of_their_own():
+    pairs = rooted(world(600, 0.3, seed=1)[0])
+    fit = calibrated.learn(pairs, options("csls"))
+    for asked, seed in ((pairs.head(300), 0), (rooted(world(600, 0.3, seed=2)[0]), 0), (pairs, 5)):
+        found = Scored.of(fit, asked, seed)
+        fit.made.clear()
+        alone = Scored.of(fit, asked, seed)
+        assert np.array_equal(found.observed, alone.observed)
+        assert np.array_equal(found.null, alone.null)

@@ -11,6 +11,7 @@ import ncaudit
 from ncaudit import scorers
 from ncaudit.errors import NcauditError
 from ncaudit.judging import choice, power
+from ncaudit.judging.calibrated import Looked
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.pairs import Pairs
 
@@ -59,7 +60,8 @@ def test_where_no_space_is_shared_what_needs_none_is_taken() -> None:
 def test_half_of_the_question_is_mismatches_of_the_same_topic(monkeypatch: pytest.MonkeyPatch) -> None:
     unbeaten = power.ScoredKind(np.full(5, np.inf), None)
     monkeypatch.setattr(power, "scored_kinds", lambda *_: {"topic": unbeaten})
-    placed = choice._placed("clip-score", world(300), AUTO)
+    pairs = world(300)
+    placed = choice._placed("clip-score", pairs, AUTO, Looked.at(pairs))
     assert placed is not None
     assert float(placed.max()) <= 0.5
     assert float(placed.mean()) > 0.25  # random pairs are told from it all the same

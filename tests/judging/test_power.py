@@ -96,7 +96,7 @@ def test_every_other_scorer_is_judged_on_the_same_bounded_sample_and_draw(monkey
 
     monkeypatch.setattr(power, "PAIRS", 120)
     monkeypatch.setattr(power, "_power", seen)
-    monkeypatch.setattr(power, "fitted", lambda name, pairs, options: Fit(name, {}, {}, {}, []))
+    monkeypatch.setattr(power, "fitted", lambda name, pairs, options, looked: Fit(name, {}, {}, {}, []))
     pairs, options = world(200)[0], ScorerOptions(scorer="csls", device="cpu", seed=7)
     power.check(calibrated.learn(pairs, options), pairs, options)
     own, *others = asked

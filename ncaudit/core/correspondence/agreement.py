@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ncaudit.core.neighbours.listed import listed_sums
 from ncaudit.core.neighbours.search import Nearest
 
 TEMPERATURE = 0.1  # of the votes' weights: an anchor .1 less similar counts 1/e
@@ -44,7 +45,7 @@ def agreement(found: Nearest, trust: Tensor, keys: Tensor, other: Tensor, spread
     there = found.index >= 0
     weight = torch.softmax(found.similarity / TEMPERATURE, dim=1).nan_to_num(nan=0.0) * trust * there
     total = weight.sum(dim=1, keepdim=True)
-    expected = torch.einsum("nk,nkd->nd", weight / total.clamp(min=1e-12), keys[found.index.clamp(min=0)])
+    expected = listed_sums(weight / total.clamp(min=1e-12), keys, found.index.clamp(min=0))
     deviation = ((expected @ spread.covariance) * expected).sum(dim=1).clamp(min=1e-12).sqrt()
     vote = (expected * (other - spread.mean)).sum(dim=1) / deviation
     return vote.masked_fill(total[:, 0] <= 1e-6, 0.0)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ncaudit.core.neighbours.search import KeyBank, nearest
+from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest
+
+FEW = 8  # keys looked at beyond those wanted: the others of a photo's captions, the others of a caption's photos
 
 
 def crowding(similarity: Tensor) -> Tensor:
@@ -34,11 +36,23 @@ def dense_crowding(
     >>> dense_crowding(torch.eye(2), torch.eye(2), 1, query_groups=[torch.tensor([0, 1])], key_groups=[torch.arange(2)])
     tensor([0., 0.])
     """
-    similarity = queries @ keys.T
-    for query_ids, key_ids in zip(query_groups, key_groups, strict=True):
-        similarity.masked_fill_(query_ids[:, None] == key_ids, -torch.inf)
-    best = similarity.topk(min(k, len(keys)), dim=1).values
+    similarity, wanted = queries @ keys.T, min(k, len(keys))
+    value, index = similarity.topk(min(k + FEW, len(keys)), dim=1)
+    best = _without(value, index, query_groups, key_groups).topk(wanted, dim=1).values
+    # where groups left too few of the most similar keys, they are looked for among all keys
+    rows = (best[:, -1].isinf()).nonzero()[:, 0] if value.shape[1] < len(keys) else index.new_zeros(0)
+    if len(rows):
+        everybody = torch.arange(len(keys), device=keys.device).expand(len(rows), -1)
+        groups = [ids[rows] for ids in query_groups]
+        best[rows] = _without(similarity[rows], everybody, groups, key_groups).topk(wanted, dim=1).values
     return crowding(best).nan_to_num(nan=0.0)
+
+
+def _without(similarity: Tensor, index: Tensor, query_groups: Sequence[Tensor], key_groups: Sequence[Tensor]) -> Tensor:
+    """The similarities to keys of these numbers, -inf where a key shares an id with its query."""
+    for query_ids, key_ids in zip(query_groups, key_groups, strict=True):
+        similarity = similarity.masked_fill(key_ids[index] == query_ids[:, None], -torch.inf)
+    return similarity
 
 
 def csls_score(positive: Tensor, image_crowding: Tensor, text_crowding: Tensor) -> Tensor:
@@ -69,9 +83,19 @@ def csls_among(
     Returns (n,) in [-4, 4]; higher = more likely to correspond.
     """
     images, captions = bank
-    found = [
+    found = (
         nearest(side, keys, k, query_groups=query_groups, key_groups=key_groups)
         for side, keys in ((image, captions), (text, images))
-    ]
-    crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in found]
+    )
+    return csls_of(image, text, *found)
+
+
+def csls_of(image: Tensor, text: Tensor, captions: Nearest, images: Nearest) -> Tensor:
+    """`csls_among`, of competitors that were looked up: the captions nearest to each image, and the reverse.
+
+    >>> far = Nearest(torch.tensor([[0.25]]), torch.tensor([[0]]))
+    >>> csls_of(torch.tensor([[0.6, 0.8]]), torch.tensor([[1.0, 0.0]]), far, far)
+    tensor([0.7000])
+    """
+    crowds = [crowding(one.similarity).nan_to_num(nan=0.0) for one in (captions, images)]
     return csls_score((image * text).sum(dim=1), *crowds)

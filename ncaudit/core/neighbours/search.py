@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.device import matmul_dtype
+from ncaudit.core.neighbours.listed import listed_products
 
 SPARE = 16  # candidates beyond k: room for excluded keys (a photo's own five captions) and for rough ranks
 GROUP = 8  # columns per group maximum; groups are grouped again until a plain top-k is cheap
@@ -105,27 +106,30 @@ class _Search:
         self.scratch = bank.rough.new_empty(0)
 
     def block(self, queries: Tensor, query_groups: list[Tensor]) -> Nearest:
-        rough, index = self._rough_best(queries)
-        similarity = (self.bank.keys[index] * queries[:, None, :]).sum(dim=2)
+        worst, index = self._rough_best(queries)
+        similarity = listed_products(queries, self.bank.keys, index)
         for query_ids, key_ids in zip(query_groups, self.key_groups, strict=True):
             similarity.masked_fill_(key_ids[index] == query_ids[:, None], -torch.inf)
         found = best_first(similarity, index, self.k)
         if self.candidates < len(self.bank.keys):
-            self._redo(self._unsure(queries, rough, found), queries, query_groups, found)
+            self._redo(self._unsure(queries, worst, found), queries, query_groups, found)
         return found
 
     def _rough_best(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """The best candidates by rough similarity, (n, candidates) both; the first column block fixes the width."""
+        """The best candidates by rough similarity, (n, candidates), and the least similarity of each row's, (n,).
+
+        The first column block fixes the width.
+        """
         rough_queries = queries.to(self.bank.rough.dtype)
         value, index = rough_queries.new_empty(len(queries), 0), _no_index(queries)
         for start in range(0, len(self.bank.rough), KEY_BLOCK):
             product = self._product(rough_queries, self.bank.rough[start : start + KEY_BLOCK])
-            column = _top_columns(product, min(self.candidates, product.shape[1]))
-            value = torch.cat([value, product.gather(1, column)], dim=1)
-            index = torch.cat([index, column + start], dim=1)
-            value, place = value.topk(min(self.candidates, value.shape[1]), dim=1)
-            index = index.gather(1, place)
-        return value, index
+            best, column = _top_columns(product, min(self.candidates, product.shape[1]))
+            value, index = torch.cat([value, best], dim=1), torch.cat([index, column + start], dim=1)
+            if value.shape[1] > self.candidates:
+                value, place = value.topk(self.candidates, dim=1, sorted=False)
+                index = index.gather(1, place)
+        return value.amin(dim=1) if value.shape[1] else value.sum(dim=1), index
 
     def _product(self, queries: Tensor, keys: Tensor) -> Tensor:
         size = len(queries) * len(keys)
@@ -133,10 +137,10 @@ class _Search:
             self.scratch = queries.new_empty(size)
         return torch.mm(queries, keys.T, out=self.scratch[:size].view(len(queries), len(keys)))
 
-    def _unsure(self, queries: Tensor, rough: Tensor, found: Nearest) -> Tensor:
+    def _unsure(self, queries: Tensor, worst: Tensor, found: Nearest) -> Tensor:
         """Rows where a key that is no candidate may belong among the k best."""
-        worst = rough[:, -1].float()
-        left_out = worst + queries @ self.bank.mean + ROUNDING[rough.dtype] * (1 + worst.abs())
+        least = worst.float()
+        left_out = least + queries @ self.bank.mean + ROUNDING[worst.dtype] * (1 + least.abs())
         return (found.similarity[:, -1] <= left_out).nonzero()[:, 0]
 
     def _redo(self, rows: Tensor, queries: Tensor, query_groups: list[Tensor], found: Nearest) -> None:
@@ -147,23 +151,38 @@ class _Search:
                 similarity.masked_fill_(key_ids == query_ids[part, None], -torch.inf)
             index = _first_largest(similarity, min(self.k + SPARE, similarity.shape[1]))
             # taken again in the other path's order of summation, so that both give the same bits
-            exact = (self.bank.keys[index] * queries[part, None, :]).sum(dim=2)
+            exact = listed_products(queries[part], self.bank.keys, index)
             exact = exact.where(similarity.gather(1, index).isfinite(), -torch.inf)
             best = best_first(exact, index, self.k)
             found.similarity[part], found.index[part] = best.similarity, best.index
 
 
-def _top_columns(values: Tensor, count: int) -> Tensor:
-    """Columns of each row's `count` largest values, in no particular order: (n, width) -> (n, count) int64."""
+def _top_columns(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Each row's `count` largest values and their columns, in no particular order: (n, width) -> (n, count) both."""
     width = values.shape[1] // GROUP
     if width <= 2 * count:
-        return values.topk(count, dim=1, sorted=False).indices
+        largest = values.topk(count, dim=1, sorted=False)
+        return largest.values, largest.indices
     # group g holds columns g, g + width, g + 2 width, …: in this layout the maximum runs over whole vectors
-    group = _top_columns(values[:, : width * GROUP].view(len(values), GROUP, width).amax(dim=1), count)
+    group = _top_groups(values[:, : width * GROUP].view(len(values), GROUP, width), count)
     members = group[:, None, :] + width * torch.arange(GROUP, device=values.device)[None, :, None]
     rest = torch.arange(width * GROUP, values.shape[1], device=values.device).expand(len(values), -1)
     column = torch.cat([members.flatten(1), rest], dim=1)
-    return column.gather(1, values.gather(1, column).topk(count, dim=1, sorted=False).indices)
+    largest = values.gather(1, column).topk(count, dim=1, sorted=False)
+    return largest.values, column.gather(1, largest.indices)
+
+
+def _top_groups(values: Tensor, count: int) -> Tensor:
+    """Groups of each row's `count` largest maxima, in no particular order: (n, GROUP, width) -> (n, count) int64.
+
+    As whole numbers the bits of halves from 0 on keep their order, and those of negative ones lie below them; such
+    maxima take a third of the time. Where a chosen one is negative, nothing is known of it, and floats are asked.
+    """
+    if values.dtype.itemsize == 2 and values.device.type == "cpu":
+        largest, group = _top_columns(values.view(torch.int16).amax(dim=1).view(values.dtype), count)
+        if not bool(largest.signbit().any()):
+            return group
+    return _top_columns(values.amax(dim=1), count)[1]
 
 
 def _first_largest(values: Tensor, count: int) -> Tensor:

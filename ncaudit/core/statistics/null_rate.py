@@ -30,6 +30,7 @@ LEAST_AUROC = 0.7  # of clean against random pairs: clean pairs like random ones
 LEFT_PENALTY = 20.0  # prior exp(-this * h's mean over the null's lowest fifth): such pairs are rather mismatched
 SPREAD_SD = 0.5  # prior standard deviation of the log spread of clean scores against random ones
 START_PENALTY = 1.0  # log of how much rarer a shape is whose lower end is exactly empty
+FAR = 200.0  # of a log posterior: draws of the data differ by some tens where the data do by that
 AT_ZERO, AT_ONE = 0.1, 0.05  # prior chance that no pair is mismatched, that all are: an interval must reach both ends
 
 
@@ -210,14 +211,29 @@ def _posterior(
     counts: Numbers, null_counts: Numbers, shapes: Numbers, prior: Numbers, rates: Numbers, power: float
 ) -> Numbers:
     """Weight of each rate in each draw, (draws, rates), rows adding up to 1: shapes are summed over."""
-    ratio = (rates[:, None, None] + (1 - rates)[:, None, None] * shapes).reshape(-1, shapes.shape[1])
     null = null_counts + 0.25  # a draw may leave a bin without random pairs
-    expected = (null / null.sum(axis=1, keepdims=True)) @ ratio.T
-    fit = counts @ np.log(np.maximum(ratio, 1e-12)).T - counts.sum(axis=1, keepdims=True) * np.log(expected)
-    weight = (power * fit).reshape(len(counts), len(rates), len(prior)) + prior + np.log(_rate_prior(rates))[:, None]
-    weight = np.exp(weight - weight.max(axis=(1, 2), keepdims=True)).sum(axis=2)
+    null = null / null.sum(axis=1, keepdims=True)
+    at = np.log(_rate_prior(rates))
+    near = _log_posterior(counts[:1], null[:1], shapes, prior, rates, at, power)[0]
+    near = near > near.max() - FAR
+    # what is that far from the data is as good as impossible in every draw of them: half of the work on 2,000 pairs
+    some, likely = near.any(axis=1), near.any(axis=0)
+    fit = _log_posterior(counts, null, shapes[likely], prior[likely], rates[some], at[some], power)
+    weight = np.zeros((len(counts), len(rates)))
+    weight[:, some] = np.exp(fit - fit.max(axis=(1, 2), keepdims=True)).sum(axis=2)
     normalised: Numbers = weight / weight.sum(axis=1, keepdims=True)
     return normalised
+
+
+def _log_posterior(
+    counts: Numbers, null: Numbers, shapes: Numbers, prior: Numbers, rates: Numbers, at: Numbers, power: float
+) -> Numbers:
+    """Up to a constant, (draws, rates, shapes). null: shares of each bin. at: (rates,) log prior of the rates."""
+    ratio = (rates[:, None, None] + (1 - rates)[:, None, None] * shapes).reshape(-1, shapes.shape[1])
+    expected = rates[:, None] + (1 - rates)[:, None] * (null @ shapes.T)[:, None, :]
+    fit = (counts @ np.log(np.maximum(ratio, 1e-12)).T).reshape(expected.shape)
+    fit -= counts.sum(axis=1)[:, None, None] * np.log(expected)
+    return np.asarray(power * fit + prior + at[:, None])
 
 
 def _rate_prior(rates: Numbers) -> Numbers:

@@ -6,7 +6,8 @@ anchors (both directions). Where photos have several captions, these then vouch 
 comes from models and anchors that saw neither it nor its photo. Knows embeddings and identities; nothing of files.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ncaudit.core.correspondence.agreement import Spread, agreement, spread_of
-from ncaudit.core.correspondence.csls import csls_among
-from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest, prepare_keys
+from ncaudit.core.correspondence.csls import csls_of
+from ncaudit.core.neighbours.search import KeyBank, Nearest, prepare_keys
 from ncaudit.core.statistics.curve import Curve
 from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
@@ -26,7 +27,8 @@ from ncaudit.scorers.robust.sibling_captions import SiblingModel, Witnesses
 from ncaudit.scoring.fits import Applier, Fit, PairScores
 from ncaudit.scoring.folds import Folds
 from ncaudit.scoring.fusion import choose_weights
-from ncaudit.scoring.pairs import Pairs, joined, random_partners
+from ncaudit.scoring.lookups import Lookups
+from ncaudit.scoring.pairs import Pairs, joined, random_partners, rooted
 from ncaudit.scoring.posterior import clean_posterior
 from ncaudit.scoring.shared_space import shares_space
 
@@ -57,6 +59,7 @@ def fit(pairs: Pairs, options: ScorerOptions) -> Fit:
     Raises NcauditError below FEWEST_PAIRS pairs, where a space must be learned from too few, and where all pairs share
     one photo or caption.
     """
+    pairs = rooted(pairs)
     model = _Model.learned(pairs, options)
     bank = model.bank.head(JUDGED)
     fold = model.fold(bank)
@@ -128,6 +131,7 @@ class _Model:
     rate: float = 0.0
     siblings: tuple[SiblingModel, Witnesses] | None = None
     sibling_weight: float = 0.0
+    lookups: Lookups = field(default_factory=Lookups)
 
     @classmethod
     def learned(cls, pairs: Pairs, options: ScorerOptions) -> "_Model":
@@ -147,7 +151,7 @@ class _Model:
         cls, bank: Pairs, model: Refit | None, aligned: bool, counts: tuple[int, ...], csls_k: int, threshold: float
     ) -> "_Model":
         """What follows from the bank and the fold models."""
-        image, text = _coordinates(bank, model, bank)
+        image, text = (normalize(rows, dim=1) for rows in _coordinates(bank, model, bank))
         plain = (prepare_keys(bank.image), prepare_keys(bank.text)) if aligned else None
         zero = bank.image.new_zeros(2 + len(counts))
         sides, spreads = (prepare_keys(image), prepare_keys(text)), (spread_of(image), spread_of(text))
@@ -157,22 +161,39 @@ class _Model:
         """Which model judges each pair, (n,); all 0 where there are none."""
         return torch.zeros_like(pairs.image_id) if self.refit is None else self.refit.folds.of(pairs)
 
-    def parts(self, pairs: Pairs) -> _Parts:
-        """Every column of every pair."""
+    def parts(self, pairs: Pairs, counts: Sequence[int] | None = None) -> _Parts:
+        """Every column of every pair. counts: the only numbers of anchors that are wanted; 0 stands for others."""
         fold = self.fold(pairs)
         zero = pairs.image.new_zeros(len(pairs))
-        plain = zero
-        if self.plain is not None:
-            groups = {"query_groups": pairs.groups, "key_groups": self.bank.groups}
-            plain = csls_among(pairs.image, pairs.text, self.plain, self.csls_k, **groups)
-        refitted = zero if self.refit is None else self.refit.score(pairs, fold)
-        sides = _coordinates(self.bank, self.refit, pairs)
+        plain = zero if self.plain is None else self._csls(pairs, self.plain)
+        bare = _coordinates(self.bank, self.refit, pairs)
+        refitted = zero if self.refit is None else self.refit.score(pairs, fold, bare, self.lookups)
+        sides = normalize(bare[0], dim=1), normalize(bare[1], dim=1)
         by_image, by_text = (
-            self._anchors(side, keys, pairs, fold) for side, keys in zip(sides, self.sides, strict=True)
+            self._anchors(name, rows, keys, pairs, fold)
+            for name, rows, keys in zip(refit.SIDES, sides, self.sides, strict=True)
         )
-        directions = [self._directions(by_image, by_text, sides, fold, count) for count in self.anchor_counts]
+        none = torch.stack([zero, zero], dim=1)
+        directions = [
+            none if counts is not None and count not in counts
+            else self._directions(by_image, by_text, sides, fold, count)
+            for count in self.anchor_counts
+        ]  # fmt: skip
         columns = torch.stack([plain, refitted, *(both.mean(dim=1) for both in directions)], dim=1)
         return _Parts(columns, directions, by_image, by_text, fold)
+
+    def _used_parts(self, pairs: Pairs) -> _Parts:
+        """The columns that have a weight."""
+        return self.parts(pairs, [self.anchor_counts[self._used_count()]])
+
+    def _csls(self, pairs: Pairs, plain: tuple[KeyBank, KeyBank]) -> Tensor:
+        """CSLS of the embeddings as they are."""
+        groups = pairs.groups, self.bank.groups
+        found = [
+            self.lookups.nearest("plain", side, pairs, rows, keys, self.csls_k, *groups)
+            for side, rows, keys in (("image", pairs.image, plain[1]), ("text", pairs.text, plain[0]))
+        ]
+        return csls_of(pairs.image, pairs.text, *found)
 
     def scaled(self, columns: Tensor) -> Tensor:
         """In standard deviations of the random pairs, so that weights mean the same on any data."""
@@ -235,7 +256,7 @@ class _Model:
         if not len(pairs):
             empty = pairs.image.new_zeros(0)
             return PairScores(score=empty, similarity=empty)
-        parts = self.parts(pairs)
+        parts = self._used_parts(pairs)
         base = self.base(parts.columns)
         directions = parts.directions[self._used_count()]
         return PairScores(
@@ -248,12 +269,13 @@ class _Model:
             text_anchor=self._trusted(parts.by_text, parts.fold),
         )
 
-    def _anchors(self, side: Tensor, keys: KeyBank, pairs: Pairs, fold: Tensor) -> Nearest:
+    def _anchors(self, side: str, rows: Tensor, keys: KeyBank, pairs: Pairs, fold: Tensor) -> Nearest:
         """The nearest bank pairs on one side, those of the pair's own photo, caption and fold left out."""
         queries, known = list(pairs.groups), list(self.bank.groups)
         if self.refit is not None:  # the trust in a fold's own pairs was not measured without them
             queries, known = [*queries, fold], [*known, self.refit.folds.of(self.bank)]
-        return nearest(side, keys, max(self.anchor_counts), query_groups=queries, key_groups=known)
+        most = max(self.anchor_counts)
+        return self.lookups.nearest("anchors", side, pairs, rows, keys, most, queries, known)
 
     def _directions(
         self, by_image: Nearest, by_text: Nearest, sides: tuple[Tensor, Tensor], fold: Tensor, count: int
@@ -312,12 +334,12 @@ class _Model:
             return known
         beside = replace(beside.take(new.nonzero()[:, 0]), beside=None)
         folds = self.fold(beside)
-        return known.joined(_witnesses(beside, folds, self._clean(self.base(self.parts(beside).columns))))
+        return known.joined(_witnesses(beside, folds, self._clean(self.base(self._used_parts(beside).columns))))
 
     def _in_blocks(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Base score and fold of many pairs."""
         blocks = [pairs.rows(slice(start, start + JUDGED)) for start in range(0, len(pairs), JUDGED)]
-        parts = [self.parts(block) for block in blocks]
+        parts = [self._used_parts(block) for block in blocks]
         return torch.cat([self.base(part.columns) for part in parts]), torch.cat([part.fold for part in parts])
 
     def as_fit(self, options: ScorerOptions, fitted_on: int) -> Fit:
@@ -411,12 +433,11 @@ def _distinct(pairs: Pairs) -> Pairs:
 
 
 def _coordinates(bank: Pairs, model: Refit | None, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Both sides as unit rows in which neighbours are looked up, each side among its own kind."""
+    """Both sides as rows in whose directions neighbours are looked up, each side among its own kind."""
     if model is not None:
-        return refit.unit_coordinates(model, pairs)
+        return model.coordinates(pairs)
     # too few pairs for principal directions: centred rows will do
-    image, text = pairs.image - bank.image.mean(dim=0), pairs.text - bank.text.mean(dim=0)
-    return normalize(image, dim=1), normalize(text, dim=1)
+    return pairs.image - bank.image.mean(dim=0), pairs.text - bank.text.mean(dim=0)
 
 
 def _topical(pairs: Pairs, fold: Tensor, seed: int) -> tuple[Tensor, Tensor]:

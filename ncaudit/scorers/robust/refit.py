@@ -6,21 +6,22 @@ pair leaks into the number it gets, and random pairs from its fold are scored in
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from ncaudit.core.cca import Features, Maps, Ridge, fit_features, fit_maps, project
-from ncaudit.core.correspondence.csls import csls_among, csls_score, dense_crowding
-from ncaudit.core.neighbours.search import KeyBank, prepare_keys
+from ncaudit.core.cca import Features, Maps, Ridge, directions, fit_features, joined_maps, project
+from ncaudit.core.correspondence.csls import csls_of, csls_score, dense_crowding
+from ncaudit.core.neighbours.search import KeyBank, Nearest, prepare_keys
 from ncaudit.core.statistics.signal import Signal, signal
 from ncaudit.scoring.folds import Folds, assign
 from ncaudit.scoring.fusion import clearly_best, placements
+from ncaudit.scoring.lookups import Lookups
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.posterior import clean_posterior
 
@@ -39,6 +40,7 @@ LADDER_GROUPS = 3  # every group of folds where the pairs are few: chance would 
 LEAST_TRUST = 0.01
 SIGNAL_PAIRS, SIGNAL_DRAWS = 8_192, 3  # of a look whether there is anything to learn, and random pairs per pair in it
 SIDES = ("image", "text")
+Sides = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,32 @@ class Refit:
     _keys: dict[int, tuple[KeyBank, KeyBank]] = field(default_factory=dict)
     _bank: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # its coordinates, the same for every fold
 
-    def coordinates(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def coordinates(self, pairs: Pairs) -> Sides:
         """Both sides in their features, (n, k) and (n, k')."""
         return self.features[0].of(pairs.image), self.features[1].of(pairs.text)
 
-    def score(self, pairs: Pairs, fold: Tensor) -> Tensor:
-        """CSLS in the space of each pair's own fold, (n,) in [-4, 4]; higher = likelier to correspond."""
+    def score(self, pairs: Pairs, fold: Tensor, sides: Sides | None = None, lookups: Lookups | None = None) -> Tensor:
+        """CSLS in the space of each pair's own fold, (n,) in [-4, 4]; higher = likelier to correspond.
+
+        sides: the pairs' coordinates, where they are known. lookups: who remembers what is looked up.
+        """
         score = pairs.image.new_zeros(len(pairs))
-        image, text = self.coordinates(pairs)
+        lookups = lookups or Lookups()
+        image, text = sides or self.coordinates(pairs)
         for number in torch.unique(fold).tolist():
             rows = (fold == number).nonzero()[:, 0]
             x, y = project(image[rows], self.maps[number].image), project(text[rows], self.maps[number].text)
-            groups = [ids[rows] for ids in pairs.groups]
-            score[rows] = csls_among(
-                x, y, self._bank_keys(number), self.csls_k, query_groups=groups, key_groups=self._bank_groups()
-            )
+            found = self._competitors(pairs.halves(rows), x, y, number, lookups)
+            score[rows] = csls_of(x, y, *found)
         return score
+
+    def _competitors(self, pairs: Pairs, x: Tensor, y: Tensor, number: int, lookups: Lookups) -> list[Nearest]:
+        images, captions = self._bank_keys(number)
+        groups, cells = (pairs.groups, self._bank_groups()), self.folds.count
+        return [
+            lookups.nearest("refit", side, pairs, rows, keys, self.csls_k, *groups, cell=number, cells=cells)
+            for side, rows, keys in (("image", x, captions), ("text", y, images))
+        ]
 
     def text_space(self, text: Tensor, fold: Tensor) -> Tensor:
         """Captions in the space of their pair's fold, (n, r) unit rows."""
@@ -159,9 +171,9 @@ def fit(pairs: Pairs, csls_k: int, seed: int) -> Refit:
     folds = assign(pairs, fold_count(len(pairs)), seed)
     fold = folds.of(pairs)
     features = (fit_features(pairs.image), fit_features(pairs.text))
-    work = _Work(pairs, features[0].of(pairs.image), features[1].of(pairs.text), features, fold, csls_k)
+    work = _Work(pairs, features[0].of(pairs.image), features[1].of(pairs.text), features, fold, folds.count, csls_k)
     ridges = work.best_ridges()
-    models = [work.held_out(number, folds.count, ridges) for number in range(folds.count)]
+    models = [work.held_out(number, ridges) for number in range(folds.count)]
     trust = torch.stack([trust for _, trust in models])
     return Refit(folds, features, [maps for maps, _ in models], trust, pairs, csls_k, ridges)
 
@@ -179,9 +191,9 @@ def tells(pairs: Pairs, csls_k: int, seed: int) -> Signal | None:
     folds = assign(pairs, FEWEST_FOLDS, seed)
     features = (fit_features(pairs.image), fit_features(pairs.text))
     sides = [one.of(rows) for one, rows in zip(features, (pairs.image, pairs.text), strict=True)]
-    work = _Work(pairs, sides[0], sides[1], features, folds.of(pairs), csls_k)
+    work = _Work(pairs, sides[0], sides[1], features, folds.of(pairs), folds.count, csls_k)
     ridges = usual_ridges(len(pairs), len(torch.unique(pairs.image_id)), sides[0].shape[1])
-    return signal(*(part.double().cpu().numpy() for part in work.in_turn(ridges, folds.count)))
+    return signal(*(part.double().cpu().numpy() for part in work.in_turn(ridges)))
 
 
 @dataclass(frozen=True)
@@ -193,6 +205,7 @@ class _Work:
     text: Tensor
     features: tuple[Features, Features]
     fold: Tensor
+    count: int  # of folds
     csls_k: int
 
     def best_ridges(self) -> tuple[Ridge, ...]:
@@ -206,29 +219,32 @@ class _Work:
         placed: list[list[Tensor]] = [[] for _ in steps]
         photo = []
         for group in range(groups):
-            fold = (self.fold - group) % FEWEST_FOLDS  # 0: held out, an eighth of the pairs
-            rows, held_out = (fold != 0).nonzero()[:, 0], (fold == 0).nonzero()[:LADDER_PAIRS, 0]
-            trust = self._trust(rows, (fold[rows] - 1) % INNER, usual).clamp(min=LEAST_TRUST)
+            part = [(number - group) % FEWEST_FOLDS for number in range(self.count)]  # 0: held out, an eighth
+            rows, trust = self._trust([(one - 1) % INNER if one else None for one in part], usual)
+            held_out = self._in_folds([one == 0 for one in part])[:LADDER_PAIRS]
             photo.append(self.pairs.image_id[held_out])
+            cross = self._cross(rows, trust)
+            known = {ridge: directions(cross, self.features, ridge) for ridge in LADDER}
             for of_step, ridges in zip(placed, steps, strict=True):
-                of_step.append(placements(*self._inside(held_out, self._maps(rows, trust, ridges))))
+                maps = joined_maps([known[ridge] for ridge in ridges])
+                of_step.append(placements(*self._inside(held_out, maps)))
         return steps[clearly_best([torch.cat(of_step) for of_step in placed], torch.cat(photo))]
 
-    def held_out(self, number: int, count: int, ridges: tuple[Ridge, ...]) -> tuple[Maps, Tensor]:
+    def held_out(self, number: int, ridges: tuple[Ridge, ...]) -> tuple[Maps, Tensor]:
         """The model for one fold, and the trust in all pairs that it was fitted with (0 for the fold's own)."""
-        seen = (self.fold != number).nonzero()[:, 0]
-        trust = torch.zeros(len(self.fold), device=self.fold.device)
         # the other folds, dealt to INNER groups: their models see nothing of this fold either
-        group = ((self.fold[seen] - number) % count - 1) % INNER
-        trust[seen] = self._trust(seen, group, ridges).clamp(min=LEAST_TRUST)
-        return self._maps(seen, trust[seen], ridges), trust
+        dealt = [((other - number) % self.count - 1) % INNER for other in range(self.count)]
+        rows, trusted = self._trust([None if i == number else group for i, group in enumerate(dealt)], ridges)
+        trust = torch.zeros(len(self.fold), device=self.fold.device)
+        trust[rows] = trusted
+        return self._maps(self._cross(rows, trusted), ridges), trust
 
-    def in_turn(self, ridges: tuple[Ridge, ...], count: int) -> list[Tensor]:
+    def in_turn(self, ridges: tuple[Ridge, ...]) -> list[Tensor]:
         """Scores of pairs by models of earlier folds, those of random pairs, and the photos of both."""
         found: list[list[Tensor]] = [[], [], [], []]
-        for number in range(count // 4, count):  # a model of fewer pairs is mostly noise
-            seen, rows = (self.fold < number).nonzero()[:, 0], (self.fold == number).nonzero()[:, 0]
-            maps = self._maps(seen, torch.ones(len(seen), device=seen.device), ridges)
+        for number in range(self.count // 4, self.count):  # a model of fewer pairs is mostly noise
+            maps = self._even_maps([other < number for other in range(self.count)], ridges)
+            rows = self._in_folds([other == number for other in range(self.count)])
             photo = self.pairs.image_id[rows]
             for shift in range(1, SIGNAL_DRAWS + 1):
                 observed, random, apart = self._shifted(rows, maps, shift)
@@ -238,19 +254,17 @@ class _Work:
             found[2].append(photo)
         return [torch.cat(parts) for parts in found]
 
-    def _trust(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> Tensor:
-        observed, null = self._cross_fitted(rows, group, ridges)
-        return clean_posterior(observed, null)[0]
-
-    def _cross_fitted(self, rows: Tensor, group: Tensor, ridges: tuple[Ridge, ...]) -> tuple[Tensor, Tensor]:
-        """Scores of rows by the models of the other groups, (n,), and of random pairs inside each group."""
-        observed, null = torch.zeros(len(rows), device=rows.device), []
-        for number in torch.unique(group).tolist():
-            inside = group == number
-            maps = self._maps(rows[~inside], torch.ones(int((~inside).sum()), device=rows.device), ridges)
-            observed[inside], random = self._inside(rows[inside], maps)
-            null.append(random)
-        return observed, torch.cat(null)
+    def _trust(self, groups: Sequence[int | None], ridges: tuple[Ridge, ...]) -> tuple[Tensor, Tensor]:
+        """The rows of the folds that have a group, and how far each is trusted by the models of the other groups."""
+        rows = self._in_folds([group is not None for group in groups])
+        observed, null = torch.zeros(len(self.fold), device=self.fold.device), []
+        for number in range(INNER):
+            inside = self._in_folds([group == number for group in groups])
+            if len(inside):
+                others = [group is not None and group != number for group in groups]
+                observed[inside], random = self._inside(inside, self._even_maps(others, ridges))
+                null.append(random)
+        return rows, clean_posterior(observed[rows], torch.cat(null))[0].clamp(min=LEAST_TRUST)
 
     def _inside(self, rows: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
         """CSLS of held-out rows among themselves, and of each image with the next row's caption."""
@@ -272,11 +286,25 @@ class _Work:
         random = csls_score((x * y[other]).sum(dim=1), crowds[0], crowds[1][other])
         return csls_score((x * y).sum(dim=1), *crowds), random[apart], apart
 
-    def _maps(self, rows: Tensor, weight: Tensor, ridges: tuple[Ridge, ...]) -> Maps:
-        return fit_maps(self.image[rows], self.text[rows], weight, self.features, ridges)
+    def _in_folds(self, wanted: Sequence[bool]) -> Tensor:
+        """The rows of these folds, ascending."""
+        return torch.tensor(wanted, device=self.fold.device)[self.fold].nonzero()[:, 0]
 
+    def _even_maps(self, wanted: Sequence[bool], ridges: tuple[Ridge, ...]) -> Maps:
+        """The model of these folds, all pairs counting alike: each fold's products are summed once for all models."""
+        chosen = torch.tensor(wanted, device=self.fold.device)
+        pairs = chosen[self.fold].sum().clamp(min=1)
+        return self._maps(self._products[chosen].sum(dim=0) / pairs, ridges)
 
-def unit_coordinates(refit: Refit, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Both sides' coordinates as unit rows: what neighbours are looked up in, each side among its own kind."""
-    image, text = refit.coordinates(pairs)
-    return normalize(image, dim=1), normalize(text, dim=1)
+    @cached_property
+    def _products(self) -> Tensor:
+        """Per fold, (folds, k, k'): the sum over its pairs of image times caption."""
+        rows = (self._in_folds([number == one for one in range(self.count)]) for number in range(self.count))
+        return torch.stack([self.image[own].T @ self.text[own] for own in rows])
+
+    def _cross(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """The weighted mean of image times caption."""
+        return (self.image[rows] * weight[:, None]).T @ self.text[rows] / weight.sum()
+
+    def _maps(self, cross: Tensor, ridges: tuple[Ridge, ...]) -> Maps:
+        return joined_maps([directions(cross, self.features, ridge) for ridge in ridges])

@@ -15,6 +15,7 @@ from ncaudit.options import AUTO_SCORER, ScoreOptions
 from ncaudit.options.shared.about import flag_of
 from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier
+from ncaudit.scoring.pairs import rooted
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -118,7 +119,7 @@ def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: 
     if options.check and "noise_rate" in fit.facts:
         progress.stage(stages.POWER, power.steps(), "scorers")
         told = power.check(fit, sample.pairs, options, partial(progress.advance, 1))
-        fit = replace(fit, facts={**fit.facts, "power": told})
+        fit = fit.with_labels({**fit.facts, "power": told})
     return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard) for table in tables})
 
 
@@ -127,7 +128,7 @@ def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
     sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
-    return replace(sample, pairs=sample.pairs.to(pick_device(options.device)))
+    return replace(sample, pairs=rooted(sample.pairs.to(pick_device(options.device))))
 
 
 def judged(

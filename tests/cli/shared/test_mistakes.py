@@ -77,7 +77,7 @@ def test_without_a_word_the_help_is_shown_on_standard_error(words):
     ],
 )
 def test_a_scorer_that_is_none_proposes_the_nearest(words, meant):
-    assert told([*SCORE, *words], 1)[1].startswith(f"did you mean {meant}? ")
+    assert told([*SCORE, *words], 2)[1].startswith(f"did you mean {meant}? ")
 
 
 @pytest.fixture

@@ -106,3 +106,31 @@ def test_the_rough_pass_errs_by_less_than_it_is_trusted_to(dtype):
     rough = (keys[:300].to(dtype) @ bank.rough.T).float() + (keys[:300] @ bank.mean)[:, None]
     truth = keys[:300] @ keys.T
     assert ((rough - truth).abs() < search.ROUNDING[dtype] * (1 + truth.abs())).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    m=st.integers(700, 1200), k=st.integers(1, 4), cone=st.sampled_from([0.0, 0.5, 5.0]), copies=st.integers(1, 40),
+    ids=st.integers(2, 300), dtype=st.sampled_from(DTYPES), away=st.booleans(),
+)  # fmt: skip
+def test_groups_of_maxima_find_what_the_definition_finds(m, k, cone, copies, ids, dtype, away):
+    """Enough keys for two levels of maxima; copies tie, a cone brings them close, queries may point away from all."""
+    draw = torch.Generator().manual_seed(m + copies)
+    keys = normalize(rows(m, 64, seed=m) + cone * rows(1, 64, seed=9), dim=1)[
+        torch.randperm(m, generator=draw) // copies
+    ]
+    queries = normalize(rows(5, 64, seed=3) - (cone + 1) * keys.mean(dim=0) * away, dim=1)
+    groups = [[torch.randint(0, ids, (count,), generator=draw)] for count in (5, m)]
+    found = nearest(queries, prepare_keys(keys, dtype=dtype), k, query_groups=groups[0], key_groups=groups[1])
+    assert_found(found, plain(queries, keys, k, *groups))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("lift", [-3.0, -0.1, 0.0, 3.0])
+def test_the_largest_columns_are_found_whatever_the_signs(dtype, lift):
+    values = (torch.randn(7, 1003, generator=torch.Generator().manual_seed(0)) + lift).to(dtype)
+    values[0] = -0.0
+    largest, column = search._top_columns(values, 9)
+    assert torch.equal(largest.sort(dim=1).values, values.topk(9, dim=1).values.sort(dim=1).values)
+    assert torch.equal(values.gather(1, column), largest)
+    assert all(len(row.unique()) == 9 for row in column)
