@@ -13,6 +13,7 @@ from ncaudit.errors import NcauditError
 from ncaudit.judging import choice, power
 from ncaudit.judging.calibrated import Looked
 from ncaudit.options import ScorerOptions
+from ncaudit.progress import unheard
 from ncaudit.scoring.pairs import Pairs
 
 AUTO = ScorerOptions(scorer="auto", device="cpu")
@@ -61,7 +62,7 @@ def test_half_of_the_question_is_mismatches_of_the_same_topic(monkeypatch: pytes
     unbeaten = power.ScoredKind(np.full(5, np.inf), None)
     monkeypatch.setattr(power, "scored_kinds", lambda *_: {"topic": unbeaten})
     pairs = world(300)
-    placed = choice._placed("clip-score", pairs, AUTO, Looked.at(pairs))
+    placed = choice._placed("clip-score", pairs, AUTO, Looked.at(pairs), unheard)
     assert placed is not None
     assert float(placed.max()) <= 0.5
     assert float(placed.mean()) > 0.25  # random pairs are told from it all the same
@@ -98,7 +99,7 @@ def test_an_unknown_name_is_an_error() -> None:
 def test_arrays_in_memory_can_ask_for_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(power, "PAIRS", 200)
-    monkeypatch.setattr(choice, "compared", lambda pairs, _: seen.append(len(pairs)) or {"clip-score": 0.9})
+    monkeypatch.setattr(choice, "compared", lambda pairs, *_: seen.append(len(pairs)) or {"clip-score": 0.9})
     pairs = world(300)
     found = ncaudit.soft_labels(pairs.image, pairs.text, scorer="auto", device="cpu")
     assert seen == [200]

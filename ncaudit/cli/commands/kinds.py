@@ -63,7 +63,7 @@ class Configuring(Command):
 
     examples = (
         Example("What this command line says, as a file.", "ncaudit config score embeddings/ --out scores --k 5"),
-        Example("Every option of a command, to fill in.", "ncaudit config filter scores/ --verdict clean --out kept --all"),
+        Example("All that it takes, to fill in.", "ncaudit config filter scores --verdict clean --out kept --all"),
     )
 
 
