@@ -18,7 +18,7 @@ from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import Columns, find_columns, refuse_unread_root
-from ncaudit.shards.dataset.rows import read_column, read_rows, text
+from ncaudit.shards.dataset.rows import read_column, read_images, text
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 
@@ -120,14 +120,12 @@ def _known_words(captions: pa.Array) -> pa.Array:
 
 
 def _photo_ids(shard: Shard, columns: Columns, image_root: str | None, progress: Progress) -> Ints:
-    ids: dict[int, int] = {}  # by row: one with several captions comes several times
-    for window in read_rows(shard, columns, rows=WINDOW_ROWS, image_root=image_root):
-        before = len(ids)
-        for row, image in zip(window.row.tolist(), window.images, strict=True):
-            if row not in ids:
-                ids[row] = _photo_id(image if image is not None else f"{shard.name}/{row} has none".encode())
-        progress.advance(len(ids) - before)
-    return np.fromiter(ids.values(), dtype=np.int64, count=len(ids))
+    ids: list[int] = []
+    for images in read_images(shard, columns, rows=WINDOW_ROWS, image_root=image_root):
+        own = (f"{shard.name}/{row} has none".encode() for row in range(len(ids), len(ids) + len(images)))
+        ids += [_photo_id(none if image is None else image) for image, none in zip(images, own, strict=True)]
+        progress.advance(len(images))
+    return np.array(ids, dtype=np.int64)
 
 
 def _photo_id(image: bytes) -> int:
