@@ -56,9 +56,7 @@ class _Line(Generic[T]):
         self.end()
 
 
-def ahead(
-    items: Iterator[T], weigh: Callable[[T], int] = lambda item: 1, most: int = 0
-) -> Generator[T, None, None]:
+def ahead(items: Iterator[T], weigh: Callable[[T], int] = lambda item: 1, most: int = 0) -> Generator[T, None, None]:
     """The same items, made in a thread while the caller works on the ones before.
 
     The next one is begun while those that wait weigh at most `most`: by default one is made in advance.
@@ -108,7 +106,7 @@ def behind(write: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
 
 @contextmanager
 def written_behind(file: Any, most: int = BEHIND_BYTES) -> Iterator["FileBehind"]:
-    """A file whose bytes a thread writes to `file`, a binary one, while the caller makes more; all are there at the end.
+    """A file whose bytes a thread writes to `file`, while the caller makes more; all are there at the end.
 
     An error of the writing is raised by the next write, or at the end of the block. Where the block ends by an error,
     what waits is not written.

@@ -32,7 +32,7 @@ PICK_ENTRIES = 2**20  # rough similarities looked through at once: what fits a c
 HIDDEN_ENTRIES = 2**22  # pairs of rows whose groups are compared at once
 RANK_ENTRIES = 2**20  # numbers of the candidates' embeddings held at once, likewise
 EXACT_KEYS = 2**16  # rows that the measured ones are compared with at once
-QUERY_STEP, KEY_STEP = 32, 64  # sizes of products are multiples: for each new size a kernel is made, for 5 ms
+QUERY_STEP, KEY_STEP = 16, 64  # sizes of products are multiples: for each new size a kernel is made, for 5 ms
 MORE_CELLS = 1.25
 
 
@@ -121,61 +121,68 @@ class _CellSearch:
         order = self.cells.home[asked].sort(stable=True).indices
         room = torch.empty(0, dtype=self.dtype, device=self.rows.device)
         for places in torch.split(order, max(LEAST_ROWS, min(ROWS, ENTRIES // (probes * self.cell_width)))):
-            visits = min(probes, max(1, ENTRIES // (len(places) * self.cell_width)))
-            size = len(places) * visits + QUERY_STEP * min(len(self.cells), len(places) * visits)
+            visits = len(places) * self._visits(len(places), probes)
+            size = visits + QUERY_STEP * min(len(self.cells), visits)
             if len(room) < size:
                 room = room.new_empty(size, self.cell_width)
-            self._answer(asked[places], probes, visits, room, similarity, index, places)
+            found = self._best(asked[places], probes, room)
+            similarity[places], index[places] = found.similarity, found.index
         return Nearest(similarity, index)
 
-    def _answer(
-        self, asked: Tensor, probes: int, visits: int, room: Tensor, similarity: Tensor, index: Tensor, places: Tensor
-    ) -> None:
-        """Writes the best of these rows where they belong. visits: of a row in one round; room: for what that finds."""
-        queries = torch.cat([self.rows.index_select(0, part).float().to(self.dtype) for part in asked.split(BLOCK)])
+    def _visits(self, rows: int, probes: int) -> int:
+        """How many of the cells of each of so many rows one round visits."""
+        return min(probes, max(1, ENTRIES // (rows * self.cell_width)))
+
+    def _best(self, asked: Tensor, probes: int, room: Tensor) -> Nearest:
+        """The best for some rows. room: for what is found in one round."""
+        queries = torch.cat([self.rows.index_select(0, p).float().to(self.dtype) for p in torch.split(asked, BLOCK)])
         cell = torch.empty(len(asked), probes, dtype=torch.int32, device=asked.device)
         for part, out in zip(torch.split(asked, BLOCK), torch.split(cell, BLOCK), strict=True):
             out.copy_(nearest_cells(self.rows.index_select(0, part), self.cells.centres, probes))
         value, found = queries.new_empty(len(asked), 0), asked.new_empty(len(asked), 0)
-        for part in torch.split(cell, visits, dim=1):
+        for part in torch.split(cell, self._visits(len(asked), probes), dim=1):
             more, rows = self._round(asked, queries, part.contiguous(), room)
             value, found = torch.cat([value, more], dim=1), torch.cat([found, rows], dim=1)
             if value.shape[1] > self.width:
                 value, column = value.topk(self.width, dim=1, sorted=False)
                 found = found.gather(1, column)
         found = found.masked_fill(value == -torch.inf, -1)
-        for own, candidates, where in zip(*(one.split(BLOCK) for one in (asked, found, places)), strict=True):
-            best = best_first(self._exactly(own, candidates), candidates, self.k)
-            similarity[where], index[where] = best.similarity, best.index
+        parts = zip(torch.split(asked, BLOCK), torch.split(found, BLOCK), strict=True)
+        best = [best_first(self._exactly(own, others), others, self.k) for own, others in parts]
+        return Nearest(torch.cat([part.similarity for part in best]), torch.cat([part.index for part in best]))
 
     def _round(self, asked: Tensor, queries: Tensor, cell: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
         """The best candidates that these cells, (q, p) int32, hold for each row: rough similarities, row numbers."""
+        place = self._compared(queries, cell, room)
+        rows = max(1, PICK_ENTRIES // (cell.shape[1] * self.cell_width))
+        parts = zip(*(torch.split(one, rows) for one in (asked, cell, place)), strict=True)
+        picked = [self._picked(a, c, room.index_select(0, p.flatten()).view(len(a), -1)) for a, c, p in parts]
+        return torch.cat([value for value, _ in picked]), torch.cat([found for _, found in picked])
+
+    def _compared(self, queries: Tensor, cell: Tensor, room: Tensor) -> Tensor:
+        """Fills the room, cell by cell. Returns where in it each query's rows of its cells are, (q, p) int64."""
         visited, visit = cell.flatten().sort(stable=True)
         held = torch.bincount(visited, minlength=len(self.cells))
         wide = (held + QUERY_STEP - 1) // QUERY_STEP * QUERY_STEP
         ends, first = wide.cumsum(0), held.cumsum(0) - held
-        place = torch.arange(len(visit), device=visit.device) + (ends - wide - first)[visited]
-        query = torch.zeros(int(ends[-1]), dtype=torch.int64, device=visit.device)
-        query[place] = visit // cell.shape[1]
-        starts = (ends - wide).tolist()
-        for number in held.nonzero()[:, 0].tolist():
-            self._compare(number, queries, query, slice(starts[number], int(starts[number] + wide[number])), room)
-        back = torch.empty_like(visit)
-        back[visit] = place
-        rows = max(1, PICK_ENTRIES // (cell.shape[1] * self.cell_width))
-        parts = zip(*(torch.split(one, rows) for one in (asked, cell, back.view(cell.shape))), strict=True)
-        picked = [self._picked(a, c, room.index_select(0, p.flatten()).view(len(a), -1)) for a, c, p in parts]
-        return torch.cat([value for value, _ in picked]), torch.cat([found for _, found in picked])
+        at = torch.arange(len(visit), device=visit.device) + (ends - wide - first)[visited]
+        query = torch.zeros(int(ends[-1]), dtype=torch.int64, device=visit.device)  # beyond `held`, any
+        query[at] = visit // cell.shape[1]
+        for number, (start, end) in enumerate(zip([0, *ends.tolist()], ends.tolist(), strict=False)):
+            if start < end:
+                self._compare(number, queries, query[start:end], room[start:end])
+        place = torch.empty_like(visit)
+        place[visit] = at
+        return place.view(cell.shape)
 
-    def _compare(self, number: int, queries: Tensor, query: Tensor, where: slice, room: Tensor) -> None:
-        """Rough similarities of some queries to the rows of one cell, written into their place."""
+    def _compare(self, number: int, queries: Tensor, query: Tensor, out: Tensor) -> None:
+        """Rough similarities of some queries to the rows of one cell, into (q, width)."""
         members = self.cells.members[self.cells.starts[number] : self.cells.starts[number + 1]]
         keys = queries.new_zeros(-(-len(members) // KEY_STEP) * KEY_STEP, queries.shape[1])
         keys[: len(members)] = self.rows.index_select(0, members).float() - self.mean
-        for start in range(where.start, where.stop, self.block):
-            part = slice(start, min(where.stop, start + self.block))
-            torch.mm(queries.index_select(0, query[part]), keys.T, out=room[part, : len(keys)])
-        room[where, len(members) :] = -torch.inf
+        for rows, part in zip(torch.split(query, self.block), torch.split(out, self.block), strict=True):
+            torch.mm(queries.index_select(0, rows), keys.T, out=part[:, : len(keys)])
+        out[:, len(members) :] = -torch.inf
 
     def _picked(self, asked: Tensor, cell: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """The best of what was found for some rows, (q, p * cell width), without those that share a group with them."""
@@ -207,7 +214,7 @@ class _CellSearch:
         """The similarities in float32 of these candidates, (q, width); -inf for none, which is -1."""
         value = self.rows.new_empty(found.shape, dtype=torch.float32)
         size = max(1, RANK_ENTRIES // (self.width * self.rows.shape[1]))
-        for query, other, out in zip(*(one.split(size) for one in (asked, found, value)), strict=True):
+        for query, other, out in zip(*(torch.split(one, size) for one in (asked, found, value)), strict=True):
             own = self.rows.index_select(0, query).float()
             keys = self.rows.index_select(0, other.clamp(min=0).flatten()).float()
             out.copy_(torch.einsum("qcd,qd->qc", keys.view(*other.shape, -1), own))

@@ -88,7 +88,7 @@ def read_rows(
 def read_images(
     shard: Shard, columns: Columns, *, rows: int, image_root: str | None = None, window_bytes: int = WINDOW_BYTES
 ) -> Iterator[list[bytes | None]]:
-    """The encoded image of every row as in `read_rows`, None where there is none, and nothing else of it: in windows."""
+    """The encoded image of every row as in `read_rows`, None where there is none; nothing else of it. In windows."""
     files = files_below(image_root if image_root is not None else locations.dirname(shard.path), shard.max_row_bytes)
     batches = _batches(open_shard(shard, choosing=True), {columns.image}, min(rows, READ_ROWS), {})
     for table in _windows(batches, columns, files, rows, window_bytes):
