@@ -25,6 +25,7 @@ from ncaudit.shards.readers.bounds.weights import text_bytes
 
 COLUMN_ROWS = 65_536  # of one light column at a time
 READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
+IMAGE_ROWS = 256  # the same where images alone are read
 WINDOW_BYTES = 128 * MIB
 TEXT_BYTES = 32 * MIB  # in a window: it is held as arrays and as strings, and again where it is carried
 STEPS_OVER = 4  # times a window's bytes that a step may weigh
@@ -90,7 +91,7 @@ def read_images(
 ) -> Iterator[list[bytes | None]]:
     """The encoded image of every row as in `read_rows`, None where there is none; nothing else of it. In windows."""
     files = files_below(image_root if image_root is not None else locations.dirname(shard.path), shard.max_row_bytes)
-    batches = _batches(open_shard(shard, choosing=True), {columns.image}, min(rows, READ_ROWS), {})
+    batches = _batches(open_shard(shard, choosing=True), {columns.image}, min(rows, IMAGE_ROWS), {})
     for table in _windows(batches, columns, files, rows, window_bytes):
         yield [image for image, _ in _images(table.column(columns.image), columns, files)]
         files.forget()
