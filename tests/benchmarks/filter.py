@@ -110,10 +110,10 @@ def timed(name: str, asked: dict, tree: str | None) -> dict:
     imports, body = RUNS[name]
     code = TIMED.format(imports=imports, body=body)
     Path(asked["data"]).read_bytes()  # in the page cache: the disk is not what is measured
-    paths = {"PYTHONPATH": tree} if tree else {}
+    paths = {"PYTHONPATH": tree or str(Path(__file__).parents[2])}
     ran = subprocess.run(
         [sys.executable, "-c", code, json.dumps(asked)],
-        check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **paths},
+        check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **paths}, cwd=Path(asked["data"]).parent,
     )  # fmt: skip
     return json.loads(ran.stdout)
 
