@@ -1,30 +1,87 @@
-"""Reading ahead and writing behind: one thread each, one item in advance, so that memory stays bounded.
+"""Reading ahead and writing behind: one thread each, and a bounded weight in advance, so that memory stays bounded.
 
-Knows threads; nothing of what is read or written.
+Knows threads, and files that bytes are written to; nothing of what is read or written.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from threading import Condition
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-_END: Any = object()
+BEHIND_BYTES = 32 << 20  # that wait to be written
 
 
-def ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """The same items, each made in a thread while the caller works on the one before.
+class _Line(Generic[T]):
+    """Items that one thread makes and another takes, in order. At most `most` of weight wait while more is made."""
 
+    def __init__(self, most: int) -> None:
+        self._most, self._held, self._over = most, 0, False
+        self._items: deque[tuple[T, int]] = deque()
+        self._moved = Condition()
+
+    def put(self, item: T, weight: int) -> bool:
+        """Whether more is wanted, once there is room for it."""
+        with self._moved:
+            self._items.append((item, weight))
+            self._held += weight
+            self._moved.notify_all()
+            self._moved.wait_for(lambda: self._over or self._held <= self._most)
+            return not self._over
+
+    def take(self) -> Iterator[T]:
+        """The items, until the line ends."""
+        while True:
+            with self._moved:
+                self._moved.wait_for(lambda: bool(self._items) or self._over)
+                if not self._items:
+                    return
+                item, weight = self._items.popleft()
+                self._held -= weight
+                self._moved.notify_all()
+            yield item
+
+    def end(self) -> None:
+        """No more is put; what waits can be taken."""
+        with self._moved:
+            self._over = True
+            self._moved.notify_all()
+
+    def drop(self) -> None:
+        """The same, and what waits is nobody's."""
+        with self._moved:
+            self._items.clear()
+        self.end()
+
+
+def ahead(items: Iterator[T], weigh: Callable[[T], int] = lambda item: 1, most: int = 0) -> Generator[T, None, None]:
+    """The same items, made in a thread while the caller works on the ones before.
+
+    The next one is begun while those that wait weigh at most `most`: by default one is made in advance.
     Close it when leaving early: that waits for the item being made. Errors arrive where their item would have.
 
     >>> list(ahead(iter("abc")))
     ['a', 'b', 'c']
     """
+    line: _Line[T] = _Line(most)
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not line.put(item, weigh(item)):
+                    return
+        finally:
+            line.end()
+
     with ThreadPoolExecutor(1, "ncaudit-ahead") as thread:
-        future = thread.submit(next, items, _END)
-        while (item := future.result()) is not _END:
-            future = thread.submit(next, items, _END)
-            yield item
+        made = thread.submit(make)
+        try:
+            yield from line.take()
+            made.result()
+        finally:
+            line.drop()
 
 
 @contextmanager
@@ -45,3 +102,55 @@ def behind(write: Callable[[T], None]) -> Iterator[Callable[[T], None]]:
         yield hand_over
         if last is not None:
             last.result()
+
+
+@contextmanager
+def written_behind(file: Any, most: int = BEHIND_BYTES) -> Iterator["FileBehind"]:
+    """A file whose bytes a thread writes to `file`, while the caller makes more; all are there at the end.
+
+    An error of the writing is raised by the next write, or at the end of the block. Where the block ends by an error,
+    what waits is not written.
+    """
+    line: _Line[bytes] = _Line(most)
+
+    def write() -> None:
+        try:
+            for data in line.take():
+                file.write(data)
+        finally:
+            line.drop()
+
+    with ThreadPoolExecutor(1, "ncaudit-behind") as thread:
+        written = thread.submit(write)
+        try:
+            yield FileBehind(line, written, file.tell())
+            line.end()
+            written.result()
+        finally:
+            line.drop()
+
+
+class FileBehind:
+    """What arrow takes for a file to write to, from its present place on."""
+
+    closed = False
+
+    def __init__(self, line: _Line[bytes], written: Future[None], place: int) -> None:
+        self._line, self._written, self._place = line, written, place
+
+    def write(self, data: Any) -> int:
+        """Raises what went wrong with what was written before."""
+        if not self._line.put(bytes(data), len(data)):
+            self._written.result()
+        self._place += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """As if all were written."""
+        return self._place
+
+    def flush(self) -> None:
+        """Left to the end of the block."""
+
+    def close(self) -> None:
+        """Likewise."""

@@ -7,12 +7,12 @@ with the rows of the cells (`cells.py`) nearest to it. How many cells that takes
 the rows lie in clusters, most of them where they have no structure. So the true neighbours of some rows are found
 first, and as many cells are visited as it takes to find them again.
 
-Where half precision is fast, the products are rough: then some `SPARE` more candidates than asked for are kept, and
+Where half precision is fast, the products are rough: so some `SPARE` more candidates than asked for are kept, and
 ranked by their float32 similarities in the end.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,16 +20,19 @@ from torch import Tensor
 
 from ncaudit.core.neighbours.cells import BLOCK, Cells, make_cells, nearest_cells, product_dtype
 from ncaudit.core.neighbours.search import SPARE, TIE, Nearest, best_first, nearest, prepare_keys
+from ncaudit.core.neighbours.top import top_columns
 
 EXACT_UP_TO = 50_000  # rows; twice as many take four times as long
 RECALL = 0.95  # of the true neighbours, at least
 MARGIN = 0.01  # the recall of the measured rows and that of all rows differ by less
 MEASURED_ROWS = 512
-VISITS = 2**24  # (row, cell) pairs planned at once
-ROWS = 2**17  # rows whose candidates are held at once
-MEMBERS = 2**14  # rows of a cell compared at once
+ENTRIES = 2**27  # rough similarities kept of one round
+ROWS, LEAST_ROWS = 2**16, 2**12  # asked about in one round
+PICK_ENTRIES = 2**20  # rough similarities looked through at once: what fits a core's own memory
+HIDDEN_ENTRIES = 2**22  # pairs of rows whose groups are compared at once
+RANK_ENTRIES = 2**20  # numbers of the candidates' embeddings held at once, likewise
 EXACT_KEYS = 2**16  # rows that the measured ones are compared with at once
-EXACT_ENTRIES = 2**24  # numbers of the candidates' embeddings held at once
+QUERY_STEP, KEY_STEP = 16, 64  # sizes of products are multiples: for each new size a kernel is made, for 5 ms
 MORE_CELLS = 1.25
 
 
@@ -60,7 +63,7 @@ def nearest_in_set(
     on. block: rows compared at once.
     Returns cosines in float32, descending, and row numbers, (n, k) both; -inf and -1 where fewer than k are allowed,
     and above `exact_up_to` also where the cells that were visited hold no more. Beside rows and result, memory is a
-    float32 sample of 80 √n rows and some 30 (k + 16) bytes for each of at most 131,072. On a CPU the same rows, groups
+    float32 sample of 160 √n rows and about 400 MiB. On a CPU the same rows, groups
     and seed give the same bits.
 
     >>> nearest_in_set(torch.eye(3)[[0, 1, 1]], 1).index
@@ -96,75 +99,110 @@ def _by_cells(rows: Tensor, k: int, ids: list[Tensor], seed: int, block: int) ->
 
 
 class _CellSearch:
-    """Rows in cells, and one k: each row asked about is compared with the rows of its nearest cells."""
+    """Rows in cells, and one k: each row asked about is compared with the rows of its nearest cells.
+
+    A round takes some rows and some of their nearest cells. All that is found in it is kept, as wide as the largest
+    cell for each of the cells that a row visits, and looked through at the end of the round.
+    """
 
     def __init__(self, rows: Tensor, cells: Cells, k: int, ids: list[Tensor], block: int) -> None:
         self.rows, self.cells, self.k, self.ids, self.block = rows, cells, k, ids, block
         self.dtype = product_dtype(rows)
-        self.rough = self.dtype != torch.float32
-        self.width = k + SPARE if self.rough else k
+        self.mean = cells.centres.mean(dim=0)  # near 0 half precision has its finest steps, and it moves no rank
+        self.starts = torch.tensor(cells.starts, device=rows.device)
+        self.cell_width = max(1, -(-int(cells.sizes.max()) // KEY_STEP)) * KEY_STEP
+        self.width = k + SPARE
 
     def of(self, asked: Tensor, probes: int) -> Nearest:
         """The best that the `probes` nearest cells hold for these rows, (q,) int64."""
         similarity = self.rows.new_full((len(asked), self.k), -torch.inf, dtype=torch.float32)
         index = torch.full_like(similarity, -1, dtype=torch.int64)
-        step, done = max(1, min(ROWS, VISITS // probes)), 0
-        for start in range(0, len(asked), step):
-            for found in self._parts(asked[start : start + step], probes):
-                rows = slice(done, done + len(found.index))
-                similarity[rows], index[rows], done = found.similarity, found.index, rows.stop
+        # by their cells, so that the rows of a round visit the same ones
+        order = self.cells.home[asked].sort(stable=True).indices
+        room = torch.empty(0, dtype=self.dtype, device=self.rows.device)
+        for places in torch.split(order, max(LEAST_ROWS, min(ROWS, ENTRIES // (probes * self.cell_width)))):
+            visits = len(places) * self._visits(len(places), probes)
+            size = visits + QUERY_STEP * min(len(self.cells), visits)
+            if len(room) < size:
+                room = room.new_empty(size, self.cell_width)
+            found = self._best(asked[places], probes, room)
+            similarity[places], index[places] = found.similarity, found.index
         return Nearest(similarity, index)
 
-    def _parts(self, asked: Tensor, probes: int) -> Iterator[Nearest]:
-        best = _Best(len(asked), self.width, asked.device)
+    def _visits(self, rows: int, probes: int) -> int:
+        """How many of the cells of each of so many rows one round visits."""
+        return min(probes, max(1, ENTRIES // (rows * self.cell_width)))
+
+    def _best(self, asked: Tensor, probes: int, room: Tensor) -> Nearest:
+        """The best for some rows. room: for what is found in one round."""
+        queries = torch.cat([self.rows.index_select(0, p).float().to(self.dtype) for p in torch.split(asked, BLOCK)])
         cell = torch.empty(len(asked), probes, dtype=torch.int32, device=asked.device)
         for part, out in zip(torch.split(asked, BLOCK), torch.split(cell, BLOCK), strict=True):
             out.copy_(nearest_cells(self.rows.index_select(0, part), self.cells.centres, probes))
-        self._visit(asked, cell[:, :1], best)  # one's own first: after it few others get in
-        self._visit(asked, cell[:, 1:], best)
-        value, index = best.found()
-        size = max(1, EXACT_ENTRIES // (self.width * self.rows.shape[1]))
-        for i in range(0, len(asked), size):
-            yield self._ordered(asked[i : i + size], value[i : i + size], index[i : i + size].long())
+        value, found = queries.new_empty(len(asked), 0), asked.new_empty(len(asked), 0)
+        for part in torch.split(cell, self._visits(len(asked), probes), dim=1):
+            more, rows = self._round(asked, queries, part.contiguous(), room)
+            value, found = torch.cat([value, more], dim=1), torch.cat([found, rows], dim=1)
+            if value.shape[1] > self.width:
+                value, column = value.topk(self.width, dim=1, sorted=False)
+                found = found.gather(1, column)
+        found = found.masked_fill(value == -torch.inf, -1)
+        parts = zip(torch.split(asked, BLOCK), torch.split(found, BLOCK), strict=True)
+        best = [best_first(self._exactly(own, others), others, self.k) for own, others in parts]
+        return Nearest(torch.cat([part.similarity for part in best]), torch.cat([part.index for part in best]))
 
-    def _visit(self, asked: Tensor, cell: Tensor, best: "_Best") -> None:
-        """Compares each of the rows asked about with its cells, (q, p) int32: one product per cell."""
+    def _round(self, asked: Tensor, queries: Tensor, cell: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
+        """The best candidates that these cells, (q, p) int32, hold for each row: rough similarities, row numbers."""
+        place = self._compared(queries, cell, room)
+        rows = max(1, PICK_ENTRIES // (cell.shape[1] * self.cell_width))
+        parts = zip(*(torch.split(one, rows) for one in (asked, cell, place)), strict=True)
+        picked = [self._picked(a, c, room.index_select(0, p.flatten()).view(len(a), -1)) for a, c, p in parts]
+        return torch.cat([value for value, _ in picked]), torch.cat([found for _, found in picked])
+
+    def _compared(self, queries: Tensor, cell: Tensor, room: Tensor) -> Tensor:
+        """Fills the room, cell by cell. Returns where in it each query's rows of its cells are, (q, p) int64."""
         visited, visit = cell.flatten().sort(stable=True)
-        ends = torch.bincount(visited, minlength=len(self.cells)).cumsum(0).tolist()
-        for number, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        held = torch.bincount(visited, minlength=len(self.cells))
+        wide = (held + QUERY_STEP - 1) // QUERY_STEP * QUERY_STEP
+        ends, first = wide.cumsum(0), held.cumsum(0) - held
+        at = torch.arange(len(visit), device=visit.device) + (ends - wide - first)[visited]
+        query = torch.zeros(int(ends[-1]), dtype=torch.int64, device=visit.device)  # beyond `held`, any
+        query[at] = visit // cell.shape[1]
+        for number, (start, end) in enumerate(zip([0, *ends.tolist()], ends.tolist(), strict=False)):
             if start < end:
-                self._compare(number, asked, visit[start:end] // cell.shape[1], best)
+                self._compare(number, queries, query[start:end], room[start:end])
+        place = torch.empty_like(visit)
+        place[visit] = at
+        return place.view(cell.shape)
 
-    def _compare(self, number: int, asked: Tensor, places: Tensor, best: "_Best") -> None:
-        held = self.cells.members[self.cells.starts[number] : self.cells.starts[number + 1]]
-        for members in torch.split(held, MEMBERS):
-            keys = self.rows.index_select(0, members).float()  # five times as fast as brackets
-            for place in torch.split(places, self.block):
-                queries = self.rows.index_select(0, asked[place]).float()
-                value = self._similarity(queries, keys, self.cells.centres[number])
-                hopeful = (value.amax(dim=1) > best.worst[place]).nonzero()[:, 0]
-                if len(hopeful):
-                    self._take(value.index_select(0, hopeful), asked, place[hopeful], members, best)
+    def _compare(self, number: int, queries: Tensor, query: Tensor, out: Tensor) -> None:
+        """Rough similarities of some queries to the rows of one cell, into (q, width)."""
+        members = self.cells.members[self.cells.starts[number] : self.cells.starts[number + 1]]
+        keys = queries.new_zeros(-(-len(members) // KEY_STEP) * KEY_STEP, queries.shape[1])
+        keys[: len(members)] = self.rows.index_select(0, members).float() - self.mean
+        for rows, part in zip(torch.split(query, self.block), torch.split(out, self.block), strict=True):
+            torch.mm(queries.index_select(0, rows), keys.T, out=part[:, : len(keys)])
+        out[:, len(members) :] = -torch.inf
 
-    def _similarity(self, queries: Tensor, keys: Tensor, centre: Tensor) -> Tensor:
-        if not self.rough:
-            return queries @ keys.T
-        # without their centre keys are short, and half precision has its finest steps near 0
-        short = (keys - centre).to(self.dtype)
-        return (queries.to(self.dtype) @ short.T).float() + (queries @ centre)[:, None]
+    def _picked(self, asked: Tensor, cell: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """The best of what was found for some rows, (q, p * cell width), without those that share a group with them."""
+        column = top_columns(value, min(self.width, value.shape[1]))
+        found = self._members(cell, column)
+        hidden = self._shared(asked[:, None], found)
+        many = (hidden.sum(dim=1) > SPARE // 2).nonzero()[:, 0]
+        for some in torch.split(many, max(1, HIDDEN_ENTRIES // value.shape[1])):
+            every = torch.arange(value.shape[1], device=value.device).expand(len(some), -1)
+            shared = self._shared(asked[some, None], self._members(cell[some], every))
+            column[some] = top_columns(value[some].masked_fill(shared, -torch.inf), column.shape[1])
+            found[some] = self._members(cell[some], column[some])
+            hidden[some] = shared.gather(1, column[some])
+        return value.gather(1, column).masked_fill(hidden, -torch.inf), found
 
-    def _take(self, value: Tensor, asked: Tensor, place: Tensor, members: Tensor, best: "_Best") -> None:
-        """Lets in whom the rows at these places may have, (q, members) similarities given."""
-        better = value > best.worst[place, None]
-        many = (better.sum(dim=1) > best.room).nonzero()[:, 0]
-        if len(many):
-            hidden = self._shared(asked[place[many], None], members[None, :])
-            kept, column = value[many].masked_fill(hidden, -torch.inf).topk(best.room, dim=1, sorted=False)
-            better[many] = torch.zeros_like(hidden).scatter(1, column, kept > -torch.inf)
-        row, column = better.nonzero(as_tuple=True)
-        allowed = ~self._shared(asked[place[row]], members[column])
-        row, column = row[allowed], column[allowed]
-        best.add(place[row], value[row, column], members[column])
+    def _members(self, cell: Tensor, column: Tensor) -> Tensor:
+        """The rows that columns stand for, (q, m); any row where a column stands for none."""
+        number = cell.gather(1, column // self.cell_width).long()
+        place = self.starts[number] + column % self.cell_width
+        return self.cells.members[place.clamp(max=len(self.cells.members) - 1)]
 
     def _shared(self, query: Tensor, other: Tensor) -> Tensor:
         shared = query == other
@@ -172,48 +210,15 @@ class _CellSearch:
             shared |= ids[query] == ids[other]
         return shared
 
-    def _ordered(self, asked: Tensor, value: Tensor, index: Tensor) -> Nearest:
-        """The k best of these candidates, (q, width) both, with their similarities in float32."""
-        if self.rough:
-            own = self.rows.index_select(0, asked).float()
-            other = self.rows.index_select(0, index.clamp(min=0).flatten()).float().view(*index.shape, -1)
-            value = (other @ own[:, :, None])[:, :, 0].masked_fill(index < 0, -torch.inf)
-        return best_first(value, index, self.k)
-
-
-class _Best:
-    """The best `width` candidates of each row so far, and room for as many new ones before the worst are dropped."""
-
-    def __init__(self, count: int, width: int, device: torch.device) -> None:
-        self.width = self.room = width
-        self.value = torch.full((count, 2 * width), -torch.inf, device=device)
-        self.index = torch.full((count, 2 * width), -1, dtype=torch.int32, device=device)
-        self.held = torch.zeros(count, dtype=torch.int64, device=device)
-        self.worst = torch.full((count,), -torch.inf, device=device)  # what a new candidate must beat
-
-    def add(self, place: Tensor, value: Tensor, index: Tensor) -> None:
-        """New candidates, (m,) each: those of one place stand together, at most `room` of them."""
-        where, count = torch.unique_consecutive(place, return_counts=True)
-        self._shrink(where[self.held[where] + count > self.width + self.room])
-        first = (count.cumsum(0) - count).repeat_interleave(count)
-        slot = self.held[place] + torch.arange(len(place), device=place.device) - first
-        self.value[place, slot], self.index[place, slot] = value, index.int()
-        self.held[where] += count
-
-    def found(self) -> tuple[Tensor, Tensor]:
-        """The best of every row, (n, width) both, in no order; -inf and -1 where there are fewer."""
-        for places in torch.split(torch.arange(len(self.held), device=self.held.device), BLOCK):
-            self._shrink(places)
-        return self.value[:, : self.width], self.index[:, : self.width]
-
-    def _shrink(self, place: Tensor) -> None:
-        kept, column = self.value[place].topk(self.width, dim=1, sorted=False)
-        self.index[place, : self.width] = self.index[place].gather(1, column)
-        self.value[place, : self.width] = kept
-        self.value[place, self.width :] = -torch.inf
-        self.index[place, self.width :] = -1
-        self.held[place] = self.held[place].clamp(max=self.width)
-        self.worst[place] = kept.amin(dim=1)
+    def _exactly(self, asked: Tensor, found: Tensor) -> Tensor:
+        """The similarities in float32 of these candidates, (q, width); -inf for none, which is -1."""
+        value = self.rows.new_empty(found.shape, dtype=torch.float32)
+        size = max(1, RANK_ENTRIES // (self.width * self.rows.shape[1]))
+        for query, other, out in zip(*(torch.split(one, size) for one in (asked, found, value)), strict=True):
+            own = self.rows.index_select(0, query).float()
+            keys = self.rows.index_select(0, other.clamp(min=0).flatten()).float()
+            out.copy_(torch.einsum("qcd,qd->qc", keys.view(*other.shape, -1), own))
+        return value.masked_fill(found < 0, -torch.inf)
 
 
 def _exact(rows: Tensor, asked: Tensor, k: int, ids: list[Tensor]) -> Nearest:
@@ -233,7 +238,7 @@ def _enough_cells(rows: Tensor, cells: Cells, asked: Tensor, truth: Nearest) -> 
     there = truth.index >= 0
     if not bool(there.any()):
         return 1
-    home = nearest_cells(rows[truth.index[there]], cells.centres, 1)
+    home = cells.home[truth.index[there]][:, None]
     order = nearest_cells(rows[asked], cells.centres, len(cells))
     asker = there.nonzero()[:, 0]
     rank = (order[asker] == home).int().argmax(dim=1).sort().values

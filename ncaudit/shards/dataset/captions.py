@@ -5,6 +5,7 @@ Knows the user's shards; images pass through and leave a hash, nothing of how ca
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -18,11 +19,13 @@ from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import Columns, find_columns, refuse_unread_root
-from ncaudit.shards.dataset.rows import read_column, read_rows, text
+from ncaudit.shards.dataset.rows import read_column, read_images, text
+from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.overlap import ahead
 from ncaudit.shards.readers import open_shard
 
-WINDOW_ROWS = 1_024
+WINDOW_ROWS, WINDOW_BYTES = 1_024, 32 * MIB  # of images at a time: one is hashed while the next is read
 Ints = npt.NDArray[np.int64]
 
 
@@ -129,14 +132,14 @@ def _known_words(captions: pa.Array) -> pa.Array:
 
 
 def _photo_ids(shard: Shard, columns: Columns, image_root: str | None, progress: Progress) -> Ints:
-    ids: dict[int, int] = {}  # by row: one with several captions comes several times
-    for window in read_rows(shard, columns, rows=WINDOW_ROWS, image_root=image_root):
-        before = len(ids)
-        for row, image in zip(window.row.tolist(), window.images, strict=True):
-            if row not in ids:
-                ids[row] = _photo_id(image if image is not None else f"{shard.name}/{row} has none".encode())
-        progress.advance(len(ids) - before)
-    return np.fromiter(ids.values(), dtype=np.int64, count=len(ids))
+    ids: list[int] = []
+    windows = read_images(shard, columns, rows=WINDOW_ROWS, image_root=image_root, window_bytes=WINDOW_BYTES)
+    with closing(ahead(windows)) as read:
+        for images in read:
+            own = (f"{shard.name}/{row} has none".encode() for row in range(len(ids), len(ids) + len(images)))
+            ids += [_photo_id(none if image is None else image) for image, none in zip(images, own, strict=True)]
+            progress.advance(len(images))
+    return np.array(ids, dtype=np.int64)
 
 
 def _photo_id(image: bytes) -> int:

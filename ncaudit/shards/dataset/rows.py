@@ -25,6 +25,7 @@ from ncaudit.shards.readers.bounds.weights import text_bytes
 
 COLUMN_ROWS = 65_536  # of one light column at a time
 READ_ROWS = 64  # rows per step while a window fills: what its size in bytes may be exceeded by
+IMAGE_ROWS = 256  # the same where images alone are read
 WINDOW_BYTES = 128 * MIB
 TEXT_BYTES = 32 * MIB  # in a window: it is held as arrays and as strings, and again where it is carried
 STEPS_OVER = 4  # times a window's bytes that a step may weigh
@@ -77,12 +78,23 @@ def read_rows(
     first = 0
     file = open_shard(shard, choosing=True) if file is None else file
     lacking: Lacking = {}
-    batches = _batches(file, columns, min(rows, READ_ROWS), lacking)
+    batches = _batches(file, _read_of(columns), min(rows, READ_ROWS), lacking)
     for table in _windows(batches, columns, files, rows, window_bytes):
         pairs = _told(table, first, shard, columns, files, file, lacking)
         files.forget()
         yield pairs
         first += len(table)
+
+
+def read_images(
+    shard: Shard, columns: Columns, *, rows: int, image_root: str | None = None, window_bytes: int = WINDOW_BYTES
+) -> Iterator[list[bytes | None]]:
+    """The encoded image of every row as in `read_rows`, None where there is none; nothing else of it. In windows."""
+    files = files_below(image_root if image_root is not None else locations.dirname(shard.path), shard.max_row_bytes)
+    batches = _batches(open_shard(shard, choosing=True), {columns.image}, min(rows, IMAGE_ROWS), {})
+    for table in _windows(batches, columns, files, rows, window_bytes):
+        yield [image for image, _ in _images(table.column(columns.image), columns, files)]
+        files.forget()
 
 
 def rows_at(
@@ -180,9 +192,9 @@ def _fitting(
     return part, weight
 
 
-def _batches(file: ShardFile, columns: Columns, rows: int, lacking: Lacking) -> Iterator[pa.RecordBatch]:
+def _batches(file: ShardFile, wanted: set[str], rows: int, lacking: Lacking) -> Iterator[pa.RecordBatch]:
     """lacking: gets the rows that lack a cell, as that is larger than allowed, before they come."""
-    first, wanted = 0, _read_of(columns)
+    first = 0
     for piece in range(file.pieces):
         # one row group at a time: over several, arrow reads ahead of what is asked for
         for batch, beyond in read_marked(file, wanted, rows, [piece]):

@@ -7,6 +7,7 @@ Most shards are one file. Embeddings of other tools lie in several beside each o
 
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 
 from ncaudit.options import MAX_ROW_BYTES, TABLE_SUFFIX
@@ -104,9 +105,9 @@ class Shard:
         """Which of the features beside a table are read; None for a shard of another kind, or where nothing says."""
         return self.parts.features if isinstance(self.parts, FeaturedTable) else None
 
-    @property
+    @cached_property
     def stem(self) -> str:
-        """The name without its suffix: what outputs and made pair ids are named by.
+        """The name without its suffix: what outputs and made pair ids are named by. Asked for once per row.
 
         >>> Shard("/data/A/00000.parquet", "A/00000.parquet").stem, Shard("/data/1.tar.gz", "1.tar.gz").stem
         ('A/00000', '1')

@@ -6,7 +6,7 @@ Knows parquet files; nothing of why a row is kept.
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +17,14 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.provenance import Provenance, attach
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.overlap import ahead
 from ncaudit.shards.readers.promised import refuse_changed, versions_of
 from ncaudit.shards.rewriting.kept_captions import KEPT, CutLists
-from ncaudit.shards.rewriting.rewrite import group_batches, leaf_paths, open_whole, storage_like
+from ncaudit.shards.rewriting.rewrite import group_batches, open_whole, parquet_like
 from ncaudit.shards.tables.caption_join import CaptionLists
 
 PIECE_BYTES = 96 * MIB  # of rows that are written at once; two such pieces are held, and one is being encoded
-HEAVY_VALUE_BYTES = 1_024  # on average, as stored: where a dictionary helped, values are light
+AHEAD_BYTES = 32 * MIB  # of pieces that wait to be encoded while the next is read
 NEITHER = -1  # a row that goes to neither file
 
 
@@ -43,6 +42,10 @@ class _Piece:
 
     kept: pa.Table | None
     dropped: pa.Table | None
+
+    def weight(self) -> int:
+        """Bytes of both."""
+        return sum(int(table.nbytes) for table in (self.kept, self.dropped) if table is not None)
 
 
 def split_shard(
@@ -74,7 +77,7 @@ def split_shard(
         if dropped is not None:
             files.append(_writer(stack, parquet, cut.schema(schema).append(cut.reason), dropped))
         split = _Split(shard, parquet, cut)
-        for piece in stack.enter_context(closing(ahead(split.pieces()))):
+        for piece in stack.enter_context(closing(ahead(split.pieces(), _Piece.weight, AHEAD_BYTES))):
             for writer, table in zip(files, (piece.kept, piece.dropped), strict=False):
                 if table is not None:
                     writer.write_table(table, row_group_size=len(table))
@@ -82,21 +85,7 @@ def split_shard(
 
 
 def _writer(stack: ExitStack, parquet: pq.ParquetFile, schema: pa.Schema, target: Target) -> pq.ParquetWriter:
-    file = stack.enter_context(atomic_file(target.path))
-    made_from = attach(schema, target.provenance)
-    return stack.enter_context(pq.ParquetWriter(file, made_from, **_storage(parquet, schema)))
-
-
-def _storage(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
-    """As the shard is stored, but no dictionary of images is tried: that takes six times as long and saves nothing."""
-    storage = storage_like(parquet, schema)
-    if parquet.num_row_groups:
-        group = parquet.metadata.row_group(0)
-        sizes = (group.column(i).total_uncompressed_size for i in range(group.num_columns))
-        leaves = leaf_paths(schema, standard=storage["use_compliant_nested_type"])
-        heavy = {leaf for leaf, size in zip(leaves, sizes, strict=False) if size > HEAVY_VALUE_BYTES * group.num_rows}
-        storage["use_dictionary"] = [leaf for leaf in storage["use_dictionary"] if leaf not in heavy]
-    return storage
+    return stack.enter_context(parquet_like(parquet, target.path, attach(schema, target.provenance)))
 
 
 class _Cut(Protocol):

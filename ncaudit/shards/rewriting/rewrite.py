@@ -3,7 +3,8 @@
 Knows parquet files; nothing of what the columns mean.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -15,13 +16,16 @@ from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.provenance import Provenance, attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.overlap import ahead, written_behind
 from ncaudit.shards.readers.parquet import open_parquet, read_bounded, refuse_finer, telling
 from ncaudit.shards.readers.promised import refuse_changed, too_few, versions_of
 
 GROUP_BYTES = 256 * MIB  # a row group is held whole while it is written; a larger one is cut into pieces of this size
+AHEAD_BYTES = 96 * MIB  # read ahead, beside the row group that is being written
 BATCH_BYTES = 16 * MIB
 MAX_BATCH_ROWS = 8_192
 ADDED_CODEC = "zstd"
+HEAVY_VALUE_BYTES = 1_024  # on average, as stored: where a dictionary helped, values are light
 WRITTEN_BACK = (Format.parquet, Format.tar)  # by `filter`: the rows that are kept, as they are
 
 ColumnsFor = Callable[[int, pa.RecordBatch], Sequence[pa.Array]]
@@ -41,8 +45,8 @@ def rewrite_shard(
     columns_for(first_row, batch): called on all rows in order, `first_row` being the batch's first row on disk, from
     0; returns one array per name in `replace` (of that column's type), then one per field in `add`.
     Kept as they are: schema, row order, row groups (unless one exceeds 256 MiB decoded), each column's codec and use
-    of a dictionary, and all schema metadata, `huggingface` included; `provenance` is attached beside it.
-    `out` appears whole or not at all, and memory is bounded by a row group. Returns the number of rows.
+    of a dictionary (unless of images), and all schema metadata, `huggingface` included; `provenance` is attached beside
+    it. `out` appears whole or not at all, and memory is bounded by a row group. Returns the number of rows.
     Raises BadTable when the shard cannot be read, lacks a column to replace, or already has one to add.
     """
     seen = versions_of(shard)
@@ -50,9 +54,9 @@ def rewrite_shard(
     schema = _with_fields(shard, parquet.schema_arrow, add, replace)
     if provenance is not None:
         schema = attach(schema, provenance)
-    with atomic_file(out) as file, pq.ParquetWriter(file, schema, **storage_like(parquet, schema)) as writer:
+    with parquet_like(parquet, out, schema) as writer, closing(_read_ahead(shard, parquet)) as batches:
         first = 0
-        for group in _pieces(shard, parquet):
+        for group in _pieces(batches):
             numbered = _numbered(group, first)
             made = [_changed(batch, row, schema, columns_for, replace) for row, batch in numbered]
             table = pa.Table.from_batches(made, schema=schema)
@@ -110,17 +114,29 @@ def _with_fields(shard: Shard, schema: pa.Schema, add: Sequence[pa.Field], repla
     return schema
 
 
-def storage_like(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
-    """The writer's arguments that keep each column's codec, and its dictionary where it had one."""
+@contextmanager
+def parquet_like(parquet: pq.ParquetFile, out: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """The file `out`, stored as `parquet` is. It appears whole or not at all, and a thread writes what was encoded."""
+    storage = _storage_like(parquet, schema)
+    with atomic_file(out) as file, written_behind(file) as sink, pq.ParquetWriter(sink, schema, **storage) as writer:
+        yield writer
+
+
+def _storage_like(parquet: pq.ParquetFile, schema: pa.Schema) -> dict[str, Any]:
+    """The writer's arguments that keep each column's codec, and its dictionary where it had one.
+
+    No dictionary of images is tried, whoever wrote one: it takes six times as long to encode, and saves nothing.
+    """
     standard = not any(".list.item" in path for path in _paths(parquet))
-    leaves = leaf_paths(schema, standard=standard)
+    leaves = _leaf_paths(schema, standard=standard)
     codecs, dictionaries = dict.fromkeys(leaves, ADDED_CODEC), set(leaves)
     if parquet.num_row_groups:
         group = parquet.metadata.row_group(0)
         # by position: other writers have yet other names for a list's leaf
         for leaf, column in zip(leaves, (group.column(i) for i in range(group.num_columns)), strict=False):
             codecs[leaf] = _codec(column.compression)
-            if not any("DICTIONARY" in encoding for encoding in column.encodings):
+            heavy = column.total_uncompressed_size > HEAVY_VALUE_BYTES * group.num_rows
+            if heavy or not any("DICTIONARY" in encoding for encoding in column.encodings):
                 dictionaries.discard(leaf)
     storage = {"compression": codecs, "use_dictionary": sorted(dictionaries), "write_page_checksum": True}
     return {**storage, "use_compliant_nested_type": standard, "use_deprecated_int96_timestamps": _all_int96(parquet)}
@@ -137,7 +153,7 @@ def _codec(name: str) -> str:
     return {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4"}.get(name, name.lower())
 
 
-def leaf_paths(schema: pa.Schema, *, standard: bool = True) -> list[str]:
+def _leaf_paths(schema: pa.Schema, *, standard: bool = True) -> list[str]:
     """What parquet will call the columns of `schema`: nested ones have a path per leaf."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema, use_compliant_nested_type=standard).close()
@@ -148,17 +164,25 @@ def _paths(parquet: pq.ParquetFile) -> list[str]:
     return [parquet.schema.column(i).path for i in range(len(parquet.schema))]
 
 
-def _pieces(shard: Shard, parquet: pq.ParquetFile) -> Iterator[list[pa.RecordBatch]]:
+def _read_ahead(shard: Shard, parquet: pq.ParquetFile) -> Generator[tuple[int, pa.RecordBatch], None, None]:
+    """All batches, each with the number of its row group."""
+    groups = range(parquet.num_row_groups)
+    batches = ((group, batch) for group in groups for batch in group_batches(shard, parquet, group))
+    return ahead(batches, weigh=lambda one: int(one[1].nbytes), most=AHEAD_BYTES)
+
+
+def _pieces(batches: Iterable[tuple[int, pa.RecordBatch]]) -> Iterator[list[pa.RecordBatch]]:
     """The batches of one output row group after the other."""
-    for group in range(parquet.num_row_groups):
-        piece: list[pa.RecordBatch] = []
-        for batch in group_batches(shard, parquet, group):
-            if piece and sum(b.nbytes for b in piece) + batch.nbytes > GROUP_BYTES:
-                yield piece
-                piece = []
-            piece.append(batch)
-        if piece:
+    piece: list[pa.RecordBatch] = []
+    last = 0
+    for group, batch in batches:
+        if piece and (group != last or sum(b.nbytes for b in piece) + batch.nbytes > GROUP_BYTES):
             yield piece
+            piece = []
+        piece.append(batch)
+        last = group
+    if piece:
+        yield piece
 
 
 def group_batches(shard: Shard, parquet: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:

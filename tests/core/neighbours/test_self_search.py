@@ -79,11 +79,9 @@ def test_clusters_are_found_with_less_work_than_no_structure() -> None:
     assert clustered.compared < 0.5 * plain.compared
 
 
-@pytest.mark.parametrize("cell_members", [50, 2**14])
-def test_groups_are_never_returned_and_do_not_hide_other_rows(
-    monkeypatch: pytest.MonkeyPatch, cell_members: int
-) -> None:
-    monkeypatch.setattr(self_search, "MEMBERS", cell_members)
+@pytest.mark.parametrize("at_once", [50, 2**22])
+def test_groups_are_never_returned_and_do_not_hide_other_rows(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(self_search, "HIDDEN_ENTRIES", at_once)
     near = normalize(_rows(1) + 0.1 * _rows(30, seed=2), dim=1)
     rows = torch.cat([_rows(1).expand(400, -1), near, _clusters(1570)])
     photo = torch.cat([torch.zeros(400, dtype=torch.int64), torch.arange(1, 1601)])
@@ -119,10 +117,13 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     assert first.recall == again.recall
 
 
+CUTS = {"ENTRIES": 2**15, "ROWS": 100, "LEAST_ROWS": 30, "PICK_ENTRIES": 5_000, "RANK_ENTRIES": 9_000}
+
+
 def test_the_work_may_be_cut_anyhow(monkeypatch: pytest.MonkeyPatch) -> None:
     first = nearest_in_set(_clusters(2000), 10, exact_up_to=0)
-    monkeypatch.setattr(self_search, "VISITS", 5_000)
-    monkeypatch.setattr(self_search, "MEMBERS", 7)
+    for name, size in CUTS.items():
+        monkeypatch.setattr(self_search, name, size)
     again = nearest_in_set(_clusters(2000), 10, exact_up_to=0, block=11)
     torch.testing.assert_close(first.similarity, again.similarity, rtol=0, atol=1e-6)
     assert first.compared == again.compared

@@ -2,6 +2,7 @@
 
 import io
 import os
+from dataclasses import replace
 
 import fsspec
 import pyarrow as pa
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import DataOptions
 from ncaudit.shards.columns import find_columns
-from ncaudit.shards.dataset.rows import read_rows, rows_at
+from ncaudit.shards.dataset.rows import read_images, read_rows, rows_at
 from ncaudit.shards.files.provenance import read_schema
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -36,6 +37,31 @@ def read(shard, *, rows=1024, key=None, options=None, **more):
 def only(windows):
     (window,) = windows
     return window
+
+
+@pytest.mark.parametrize("bound", [500, 10**6])
+def test_images_alone_are_those_of_the_rows(tmp_path, bound):
+    (tmp_path / "A").mkdir()
+    (tmp_path / "A" / "a.jpg").write_bytes(b"of a file")
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = [
+        {"bytes": b"x" * 300},
+        None,
+        {"path": "a.jpg"},
+        {"path": "gone.jpg"},
+        {"bytes": b"y" * 2_000},
+        {"bytes": b""},
+    ]
+    captions = [["two", "captions"], ["c"], [], ["c"], None, ["c"]]
+    table = pa.table({"image": pa.array(cells * 40, kind), "caption": captions * 40})
+    shard = replace(shard_of(tmp_path, table, row_group_size=100), max_row_bytes=1_024)
+    columns = find_columns(read_schema(shard.path), shard.name, DataOptions())
+    told = {int(row): image for w in read(shard) for row, image in zip(w.row, w.images, strict=True)}
+    found = list(read_images(shard, columns, rows=50, window_bytes=bound))
+    assert [image for window in found for image in window] == [told[row] for row in range(240)]
+    assert found[0][:5] == [b"x" * 300, None, b"of a file", None, None][: len(found[0])]
+    assert max(map(len, found)) <= 50
+    assert len(found) == 5 if bound > 500 else len(found) > 5
 
 
 def test_rows_carry_their_place_on_disk(tmp_path):

@@ -1,3 +1,5 @@
+import errno
+import io
 import json
 
 import numpy as np
@@ -6,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.errors import BadTable
+from ncaudit.shards.files import writer
 from ncaudit.shards.files.provenance import provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
@@ -71,6 +74,44 @@ def test_codec_and_dictionary_of_each_column_are_kept(tmp_path):
         assert after.column(i).compression == before.column(i).compression
         assert after.column(i).encodings == before.column(i).encodings
     assert after.num_columns == before.num_columns + 1
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "zstd"])
+def test_no_dictionary_of_images_is_tried_and_other_columns_keep_theirs(tmp_path, codec):
+    shard, table = dataset(tmp_path / "s.parquet", image_bytes=2_000, compression=codec)
+    out = str(tmp_path / "out.parquet")
+    rewrite_shard(shard, out, add=[NUMBER], columns_for=row_numbers)
+    before, after = (pq.read_metadata(path).row_group(0) for path in (shard.path, out))
+    coded = [[any("DICT" in e for e in group.column(i).encodings) for i in range(4)] for group in (before, after)]
+    assert coded == [[True] * 4, [False, True, True, True]]
+    assert [after.column(i).compression for i in range(4)] == [before.column(i).compression for i in range(4)]
+    assert pq.read_table(out).drop_columns("number").equals(table)
+
+
+@pytest.mark.parametrize("most", [0, 1, 10**9])
+def test_the_same_bytes_are_written_however_far_is_read_ahead(tmp_path, monkeypatch, most):
+    shard, _ = dataset(tmp_path / "s.parquet", rows=200, group=40)
+    rewrite_shard(shard, str(tmp_path / "usual"), add=[NUMBER], columns_for=row_numbers)
+    monkeypatch.setattr(rewrite, "AHEAD_BYTES", most)
+    rewrite_shard(shard, str(tmp_path / "again"), add=[NUMBER], columns_for=row_numbers)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "usual").read_bytes()
+
+
+def test_a_disk_that_fills_up_while_others_encode_is_told_with_the_files_name(tmp_path, monkeypatch):
+    shard, _ = dataset(tmp_path / "s.parquet", rows=400, group=40, image_bytes=2_000, compression="none")
+    out = tmp_path / "out" / "s.parquet"
+
+    class Full(io.FileIO):
+        def write(self, data):
+            if self.tell() > 100_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    monkeypatch.setattr(writer, "created", lambda path: (out.parent.mkdir(), Full(path, "xb"))[1])
+    with pytest.raises(OSError, match="No space left") as told:
+        rewrite_shard(shard, str(out), add=[NUMBER], columns_for=row_numbers)
+    assert told.value.filename == str(out)
+    assert list(out.parent.iterdir()) == []
 
 
 def test_lists_whose_leaf_is_called_item_are_kept(tmp_path):
