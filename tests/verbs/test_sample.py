@@ -302,7 +302,7 @@ def test_verdicts_come_back_and_tell_the_rate(tmp_path):
 
 
 def test_the_verb_is_ncaudits():
-    assert ncaudit.sample is sample
+    assert ncaudit.sample.__wrapped__ is sample
 
 
 def cli(*arguments):

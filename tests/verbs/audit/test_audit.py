@@ -309,4 +309,4 @@ def test_who_has_judged_is_not_asked_to(here, data):
 
 
 def test_python_has_it():
-    assert ncaudit.audit is audit
+    assert ncaudit.audit.__wrapped__ is audit
