@@ -8,7 +8,6 @@ class NcauditError(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
-        self.add_note(f"  fix: {fix}")  # which Python shows below the message, in a notebook, too
 
     def __reduce__(self) -> tuple[object, ...]:
         # raised in a worker process, it must arrive with its fix: Exception pickles positional arguments only

@@ -10,6 +10,7 @@ from functools import wraps
 from inspect import Parameter, Signature, cleandoc
 from typing import Any, get_type_hints
 
+from ncaudit.errors import NcauditError
 from ncaudit.options.shared.about import Option, Options, options_of
 from ncaudit.progress import SILENT, Progress
 
@@ -32,9 +33,13 @@ def public(run: Callable[..., Any], kind: type[Options]) -> Callable[..., Any]:
     def verb(*given: Any, progress: Progress | bool | None = None, **named: Any) -> Any:
         if len(given) > 1 and isinstance(given[0], kind):  # as verbs call each other
             given, progress = given[:1], given[1]
-        options = _options(run.__name__, kind, known, given, named)
-        with _listening(progress) as listener:
-            return run(options, listener)
+        try:
+            options = _options(run.__name__, kind, known, given, named)
+            with _listening(progress) as listener:
+                return run(options, listener)
+        except NcauditError as error:
+            error.add_note(f"  fix: {error.fix}")  # which Python shows below the message
+            raise
 
     vars(verb)["__signature__"] = _told(_signature(known), get_type_hints(run).get("return"))
     told = str(kind.__doc__).partition("Attributes:\n")[2]

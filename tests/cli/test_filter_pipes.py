@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.schema import SCORE
+from tests.worlds.made import made_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes and signals")]
 
@@ -154,10 +155,6 @@ def test_json_counts_every_row_and_no_torch_is_loaded(tmp_path):
     assert found["reasons"] == {"image_missing": 10, "min_soft_label": 45}
 
 
-def files(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
-
-
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
     for shard in range(4):
         scores_in(tmp_path / f"s/{shard}.parquet", 2_000, 2_000 * shard, payload=5_000)
@@ -167,7 +164,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
         return [*COMMAND, "filter", str(tmp_path / "s"), "--keep-share", ".5", *places]
 
     assert subprocess.run(command("whole")).returncode == 0
-    whole = files(tmp_path / "whole")
+    whole = made_in(tmp_path / "whole")
     assert len(whole) == 8 + 2  # the records
     killed = 0
     for number, moment in enumerate(["k/.0.parquet.*.partial", "d/.1.parquet.*.partial", "k/2.parquet"]):
@@ -177,5 +174,5 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
         running.send_signal(signal.SIGKILL)
         killed += running.wait() == -signal.SIGKILL
         assert subprocess.run(command(str(number))).returncode == 0
-        assert files(tmp_path / str(number)) == whole
+        assert made_in(tmp_path / str(number)) == whole
     assert killed >= 2  # the others may have been quicker than the eye

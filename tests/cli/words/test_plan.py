@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ncaudit.cli.words.plan import lines
+from ncaudit.cli.layout.rendering import plain
+from ncaudit.cli.words.plan import lines as words
 from ncaudit.planned import Plan, Reading
 from tests.worlds.bombs import IMAGE
 from tests.worlds.commands import MODEL, embedded, run
@@ -34,6 +35,11 @@ overwrites 1 file, not of ncaudit: emb/x.parquet
 removes    1 file: emb/old.parquet
 time       about 0:03:20, at the 40.0 rows/s by which the tables there were made
 note: mind the gap"""
+
+
+def lines(plan):
+    """On a terminal of 80."""
+    return plain(words(plan), 80)
 
 
 def test_all_that_a_plan_knows_is_told_in_lines_of_80():

@@ -15,6 +15,7 @@ import pytest
 
 import ncaudit
 from ncaudit import EvalScoresOptions, FilterOptions, InspectOptions, NcauditError, ScoreOptions, TrainOptions
+from ncaudit.cli.layout.rendering import plain
 from ncaudit.cli.words.score import lines
 from ncaudit.options import FilterForm
 from ncaudit.verbs.score import rates
@@ -63,7 +64,7 @@ def test_new_rows_get_a_rate_of_their_own_and_old_ones_keep_theirs(two_days):
 
 def test_both_rates_stand_in_the_words_and_in_the_table(two_days):
     result = run(two_days)
-    said = "\n".join(lines(result))
+    said = "\n".join(plain(lines(result)))
     assert "400 rows of day2.parquet, came after the fit: " in said
     assert "their own; that of the fit is " in said
     table = told(two_days, 2)
@@ -110,7 +111,7 @@ def test_new_rows_whose_captions_are_all_wrong_get_no_labels_beside_rows_that_ha
     assert "captions are wrong" in result.rates[1]["label_means"]
     assert pq.read_table(two_days / "s/day2.parquet")["verdict"].null_count == 400
     assert pq.read_table(two_days / "s/day1.parquet")["verdict"].null_count == 0
-    assert "no soft label" in "\n".join(lines(result))
+    assert "no soft label" in "\n".join(plain(lines(result)))
 
 
 def test_refit_fits_all_rows_anew_and_forgets_the_rates(two_days):
