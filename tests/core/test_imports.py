@@ -8,7 +8,9 @@ import pytest
 import ncaudit.core
 
 MODULES = sorted(Path(ncaudit.core.__file__).parent.rglob("*.py"))
-ALLOWED = {"torch", "numpy", "collections", "dataclasses", "functools", "math", "statistics", "time", "typing", "warnings"}
+ALLOWED = {
+    *("torch", "numpy", "collections", "dataclasses", "functools", "math", "statistics", "time", "typing", "warnings"),
+}
 
 
 def imported(path: Path) -> set[str]:

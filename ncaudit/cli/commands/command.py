@@ -87,9 +87,8 @@ def _run(kind: type[Chosen], run: Run[Chosen], refuses: Callable[[Chosen], None]
     as_json, streams = given[AS_JSON], given.get("out") == STREAM
     if as_json and streams:
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
-    options = _options(kind, refuses, given)
     with live.progress(run.__name__) as progress, logged(progress) as heard:
-        answer = run(options, heard)
+        answer = run(_options(kind, refuses, given), heard)  # what refuses may load torch: a sign of life comes before
     _log_notes(answer.words)
     if answer.is_told:
         output.result(answer.result, answer.words, as_json=as_json, to_stderr=streams)
@@ -98,11 +97,11 @@ def _run(kind: type[Chosen], run: Run[Chosen], refuses: Callable[[Chosen], None]
 
 def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> None:
     """--dry-run: what the command would do, and nothing done. It would be refused as the command is."""
-    options = _options(kind, refuses, given)
-    from ncaudit.cli.words.plan import lines
-    from ncaudit.verbs.plan import plan
-
     with live.progress("dry run") as progress, logged(progress) as heard:
+        options = _options(kind, refuses, given)
+        from ncaudit.cli.words.plan import lines
+        from ncaudit.verbs.plan import plan
+
         planned = plan(options, heard)
     if launched().is_first:
         output.result(planned, lines(planned), as_json=given[AS_JSON], to_stderr=given.get("out") == STREAM)
