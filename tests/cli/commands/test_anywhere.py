@@ -65,7 +65,7 @@ def test_the_log_tells_versions_options_stages_notes_and_the_end(tmp_path, write
     words = ("score", write_embeddings(n=60), "--no-check", "--device", "cpu", "--out", tmp_path / "scores")
     run("-q", *words, "--log", path)
     told = lines_of(path)
-    assert told[0].startswith("begin: ncaudit ")
+    assert told[0].startswith("begin: ncaudit")
     assert told[1].startswith(f"versions: ncaudit {__version__}, Python 3.")
     assert re.match(r"libraries: torch \d.*, pyarrow \d", told[2])
     assert "check=False" in told[3]
