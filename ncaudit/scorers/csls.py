@@ -10,7 +10,7 @@ from ncaudit.core.neighbours.search import prepare_keys
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.lookups import Lookups
+from ncaudit.scoring.lookups import Lookups, Way
 from ncaudit.scoring.pairs import Pairs
 
 ABOUT = "cosine corrected for hub images and captions (CSLS)"
@@ -49,8 +49,8 @@ def applier(fit: Fit, device: torch.device) -> Applier:
 
     def apply(pairs: Pairs) -> PairScores:
         among = (pairs.groups, groups)
-        captions = lookups.nearest("csls", "image", pairs, pairs.image, texts, k, *among)
-        others = lookups.nearest("csls", "text", pairs, pairs.text, images, k, *among)
+        captions = lookups.nearest(Way("csls", "image"), pairs, pairs.image, texts, k, among)
+        others = lookups.nearest(Way("csls", "text"), pairs, pairs.text, images, k, among)
         score = csls_of(pairs.image, pairs.text, captions, others)
         return PairScores(score=score, similarity=pairs.similarity())
 

@@ -14,7 +14,7 @@ from ncaudit.core.neighbours.listed import listed_sums
 from ncaudit.core.neighbours.search import prepare_keys
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.lookups import Lookups
+from ncaudit.scoring.lookups import Lookups, Way
 from ncaudit.scoring.neighbours import neighbours_fit
 from ncaudit.scoring.pairs import Pairs
 
@@ -41,7 +41,7 @@ def applier(fit: Fit, device: torch.device) -> Applier:
 
     def apply(pairs: Pairs) -> PairScores:
         similarity, among = pairs.similarity(), (pairs.groups, bank.groups)
-        found = lookups.nearest("drift", "image", pairs, pairs.image, images, NEIGHBOURS, *among)
+        found = lookups.nearest(Way("drift", "image"), pairs, pairs.image, images, NEIGHBOURS, among)
         agreement = drift_agreement(pairs.image - pairs.text, _means(drifts, found.index))
         return PairScores(score=drift_score(similarity, agreement), similarity=similarity)
 

@@ -13,7 +13,7 @@ from ncaudit.core.neighbours.listed import listed_products
 from ncaudit.core.neighbours.search import KeyBank, prepare_keys
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
-from ncaudit.scoring.lookups import Lookups
+from ncaudit.scoring.lookups import Lookups, Way
 from ncaudit.scoring.neighbours import neighbours_fit
 from ncaudit.scoring.pairs import Pairs
 
@@ -45,7 +45,7 @@ def applier(fit: Fit, device: torch.device) -> Applier:
 
     def term(side: str, own: Tensor, other: Tensor, pairs: Pairs, own_keys: KeyBank, other_keys: KeyBank) -> Tensor:
         among = (pairs.groups, bank.groups)
-        found = lookups.nearest("lemon", side, pairs, own, own_keys, NEIGHBOURS, *among)
+        found = lookups.nearest(Way("lemon", side), pairs, own, own_keys, NEIGHBOURS, among)
         index = found.index.clamp(min=0)
         across = listed_products(other, other_keys.keys, index)
         return neighbourhood_distance(found.similarity, across, matching[index], nearness=NEARNESS, trust=TRUST)

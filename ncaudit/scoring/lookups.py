@@ -4,6 +4,7 @@ Knows pairs that know their origin, and banks; nothing of what is made of the ne
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
@@ -12,7 +13,18 @@ from ncaudit.core.neighbours.known import KnownNeighbours
 from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest
 from ncaudit.scoring.pairs import Origin, Pairs
 
+Groups = tuple[Sequence[Tensor], Sequence[Tensor]]
 Tables = dict[tuple[str, str, int], KnownNeighbours]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of looking at one half of pairs."""
+
+    what: str  # its name
+    side: str  # image or text
+    cell: int = 0  # which of `cells` banks is asked, and in which space
+    cells: int = 1
 
 
 class Lookups:
@@ -21,29 +33,18 @@ class Lookups:
     def __init__(self) -> None:
         self._tables: WeakKeyDictionary[Origin, Tables] = WeakKeyDictionary()
 
-    def nearest(
-        self,
-        what: str,
-        side: str,
-        pairs: Pairs,
-        queries: Tensor,
-        bank: KeyBank,
-        k: int,
-        query_groups: Sequence[Tensor],
-        key_groups: Sequence[Tensor],
-        *,
-        cell: int = 0,
-        cells: int = 1,
-    ) -> Nearest:
+    def nearest(self, way: Way, pairs: Pairs, queries: Tensor, bank: KeyBank, k: int, among: Groups) -> Nearest:
         """`search.nearest` of `queries`, (n, d): what these pairs' images (or captions) are in one way of looking.
 
-        what: the name of that way. side: image or text. cell: which of `cells` banks is asked, and in which space.
+        among: the groups of the queries and those of the keys; equal ones never meet.
         """
-        row = pairs.image_row if side == "image" else pairs.text_row
+        groups = {"query_groups": among[0], "key_groups": among[1]}
+        row = pairs.image_row if way.side == "image" else pairs.text_row
         if pairs.origin is None or row is None:
-            return nearest(queries, bank, k, query_groups=query_groups, key_groups=key_groups)
+            return nearest(queries, bank, k, **groups)
         tables = self._tables.setdefault(pairs.origin, {})
-        if (what, side, k) not in tables:
-            tables[what, side, k] = KnownNeighbours(k, pairs.origin.rows * cells, queries.device)
-        known = tables[what, side, k]
-        return known.nearest(row * cells + cell, queries, bank, query_groups=query_groups, key_groups=key_groups)
+        name = (way.what, way.side, k)
+        if name not in tables:
+            tables[name] = KnownNeighbours(k, pairs.origin.rows * way.cells, queries.device)
+        known = tables[name]
+        return known.nearest(row * way.cells + way.cell, queries, bank, **groups)

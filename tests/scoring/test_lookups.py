@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 from ncaudit.core.neighbours import known
 from ncaudit.core.neighbours.search import nearest, prepare_keys
-from ncaudit.scoring.lookups import Lookups
+from ncaudit.scoring.lookups import Lookups, Way
 from ncaudit.scoring.pairs import Pairs, joined, random_partners, rooted
 
 
@@ -16,7 +16,8 @@ def world(n=40, seed=0):
 
 
 def looked_up(lookups, pairs, bank, **more):
-    return lookups.nearest("plain", "text", pairs, pairs.text, bank, 3, pairs.groups, world().groups, **more)
+    way = Way("plain", "text", **more)
+    return lookups.nearest(way, pairs, pairs.text, bank, 3, (pairs.groups, world().groups))
 
 
 def test_random_pairs_find_what_a_search_of_their_own_finds():

@@ -27,7 +27,7 @@ from ncaudit.scorers.robust.sibling_captions import SiblingModel, Witnesses
 from ncaudit.scoring.fits import Applier, Fit, PairScores
 from ncaudit.scoring.folds import Folds
 from ncaudit.scoring.fusion import choose_weights
-from ncaudit.scoring.lookups import Lookups
+from ncaudit.scoring.lookups import Lookups, Way
 from ncaudit.scoring.pairs import Pairs, joined, random_partners, rooted
 from ncaudit.scoring.posterior import clean_posterior
 from ncaudit.scoring.shared_space import shares_space
@@ -190,7 +190,7 @@ class _Model:
         """CSLS of the embeddings as they are."""
         groups = pairs.groups, self.bank.groups
         found = [
-            self.lookups.nearest("plain", side, pairs, rows, keys, self.csls_k, *groups)
+            self.lookups.nearest(Way("plain", side), pairs, rows, keys, self.csls_k, groups)
             for side, rows, keys in (("image", pairs.image, plain[1]), ("text", pairs.text, plain[0]))
         ]
         return csls_of(pairs.image, pairs.text, *found)
@@ -275,7 +275,7 @@ class _Model:
         if self.refit is not None:  # the trust in a fold's own pairs was not measured without them
             queries, known = [*queries, fold], [*known, self.refit.folds.of(self.bank)]
         most = max(self.anchor_counts)
-        return self.lookups.nearest("anchors", side, pairs, rows, keys, most, queries, known)
+        return self.lookups.nearest(Way("anchors", side), pairs, rows, keys, most, (queries, known))
 
     def _directions(
         self, by_image: Nearest, by_text: Nearest, sides: tuple[Tensor, Tensor], fold: Tensor, count: int

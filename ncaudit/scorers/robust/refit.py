@@ -21,7 +21,7 @@ from ncaudit.core.neighbours.search import KeyBank, Nearest, prepare_keys
 from ncaudit.core.statistics.signal import Signal, signal
 from ncaudit.scoring.folds import Folds, assign
 from ncaudit.scoring.fusion import clearly_best, placements
-from ncaudit.scoring.lookups import Lookups
+from ncaudit.scoring.lookups import Lookups, Way
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.posterior import clean_posterior
 
@@ -83,7 +83,7 @@ class Refit:
         images, captions = self._bank_keys(number)
         groups, cells = (pairs.groups, self._bank_groups()), self.folds.count
         return [
-            lookups.nearest("refit", side, pairs, rows, keys, self.csls_k, *groups, cell=number, cells=cells)
+            lookups.nearest(Way("refit", side, number, cells), pairs, rows, keys, self.csls_k, groups)
             for side, rows, keys in (("image", x, captions), ("text", y, images))
         ]
 
