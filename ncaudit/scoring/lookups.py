@@ -38,13 +38,13 @@ class Lookups:
 
         among: the groups of the queries and those of the keys; equal ones never meet.
         """
-        groups = {"query_groups": among[0], "key_groups": among[1]}
+        of_queries, of_keys = among
         row = pairs.image_row if way.side == "image" else pairs.text_row
         if pairs.origin is None or row is None:
-            return nearest(queries, bank, k, **groups)
+            return nearest(queries, bank, k, query_groups=of_queries, key_groups=of_keys)
         tables = self._tables.setdefault(pairs.origin, {})
         name = (way.what, way.side, k)
         if name not in tables:
             tables[name] = KnownNeighbours(k, pairs.origin.rows * way.cells, queries.device)
-        known = tables[name]
-        return known.nearest(row * way.cells + way.cell, queries, bank, **groups)
+        rows = row * way.cells + way.cell
+        return tables[name].nearest(rows, queries, bank, query_groups=of_queries, key_groups=of_keys)
