@@ -9,8 +9,7 @@ from enum import Enum
 from inspect import signature
 from itertools import chain
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import ncaudit
 from ncaudit.options.shared.about import Option, options_of
@@ -56,7 +55,7 @@ def _imported() -> set[tuple[str, str]]:
     options = {("ncaudit.options", name) for name in ncaudit.__all__ if name.endswith("Options")}
     verbs = [_known(name) for name in ncaudit._VERBS]
     results = {(_result(verb).__module__, _result(verb).__name__) for verb, _ in verbs}
-    enums = {option.core for _, kind in verbs for option in options_of(kind) if _is_enum(option.core)}
+    enums = {option.core for _, kind in verbs for option in options_of(kind) if option.is_choice}
     more = {(ncaudit._HOMES[name], name) for name in ncaudit.__all__ if name in ncaudit._HOMES} - {_VERSION}
     more |= {("ncaudit.progress", "Progress")}
     return options | results | more | {(enum.__module__, enum.__name__) for enum in enums}
@@ -100,7 +99,7 @@ def _type(option: Option) -> str:
     """As somebody may write it: a word of an enum, too, and one value where several may be given."""
     one = _one(option)
     many = f"{one} | Sequence[{one}]" if option.repeats else one
-    return f"{many} | None" if NoneType in _members(option.kind) else many
+    return f"{many} | None" if option.may_be_none else many
 
 
 def _one(option: Option) -> str:
@@ -109,10 +108,6 @@ def _one(option: Option) -> str:
         literal = f"Literal[{', '.join(repr(one.value) for one in words)}]"
         return f"{literal} | {core.__name__}" if core is words else literal
     return "_Path" if option.about.is_path else core.__name__
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
 
 
 def _is_enum(kind: Any) -> bool:

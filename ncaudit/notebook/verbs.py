@@ -5,12 +5,12 @@ Knows options classes and the verbs that take them; nothing of what any verb doe
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, Signature, cleandoc
 from typing import Any, get_type_hints
 
 from ncaudit.errors import NcauditError
+from ncaudit.nearest import nearest
 from ncaudit.options.shared.about import Option, Options, options_of
 from ncaudit.progress import SILENT, Progress
 
@@ -63,8 +63,8 @@ def _options(name: str, kind: type[Options], known: Known, given: tuple[Any, ...
 
 
 def _meant(word: str, known: Known) -> str:
-    near = get_close_matches(word, [*known, PROGRESS], n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; it takes {', '.join(known)}"
+    meant = nearest(word, [*known, PROGRESS])
+    return f"; did you mean '{meant}'?" if meant else f"; it takes {', '.join(known)}"
 
 
 def _signature(known: Known) -> Signature:

@@ -3,11 +3,9 @@
 Knows options and Typer's parameters; nothing of any one command.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
+from collections.abc import Callable, Iterator
 from inspect import Parameter
-from types import NoneType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 
@@ -39,7 +37,7 @@ def metavar(option: Option) -> str:
     """What stands for the value; "" of a switch."""
     if option.core is bool:
         return ""
-    return option.about.metavar or ("NAME" if _is_enum(option.core) else METAVARS.get(option.core, "TEXT"))
+    return option.about.metavar or ("NAME" if option.is_choice else METAVARS.get(option.core, "TEXT"))
 
 
 def _once(option: Option) -> bool:
@@ -71,15 +69,7 @@ def _typed(option: Option) -> Any:
     """The type that Typer takes: a list for a sequence, one word where commas separate several."""
     core = option.about.of_words or option.core
     kind = list[core] if option.repeats and not option.about.commas else core  # type: ignore[valid-type]
-    return kind | None if NoneType in _members(option.kind) or option.default == () else kind
-
-
-def _members(kind: Any) -> Sequence[Any]:
-    return get_args(kind)
-
-
-def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Enum)
+    return kind | None if option.may_be_none or option.default == () else kind
 
 
 def given_fields(kind: type[Options], given: dict[str, Any]) -> Iterator[tuple[str, Any]]:

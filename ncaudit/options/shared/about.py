@@ -87,6 +87,16 @@ class Option:
         return any(get_origin(one) is Sequence for one in _members(self.kind))
 
     @property
+    def may_be_none(self) -> bool:
+        """Whether None is a value of it."""
+        return NoneType in _members(self.kind)
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether its values are those of an enum."""
+        return isinstance(self.core, type) and issubclass(self.core, Enum)
+
+    @property
     def words(self) -> Sequence[str]:
         """The words that may be given, where these are known."""
         kind = self.about.of_words or self.core
@@ -222,7 +232,7 @@ def _kind_in_words(option: Option) -> str:
     core = option.core
     named = core.__name__ if isinstance(core, type) else str(core)
     ways = [f"one {named}", "a sequence of them"] if option.repeats else [named]
-    ways += ["None"] if NoneType in _members(option.kind) else []
+    ways += ["None"] if option.may_be_none else []
     return f"{' or '.join(ways)}; {'required' if option.required else f'default {_spelled(option.default)}'}"
 
 
