@@ -336,28 +336,29 @@ def corrupt(
     max_image_pixels: int = 100000000,
     max_row_bytes: int = 67108864,
     overwrite: bool = False,
-    kind: Literal['shuffle', 'topic', 'near', 'label-symmetric', 'label-asymmetric'] | CorruptKind = 'shuffle',
+    kind: Literal['shuffle', 'topic', 'near', 'paraphrase', 'word', 'half-truth', 'label-symmetric', 'label-asymmetric'] | CorruptKind = 'shuffle',
     clusters: int = 20,
     nearest: int = 10,
     label_column: str | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> CorruptResult:
-    """Write the dataset again with `rate` of its captions swapped and the columns is_match, caption_of, noise_type.
+    """Write the dataset again with `rate` of its captions changed and the columns is_match, caption_of, noise_type.
 
     is_match says that the caption is the row's own, or one of the same photo, or reads the same; what was wrong in the
-    source it cannot know. Which rows and captions: a pure function of data, options and seed, not of the order in
-    which shards are named. Raises NcauditError when nothing can be swapped, the truth columns are already there, or
-    the output would overwrite the input.
+    source it cannot know. The kinds word and half-truth change what a caption says: it stays the row's own, is_match is
+    false, and the columns put_in, replaced, lent_by and share_right tell the change. Which rows and captions: a pure
+    function of data, options and seed, not of the order in which shards are named. Raises NcauditError when nothing can
+    be changed, the truth columns are already there, or the output would overwrite the input.
 
     Parameters, or one CorruptOptions:
         sources: one str or a sequence of them; required
             The dataset: parquet files, folders of them or globs. To change labels also embedding
             tables.
         embeddings: one str or a sequence of them or None; default None
-            Embedding tables of this dataset, with which the kinds topic, near and label-asymmetric
-            measure what is near. By default the words of the captions, and for labels the order of the
-            classes.
+            Embedding tables of this dataset, with which the kinds topic, near, half-truth and
+            label-asymmetric measure what is near. By default the words of the captions, and for labels
+            the order of the classes.
         image_column: str or None; default None
             Column with the image: its bytes, a path to a file, or a struct of both. By default it is
             found.
@@ -384,13 +385,15 @@ def corrupt(
             Share of the pairs with a caption whose caption changes, 0 to 1; of the label kinds, of the
             pairs with a label whose label changes.
         kind: CorruptKind; default 'shuffle'
-            Which captions are swapped: any (shuffle), those of the same cluster of images (topic), or
-            one of the nearest (near). Or which labels change: to any class (label-symmetric), or each
-            class to one other (label-asymmetric).
+            Which captions are swapped: any (shuffle), those of the same cluster of images (topic), one
+            of the nearest (near), or, as a control that makes nothing wrong, those of the same photo
+            (paraphrase). Or what captions say: one word is exchanged for another as frequent (word), or
+            a phrase of a near caption is put behind (half-truth). Or which labels change: to any class
+            (label-symmetric), or each class to one other (label-asymmetric).
         clusters: int; default 20
             Clusters of similar images for the kind topic, 1 or more.
         nearest: int; default 10
-            How many of the nearest captions the kind near takes one from, 1 or more.
+            How many of the nearest captions the kinds near and half-truth take one from, 1 or more.
         label_column: str or None; default None
             Column with the class, or a list of classes, of each pair: what the label kinds change.
         seed: int; default 0
@@ -416,7 +419,7 @@ def corrupt_labels(
     max_image_pixels: int = 100000000,
     max_row_bytes: int = 67108864,
     overwrite: bool = False,
-    kind: Literal['shuffle', 'topic', 'near', 'label-symmetric', 'label-asymmetric'] | CorruptKind = 'shuffle',
+    kind: Literal['shuffle', 'topic', 'near', 'paraphrase', 'word', 'half-truth', 'label-symmetric', 'label-asymmetric'] | CorruptKind = 'shuffle',
     clusters: int = 20,
     nearest: int = 10,
     label_column: str | None = None,
@@ -440,9 +443,9 @@ def corrupt_labels(
             The dataset: parquet files, folders of them or globs. To change labels also embedding
             tables.
         embeddings: one str or a sequence of them or None; default None
-            Embedding tables of this dataset, with which the kinds topic, near and label-asymmetric
-            measure what is near. By default the words of the captions, and for labels the order of the
-            classes.
+            Embedding tables of this dataset, with which the kinds topic, near, half-truth and
+            label-asymmetric measure what is near. By default the words of the captions, and for labels
+            the order of the classes.
         image_column: str or None; default None
             Column with the image: its bytes, a path to a file, or a struct of both. By default it is
             found.
@@ -469,13 +472,15 @@ def corrupt_labels(
             Share of the pairs with a caption whose caption changes, 0 to 1; of the label kinds, of the
             pairs with a label whose label changes.
         kind: CorruptKind; default 'shuffle'
-            Which captions are swapped: any (shuffle), those of the same cluster of images (topic), or
-            one of the nearest (near). Or which labels change: to any class (label-symmetric), or each
-            class to one other (label-asymmetric).
+            Which captions are swapped: any (shuffle), those of the same cluster of images (topic), one
+            of the nearest (near), or, as a control that makes nothing wrong, those of the same photo
+            (paraphrase). Or what captions say: one word is exchanged for another as frequent (word), or
+            a phrase of a near caption is put behind (half-truth). Or which labels change: to any class
+            (label-symmetric), or each class to one other (label-asymmetric).
         clusters: int; default 20
             Clusters of similar images for the kind topic, 1 or more.
         nearest: int; default 10
-            How many of the nearest captions the kind near takes one from, 1 or more.
+            How many of the nearest captions the kinds near and half-truth take one from, 1 or more.
         label_column: str or None; default None
             Column with the class, or a list of classes, of each pair: what the label kinds change.
         seed: int; default 0

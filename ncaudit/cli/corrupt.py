@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     Example("A fifth of the captions swapped with any others.", "ncaudit corrupt data/ --rate 0.2 --out noisy"),
+    Example("One word of a tenth of the captions exchanged.", "ncaudit corrupt data/ --rate 0.1 --kind word --out noisy"),
     Example(
         "Two fifths of the classes of a column changed to any other.",
         "ncaudit corrupt data/ --rate 0.4 --kind label-symmetric --label-column class --out noisy",
@@ -23,10 +24,10 @@ EXAMPLES = (
 
 @command(CorruptOptions, EXAMPLES)
 def corrupt(options: CorruptOptions, progress: Progress) -> Answer:
-    """Swap a known share of the captions, or change a known share of the class labels.
+    """Swap or change a known share of the captions, or change a known share of the class labels.
 
     Writes the dataset back with columns that tell the truth: is_match, caption_of and noise_type, or for labels
-    true_label, label_is_right and noise_type.
+    true_label, label_is_right and noise_type. Where a word is exchanged or a phrase added, also what was changed.
     """
     from ncaudit.cli.words.corrupt import lines  # torch takes seconds to import; --help must not pay for it
 

@@ -13,12 +13,16 @@ from ncaudit.options.shared.inputs import DataOptions
 
 
 class CorruptKind(StrEnum):
-    """Which captions are swapped: any, those of the same image cluster, or the nearest ones; or which labels change:
-    to any class, or each class to one other."""
+    """Which captions are swapped: any, those of the same image cluster, the nearest ones, or those of one photo; what
+    changes within a caption: a word, or a phrase that is added; or which labels change: to any class, or each class to
+    one other."""
 
     shuffle = "shuffle"
     topic = "topic"
     near = "near"
+    paraphrase = "paraphrase"
+    word = "word"
+    half_truth = "half-truth"
     label_symmetric = "label-symmetric"
     label_asymmetric = "label-asymmetric"
 
@@ -26,6 +30,11 @@ class CorruptKind(StrEnum):
     def of_labels(self) -> bool:
         """Whether it changes labels and leaves the captions as they are."""
         return self in (CorruptKind.label_symmetric, CorruptKind.label_asymmetric)
+
+    @property
+    def rewords(self) -> bool:
+        """Whether it changes what captions say, and moves none."""
+        return self in (CorruptKind.word, CorruptKind.half_truth)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +65,10 @@ class CorruptOptions(DataOptions):
     kind: Annotated[
         CorruptKind,
         About(
-            "Which captions are swapped: any (shuffle), those of the same cluster of images (topic), or one of the "
-            "nearest (near). Or which labels change: to any class (label-symmetric), or each class to one other "
+            "Which captions are swapped: any (shuffle), those of the same cluster of images (topic), one of the "
+            "nearest (near), or, as a control that makes nothing wrong, those of the same photo (paraphrase). Or what "
+            "captions say: one word is exchanged for another as frequent (word), or a phrase of a near caption is put "
+            "behind (half-truth). Or which labels change: to any class (label-symmetric), or each class to one other "
             "(label-asymmetric).",
             Panel.judged, metavar="NAME",
         ),
@@ -72,8 +83,8 @@ class CorruptOptions(DataOptions):
     embeddings: Annotated[
         Sequence[str] | None,
         About(
-            "Embedding tables of this dataset, with which the kinds topic, near and label-asymmetric measure what is "
-            "near. By default the words of the captions, and for labels the order of the classes.",
+            "Embedding tables of this dataset, with which the kinds topic, near, half-truth and label-asymmetric "
+            "measure what is near. By default the words of the captions, and for labels the order of the classes.",
             Panel.input, metavar="PATH", is_path=True,
         ),
     ] = None  # fmt: skip
@@ -83,7 +94,8 @@ class CorruptOptions(DataOptions):
     nearest: Annotated[
         int,
         About(
-            "How many of the nearest captions the kind near takes one from, 1 or more.", Panel.judged, metavar="COUNT"
+            "How many of the nearest captions the kinds near and half-truth take one from, 1 or more.",
+            Panel.judged, metavar="COUNT",
         ),
     ] = 10
     seed: common.Seed = 0
@@ -118,6 +130,6 @@ class CorruptOptions(DataOptions):
 
 READ_BY = {
     "clusters": (CorruptKind.topic,),
-    "nearest": (CorruptKind.near,),
-    "embeddings": (CorruptKind.topic, CorruptKind.near, CorruptKind.label_asymmetric),
+    "nearest": (CorruptKind.near, CorruptKind.half_truth),
+    "embeddings": (CorruptKind.topic, CorruptKind.near, CorruptKind.half_truth, CorruptKind.label_asymmetric),
 }

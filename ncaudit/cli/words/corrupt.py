@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from ncaudit.cli.layout.vocabulary import Words, command
 from ncaudit.cli.shared.accounts import accounting
 from ncaudit.counts import counted
+from ncaudit.options import CorruptKind
 from ncaudit.verbs.corrupt.captions import CorruptResult
 from ncaudit.verbs.corrupt.classes import CorruptLabelsResult
 
+TRUTH = ("is_match", "caption_of", "noise_type")
 SHOWN = 8  # entries of the confusion map; all of them are in --json
 
 
@@ -23,14 +25,23 @@ def _next(result: CorruptResult | CorruptLabelsResult) -> Words:
 
 
 def _captions(result: CorruptResult) -> list[str]:
+    done = result.changed if result.kind is CorruptKind.paraphrase else result.mismatched
+    what = "exchanged for another caption of its photo" if done != result.mismatched else "mismatched"
     kept = counted(result.not_swappable, "chosen pair")
-    share = f"{result.rate:.2%} of those with a caption"
-    more = f"; {kept} had no caption to swap with" if result.not_swappable else ""
+    more = f"; {kept} had {_lacking(result.kind)}" if result.not_swappable else ""
+    truth = f"{', '.join(TRUTH[:-1])} and {TRUTH[-1]}"
+    changes = "; put_in, replaced, lent_by and share_right tell the change" if result.kind.rewords else ""
+    rate = f"{result.rate:.2%} of those with a caption" if done == result.mismatched else "none of them wrong"
     return [
-        f"{counted(result.mismatched, 'pair')} mismatched ({result.kind}), {share}{more}",
-        f"dataset in {result.out}: is_match, caption_of and noise_type tell the truth",
-        f"moved captions in {result.index}",
+        f"{counted(done, 'pair')} {what} ({result.kind}), {rate}{more}",
+        f"dataset in {result.out}: {truth} tell the truth{changes}",
+        f"{'changed' if result.kind.rewords else 'moved'} captions in {result.index}",
     ]
+
+
+def _lacking(kind: CorruptKind) -> str:
+    lacks = {CorruptKind.word: "no word to exchange", CorruptKind.half_truth: "no phrase to add"}
+    return lacks.get(kind, "no caption to swap with")
 
 
 def _classes(result: CorruptLabelsResult) -> list[str]:

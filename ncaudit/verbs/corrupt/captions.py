@@ -1,24 +1,21 @@
-"""`corrupt`: the user's dataset with a known share of its captions swapped, and the truth beside each pair.
+"""`corrupt`: the user's dataset with a known share of its captions moved or changed, and the truth beside each pair.
 
-Knows options, captions and shards; nothing of Typer or of how a parquet file is rewritten.
+Knows options, captions and shards; nothing of Typer, of how a caption is chosen or of how a parquet file is rewritten.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import torch
+import pyarrow.compute as pc
 
-from ncaudit.core.neighbours.clusters import kmeans
-from ncaudit.core.neighbours.search import nearest
-from ncaudit.core.statistics.derangement import derange, is_own
+from ncaudit.core.statistics.derangement import is_own
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
-from ncaudit.errors import BadTable, NcauditError, UsageError
+from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
@@ -34,58 +31,98 @@ from ncaudit.shards.rewriting.rewrite import rewrite_shard
 from ncaudit.verbs.corrupt.dataset_rows import (
     Flags,
     Ints,
-    chosen_rows,
     claimed,
     corruptible_shards,
-    embedded_rows,
     noise_types,
     plan_digest,
     write_shards,
 )
+from ncaudit.verbs.corrupt.moved import KINDS
+from ncaudit.verbs.corrupt.reworded import Change, Reworded, reworded
 from ncaudit.version import told_format
 
 INDEX_FILE = "_corruption.parquet"  # the underscore keeps it from being read as a shard of the dataset
 TRUTH = (pa.field("is_match", pa.bool_()), pa.field("caption_of", pa.string()), pa.field("noise_type", pa.string()))
-INDEX = pa.schema([pa.field("pair_id", pa.string(), nullable=False), *TRUTH[1:]])
-NEAR_POOL = 100_000  # captions that `near` looks among: beyond that the search would grow with the square of the rows
-TFIDF_TERMS = 65_536
-TFIDF_DIMS = 128
+# of captions that say something else: what stands in them now, for which word or from which pair, and how much is right
+CHANGES = (
+    *(pa.field(name, pa.string()) for name in ("put_in", "replaced", "lent_by")),
+    pa.field("share_right", pa.float32()),
+)
+PAIR_ID = pa.field("pair_id", pa.string(), nullable=False)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class CorruptResult(Readable, first=("rate", "mismatched", "accounting", "out")):
-    """What was swapped. A pair is mismatched when its caption is from another photo and reads differently."""
+    """What was changed.
+
+    A pair is mismatched when its caption is from another photo and reads differently, or says something else than its
+    own did.
+    """
 
     out: str
-    index: str  # the file that lists every pair whose caption was moved
+    index: str  # the file that lists every pair whose caption was moved or changed
     kind: CorruptKind
     asked_rate: float
     rate: float  # the real one: mismatched / rows with a caption
     mismatched: int
-    not_swappable: int  # chosen, but no other photo's caption could be had
+    changed: int  # captions that read differently now, wrong or not
+    not_swappable: int  # chosen, but no caption, word or phrase could be had for them
     accounting: Accounting
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which row's caption each row gets. source: (n,) row numbers over all shards; mismatched: (n,)."""
+    """Which row's caption each row gets, and what is changed in it.
+
+    source: (n,) row numbers over all shards; changed, mismatched: (n,), the second those of the first that are wrong.
+    """
 
     source: Ints
+    changed: Flags
     mismatched: Flags
     chosen: int
     kind: CorruptKind
+    words: Reworded | None  # None: of a kind that moves captions
+
+    @property
+    def done(self) -> int:
+        """Rows of those chosen for which something could be had."""
+        return int((self.mismatched if self.kind is not CorruptKind.paraphrase else self.changed).sum())
+
+    @property
+    def truth(self) -> tuple[pa.Field, ...]:
+        """The columns that tell it."""
+        return truth_of(self.kind)
 
     def noise_types(self, rows: Ints) -> pa.Array:
-        return noise_types(self.mismatched[rows], self.kind)
+        """Of these rows; a paraphrase is told, though nothing is wrong with it."""
+        return noise_types((self.changed if self.kind is CorruptKind.paraphrase else self.mismatched)[rows], self.kind)
+
+    def changes(self, rows: Ints) -> list[Change | None]:
+        """What was changed within the caption of each of these rows, ascending."""
+        assert self.words is not None
+        own = {change.row: change for change in self._changes_between(rows)}
+        return [own.get(row) for row in rows.tolist()]
+
+    def _changes_between(self, rows: Ints) -> Sequence[Change]:
+        assert self.words is not None
+        first, last = np.searchsorted(self.words.rows, [rows[0], rows[-1] + 1]) if len(rows) else (0, 0)
+        return self.words.changes[first:last]
+
+
+def truth_of(kind: CorruptKind) -> tuple[pa.Field, ...]:
+    """The columns that `corrupt` adds."""
+    return (*TRUTH, *CHANGES) if kind.rewords else TRUTH
 
 
 def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResult:
-    """Write the dataset again with `rate` of its captions swapped and the columns is_match, caption_of, noise_type.
+    """Write the dataset again with `rate` of its captions changed and the columns is_match, caption_of, noise_type.
 
     is_match says that the caption is the row's own, or one of the same photo, or reads the same; what was wrong in the
-    source it cannot know. Which rows and captions: a pure function of data, options and seed, not of the order in
-    which shards are named. Raises NcauditError when nothing can be swapped, the truth columns are already there, or
-    the output would overwrite the input.
+    source it cannot know. The kinds word and half-truth change what a caption says: it stays the row's own, is_match is
+    false, and the columns put_in, replaced, lent_by and share_right tell the change. Which rows and captions: a pure
+    function of data, options and seed, not of the order in which shards are named. Raises NcauditError when nothing can
+    be changed, the truth columns are already there, or the output would overwrite the input.
     """
     shards, claim = made_ready(options)
     with made_by(options), claim.held():
@@ -95,7 +132,7 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
 def made_ready(options: CorruptOptions) -> tuple[list[Shard], Claim]:
     """What is read, and the right to write it again. Raises NcauditError for whatever is wrong with either."""
     _require_captions(options)
-    shards = corruptible_shards(options, [field.name for field in TRUTH], "captions may be swapped")
+    shards = corruptible_shards(options, [f.name for f in truth_of(options.kind)], "captions may be swapped")
     return shards, claimed(options, shards, INDEX_FILE)
 
 
@@ -116,120 +153,44 @@ def _corrupt(options: CorruptOptions, shards: Sequence[Shard], claim: Claim, pro
         asked_rate=options.rate,
         rate=mismatched / usable if usable else 0.0,
         mismatched=mismatched,
-        not_swappable=plan.chosen - mismatched,
+        changed=int(plan.changed.sum()),
+        not_swappable=plan.chosen - plan.done,
         accounting=accounting,
     )
 
 
 def _require_captions(options: CorruptOptions) -> None:
-    if options.kind not in _KINDS:
+    if options.kind.of_labels:
         raise UsageError(f"corrupt swaps captions, and {options.kind} is about labels", fix="call corrupt_labels")
 
 
 def _plan(options: CorruptOptions, rows: CaptionRows) -> _Plan:
     wanted = int(options.rate * int(rows.usable.sum()) + 0.5)
     source, everyone = np.arange(len(rows)), np.arange(len(rows))
-    chosen = 0
-    if options.rate:
-        moved, given = _KINDS[options.kind](options, rows, wanted)
+    if options.kind.rewords:
+        words = reworded(options, rows, wanted) if options.rate else Reworded(0, [])
+        changed = np.isin(everyone, words.rows)
+        plan = _Plan(source, changed, changed, words.chosen, options.kind, words)
+    else:
+        moved, given = KINDS[options.kind](options, rows, wanted) if options.rate else (source[:0], source[:0])
         source[moved] = given
-        chosen = len(moved)
-    mismatched = ~is_own([rows.photo_id, rows.caption_id], everyone, source)
-    if options.rate and not mismatched.any():
-        raise NcauditError(
-            f"no caption can be swapped: {chosen:,} of {counted(int(rows.usable.sum()), 'pair')} with a caption were "
-            "chosen, and none of them found a caption of another photo",
-            fix="raise --rate, lower --clusters, use --kind shuffle, or give more data",
-        )
-    return _Plan(source, mismatched, chosen, options.kind)
+        changed = rows.caption_id != rows.caption_id[source]
+        mismatched = ~is_own([rows.photo_id, rows.caption_id], everyone, source)
+        plan = _Plan(source, changed, mismatched, len(moved), options.kind, None)
+    if options.rate and not plan.done:
+        raise _nothing_to_change(options, rows, plan)
+    return plan
 
 
-def _shuffle(options: CorruptOptions, rows: CaptionRows, wanted: int) -> tuple[Ints, Ints]:
-    """The chosen rows, and for each the row whose caption it gets: a permutation among them."""
-    chosen = chosen_rows(rows, np.flatnonzero(rows.usable), wanted, options.seed)
-    return chosen, _exchanged(rows, chosen, np.random.default_rng(options.seed))
-
-
-def _topic(options: CorruptOptions, rows: CaptionRows, wanted: int) -> tuple[Ints, Ints]:
-    """As `_shuffle`, inside each cluster of similar images (of similar captions where there are no embeddings)."""
-    eligible, vectors = _vectors(options, rows, "image")
-    cluster = np.full(len(rows), -1)
-    cluster[eligible] = kmeans(vectors, options.clusters, options.seed).numpy()
-    chosen = chosen_rows(rows, eligible, wanted, options.seed)
-    draw = np.random.default_rng(options.seed)
-    given = chosen.copy()
-    for number in range(options.clusters):
-        inside = cluster[chosen] == number
-        given[inside] = _exchanged(rows, chosen[inside], draw)
-    return chosen, given
-
-
-def _near(options: CorruptOptions, rows: CaptionRows, wanted: int) -> tuple[Ints, Ints]:
-    """The chosen rows, and for each a row with one of the nearest captions that is another photo's and not equal."""
-    eligible, vectors = _vectors(options, rows, "text")
-    chosen = chosen_rows(rows, eligible, wanted, options.seed)
-    pool = chosen_rows(rows, eligible, NEAR_POOL, options.seed + 1)
-    asked, bank = np.searchsorted(eligible, chosen), np.searchsorted(eligible, pool)
-    groups = [rows.photo_id, rows.caption_id]
-    found = nearest(
-        vectors[asked],
-        vectors[bank],
-        min(options.nearest, len(pool)),
-        query_groups=[torch.from_numpy(group[chosen]) for group in groups],
-        key_groups=[torch.from_numpy(group[pool]) for group in groups],
-    ).index.numpy()
-    count = (found >= 0).sum(axis=1)
-    pick = (np.random.default_rng(options.seed).random(len(chosen)) * count).astype(np.int64)
-    given = pool[found[np.arange(len(chosen)), pick]] if len(chosen) else chosen
-    return chosen, np.where(count > 0, given, chosen)
-
-
-_KINDS: dict[CorruptKind, Callable[[CorruptOptions, CaptionRows, int], tuple[Ints, Ints]]] = {
-    CorruptKind.shuffle: _shuffle,
-    CorruptKind.topic: _topic,
-    CorruptKind.near: _near,
-}
-
-
-def _exchanged(rows: CaptionRows, members: Ints, draw: np.random.Generator) -> Ints:
-    return members[derange([rows.photo_id[members], rows.caption_id[members]], draw)]
-
-
-def _vectors(options: CorruptOptions, rows: CaptionRows, modality: str) -> tuple[Ints, torch.Tensor]:
-    """The rows that can be compared, ascending, and a unit vector of each."""
-    usable = np.flatnonzero(rows.usable)
-    if not len(usable):
-        raise BadTable(f"{rows.shards[0].path} has no caption to swap", fix="name one with --caption-column")
-    if options.embeddings is None:
-        return usable, torch.from_numpy(_tfidf(rows.words(usable), options.seed))
-    return _embedded(options, rows, modality)
-
-
-def _tfidf(captions: Sequence[str], seed: int) -> npt.NDArray[np.float32]:
-    """Unit vectors of captions by their words: rare ones count more. (n, d) float32, d at most 128."""
-    from sklearn.decomposition import TruncatedSVD  # seconds to import, and `shuffle` does without
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.preprocessing import normalize
-
-    words = TfidfVectorizer(max_features=TFIDF_TERMS, token_pattern=r"\w+", sublinear_tf=True, dtype=np.float32)
-    try:
-        counts = words.fit_transform(captions)
-    except ValueError as error:  # no word in any caption
-        raise NcauditError("no caption holds a word to compare", fix="give --embeddings, or --kind shuffle") from error
-    if counts.shape[1] <= TFIDF_DIMS:
-        return np.ascontiguousarray(counts.toarray(), dtype=np.float32)
-    reduced = TruncatedSVD(min(TFIDF_DIMS, len(captions)), random_state=seed).fit_transform(counts)
-    return np.ascontiguousarray(normalize(reduced), dtype=np.float32)
-
-
-def _embedded(options: CorruptOptions, rows: CaptionRows, modality: str) -> tuple[Ints, torch.Tensor]:
-    numbers, parts = [], []
-    for row, image, text in embedded_rows(options.embeddings or (), rows, options.max_row_bytes):
-        numbers.append(row)
-        parts.append(image if modality == "image" else text)
-    row = np.concatenate(numbers)
-    order = np.argsort(row)
-    return row[order], torch.from_numpy(np.concatenate(parts)[order])
+def _nothing_to_change(options: CorruptOptions, rows: CaptionRows, plan: _Plan) -> NcauditError:
+    of = f"{plan.chosen:,} of {counted(int(rows.usable.sum()), 'pair')} with a caption were chosen, and none of them "
+    if options.kind.rewords:
+        what = "another word as frequent as one of its own" if options.kind is CorruptKind.word else "a phrase to add"
+        return NcauditError(f"no caption can be changed: {of}found {what}", fix="raise --rate, or give more data")
+    return NcauditError(
+        f"no caption can be swapped: {of}found a caption of another photo",
+        fix="raise --rate, lower --clusters, use --kind shuffle, or give more data",
+    )
 
 
 def _write(options: CorruptOptions, rows: CaptionRows, plan: _Plan, progress: Progress) -> Accounting:
@@ -258,8 +219,8 @@ def _facts(options: CorruptOptions, rows: CaptionRows, plan: _Plan) -> dict[str,
     """What an output rests on: besides its own shard the captions of all others, hence their fingerprints."""
     told = {"rate": options.rate, "kind": options.kind, "seed": options.seed}
     told |= {"clusters": options.clusters} if options.kind is CorruptKind.topic else {}
-    told |= {"nearest": options.nearest} if options.kind is CorruptKind.near else {}
-    return {**told, "plan": plan_digest(rows, plan.source)}
+    told |= {"nearest": options.nearest} if options.kind in (CorruptKind.near, CorruptKind.half_truth) else {}
+    return {**told, "plan": plan_digest(rows, plan.source, *([plan.words.told()] if plan.words else []))}
 
 
 def _write_shard(rows: CaptionRows, plan: _Plan, number: int, path: str, provenance: Provenance) -> None:
@@ -267,21 +228,46 @@ def _write_shard(rows: CaptionRows, plan: _Plan, number: int, path: str, provena
 
     def columns_for(first: int, batch: pa.RecordBatch) -> list[pa.Array]:
         here = np.arange(start + first, start + first + len(batch))
-        source = plan.source[here]
-        own = batch[caption]
-        moved = own if (source == here).all() else rows.captions.take(pa.array(source)).cast(own.type)
-        truth = [pa.array(~plan.mismatched[here]), pa.array(rows.names(source), pa.string()), plan.noise_types(here)]
-        return [moved, *truth]
+        return [_captions(rows, plan, here, batch[caption]), *_truth(rows, plan, here)]
 
     rewrite_shard(
-        rows.shards[number], path, columns_for=columns_for, add=TRUTH, replace=[caption], provenance=provenance
+        rows.shards[number], path, columns_for=columns_for, add=plan.truth, replace=[caption], provenance=provenance
     )
 
 
+def _captions(rows: CaptionRows, plan: _Plan, here: Ints, own: pa.Array) -> pa.Array:
+    """The captions of the rows `here`, in the type that they had."""
+    if plan.words is not None:
+        return _with_changes(own, plan.changes(here))
+    source = plan.source[here]
+    return own if (source == here).all() else rows.captions.take(pa.array(source)).cast(own.type)
+
+
+def _with_changes(own: pa.Array, changes: Sequence[Change | None]) -> pa.Array:
+    if not any(changes):
+        return own
+    changed = pa.array([change is not None for change in changes])
+    made = pa.array([change.caption for change in changes if change], pa.large_string())
+    return pc.replace_with_mask(own.cast(pa.large_string()), changed, made).cast(own.type)
+
+
+def _truth(rows: CaptionRows, plan: _Plan, here: Ints) -> list[pa.Array]:
+    names = pa.array(rows.names(plan.source[here]), pa.string())
+    told = [pa.array(~plan.mismatched[here]), names, plan.noise_types(here)]
+    return told if plan.words is None else [*told, *_told_changes(rows, plan.changes(here))]
+
+
+def _told_changes(rows: CaptionRows, changes: Sequence[Change | None]) -> list[pa.Array]:
+    lent = [None if one is None or one.lent_by is None else rows.names(np.array([one.lent_by]))[0] for one in changes]
+    told = [[one and one.put_in for one in changes], [one and one.replaced for one in changes], lent]
+    right = pa.array([1.0 if one is None else one.right for one in changes], pa.float32())
+    return [*(pa.array(column, pa.string()) for column in told), right]
+
+
 def _write_index(path: str, rows: CaptionRows, plan: _Plan, provenance: Provenance) -> None:
-    """Every pair whose caption was moved, whose caption it has now, and whether that makes it a mismatch."""
-    moved = np.flatnonzero(plan.source != np.arange(len(rows)))
-    schema = attach(INDEX, provenance)
-    columns = [pa.array(rows.names(moved)), pa.array(rows.names(plan.source[moved])), plan.noise_types(moved)]
+    """Every pair whose caption was moved or changed, whose it is now, and whether that makes it a mismatch."""
+    moved = plan.words.rows if plan.words else np.flatnonzero(plan.source != np.arange(len(rows)))
+    schema = attach(pa.schema([PAIR_ID, *plan.truth[1:]]), provenance)
+    columns = [pa.array(rows.names(moved), pa.string()), *_truth(rows, plan, moved)[1:]]
     with atomic_table(path, schema) as writer:
         writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))

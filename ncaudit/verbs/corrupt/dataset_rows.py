@@ -78,10 +78,15 @@ def claimed(options: CorruptOptions, shards: Sequence[Shard], *more: str) -> Cla
 
 def chosen_rows(rows: DatasetRows, eligible: Ints, wanted: int, seed: int) -> Ints:
     """The `wanted` eligible rows with the smallest seeded keys, in order: a row's luck is its own, not its shard's."""
+    order = np.argsort(row_keys(rows, seed)[eligible], kind="stable")
+    return np.sort(eligible[order[:wanted]])
+
+
+def row_keys(rows: DatasetRows, seed: int) -> npt.NDArray[np.uint64]:
+    """A seeded number of every row, (n,), that other rows and other shards do not change."""
     counts = np.diff(rows.starts)
     parts = [fit_sample_keys(s.name, np.arange(n), seed) for s, n in zip(rows.shards, counts, strict=True)]
-    order = np.argsort(np.concatenate(parts)[eligible], kind="stable")
-    return np.sort(eligible[order[:wanted]])
+    return np.concatenate(parts)
 
 
 def embedded_rows(

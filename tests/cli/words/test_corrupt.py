@@ -13,7 +13,7 @@ from ncaudit.verbs.corrupt.classes import CorruptLabelsResult
 ACCOUNTS = Accounting(1, 0, (), {"ok": 5_000})
 CAPTIONS = CorruptResult(
     out="out", index="out/_corruption.parquet", kind=CorruptKind.topic, asked_rate=0.3, rate=0.28, mismatched=1_400,
-    not_swappable=0, accounting=ACCOUNTS,
+    changed=1_400, not_swappable=0, accounting=ACCOUNTS,
 )  # fmt: skip
 CLASSES = CorruptLabelsResult(
     out="out", kind=CorruptKind.label_asymmetric, label_column="kind", classes=2, labelled=5_000, unlabelled=0,

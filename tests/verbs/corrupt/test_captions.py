@@ -15,7 +15,8 @@ from tests.worlds.made import made_in
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 HUGGINGFACE = {b"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}}}}).encode()}
-KINDS = ["shuffle", "topic", "near"]
+KINDS = ["shuffle", "topic", "near"]  # that move captions and make them wrong
+CHANGING = [*KINDS, "word", "half-truth"]
 TRUTH = ["is_match", "caption_of", "noise_type"]
 ANIMALS = ("dog", "cat", "horse", "cow", "owl")
 
@@ -89,7 +90,7 @@ def test_shuffled_captions_are_a_permutation(tmp_path):
     assert sorted(r["caption"] for r in read(tmp_path / "out")) == sorted(r["caption"] for r in read(tmp_path / "in"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CHANGING)
 def test_a_rerun_and_another_order_of_sources_give_the_same_bytes(tmp_path, kind):
     world(tmp_path / "in")
     sources = [str(tmp_path / "in" / name) for name in ("A", "B")]
