@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("shuffle", "near", "word", "half-truth", "paraphrase")
+COLUMNS = ("--columns", "is_match", "--columns", "noise_type")
 SAMPLE_MODEL = f"local-dir:{ROOT / 'sample_data' / 'tiny-clip'}"
 
 
@@ -46,7 +47,8 @@ def _sample(folder: Path) -> str:
     said = pc.binary_join_element_wise("a picture of", again["caption"], " ")
     keys = pc.binary_join_element_wise(again["key"], "b", "-")
     folder.mkdir()
-    both = pa.concat_tables([rows, pa.table({"key": keys, "jpg": again["jpg"], "caption": said})])
+    more = pa.table({"key": keys, "jpg": again["jpg"], "caption": said}, schema=rows.schema)
+    both = pa.concat_tables([rows, more])
     pq.write_table(both, folder / "pairs.parquet")
     return str(folder)
 
@@ -55,12 +57,12 @@ def _measured(kind: str, data: str, work: Path, options: argparse.Namespace) -> 
     noisy, embeddings, scores = (str(work / name) for name in ("noisy", "embeddings", "scores"))
     made = _ncaudit("corrupt", data, "--out", noisy, "--kind", kind, "--rate", str(options.rate))
     pretrained = ["--pretrained", options.pretrained] if options.pretrained else []
-    _ncaudit("embed", noisy, "--model", options.model, *pretrained, "--out", embeddings, "--columns", "noise_type")
+    _ncaudit("embed", noisy, "--model", options.model, *pretrained, "--out", embeddings, *COLUMNS)
     _ncaudit("score", embeddings, "--out", scores)
     told = {"rate": round(made["changed"] / made["accounting"]["rows"], 3), **_called_noisy(scores, kind)}
     if kind != "paraphrase":
         judged = _ncaudit("eval", "scores", scores, "--truth", "is_match")
-        told |= {name: round(judged[name], 3) for name in ("auroc", "average_precision")}
+        told |= {name: round(judged["soft_label"][name], 3) for name in ("auroc", "average_precision")}
     return told
 
 
