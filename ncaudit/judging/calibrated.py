@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from ncaudit import scorers
 from ncaudit.core.neighbours.clusters import kmeans
-from ncaudit.core.statistics.null_rate import NoiseRate, checked_scores
+from ncaudit.core.statistics.null_rate import REPLICATES, NoiseRate, checked_scores
 from ncaudit.core.statistics.signal import Signal, signal
 from ncaudit.judging import calibration
 from ncaudit.judging.calibration import Calibration, Cuts
@@ -73,11 +73,13 @@ def learn(
     step: Step = unheard,
     *,
     looked: Looked | None = None,
+    replicates: int = REPLICATES,
 ) -> Fit:
     """Fit a scorer on a sample in random order, and what its scores mean.
 
     names: of the pairs' `stratum_id`. step: called STEPS times, less often where there is nothing to calibrate.
-    looked: at these pairs, where somebody has. Raises NcauditError as the scorer does, and where all pairs score alike.
+    looked: at these pairs, where somebody has. replicates: behind the noise rate's interval; 0 where nobody is told it.
+    Raises NcauditError as the scorer does, and where all pairs score alike.
     """
     scorer = scorers.get(options.scorer)
     if scorer.NEEDS_SHARED_SPACE:
@@ -97,7 +99,10 @@ def learn(
     scored = Scored.of(fit, pairs, options.seed)
     step()
     evidence = scored.evidence(fit.scorer, looked.cosine, options)
-    labelled = _calibrated(fit, scored, options, names or {}) if evidence.found else _unlabelled(fit, evidence)
+    if not evidence.found:
+        labelled = _unlabelled(fit, evidence)
+    else:
+        labelled = _calibrated(fit, scored, options, names or {}, replicates)
     step()
     return labelled
 
@@ -231,8 +236,12 @@ def _unlabelled(fit: Fit, evidence: Evidence) -> Fit:
     return fit.with_labels({**facts, "label_means": evidence.words(), NOTHING: evidence.facts()})
 
 
-def _calibrated(fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str]) -> Fit:
-    told = calibration.fit(*scored.arrays, seed=options.seed, noisy_precision=options.noisy_precision)
+def _calibrated(
+    fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str], replicates: int
+) -> Fit:
+    told = calibration.fit(
+        *scored.arrays, seed=options.seed, noisy_precision=options.noisy_precision, replicates=replicates
+    )
     source = _Sources.found(scored, told, options, names)
     facts = {
         **fit.facts,
