@@ -19,6 +19,7 @@ from ncaudit import scorers
 from ncaudit.core.neighbours.clusters import kmeans
 from ncaudit.core.statistics.null_rate import REPLICATES, NoiseRate, checked_scores
 from ncaudit.core.statistics.signal import Signal, signal
+from ncaudit.errors import NcauditError
 from ncaudit.judging import calibration
 from ncaudit.judging.calibration import Calibration, Cuts
 from ncaudit.judging.evidence import NOTHING, Evidence
@@ -27,7 +28,7 @@ from ncaudit.options import ScorerOptions
 from ncaudit.progress import Step, unheard
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import same_photo, shared_space
-from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.fits import Applier, Fit, PairScores, together
 from ncaudit.scoring.pairs import Origin, Pairs, joined, random_partners, rooted
 from ncaudit.scoring.same_photo import SamePhotos
 
@@ -112,11 +113,39 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     score, label = scorers.applier(fit, device), _Labels.of(fit, device)
     photos = same_photos(fit, device)
 
-    def apply(pairs: Pairs) -> PairScores:
-        pairs = photos.of(pairs)
+    def labelled(pairs: Pairs) -> PairScores:
         return label.given(score(pairs), pairs)
 
-    return apply
+    return lambda pairs: within_memory(labelled, photos.of(pairs))
+
+
+def within_memory(apply: Applier, pairs: Pairs) -> PairScores:
+    """The scores of all pairs; of ever smaller parts, one after the other, where the device lacks memory for more.
+
+    A photo's pairs stay together, as they vouch for each other: the scores are the same.
+    """
+    try:
+        return apply(pairs)
+    except torch.OutOfMemoryError as error:
+        parts = _halves(pairs.image_id)
+        if parts is None:
+            raise NcauditError(
+                "the device has no memory to score the pairs of a single photo", fix="give --device cpu"
+            ) from error
+    if pairs.image.device.type == "cuda":
+        torch.cuda.empty_cache()
+    scores = together([within_memory(apply, pairs.take(rows)) for rows in parts])
+    return scores.take(torch.cat(parts).argsort())
+
+
+def _halves(photo: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The rows of about half of the pairs and those of the others, no photo in both; None where all are one photo's."""
+    order = photo.argsort(stable=True)
+    borders = photo[order].diff().nonzero()[:, 0] + 1
+    if not len(borders):
+        return None
+    middle = int(borders[(borders - len(photo) // 2).abs().argmin()])
+    return order[:middle], order[middle:]
 
 
 def rerated(fit: Fit, pairs: Pairs, options: ScorerOptions) -> Fit:

@@ -26,14 +26,14 @@ def isotonic(x: npt.NDArray[Any], y: npt.NDArray[Any], weight: Numbers, *, incre
     order = np.lexsort((y, x))  # sums in one order, whatever the order of the points
     places, place = np.unique(x[order].astype(np.float64), return_inverse=True)
     total = np.bincount(place, weights=weight[order])
-    mean = np.bincount(place, weights=weight[order] * y[order].astype(np.float64)) / total
+    mean: Numbers = np.bincount(place, weights=weight[order] * y[order].astype(np.float64)) / total
     value = _fitted(mean, total, increasing)
     bends = np.ones(len(value), dtype=bool)
     bends[1:-1] = (value[1:-1] != value[:-2]) | (value[1:-1] != value[2:])
     return places[bends], value[bends]
 
 
-def _fitted(y: Numbers, weight: Numbers, increasing: bool) -> Numbers:
+def _fitted(y: Numbers, weight: npt.NDArray[Any], increasing: bool) -> Numbers:
     """The nearest monotone values: (n,) of (n,)."""
     if len(y) > FEW:
         from scipy.optimize import isotonic_regression
