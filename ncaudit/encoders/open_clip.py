@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncaudit.core.device import pick_device, pick_precision
+from ncaudit.core.transfers import Fetched, sent
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
 from ncaudit.encoders.hub import AGAIN, fetch_weights, hub_folder, tower_file, why
 from ncaudit.encoders.images import Preprocess
@@ -149,24 +150,30 @@ class Encoder:
             return torch.full((len(tokens),), tokens.shape[1])
         return pooled_position(tower, tokens) + 1
 
+    def begin_images(self, pixels: Tensor | NDArray[np.uint8]) -> Fetched:
+        """What `encode_images` gives, on its way: a GPU is asked for it, and nobody waits yet."""
+        with torch.inference_mode():
+            rows = _unit_rows(self.model.encode_image(self.normalise(pixels)))
+            return Fetched(_mapped(rows, self._image_map))
+
+    def begin_tokens(self, tokens: Tensor) -> Fetched:
+        """What `encode_tokens` gives, on its way."""
+        tower = trimmable_tower(self.model) if self.trims else None
+        with torch.inference_mode():
+            tokens = sent(tokens, self.device)
+            rows = self.model.encode_text(tokens) if tower is None else encode_trimmed(tower, tokens)
+            return Fetched(_mapped(_unit_rows(rows), self._text_map))
+
     def encode_images(self, pixels: Tensor | NDArray[np.uint8]) -> Tensor:
         """pixels: (n, height, width, 3) uint8, as `images.decode` gives them.
 
         Returns (n, image_dims) float32 unit rows on the CPU; a row that came out as zero or not finite is NaN.
         """
-        with torch.inference_mode():
-            rows = _unit_rows(self.model.encode_image(self.normalise(pixels)))
-            rows = _mapped(rows, self._image_map).cpu()
-        return rows.clone()  # an ordinary tensor: those of inference mode refuse to be changed or trained on
+        return self.begin_images(pixels).wait()
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """tokens: (n, context length) int64. Returns (n, text_dims) float32 unit rows on the CPU; NaN as above."""
-        tower = trimmable_tower(self.model) if self.trims else None
-        with torch.inference_mode():
-            tokens = tokens.to(self.device)
-            rows = self.model.encode_text(tokens) if tower is None else encode_trimmed(tower, tokens)
-            rows = _mapped(_unit_rows(rows), self._text_map).cpu()
-        return rows.clone()
+        return self.begin_tokens(tokens).wait()
 
     def encode_captions(self, captions: Sequence[str]) -> Tensor:
         """(n, text_dims) float32 unit rows on the CPU; NaN as above."""
@@ -177,7 +184,7 @@ class Encoder:
 
         The bytes travel to the device, not the floats; the result lies channels last in memory, as they came.
         """
-        images = torch.as_tensor(pixels).to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        images = sent(torch.as_tensor(pixels), self.device).permute(0, 3, 1, 2).float()
         return ((images - self._mean) * self._scale).to(self.dtype)
 
 

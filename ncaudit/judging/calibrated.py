@@ -17,8 +17,9 @@ from torch.nn.functional import normalize
 
 from ncaudit import scorers
 from ncaudit.core.neighbours.clusters import kmeans
-from ncaudit.core.statistics.null_rate import NoiseRate, checked_scores
+from ncaudit.core.statistics.null_rate import REPLICATES, NoiseRate, checked_scores
 from ncaudit.core.statistics.signal import Signal, signal
+from ncaudit.errors import NcauditError
 from ncaudit.judging import calibration
 from ncaudit.judging.calibration import Calibration, Cuts
 from ncaudit.judging.evidence import NOTHING, Evidence
@@ -27,7 +28,7 @@ from ncaudit.options import ScorerOptions
 from ncaudit.progress import Step, unheard
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import same_photo, shared_space
-from ncaudit.scoring.fits import Applier, Fit, PairScores
+from ncaudit.scoring.fits import Applier, Fit, PairScores, together
 from ncaudit.scoring.pairs import Origin, Pairs, joined, random_partners, rooted
 from ncaudit.scoring.same_photo import SamePhotos
 
@@ -73,11 +74,13 @@ def learn(
     step: Step = unheard,
     *,
     looked: Looked | None = None,
+    replicates: int = REPLICATES,
 ) -> Fit:
     """Fit a scorer on a sample in random order, and what its scores mean.
 
     names: of the pairs' `stratum_id`. step: called STEPS times, less often where there is nothing to calibrate.
-    looked: at these pairs, where somebody has. Raises NcauditError as the scorer does, and where all pairs score alike.
+    looked: at these pairs, where somebody has. replicates: behind the noise rate's interval; 0 where nobody is told it.
+    Raises NcauditError as the scorer does, and where all pairs score alike.
     """
     scorer = scorers.get(options.scorer)
     if scorer.NEEDS_SHARED_SPACE:
@@ -97,7 +100,10 @@ def learn(
     scored = Scored.of(fit, pairs, options.seed)
     step()
     evidence = scored.evidence(fit.scorer, looked.cosine, options)
-    labelled = _calibrated(fit, scored, options, names or {}) if evidence.found else _unlabelled(fit, evidence)
+    if not evidence.found:
+        labelled = _unlabelled(fit, evidence)
+    else:
+        labelled = _calibrated(fit, scored, options, names or {}, replicates)
     step()
     return labelled
 
@@ -107,11 +113,39 @@ def applier(fit: Fit, device: torch.device) -> Applier:
     score, label = scorers.applier(fit, device), _Labels.of(fit, device)
     photos = same_photos(fit, device)
 
-    def apply(pairs: Pairs) -> PairScores:
-        pairs = photos.of(pairs)
+    def labelled(pairs: Pairs) -> PairScores:
         return label.given(score(pairs), pairs)
 
-    return apply
+    return lambda pairs: within_memory(labelled, photos.of(pairs))
+
+
+def within_memory(apply: Applier, pairs: Pairs) -> PairScores:
+    """The scores of all pairs; of ever smaller parts, one after the other, where the device lacks memory for more.
+
+    A photo's pairs stay together, as they vouch for each other: the scores are the same.
+    """
+    try:
+        return apply(pairs)
+    except torch.OutOfMemoryError as error:
+        parts = _halves(pairs.image_id)
+        if parts is None:
+            raise NcauditError(
+                "the device has no memory to score the pairs of a single photo", fix="give --device cpu"
+            ) from error
+    if pairs.image.device.type == "cuda":
+        torch.cuda.empty_cache()
+    scores = together([within_memory(apply, pairs.take(rows)) for rows in parts])
+    return scores.take(torch.cat(parts).argsort())
+
+
+def _halves(photo: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The rows of about half of the pairs and those of the others, no photo in both; None where all are one photo's."""
+    order = photo.argsort(stable=True)
+    borders = photo[order].diff().nonzero()[:, 0] + 1
+    if not len(borders):
+        return None
+    middle = int(borders[(borders - len(photo) // 2).abs().argmin()])
+    return order[:middle], order[middle:]
 
 
 def rerated(fit: Fit, pairs: Pairs, options: ScorerOptions) -> Fit:
@@ -231,8 +265,12 @@ def _unlabelled(fit: Fit, evidence: Evidence) -> Fit:
     return fit.with_labels({**facts, "label_means": evidence.words(), NOTHING: evidence.facts()})
 
 
-def _calibrated(fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str]) -> Fit:
-    told = calibration.fit(*scored.arrays, seed=options.seed, noisy_precision=options.noisy_precision)
+def _calibrated(
+    fit: Fit, scored: Scored, options: ScorerOptions, names: Mapping[int, str], replicates: int
+) -> Fit:
+    told = calibration.fit(
+        *scored.arrays, seed=options.seed, noisy_precision=options.noisy_precision, replicates=replicates
+    )
     source = _Sources.found(scored, told, options, names)
     facts = {
         **fit.facts,

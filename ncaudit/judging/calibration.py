@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ncaudit.core.statistics.null_rate import NoiseRate, checked_scores, noise_rate
+from ncaudit.core.statistics.null_rate import REPLICATES, NoiseRate, checked_scores, noise_rate
 from ncaudit.core.statistics.wilson import wilson_interval
 from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
@@ -143,11 +143,12 @@ def fit(
     *,
     seed: int = 0,
     noisy_precision: float | None = None,
+    replicates: int = REPLICATES,
 ) -> Calibration:
     """Learn what scores mean from observed pairs and random ones.
 
     Arguments and errors as in `noise_rate`. noisy_precision: in (0, 1], the share of true mismatches wanted among the
-    pairs called noisy; None: noisy is whatever is likelier mismatched than not.
+    pairs called noisy; None: noisy is whatever is likelier mismatched than not. replicates: as in `noise_rate`.
 
     P(mismatch | s) = rate * f0(s) / f(s): the two densities' ratio is an isotonic regression of "is it a random pair"
     on the score, both sides at equal total weight, interpolated between the blocks' mean scores. The odds are then
@@ -159,7 +160,7 @@ def fit(
     array([0., 1.])
     """
     seen, random = checked_scores(observed, null)
-    rate = noise_rate(seen, random, photo, null_photo, seed=seed)
+    rate = noise_rate(seen, random, photo, null_photo, seed=seed, replicates=replicates)
     knots, chance = _random_chance(seen, random)
     prior = float(np.clip(rate.rate, 0.5 / len(seen), 1 - 0.5 / len(seen)))  # some row may always be the exception
     scale = _balanced(_clean_odds(np.interp(seen, knots, chance), prior), prior)

@@ -75,7 +75,8 @@ def fitted(name: str, pairs: Pairs, options: ScorerOptions, looked: Looked) -> F
     if scorers.get(name).NEEDS_SHARED_SPACE and not shared_space.cosine_may_tell(looked.cosine):
         return None
     try:
-        return calibrated.learn(pairs, other, looked=looked)
+        # the interval of its own rate is told to nobody, and would take most of the time
+        return calibrated.learn(pairs, other, looked=looked, replicates=0)
     except NcauditError:  # too few pairs, or all alike: this scorer has nothing to say here
         return None
 

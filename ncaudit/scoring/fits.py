@@ -1,9 +1,10 @@
 """A fit (what a scorer learned) and what applying it gives. Knows tensors and plain facts; `shards/` saves them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ncaudit.scoring.pairs import Pairs
@@ -29,6 +30,19 @@ class PairScores:
     verdict: Tensor | None = None
     image_anchor: Tensor | None = None
     text_anchor: Tensor | None = None
+
+    def take(self, rows: Tensor) -> "PairScores":
+        """The scores at these places, (m,) int64, in that order."""
+        each: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken: dict[str, Any] = {name: None if column is None else column[rows] for name, column in each.items()}
+        return PairScores(**taken)
+
+
+def together(parts: Sequence[PairScores]) -> PairScores:
+    """The scores of parts, one after the other; of the same scorer, so that all have the same fields."""
+    each = {field.name: [getattr(part, field.name) for part in parts] for field in fields(PairScores)}
+    whole: dict[str, Any] = {name: None if x[0] is None else torch.cat(x) for name, x in each.items()}
+    return PairScores(**whole)
 
 
 Applier = Callable[[Pairs], PairScores]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ncaudit.scoring.connected import components
 from ncaudit.scoring.pairs import Pairs
 
 LARGEST = 0.5  # of a fold: a larger family (hub captions tie everything together) is split by photo
@@ -77,13 +78,8 @@ def _families(photo: Ids, caption: Ids, host: Ids | None, most: int) -> Ids:
 
 def _joined(family: Ids, tie: Ids) -> Ids:
     """Families that share a tie become one."""
-    from scipy.sparse import coo_array  # a quarter of a second, that applying a saved fit does without
-    from scipy.sparse.csgraph import connected_components
-
     nodes = family.max() + 1
-    edges = coo_array((np.ones(len(family), np.int8), (family, tie + nodes)), shape=(nodes + tie.max() + 1,) * 2)
-    component: Ids = connected_components(edges, directed=False)[1]
-    return component[family].astype(np.int64)
+    return components(family, tie + nodes, nodes + tie.max() + 1)[family]
 
 
 def _dealt(family: Ids, count: int, seed: int) -> Ids:

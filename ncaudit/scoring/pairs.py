@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.neighbours.bank import Bank
+from ncaudit.core.transfers import sent
 
 PER_ROW = (
     *("image", "text", "image_id", "caption_id", "host_id", "stratum_id", "replaced_caption_id"),
@@ -59,7 +60,7 @@ class Pairs:
 
     def to(self, device: torch.device) -> "Pairs":
         """The same pairs on another device."""
-        moved = {name: value.to(device) for name, value in self._per_row().items()}
+        moved: dict[str, Any] = {name: sent(value, device) for name, value in self._per_row().items()}
         return replace(self, **moved, beside=None if self.beside is None else self.beside.to(device))
 
     def take(self, index: Tensor) -> "Pairs":

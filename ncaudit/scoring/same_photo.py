@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
+from ncaudit.scoring.connected import components
 from ncaudit.scoring.pairs import Pairs
 
 # Of the median distance between two photos. Measured: re-encoded copies lie below .002; the nearest other photo of
@@ -85,9 +86,4 @@ def _median_distance(image: Tensor) -> float:
 
 
 def _families(rows: Tensor, others: Tensor, count: int) -> Tensor:
-    from scipy.sparse import coo_array  # a quarter of a second, that applying a saved fit does without
-    from scipy.sparse.csgraph import connected_components
-
-    ones = np.ones(len(rows), dtype=np.int8)
-    edges = coo_array((ones, (rows.cpu().numpy(), others.cpu().numpy())), shape=(count, count))
-    return torch.from_numpy(connected_components(edges, directed=False)[1].astype(np.int64))
+    return torch.from_numpy(components(rows.cpu().numpy(), others.cpu().numpy(), count))

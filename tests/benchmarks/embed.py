@@ -47,13 +47,13 @@ def photos(bench: Path) -> tuple[list[bytes], list[str]]:
     return [image for image, _ in pairs], [caption for _, caption in pairs]
 
 
-def save_model(folder: Path) -> None:
+def save_model(folder: Path, architecture: str = ARCHITECTURE) -> None:
     """The architecture with random weights, as an open_clip folder and as the state dict that clip-retrieval takes."""
     torch.manual_seed(0)
     logging.getLogger().setLevel(logging.ERROR)  # open_clip warns that the weights are random; they are meant to be
-    model = open_clip.create_model(ARCHITECTURE)
+    model = open_clip.create_model(architecture)
     config = {
-        "model_cfg": open_clip.get_model_config(ARCHITECTURE),
+        "model_cfg": open_clip.get_model_config(architecture),
         "preprocess_cfg": open_clip.get_model_preprocess_cfg(model),
     }
     folder.mkdir()
@@ -80,7 +80,10 @@ class Watch:
         self.first_done = self.first_pairs = 0.0
 
     def __enter__(self) -> "Watch":
-        self._originals = {name: getattr(Encoder, name) for name in ("encode_images", "encode_tokens")}
+        names = ("begin_images", "begin_tokens")
+        if not hasattr(Encoder, names[0]):  # of older code
+            names = ("encode_images", "encode_tokens")
+        self._originals = {name: getattr(Encoder, name) for name in names}
         for name, original in self._originals.items():
             setattr(Encoder, name, self._watched(name, original))
         return self
@@ -107,7 +110,7 @@ def one_round(options: EmbedOptions, encoder: Encoder, pairs: int) -> dict[str, 
         ended = time.monotonic()
     begun = time.monotonic()
     for name, batch in watch.batches:
-        getattr(encoder, name)(batch)
+        getattr(encoder, name.replace("begin", "encode"))(batch)
     forward = pairs / (time.monotonic() - begun)
     steady = (pairs - watch.first_pairs) / (ended - watch.first_done)
     return {"steady": steady, "forward": forward, "ratio": steady / forward, "whole": pairs / result.seconds}

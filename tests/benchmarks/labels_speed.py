@@ -50,7 +50,7 @@ def _report(options: argparse.Namespace) -> dict:
 
 def _measure(rows: int, options: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory(dir=options.work) as work:
-        _write_tables(Path(work) / "embeddings", rows, options)
+        write_tables(Path(work) / "embeddings", rows, options)
         run = _labelled(Path(work))
         assert run["rows"] == rows
         return run if options.skip_search else {**run, **_searched(Path(work) / "embeddings")}
@@ -104,7 +104,8 @@ def _searched(folder: Path) -> dict:
     }
 
 
-def _write_tables(folder: Path, rows: int, options: argparse.Namespace) -> None:
+def write_tables(folder: Path, rows: int, options: argparse.Namespace) -> None:
+    """Made-up pairs with classes. options: dims, classes, wrong."""
     folder.mkdir(parents=True)
     draw = np.random.default_rng(0)
     world = _World(draw, options.classes, options.dims)

@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _applied(work: Path, codes: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
-    tables = _tables(work, options.rows)
+    tables = aligned_tables(work, options.rows)
     for name, code in codes.items():  # each has a fit of its own: a fit of another format is refused
         _command(code, ["score", tables, "--out", f"{work}/fit-{name}", "--no-check"])
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in codes}
@@ -69,7 +69,7 @@ def _shares(runs: list[dict[str, Any]], rows: int) -> dict[str, Any]:
 
 
 def _whole(work: Path, rows: int, codes: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
-    tables = _tables(work, rows)
+    tables = aligned_tables(work, rows)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in codes}
     for _ in range(options.repeats):
         for name, code in codes.items():
@@ -86,29 +86,34 @@ def _apply(tables: str, fit: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=Path(fit).parent) as out:
         options = ScoreOptions(embeddings=[tables], out=out, fit=fit)
         apply = _timed(lambda: score(options))
-    return {"apply": apply, "products": _timed(_products(*_counts(tables, fit)))}
+    return {"apply": apply, "products": _timed(products(*counts(tables, fit)))}
 
 
-def _products(rows: int, anchors: int) -> Callable[[], None]:
+def products(rows: int, anchors: int, name: str = "cpu") -> Callable[[], None]:
+    """What multiplies as many rows with as many keys as applying a fit does, and nothing else, on that device."""
     import torch
 
     from ncaudit.core.device import matmul_dtype
 
-    kind = matmul_dtype(torch.device("cpu"))
+    device = torch.device(name)
+    kind = matmul_dtype(device)
     shapes = [(anchors, DIMS, BLOCK)] * 2 + [(anchors, min(FEATURES, DIMS), BLOCK)] * 2
     shapes += [(min(REFITTED, anchors), REFITTED_DIMS, BLOCK)] * 2
-    sides = [(torch.ones(block, d).to(kind), torch.ones(keys, d).to(kind)) for keys, d, block in shapes]
-    out = torch.empty(BLOCK * anchors, dtype=kind)
+    sides = [(torch.ones(block, d).to(device, kind), torch.ones(keys, d).to(device, kind)) for keys, d, block in shapes]
+    out = torch.empty(BLOCK * anchors, dtype=kind, device=device)
 
     def run() -> None:
         for _ in range(rows // BLOCK):
             for queries, keys in sides:
                 torch.mm(queries, keys.T, out=out[: len(queries) * len(keys)].view(len(queries), len(keys)))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
     return run
 
 
-def _counts(tables: str, fit: str) -> tuple[int, int]:
+def counts(tables: str, fit: str) -> tuple[int, int]:
+    """Rows of the tables, and anchors of the fit."""
     import pyarrow.parquet as pq
     from safetensors import safe_open
 
@@ -117,7 +122,7 @@ def _counts(tables: str, fit: str) -> tuple[int, int]:
         return rows, kept.get_slice("bank_image").get_shape()[0]
 
 
-def _tables(work: Path, rows: int) -> str:
+def aligned_tables(work: Path, rows: int) -> str:
     """Noisy copies of points in clusters, 30 % of the captions swapped, written as `embed` writes them."""
     import numpy as np
     import pyarrow as pa

@@ -57,7 +57,7 @@ def main() -> None:
 def measure(rounds: int = 5) -> list[Row]:
     """One row per thing trained and device."""
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    return [_measured(what, device, rounds) for device in devices for what in ASKED]
+    return [measured(what, device, rounds) for device in devices for what in ASKED]
 
 
 def lines(rows: list[Row]) -> list[str]:
@@ -69,7 +69,8 @@ def lines(rows: list[Row]) -> list[str]:
     return told if any(row["device"] == "cuda" for row in rows) else [*told, "  cuda  skipped: no GPU"]
 
 
-def _measured(what: str, name: str, rounds: int) -> Row:
+def measured(what: str, name: str, rounds: int) -> Row:
+    """One thing trained on one device: linear, mlp or towers."""
     device = torch.device(name)
     precision = pick_precision(device)
     with tempfile.TemporaryDirectory() as folder:

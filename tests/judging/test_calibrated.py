@@ -262,3 +262,37 @@ def test_other_pairs_or_another_seed_get_scores_of_their_own():
         alone = Scored.of(fit, asked, seed)
         assert np.array_equal(found.observed, alone.observed)
         assert np.array_equal(found.null, alone.null)
+
+
+@pytest.mark.parametrize("captions", [1, 5])
+@pytest.mark.parametrize("scorer", ["csls", "bicro"])
+def test_pairs_scored_in_parts_for_want_of_memory_get_the_same_scores(scorer, captions):
+    pairs, _ = world(600, 0.2)
+    photo = torch.arange(600) // captions
+    pairs = replace(pairs, image=pairs.image[photo * captions], image_id=photo)
+    fit = calibrated.learn(pairs.head(400), options(scorer))
+    apply, sizes = scorers.applier(fit, CPU), []
+
+    def limited(part):
+        sizes.append(len(part))
+        if len(part) > 100:
+            raise torch.OutOfMemoryError
+        return apply(part)
+
+    parts, whole = calibrated.within_memory(limited, pairs), apply(pairs)
+    assert sizes[:3] == [600, 300, 150]
+    assert sum(size for size in sizes if size <= 100) == 600
+    for name in ("score", "similarity", "image_anchor", "is_anchor"):
+        one, other = getattr(parts, name), getattr(whole, name)
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, equal_nan=True)
+
+
+def test_no_memory_for_the_pairs_of_one_photo_is_an_error():
+    def never(part):
+        raise torch.OutOfMemoryError
+
+    pairs, _ = world(60, 0.2)
+    with pytest.raises(NcauditError, match="no memory to score the pairs of a single photo"):
+        calibrated.within_memory(never, pairs)

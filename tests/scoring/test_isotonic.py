@@ -35,3 +35,16 @@ def test_the_order_of_the_points_does_not_matter():
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("increasing", [True, False])
+def test_few_points_and_many_are_pooled_alike_to_the_bit(monkeypatch, increasing):
+    draw = np.random.default_rng(1)
+    x, weight = np.arange(3_000), draw.random(3_000) + 0.01
+    wave, labels = np.sin(x / 90) + draw.normal(size=3_000), draw.random(3_000) < x / 3_000
+    for y in (wave, labels, -x, np.where(x == 2_999, -9, x)):
+        monkeypatch.setattr("ncaudit.scoring.isotonic.FEW", 3_000)
+        ours = isotonic(x, y, weight, increasing=increasing)
+        monkeypatch.setattr("ncaudit.scoring.isotonic.FEW", 0)
+        for one, other in zip(ours, isotonic(x, y, weight, increasing=increasing), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -1,6 +1,5 @@
 """Groups of similar rows (the one file that uses faiss). Knows vectors; nothing of what they stand for."""
 
-import faiss
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +17,8 @@ def kmeans(x: Tensor, clusters: int, seed: int) -> Tensor:
     """
     if len(x) == 0:
         return torch.empty(0, dtype=torch.int64, device=x.device)
+    import faiss  # with a linear algebra of its own; small samples are never parted into clusters
+
     rows = np.ascontiguousarray(x.detach().cpu().numpy(), dtype=np.float32)
     fit = faiss.Kmeans(
         rows.shape[1], min(clusters, len(rows)), niter=20, spherical=True, seed=seed, min_points_per_centroid=1, nredo=3

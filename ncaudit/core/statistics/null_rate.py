@@ -31,6 +31,7 @@ LEFT_PENALTY = 20.0  # prior exp(-this * h's mean over the null's lowest fifth):
 SPREAD_SD = 0.5  # prior standard deviation of the log spread of clean scores against random ones
 START_PENALTY = 1.0  # log of how much rarer a shape is whose lower end is exactly empty
 FAR = 200.0  # of a log posterior: draws of the data differ by some tens where the data do by that
+REPLICATES = 200  # bootstrap draws behind an interval
 AT_ZERO, AT_ONE = 0.1, 0.05  # prior chance that no pair is mismatched, that all are: an interval must reach both ends
 
 
@@ -50,7 +51,7 @@ def noise_rate(
     null_photo: npt.ArrayLike | None = None,
     *,
     seed: int = 0,
-    replicates: int = 200,
+    replicates: int = REPLICATES,
 ) -> NoiseRate:
     """The share of observed pairs that score like random ones.
 
@@ -61,6 +62,8 @@ def noise_rate(
 
     The rate is the median of the posterior of pi over binormal shapes of clean scores (made monotone); the interval
     holds 90 % of that posterior averaged over bootstrap draws (Huggins & Miller 2019), so it may touch 0 and 1.
+    replicates: how many draws; with 0 the rate is as good at a fraction of the time, and the interval, of these very
+    data alone, too narrow to be told.
     Raises NcauditError for scores that tell nothing.
 
     >>> rng = np.random.default_rng(0)
@@ -77,7 +80,7 @@ def noise_rate(
     rates = np.linspace(0, 1, 51)
     for _ in range(2):  # the second time on a fine grid, where the first one found anything
         weight = _posterior(counts, null_counts, shapes, prior, rates, power)
-        bagged = weight[1:].mean(axis=0)
+        bagged = weight[1 if replicates else 0 :].mean(axis=0)
         used = rates
         rates = _refined(rates, bagged + weight[0])
     rate = _quantile(used, weight[0], 0.5)
@@ -220,7 +223,8 @@ def _posterior(
     some, likely = near.any(axis=1), near.any(axis=0)
     fit = _log_posterior(counts, null, shapes[likely], prior[likely], rates[some], at[some], power)
     weight = np.zeros((len(counts), len(rates)))
-    weight[:, some] = np.exp(fit - fit.max(axis=(1, 2), keepdims=True)).sum(axis=2)
+    fit -= fit.max(axis=(1, 2), keepdims=True)
+    weight[:, some] = np.exp(fit, out=fit).sum(axis=2)
     normalised: Numbers = weight / weight.sum(axis=1, keepdims=True)
     return normalised
 
@@ -228,12 +232,21 @@ def _posterior(
 def _log_posterior(
     counts: Numbers, null: Numbers, shapes: Numbers, prior: Numbers, rates: Numbers, at: Numbers, power: float
 ) -> Numbers:
-    """Up to a constant, (draws, rates, shapes). null: shares of each bin. at: (rates,) log prior of the rates."""
+    """Up to a constant, (draws, rates, shapes). null: shares of each bin. at: (rates,) log prior of the rates.
+
+    In place: fresh memory for each of millions of numbers would take longer than the logarithms.
+    """
     ratio = (rates[:, None, None] + (1 - rates)[:, None, None] * shapes).reshape(-1, shapes.shape[1])
-    expected = rates[:, None] + (1 - rates)[:, None] * (null @ shapes.T)[:, None, :]
-    fit = (counts @ np.log(np.maximum(ratio, 1e-12)).T).reshape(expected.shape)
-    fit -= counts.sum(axis=1)[:, None, None] * np.log(expected)
-    return np.asarray(power * fit + prior + at[:, None])
+    expected = (1 - rates)[:, None] * (null @ shapes.T)[:, None, :]
+    expected += rates[:, None]
+    fit: Numbers = (counts @ np.log(np.maximum(ratio, 1e-12)).T).reshape(expected.shape)
+    np.log(expected, out=expected)
+    expected *= counts.sum(axis=1)[:, None, None]
+    fit -= expected
+    fit *= power
+    fit += prior
+    fit += at[:, None]
+    return fit
 
 
 def _rate_prior(rates: Numbers) -> Numbers:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ncaudit.core.transfers import Fetched, one_behind, staged
 from ncaudit.encoders.decode_pool import DecodePool, Pending
 from ncaudit.encoders.images import Decoded
 from ncaudit.encoders.open_clip import Encoder
@@ -149,12 +150,17 @@ class ShardEmbedder:
         )
 
     def _encode(self, window: Window, batch_pairs: int) -> None:
+        for contents, rows in one_behind(self._begun(window, batch_pairs)):
+            _fill(contents, rows.wait())
+
+    def _begun(self, window: Window, batch_pairs: int) -> Iterator[tuple[list[Content], Fetched]]:
+        """Batch by batch what is to be filled in, and the rows that it is filled with once they are there."""
         images = _decoded(window)
         while batch := list(islice(images, batch_pairs)):
-            pixels = torch.from_numpy(np.stack([decoded.pixels for _, decoded in batch]))
-            _fill([content for content, _ in batch], self.encoder.encode_images(pixels))
+            pixels = staged([decoded.pixels for _, decoded in batch], self.encoder.device)
+            yield [content for content, _ in batch], self.encoder.begin_images(pixels)
         for chosen in self._caption_batches(window.tokens, batch_pairs):
-            _fill([window.new_texts[i] for i in chosen], self.encoder.encode_tokens(window.tokens[chosen]))
+            yield [window.new_texts[i] for i in chosen], self.encoder.begin_tokens(window.tokens[chosen])
 
     def _caption_batches(self, tokens: Tensor, batch_pairs: int) -> list[list[int]]:
         """Captions of like length together: a batch costs what its longest one costs."""

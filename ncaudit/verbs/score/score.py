@@ -6,6 +6,7 @@ Knows options, shards and scorers; nothing of Typer or of how a score is compute
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import hypot
@@ -44,6 +45,7 @@ from ncaudit.shards.files.provenance import (
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_table
+from ncaudit.shards.overlap import ahead
 from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.rewriting.write_back import DatasetShards, match_dataset
@@ -207,14 +209,20 @@ class _Run:
 
     def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
-        device, saved = pick_device(self.options.device), self.rates.of(table).saved
+        saved = self.rates.of(table).saved
+        with closing(ahead(self._sent(table))) as batches:
+            for batch, pairs in batches:
+                scores = self.apply(saved, pairs) if len(pairs) else None
+                more = {} if scores is None else self._more(saved, pairs, scores, batch)
+                scored = ScoredRows(batch, scores, saved.fit.pair_ids, more)
+                self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
+                yield scored
+
+    def _sent(self, table: EmbeddingTable) -> Iterator[tuple[EmbeddingBatch, Pairs]]:
+        """Batches with their pairs on the way to the device: read while the batch before is scored."""
+        device = pick_device(self.options.device)
         for batch in self._batches(table):
-            pairs = fit_sample.as_pairs(batch).to(device)
-            scores = self.apply(saved, pairs) if len(pairs) else None
-            more = {} if scores is None else self._more(saved, pairs, scores, batch)
-            scored = ScoredRows(batch, scores, saved.fit.pair_ids, more)
-            self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
-            yield scored
+            yield batch, fit_sample.as_pairs(batch).to(device)
 
     def add(self, table: EmbeddingTable, tally: Tally) -> None:
         """Count a table that is written."""

@@ -145,3 +145,12 @@ def test_photo_ids_must_fit_the_scores():
     observed, null, _ = scores(0.3, 0)
     with pytest.raises(NcauditError, match="1,150 scores, but 3 photo ids"):
         noise_rate(observed, null, photo=[1, 2, 3])
+
+
+def test_without_draws_the_rate_is_as_good_and_the_interval_no_wider():
+    rng = np.random.default_rng(5)
+    observed, null = np.r_[rng.normal(size=150), rng.normal(3, 1, size=350)], rng.normal(size=2000)
+    quick, told = noise_rate(observed, null, replicates=0), noise_rate(observed, null)
+    assert quick.rate == pytest.approx(told.rate, abs=0.01)
+    assert quick.low <= quick.rate <= quick.high
+    assert quick.high - quick.low <= told.high - told.low

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ncaudit import schema
+from ncaudit.core.transfers import Fetched
 from ncaudit.encoders import decode_pool
 from ncaudit.encoders.images import ImageError
 from ncaudit.encoders.open_clip import Encoder, load_encoder
@@ -134,14 +135,14 @@ def test_every_way_to_fail_has_its_status_and_the_others_go_on(tmp_path, monkeyp
     captions = ["ok", "cut short", "html", "0 bytes", "null", "", " \t ", None, "bomb", "x" * 1_000_000, "not a number"]
     write(tmp_path / "data" / "00000.parquet", {"jpg": images, "caption": captions})
     write(tmp_path / "clean" / "00000.parquet", {"jpg": [photo(1)], "caption": ["ok"]})
-    encode = Encoder.encode_tokens
+    begin = Encoder.begin_tokens
 
     def with_a_nan(self, tokens):
-        rows = encode(self, tokens)
+        rows = begin(self, tokens).wait()
         rows[(tokens == self.tokenize(["not a number"])).all(dim=1)] = float("nan")
-        return rows
+        return Fetched(rows)
 
-    monkeypatch.setattr(Encoder, "encode_tokens", with_a_nan)
+    monkeypatch.setattr(Encoder, "begin_tokens", with_a_nan)
     result = embed(options(tmp_path, max_image_pixels=80 * 60))
     written = table(tmp_path)
     status = written.column("status").to_pylist()
@@ -171,13 +172,13 @@ def test_equal_images_and_captions_are_encoded_once_per_shard(tmp_path, monkeypa
     write(tmp_path / "data" / "00000.parquet", many)
     monkeypatch.setattr(embed_shard, "WINDOW_ROWS", 8)
     encoded = Counter()
-    for name in ("encode_images", "encode_tokens"):
+    for name in ("begin_images", "begin_tokens"):
         original = getattr(Encoder, name)
         monkeypatch.setattr(
             Encoder, name, lambda self, x, name=name, f=original: (encoded.update({name: len(x)}), f(self, x))[1]
         )
     embed(options(tmp_path, batch_pairs=4))
-    assert encoded == {"encode_images": 4, "encode_tokens": 4}
+    assert encoded == {"begin_images": 4, "begin_tokens": 4}
     written = table(tmp_path)
     assert len({bytes(np.float32(v)) for v in rows_of(written.column("image_embedding"))}) == 4
     assert len(set(written.column("image_hash").to_pylist())) == 4
@@ -367,15 +368,15 @@ def test_out_of_memory_halves_the_batch_for_that_shard_which_counts_as_finished(
     for stem in ("0", "1"):
         write(tmp_path / "data" / f"{stem}.parquet", pairs(20, seed=100 * int(stem)))
     monkeypatch.setattr(embed_shard, "WINDOW_ROWS", 8)  # memory runs out when a window has been done already
-    encode, calls = Encoder.encode_images, []
+    begin, calls = Encoder.begin_images, []
 
     def limited(self, pixels):
         calls.append(len(pixels))
         if len(calls) > 1 and len(calls) < 4 and len(pixels) > 2:
             raise torch.OutOfMemoryError
-        return encode(self, pixels)
+        return begin(self, pixels)
 
-    monkeypatch.setattr(Encoder, "encode_images", limited)
+    monkeypatch.setattr(Encoder, "begin_images", limited)
     told = Told()
     result = embed(options(tmp_path, batch_pairs=8), told)
     assert calls[:4] == [8, 8, 4, 2]
@@ -392,7 +393,7 @@ def test_no_memory_for_a_single_pair_is_an_error(tmp_path, monkeypatch):
         raise torch.OutOfMemoryError
 
     write(tmp_path / "data" / "0.parquet", pairs(4))
-    monkeypatch.setattr(Encoder, "encode_images", never)
+    monkeypatch.setattr(Encoder, "begin_images", never)
     with pytest.raises(NcauditError, match="no memory for a single pair"):
         embed(options(tmp_path, batch_pairs=4))
 

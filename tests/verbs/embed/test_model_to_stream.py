@@ -132,15 +132,15 @@ def test_a_reader_that_leaves_is_not_an_error_of_ours(data, monkeypatch):
 @pytest.mark.parametrize("failing", [1, 2])
 def test_out_of_memory_begins_a_shard_again_unless_its_rows_are_out(failing, data, stdout, monkeypatch):
     monkeypatch.setattr(shard, "WINDOW_ROWS", 2)
-    encode, calls = Encoder.encode_images, []
+    begin, calls = Encoder.begin_images, []
 
     def limited(self, pixels):
         calls.append(len(pixels))
         if len(calls) == failing:
             raise torch.OutOfMemoryError
-        return encode(self, pixels)
+        return begin(self, pixels)
 
-    monkeypatch.setattr(Encoder, "encode_images", limited)
+    monkeypatch.setattr(Encoder, "begin_images", limited)
     if failing == 1:
         assert run(data / "0.parquet", "-", batch_pairs=2).accounting.rows == 5
         assert pa.ipc.open_stream(stdout.getvalue()).read_all().num_rows == 5

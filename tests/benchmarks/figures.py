@@ -1,0 +1,133 @@
+"""What the scripts share: the machine told, runs timed in turn, and figures beside the limit or peer of the same run.
+
+A figure by itself says what a machine was doing that day. Beside its limit, measured in the same minutes, it says how
+good the code is: that share is what README and docs/ quote.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds that something took: on the wall, and of all cores that worked for it."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A measured number with what it is held against. Of `s` (seconds) less is better, of any other unit more is."""
+
+    what: str
+    value: float
+    unit: str
+    beside: str = ""  # what the limit is
+    limit: float | None = None
+    target: float | None = None  # of the share
+
+    @property
+    def share(self) -> float | None:
+        """Of the limit: 1 is as fast."""
+        if not self.limit or not self.value:
+            return None
+        return self.limit / self.value if self.unit == "s" else self.value / self.limit
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it."""
+        return {**asdict(self), "share": self.share}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures are measured on, and how busy it is now."""
+    names = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    cpu = names[0].split(":", 1)[1].strip() if names else platform.processor() or platform.machine()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = {"cpu": cpu, "cores": usable, "python": platform.python_version(), "torch": version("torch")}
+    threads = os.environ.get("OMP_NUM_THREADS")
+    return {**told, **({"threads": int(threads)} if threads else {}), "load": round(os.getloadavg()[0], 1)}
+
+
+def timed(run: Callable[[], object]) -> Spent:
+    """What a call takes in this process, its children included."""
+    begun, before = time.perf_counter(), _cpu()
+    run()
+    return Spent(time.perf_counter() - begun, _cpu() - before)
+
+
+def in_process(words: Sequence[str], *, code: Path = ROOT, folder: Path | None = None) -> Spent:
+    """What a fresh `python WORDS` takes that finds the package in `code`, its start included. It must succeed."""
+    return timed(lambda: output_of(words, code=code, folder=folder))
+
+
+def output_of(words: Sequence[str], *, code: Path = ROOT, folder: Path | None = None) -> str:
+    """What it writes to standard output."""
+    there = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command, place = [sys.executable, *words], {**there, "PYTHONPATH": str(code)}
+    done = subprocess.run(command, env=place, cwd=folder or code, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} failed:\n{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def in_turn(runs: Mapping[str, Callable[[], Spent]], repeats: int) -> dict[str, Spent]:
+    """Medians of runs that take turns, so that a busy machine slows all alike."""
+    found: dict[str, list[Spent]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            found[name].append(run())
+    return {name: median(spent) for name, spent in found.items()}
+
+
+def median(spent: Sequence[Spent]) -> Spent:
+    """Of each kind of seconds by itself."""
+    return Spent(statistics.median(one.wall for one in spent), statistics.median(one.cpu for one in spent))
+
+
+def told(figures: Iterable[Figure]) -> list[str]:
+    """A line for each figure."""
+    titles = ("figure", "measured", "limit or peer", "share", "asked", "beside")
+    rows = [titles, *(_cells(figure) for figure in figures)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def show(figures: Sequence[Figure], *, as_json: bool, **more: Any) -> None:
+    """The machine and all figures, as lines or as one JSON object."""
+    if as_json:
+        print(json.dumps({"machine": machine(), "figures": [one.as_dict() for one in figures], **more}, indent=1))
+    else:
+        print("\n".join([", ".join(f"{name} {value}" for name, value in machine().items()), *told(figures)]))
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    share = "" if figure.share is None else f"{figure.share:.2f}"
+    limit, target = ("" if number is None else short(number) for number in (figure.limit, figure.target))
+    return figure.what, f"{short(figure.value)} {figure.unit}", limit, share, target, figure.beside
+
+
+def short(number: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{number:,.3g}" if abs(number) < 1_000 else f"{number:,.0f}"
+
+
+def _cpu() -> float:
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if os.path.exists(path) else []
