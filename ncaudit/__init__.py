@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ScoreOptions,
         ScorerOptions,
         ShowOptions,
+        StatusOptions,
         TrainOptions,
     )
     from ncaudit.planned import Plan
@@ -52,6 +53,7 @@ _VERBS = {  # where each is, and the options it takes
     "eval_retrieval": ("ncaudit.verbs.evaluate.retrieval", "EvalRetrievalOptions"),
     "eval_scores": ("ncaudit.verbs.evaluate.scores", "EvalScoresOptions"),
     "show": ("ncaudit.verbs.show.show", "ShowOptions"),
+    "status": ("ncaudit.verbs.status", "StatusOptions"),
     "labels": ("ncaudit.verbs.labels.labels", "LabelsOptions"),
     "sample": ("ncaudit.verbs.sample", "SampleOptions"),
     "report": ("ncaudit.verbs.report.report", "ReportOptions"),
@@ -80,6 +82,7 @@ __all__ = [
     "ScoreOptions",
     "ScorerOptions",
     "ShowOptions",
+    "StatusOptions",
     "TrainOptions",
     "__version__",
     "live_progress",

@@ -40,6 +40,7 @@ from ncaudit.options import SampleOptions as SampleOptions
 from ncaudit.options import ScoreOptions as ScoreOptions
 from ncaudit.options import ScorerOptions as ScorerOptions
 from ncaudit.options import ShowOptions as ShowOptions
+from ncaudit.options import StatusOptions as StatusOptions
 from ncaudit.options import TrainOptions as TrainOptions
 from ncaudit.options.corrupt import CorruptKind
 from ncaudit.options.embed import Layout
@@ -75,6 +76,7 @@ from ncaudit.verbs.report.report import ReportResult
 from ncaudit.verbs.sample import SampleResult
 from ncaudit.verbs.score.score import ScoreResult
 from ncaudit.verbs.show.show import ShowResult
+from ncaudit.verbs.status import StatusResult
 from ncaudit.verbs.train.train import TrainResult
 
 __version__: str
@@ -549,6 +551,7 @@ def embed(
     device: str = 'auto',
     batch_pairs: int | None = None,
     precision: Literal['auto', 'float32', 'bfloat16'] | Precision = 'auto',
+    slice: str | None = None,
     max_failed: float = 1.0,
     progress: Progress | bool | None = None,
 ) -> EmbedResult:
@@ -617,6 +620,10 @@ def embed(
         precision: Precision; default 'auto'
             What the model computes in: float32, bfloat16, or auto, which takes bfloat16 where that is
             faster.
+        slice: str or None; default None
+            Do one part of the shards alone: I/N takes every N-th of the same list, I from 0; slurm
+            takes the task of an array job. All parts write to one folder; `ncaudit status` tells when
+            it is whole.
         max_failed: float; default 1.0
             Exit with 3 when more than this share of the rows failed, 0 to 1.
         progress: True, Progress or None; default None
@@ -731,6 +738,7 @@ def filter_pairs(
     keep_share: float | None = None,
     keep_share_by: str | None = None,
     kept_precision: float | None = None,
+    slice: str | None = None,
     progress: Progress | bool | None = None,
 ) -> FilterResult:
     """Keep the pairs that every rule agrees on; a row whose status is not ok is dropped, with its status as the reason.
@@ -784,6 +792,10 @@ def filter_pairs(
         kept_precision: float or None; default None
             Keep the most pairs whose mean soft label is at least this, above 0 to 1: their expected
             precision, as good as the labels are. Instead of `keep_share`.
+        slice: str or None; default None
+            Do one part of the shards alone: I/N takes every N-th of the same list, I from 0; slurm
+            takes the task of an array job. All parts write to one folder; `ncaudit status` tells when
+            it is whole.
         progress: True, Progress or None; default None
             True shows how far the work is. A `ncaudit.progress.Progress` of your own is told instead.
     """
@@ -1044,6 +1056,7 @@ def score(
     save_fit: _Path | None = None,
     refit: bool = False,
     overwrite: bool = False,
+    fit_only: bool = False,
     format: Literal['arrow', 'jsonl', 'csv'] | StreamFormat = 'arrow',
     csv_safe: bool = False,
     columns: str | Sequence[str] | None = None,
@@ -1070,6 +1083,7 @@ def score(
     temperature: float | None = None,
     correlation: Literal['pearson', 'spearman'] | Correlation = 'pearson',
     device: str = 'auto',
+    slice: str | None = None,
     max_failed: float = 1.0,
     seed: int = 0,
     progress: Progress | bool | None = None,
@@ -1109,6 +1123,9 @@ def score(
             Fit anew and score every shard again that score itself has written.
         overwrite: bool; default False
             Replace files in the way that this command did not write; never an input.
+        fit_only: bool; default False
+            Only fit, and count repeats, and keep both in `out`: what all parts of `slice` go by. No row
+            is scored.
         format: StreamFormat; default 'arrow'
             How `out` - writes rows: as arrow, jsonl or csv.
         csv_safe: bool; default False
@@ -1177,6 +1194,10 @@ def score(
             value (pearson) or by rank (spearman).
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
+        slice: str or None; default None
+            Do one part of the shards alone: I/N takes every N-th of the same list, I from 0; slurm
+            takes the task of an array job. All parts write to one folder; `ncaudit status` tells when
+            it is whole.
         max_failed: float; default 1.0
             Exit with 3 when more than this share of the rows failed, 0 to 1.
         seed: int; default 0
@@ -1245,6 +1266,28 @@ def show(
         against: Against or None; default None
             Give similarity for the pairs on which soft label and cosine disagree: noisy but close, and
             clean but far; `worst` of each.
+        progress: True, Progress or None; default None
+            True shows how far the work is. A `ncaudit.progress.Progress` of your own is told instead.
+    """
+
+@overload
+def status(options: StatusOptions, progress: Progress | bool | None = None) -> StatusResult: ...
+@overload
+def status(
+    out: _Path,
+    *,
+    verify: bool = False,
+    progress: Progress | bool | None = None,
+) -> StatusResult:
+    """Tell shards and rows that are finished, and what is not, below one folder; nothing is written.
+
+    Raises NcauditError where the folder is none that a verb writes a table per shard to.
+
+    Parameters, or one StatusOptions:
+        out: str; required
+            The folder that embed, score, labels or filter writes to.
+        verify: bool; default False
+            Read every finished table too, and hold its pages against their checksums.
         progress: True, Progress or None; default None
             True shows how far the work is. A `ncaudit.progress.Progress` of your own is told instead.
     """

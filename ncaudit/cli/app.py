@@ -20,6 +20,7 @@ from ncaudit.cli import (
     score,
     scorers,
     show,
+    status,
     train,
 )
 from ncaudit.cli.commands import anywhere, completion
@@ -86,6 +87,7 @@ app.command(cls=Computing)(labels.labels)
 app.command(cls=Computing)(report.report)
 app.command(cls=Computing)(sample.sample)
 app.command(cls=Command)(show.show)
+app.command(cls=Command)(status.status)
 app.command(cls=Command)(scorers.scorers)
 app.command(cls=Computing)(corrupt.corrupt)
 app.command(cls=Computing)(bench.bench)

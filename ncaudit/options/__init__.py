@@ -30,6 +30,7 @@ from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.options.show import Against, Reason, ShowOptions
+from ncaudit.options.status import StatusOptions
 from ncaudit.options.train import (
     CLASS_PACE,
     CO_TEACHING_PACE,
@@ -103,6 +104,7 @@ __all__ = [
     "ScoreOptions",
     "ScorerOptions",
     "ShowOptions",
+    "StatusOptions",
     "Siblings",
     "StreamFormat",
     "TrainOptions",

@@ -10,6 +10,7 @@ from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import choose, require, require_at_least, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
+from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.options.shared.streams import STREAM, StreamFormat, streams_csv
 
 
@@ -21,7 +22,7 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions(ModelOptions, DataOptions):
+class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
     """`ncaudit embed`: raw shards to embedding tables."""
 
     sources: common.Dataset
@@ -61,11 +62,13 @@ class EmbedOptions(ModelOptions, DataOptions):
         if isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))
         refuse_changed(self)
+        _ = self.part
         _check_devices(self)
 
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at."""
         yield from of_files(self.out)
+        yield from self.unread_of_slices(self.out)
         yield from self.unread_of_model()
         yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
         if self.out == STREAM:

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from ncaudit.nearest import one_of
 from ncaudit.options.shared import common
-from ncaudit.options.shared.about import About, Options, Panel
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import choose, compatible, require, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
+from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat, streams_csv
 
 
@@ -36,7 +37,7 @@ RANKING_RULES = ("keep_share", "kept_precision")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterOptions(Options):
+class FilterOptions(SliceOptions):
     """`ncaudit filter`: the pairs worth keeping. A row is kept when every rule says so; ranking rules come last."""
 
     scores: Annotated[
@@ -153,10 +154,13 @@ class FilterOptions(Options):
         _check_rules(self)
         _check_filter_places(self)
         refuse_changed(self)
+        _ = self.part
 
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at."""
         yield from of_files(self.out if self.dropped is None else self.dropped)
+        if self.one_output:
+            yield Unread(("slice",), f"writes a file per shard, and --out {self.out} is one for all", "give a folder")
         rows = self.write_as is FilterForm.rows
         yield from of_streams(
             self.out, stream=rows and self.out == STREAM, csv=rows and streams_csv(self.out, self.format)

@@ -18,6 +18,7 @@ from ncaudit.options.shared.checks import (
 )
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
+from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
 
 
@@ -204,7 +205,7 @@ class ScorerOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(ScorerOptions):
+class ScoreOptions(ScorerOptions, SliceOptions):
     """`ncaudit score`: embedding tables to score tables."""
 
     embeddings: Annotated[
@@ -256,6 +257,13 @@ class ScoreOptions(ScorerOptions):
         bool,
         About("Fit anew and score every shard again that score itself has written.", Panel.output),
     ] = False
+    fit_only: Annotated[
+        bool,
+        About(
+            "Only fit, and count repeats, and keep both in --out: what all parts of --slice go by. No row is scored.",
+            Panel.output, rare=True,
+        ),
+    ] = False  # fmt: skip
     format: common.Format = StreamFormat.arrow
     csv_safe: common.CsvSafe = False
     columns: common.Columns = None
@@ -276,10 +284,13 @@ class ScoreOptions(ScorerOptions):
         compatible(not (self.fit and self.refit), "--fit and --refit contradict each other", "give one of them")
         _check_join(self)
         refuse_changed(self)
+        _ = self.part
 
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at; what a scorer does not, `scorers.refuse_unread` knows."""
         yield from of_files(self.out)
+        yield from self.unread_of_slices(self.out)
+        yield from self.unread_of_fitting()
         yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
         if self.fit:
             yield Unread(OF_A_FIT, "is of fitting, and --fit scores with a fit that is there", "leave out one of them")
@@ -293,6 +304,17 @@ class ScoreOptions(ScorerOptions):
             yield Unread(
                 ("refit",), f"redoes what is finished in a folder, and --out {self.out} is written anew anyway"
             )
+
+    def unread_of_fitting(self) -> Iterator[Unread]:
+        """What a part leaves to the run that fits, and that run to the parts."""
+        if self.slice:
+            shared = "is of fitting, and a part scores with the fit that is there"
+            yield Unread(("refit",), shared, "give it with --fit-only, before the parts")
+            yield Unread(("verdicts",), "speak for all shards at once, and --slice does a part of them",
+                         "correct the fit first: --fit-only --verdicts FILE --save-fit FIT; then --fit FIT for all parts")
+            yield Unread(("fit_only",), "fits for all parts, and --slice does one of them", "give one of them")
+        if not is_folder(self.out):
+            yield Unread(("fit_only",), f"keeps the fit in a folder, and --out is {self.out}", "give a folder")
 
 
 def _check_join(options: ScoreOptions) -> None:

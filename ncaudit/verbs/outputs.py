@@ -7,15 +7,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any, Protocol
+from dataclasses import asdict, fields, replace
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
+from ncaudit.engines.local import Accounting, Outcome, account
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import MAX_ROW_BYTES, STREAM, TABLE_SUFFIX, StreamFormat
+from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.shards.claims.claims import Claim, Place, is_ours, says_of_itself
 from ncaudit.shards.claims.departed import settle_departed
+from ncaudit.shards.claims.failures import keep_failures
 from ncaudit.shards.files.locations import real
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.shard import Shard
@@ -27,8 +30,12 @@ from ncaudit.shards.streams.standard_output import StreamWriter
 # Options that change no byte of a result, or that are in it by content instead of by place.
 PLACES_AND_PACE = {
     *("out", "overwrite", "prune", "refit", "redo", "save_fit", "max_failed", "format", "csv_safe"),
+    *("slice", "fit_only", "engine", "ray_address", "actors", "gpus_per_actor"),
     *("device", "devices", "workers", "sources", "embeddings", "scores", "data", "join", "verdicts", "fit", "dropped"),
 }
+
+WHOLE: dict[str, Any] = {"slice": None, "fit_only": False}
+Work = TypeVar("Work", bound=Any)
 
 
 class Rows(Protocol):
@@ -147,3 +154,42 @@ def told_by_options(options: Any) -> dict[str, Any]:
 def is_at_or_below(path: str, place: str) -> bool:
     """Whether a path is a place, or lies in it; both real."""
     return path == place or path.startswith(os.path.join(place, ""))
+
+
+def output_of(shard: Shard) -> str:
+    """What the table of one shard is called, below the folder that it goes into."""
+    return tables_of([shard])[0]
+
+
+def expected_of(shards: Iterable[Shard], rows: Callable[[Shard], int | None]) -> dict[str, int | None]:
+    """The tables of these shards, below the folder that they go into, each with its rows as far as they are known."""
+    return {output_of(shard): rows(shard) for shard in shards}
+
+
+def accounted(
+    out: str, names: Callable[[Shard], str], tried: Sequence[tuple[Shard, Outcome]], *, alone: bool
+) -> Accounting:
+    """The accounts of shards that were tried; beside their outputs is said which of them failed.
+
+    names: what a shard's output is called below `out`. alone: whether no other run fills the folder beside this one.
+    Then nothing is said of a command that was wrong for every shard, which raises its error.
+    """
+    failed = {names(shard): _failure(shard, error) for shard, error in tried if isinstance(error, NcauditError)}
+    if not (alone and len(failed) == len(tried)):
+        keep_failures(out, [names(shard) for shard, _ in tried], failed)
+    return account(tried)
+
+
+def _failure(shard: Shard, error: NcauditError) -> dict[str, str]:
+    return {"shard": shard.name, "message": error.message, "fix": error.fix}
+
+
+def part_of(options: SliceOptions) -> str | None:
+    """Which part of --slice a run was, in words."""
+    return None if options.part is None else str(options.part)
+
+
+def of_all_parts(options: Work) -> Work:
+    """The options of the run that all parts of a --slice are of."""
+    names = {field.name for field in fields(options)}
+    return replace(options, **{name: value for name, value in WHOLE.items() if name in names})

@@ -31,6 +31,7 @@ VERBS = {
     "sample": ("ncaudit.verbs.sample.sample",),
     "report": ("ncaudit.verbs.report.report.report",),
     "show": ("ncaudit.verbs.show.show.show",),
+    "status": ("ncaudit.verbs.status.status",),
     "corrupt": ("ncaudit.verbs.corrupt.captions.corrupt", "ncaudit.verbs.corrupt.classes.corrupt_labels"),
     "bench": ("ncaudit.verbs.bench.bench",),
     "demo": ("ncaudit.verbs.demo.demo",),

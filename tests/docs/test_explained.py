@@ -45,6 +45,7 @@ VERBS = {
     "sample": "sample",
     "report": "report",
     "show": "show",
+    "status": "status",
     "corrupt": "corrupt",
     "bench": "bench",
     "demo": "demo",

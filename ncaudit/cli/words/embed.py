@@ -25,6 +25,8 @@ def lines(result: EmbedResult) -> Words:
 def _next(result: EmbedResult) -> Words:
     if result.out == STREAM or not result.accounting.ok:
         return []
+    if result.part is not None:
+        return [command("ncaudit", "status", result.out, why="how far all parts are")]
     return [command("ncaudit", "score", result.out, "--out", "scores/")]
 
 

@@ -31,6 +31,8 @@ def _where(result: FilterResult) -> Words:
     """What to do with it depends on what was filtered: `inspect` knows."""
     if result.out == STREAM:
         return []
+    if result.part is not None:
+        return [command("ncaudit", "status", result.out, why="how far all parts are")]
     told: Words = [f"what is kept is in {result.out}"]
     return [*told, command("ncaudit", "inspect", result.out)] if os.path.splitext(result.out)[1] in TABLES else told
 

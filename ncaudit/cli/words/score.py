@@ -28,6 +28,8 @@ from ncaudit.verbs.score.score import ScoreResult
 
 def lines(result: ScoreResult) -> Words:
     """The summary for people: the answer, what to do next, what the answer means, and what it rests on."""
+    if result.fit_only:
+        return _fitted(result)
     return [
         *told(result),
         *([] if is_unknown(result) else worst.lines(result.worst)),
@@ -36,6 +38,18 @@ def lines(result: ScoreResult) -> Words:
         *_judges(result),
         *noted(result.notes),
         *accounting(result.accounting),
+    ]
+
+
+def _fitted(result: ScoreResult) -> Words:
+    """What a fit for all parts tells, and how a part is scored."""
+    return [
+        *_rate(result),
+        f"{result.scorer}, fit {result.fit_id}: {result.label_means}",
+        f"fit and counts of repeats are kept in {result.out} for all parts",
+        "next: the same command with --slice I/N in place of --fit-only, I from 0",
+        *_details(result),
+        *noted(result.notes),
     ]
 
 
@@ -74,6 +88,8 @@ def _next(result: ScoreResult) -> Words:
     """Score tables are there to be filtered, and to be judged by people where nobody has yet."""
     if result.dataset or result.out == STREAM or not result.accounting.ok:
         return []
+    if result.part is not None:
+        return [command("ncaudit", "status", result.out, why="how far all parts are")]
     out, review = result.out, ("--out", "review.csv")
     if is_unknown(result):
         return [command("ncaudit", "sample", out, *review, why="look at a few pairs: do they match?")]

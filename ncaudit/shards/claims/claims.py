@@ -25,6 +25,7 @@ from ncaudit.shards.claims.records import (
     read_record,
     record_beside,
     token_of,
+    write_first,
     write_record,
 )
 from ncaudit.shards.claims.room import ask_for_room, require_room
@@ -86,6 +87,7 @@ class Claim:
     places: Sequence[Place]
     there: Mapping[Place, frozenset[str]]  # of its files, when it was made
     partials: Sequence[Partial]
+    expects: Mapping[str, int | None] = field(default_factory=dict)  # outputs of shards below --out -> rows, if known
     _token: str = ""
     _written: dict[str, str | None] = field(default_factory=dict)  # path of a record -> its version
     _departed: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -125,6 +127,21 @@ class Claim:
         """
         self._token = token_of(self.verb, told)
         self._refuse_live_run()
+
+    def begin_first(self, place: Place, facts: Mapping[str, Any]) -> Record:
+        """Write the record of a place unless another run with the same settings was quicker: whose it is then.
+
+        So runs that begin at one moment go by what the first of them has settled.
+        """
+        path = str(place.record_path)
+        there = read_record(path)
+        if there is None:
+            there = write_first(path, self._record_of(place, facts))
+        if there.get("token") == self._token:
+            self._written[path] = version_now(path)
+            return there
+        self.begin(place, facts)
+        return self._record_of(place, facts)
 
     def begin(self, place: Place, facts: Mapping[str, Any] | None = None) -> None:
         """Write the record of a place now. facts: what it tells besides."""
@@ -175,7 +192,15 @@ class Claim:
         others = {name for name in known - set(place.files) - gone if os.path.lexists(place.at(name))}
         record: Record = {**written_by(self.verb), "verb": self.verb, **facts, "token": self._token}
         record |= {"files": sorted({*place.files, *others} - gone), **self._told_command(earlier)}
+        record |= self._expected(place, earlier if same else {}, set(record["files"]))
         return _with_departed(record, gone)
+
+    def _expected(self, place: Place, earlier: Record, files: set[str]) -> dict[str, Any]:
+        """What `ncaudit status` counts by: the outputs of these shards, and of earlier ones that are still there."""
+        if place.flag != "--out" or place.alone or not self.expects:
+            return {}
+        known = {name: rows for name, rows in earlier.get("shards", {}).items() if name in files}
+        return {"shards": {**known, **self.expects}}
 
     def _told_command(self, earlier: Record) -> dict[str, str]:
         """Who has begun what lies there: a rerun, as of a run that was killed, leaves that as it was."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ncaudit import own_json
 from ncaudit.errors import NcauditError
-from ncaudit.shards.files.partials import shortened
+from ncaudit.shards.files.partials import partial_name, shortened
 from ncaudit.shards.files.writer import atomic_file
 
 FOLDER_RECORD = ".ncaudit.json"  # hidden: readers of a folder of parquet, and people, pass over it
@@ -20,6 +20,7 @@ Record = dict[str, Any]
 SHAPE: own_json.Shape = {
     **{"verb": str, "files?": [str], "departed?": [str], "token?": str, "format?": int, "ncaudit?": str},
     **{"holds?": (None, str), "command?": str},
+    **{"shards?": {...: (None, int)}},
     **{"batch_pairs?": int, "folder?": (None, str), "types?": str, "weights?": (None, str)},
 }
 
@@ -46,6 +47,22 @@ def write_record(path: str, record: Mapping[str, Any]) -> None:
         raise NcauditError(what, fix="move it away or delete it")
     with atomic_file(path, asked=False) as file:
         file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def write_first(path: str, record: Record) -> Record:
+    """Write a record where none is; whichever is there afterwards, of this run or of one that was quicker."""
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, partial_name(name))
+    write_record(beside, record)
+    try:
+        os.link(beside, path)  # unlike a rename it never replaces
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links: nobody can be told to wait there
+        write_record(path, record)
+    finally:
+        os.remove(beside)
+    return read_record(path) or record
 
 
 def named_in(record: Record | None) -> frozenset[str]:

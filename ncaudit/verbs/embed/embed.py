@@ -47,7 +47,15 @@ from ncaudit.verbs.embed.files import ClipRetrievalOutput, Files, TableFiles, fi
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
-from ncaudit.verbs.outputs import inputs_of, is_at_or_below, told_by_options, versions_of
+from ncaudit.verbs.outputs import (
+    accounted,
+    inputs_of,
+    is_at_or_below,
+    of_all_parts,
+    part_of,
+    told_by_options,
+    versions_of,
+)
 from ncaudit.version import same_results
 
 STAGES = {"look at the shards": 0.0, "load the model": 0.0, "images and captions": 1.0}
@@ -64,6 +72,7 @@ class EmbedResult(Readable, first=("accounting", "out", "seconds")):
     input_rows: int  # of the shards that could be done; fewer than the accounts' rows where a row has several captions
     accounting: Accounting
     seconds: float
+    part: str | None = None  # I/N of --slice, of which all numbers are; None: of all shards
     notes: tuple[str, ...] = ()
 
 
@@ -72,7 +81,7 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 
     Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
     """
-    with made_by(options), received(options.sources, options.max_row_bytes) as given:
+    with made_by(of_all_parts(options)), received(options.sources, options.max_row_bytes) as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
         return _embed(replace(options, sources=given.sources, image_root=root), given.notes, progress)
 
@@ -81,18 +90,19 @@ def _embed(options: EmbedOptions, notes: Sequence[str], progress: Progress) -> E
     begun = monotonic()
     progress.job("embed", STAGES)
     ready = made_ready(on_devices(options), progress)
-    options, shards, look = ready.options, ready.shards, ready.look
+    options, shards, look = ready.options, ready.own, ready.look
     with ready.claim.held():
         departed = _departed(ready)
         plan = _plan(ready, progress)
-        progress.stage("images and captions", sum(look.rows.values()))
+        progress.stage("images and captions", sum(look.rows.get(shard, 0) for shard in shards))
         accounting = _run(plan, shards, progress)
     failed = {error.shard for error in accounting.shard_errors}
     return EmbedResult(
         out=options.out, model=plan.identity, batch_pairs=plan.batch_pairs, key=look.key, accounting=accounting,
-        input_rows=sum(rows for shard, rows in look.rows.items() if shard.name not in failed),
-        seconds=monotonic() - begun,
-        notes=(*notes, *departed, *_notes(plan, shards), *look.left_out(options.columns), *_unfinished(accounting)),
+        input_rows=sum(look.rows.get(shard, 0) for shard in shards if shard.name not in failed),
+        seconds=monotonic() - begun, part=part_of(options),
+        notes=(*notes, *departed, *_notes(plan, shards), *look.left_out(options.columns), *_unfinished(accounting),
+               *options.told_of(len(shards), len(ready.shards))),
     )  # fmt: skip
 
 
@@ -114,6 +124,11 @@ class Ready:
     files: TableFiles | ClipRetrievalOutput
     claim: Claim
 
+    @property
+    def own(self) -> list[Shard]:
+        """The shards that this run does: all of them, or its part."""
+        return self.options.own(self.shards)
+
 
 def made_ready(options: EmbedOptions, progress: Progress) -> Ready:
     """Raises NcauditError for whatever is wrong with inputs and outputs, as far as looks can tell."""
@@ -121,7 +136,9 @@ def made_ready(options: EmbedOptions, progress: Progress) -> Ready:
     _refuse_overlap(options, shards)
     look = _looked_at(options, shards, progress)
     files = files_of(options, [shard.name for shard in shards])
-    return Ready(options, shards, look, files, _claimed(options, files, shards))
+    claim = _claimed(options, files, shards)
+    claim.expects = {files.last(shard): look.rows.get(shard) for shard in shards}
+    return Ready(options, shards, look, files, claim)
 
 
 @dataclass(frozen=True)
@@ -223,12 +240,12 @@ def finished_with(
 ) -> frozenset[Shard]:
     """The shards that nothing needs to be done for with this model."""
     made_from = _made_from(ready.options, ready.look.key, types, identity)
-    return _finished(ready.files, ready.shards, EarlierOutputs(progress.note), made_from, batch)
+    return _finished(ready.files, ready.own, EarlierOutputs(progress.note), made_from, batch)
 
 
 def _plan(ready: Ready, progress: Progress) -> _Plan:
     """Load the model only if something is left to do, and settle the batch size before the first shard."""
-    options, shards, look, files, claimed = ready.options, ready.shards, ready.look, ready.files, ready.claim
+    options, shards, look, files, claimed = ready.options, ready.own, ready.look, ready.files, ready.claim
     heads, key = heads_of(options), look.key
     if options.out == STREAM:
         progress.stage("load the model", None)
@@ -240,16 +257,34 @@ def _plan(ready: Ready, progress: Progress) -> _Plan:
         return _Plan(options, identity, heads, known.batch, known.finished, None, files)
     asks = replace(options, precision=Precision(identity.precision)) if identity else options
     progress.stage("load the model", None)
-    model = _load(asks, key, types, known.record, [shard.name for shard in shards], progress)
+    model = _load(asks, key, types, known.record, [shard.name for shard in ready.shards], progress)
     try:
         _refuse_another_model(options, files, shards, model.identity)
         claimed.settle(_deciding(options, model.identity))
-        claimed.begin(claimed.places[0], _record(model.identity, known.source, model.batch_pairs, types))
+        facts = _record(model.identity, known.source, model.batch_pairs, types)
+        if options.slice is None:
+            claimed.begin(claimed.places[0], facts)
+        else:
+            model = _as_settled(model, claimed.begin_first(claimed.places[0], facts), options)
         finished = finished_with(ready, model.identity, types, model.batch_pairs, progress)
     except BaseException:
         model.close()
         raise
     return _Plan(options, model.identity, heads, model.batch_pairs, finished, model, files)
+
+
+def _as_settled(
+    model: ModelHere | ModelInWorkers, record: Mapping[str, Any], options: EmbedOptions
+) -> ModelHere | ModelInWorkers:
+    """The model with the batch size that the first part has found. Raises NcauditError where it loaded another one."""
+    there = record["model"]
+    if there != model.identity.as_dict():
+        raise NcauditError(
+            f"another part of this run has loaded {there.get('name')} in {there.get('precision')}, this one"
+            f" {model.identity.name} in {model.identity.precision}",
+            fix="give --precision, and the same model, to all parts",
+        )
+    return model if options.batch_pairs else model.at_batch(record["batch_pairs"])
 
 
 def _load(
@@ -285,7 +320,10 @@ def _run(plan: _Plan, shards: Sequence[Shard], progress: Progress) -> Accounting
     if plan.model is not None:
         with closing(plan.model) as model:
             became |= model.run([shard for shard in shards if shard not in plan.finished], progress)
-    return account([(shard, became[shard]) for shard in shards])
+    tried = [(shard, became[shard]) for shard in shards]
+    if plan.files is None:
+        return account(tried)
+    return accounted(plan.options.out, plan.files.last, tried, alone=plan.options.slice is None)
 
 
 def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
-from ncaudit.options import EmbedOptions, Layout
+from ncaudit.options import TABLE_SUFFIX, EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
 from ncaudit.shards.claims.claims import Place, says_of_itself
 from ncaudit.shards.claims.records import EMBED_RECORD
@@ -60,6 +60,9 @@ class Files(Tables, Protocol):
     def place(self, shards: Sequence[Shard]) -> Place:
         """All files of these shards, to be claimed."""
 
+    def last(self, shard: Shard) -> str:
+        """Of the shard's files the one that appears last: with it the others are there."""
+
     def refuse_others(self, shards: Sequence[Shard]) -> None:
         """Raises NcauditError when the folder holds what must not be beside this run's files."""
 
@@ -86,6 +89,10 @@ class TableFiles:
     def place(self, shards: Sequence[Shard]) -> Place:
         """As `Files` has it."""
         return Place("--out", self.out, tuple(tables_of(shards)), EMBED_RECORD)
+
+    def last(self, shard: Shard) -> str:
+        """As `Files` has it."""
+        return tables_of([shard])[0]
 
     def refuse_others(self, shards: Sequence[Shard]) -> None:
         """As `Files` has it: in a clip-retrieval folder, tables would be overlooked."""
@@ -124,6 +131,11 @@ class ClipRetrievalOutput:
         """As `Files` has it. What an array is said by the tables of its partition."""
         names = [name for shard in shards for name in self._names(self.numbers[shard.name])]
         return Place("--out", self.out, tuple(names), EMBED_RECORD, self._is_ours)
+
+    def last(self, shard: Shard) -> str:
+        """As `Files` has it."""
+        number = self.numbers[shard.name]
+        return f"failed/failed_{number}{TABLE_SUFFIX}"
 
     def refuse_others(self, shards: Sequence[Shard]) -> None:
         """As `Files` has it: what reads the folder takes all of its arrays, whoever wrote them."""

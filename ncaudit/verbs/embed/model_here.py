@@ -5,7 +5,7 @@ Knows options and what decides on a table's bytes; nothing of which shards are l
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,10 @@ class ModelHere:
     def close(self) -> None:
         """Stop decoding."""
         self.pool.close()
+
+    def at_batch(self, batch_pairs: int) -> "ModelHere":
+        """The same with another batch size."""
+        return replace(self, batch_pairs=batch_pairs)
 
     def run(self, shards: Sequence[Shard], progress: Progress) -> list[tuple[Shard, Outcome]]:
         """Embed all of them, one after the other."""

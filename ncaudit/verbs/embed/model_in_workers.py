@@ -64,6 +64,11 @@ class ModelInWorkers:
         """End the processes."""
         self._workers.close()
 
+    def at_batch(self, batch_pairs: int) -> "ModelInWorkers":
+        """The same with another batch size. No shard has begun."""
+        self.batch_pairs = batch_pairs
+        return self
+
     def run(self, shards: Sequence[Shard], progress: Progress) -> list[tuple[Shard, Outcome]]:
         """Embed all of them. Raises NcauditError when a device cannot, or all processes are lost."""
         settled = replace(self._options, precision=Precision(self.identity.precision), batch_pairs=self.batch_pairs)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.counts import counted
-from ncaudit.engines.local import ShardError, ShardRows, run_shards
+from ncaudit.engines.local import ShardError, ShardRows, outcomes
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
@@ -64,7 +64,19 @@ from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
 from ncaudit.shards.tables.told_rates import LABELS, any_there, no_labels, rank_notes, why_no_labels
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
-from ncaudit.verbs.outputs import inputs_of, one_table, place_of, tables_of, versions_of, without_outputs
+from ncaudit.verbs.outputs import (
+    accounted,
+    expected_of,
+    inputs_of,
+    of_all_parts,
+    one_table,
+    output_of,
+    part_of,
+    place_of,
+    tables_of,
+    versions_of,
+    without_outputs,
+)
 from ncaudit.version import written_by
 
 RANK, WRITE = "rank", "write what is kept"  # stages
@@ -101,6 +113,7 @@ class FilterResult(Readable, first=("kept", "dropped", "rows", "out", "seconds")
     shards_resumed: int
     shard_errors: tuple[ShardError, ...]
     seconds: float
+    part: str | None = None  # I/N of --slice, of which all numbers are; None: of all shards
     notes: tuple[str, ...] = ()
 
 
@@ -114,9 +127,11 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     ready = made_ready(options, progress)
     run, tables, matched = ready.run, ready.tables, ready.matched
     progress.job("filter", {RANK: 1.0, WRITE: 1.0} if run.chooser.looks_twice else {WRITE: 1.0})
-    with made_by(options), ready.claim.held(_deciding(run, list(matched), tables)):
+    with made_by(of_all_parts(options)), ready.claim.held(_deciding(run, list(matched), tables)):
         looked_first(ready)
-        accounts = _write_one(run, tables) if options.one_output else _write_shards(run, matched, _files(tables))
+        own = {shard: matched[shard] for shard in options.own(list(matched))}
+        run.notes += options.told_of(len(own), len(matched))
+        accounts = _write_one(run, tables) if options.one_output else _write_shards(run, own, _files(tables))
         return _result(run, tables, accounts, monotonic() - begun)
 
 
@@ -145,7 +160,9 @@ def made_ready(options: FilterOptions, progress: Progress) -> Ready:
     for scores in tables:
         run.require(scores)
     matched = {} if options.one_output else _matched(options, _files(tables))
-    return Ready(run, tables, matched, _claimed(options, list(matched), tables))
+    claim = _claimed(options, list(matched), tables)
+    claim.expects = expected_of(matched, lambda shard: None)
+    return Ready(run, tables, matched, claim)
 
 
 def looked_first(ready: Ready) -> None:
@@ -337,13 +354,14 @@ def _prepare(run: Run, tables: Sequence[ScoreInput]) -> None:
 def _write_shards(run: Run, matched: Mapping[Shard, FileScores], tables: Sequence[FileScores]) -> _Accounts:
     """One file per shard: of the dataset, or of the score tables themselves."""
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
-    run.progress.stage(WRITE, sum(scores.rows for scores in tables))
+    run.progress.stage(WRITE, sum(scores.rows for scores in matched.values()))
 
     def work(shard: Shard) -> ShardRows:
         scores = matched[shard].opened()
         return _write_shard(run, shard, scores, numbered[scores.shard])
 
-    done = run_shards(list(matched), work)
+    alone = run.options.slice is None
+    done = accounted(run.options.out, output_of, outcomes(list(matched), work), alone=alone)
     write_sizes(run.tars)
     return _Accounts(done.shards, done.shards_resumed, done.shard_errors, Counter(done.statuses))
 
@@ -556,5 +574,6 @@ def _result(run: Run, tables: Sequence[ScoreInput], accounts: _Accounts, seconds
         shards_resumed=accounts.resumed,
         shard_errors=accounts.errors,
         seconds=seconds,
+        part=part_of(run.options),
         notes=tuple(notes),
     )

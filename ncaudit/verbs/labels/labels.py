@@ -23,7 +23,7 @@ from ncaudit.core.classes.posterior import FEWEST_PAIRS
 from ncaudit.core.classes.sparse import SparseClasses
 from ncaudit.core.device import pick_device
 from ncaudit.counts import counted
-from ncaudit.engines.local import Accounting, ShardRows, run_shards
+from ncaudit.engines.local import Accounting, ShardRows, outcomes
 from ncaudit.errors import BadTable
 from ncaudit.judging.classes import STEPS, LabelAudit, audit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
@@ -44,9 +44,12 @@ from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings, with_common_nulls
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
 from ncaudit.verbs.outputs import (
+    accounted,
+    expected_of,
     inputs_of,
     is_folder,
     one_table,
+    output_of,
     place_of,
     settle_left_overs,
     tables_of,
@@ -126,7 +129,10 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
 def made_ready(options: LabelsOptions, progress: Progress) -> tuple["Run", Claim]:
     """The tables that are read, and the right to write. Raises NcauditError for whatever is wrong with either."""
     run = Run(options, _open_tables(options), progress)
-    return run, claimed(options, [table.shard for table in run.tables])
+    rows = {table.shard: table.rows for table in run.tables}
+    claim = claimed(options, [*rows])
+    claim.expects = expected_of(rows, rows.__getitem__)
+    return run, claim
 
 
 def claimed(options: LabelsOptions, shards: Sequence[Shard]) -> Claim:
@@ -398,7 +404,8 @@ def _notes(found: _Found, options: LabelsOptions) -> Iterator[str]:
 def _write(run: Run) -> Accounting:
     if run.folder is not None:
         by_shard = {table.shard: table for table in run.tables}
-        return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
+        tried = outcomes(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
+        return accounted(run.folder, output_of, tried, alone=True)
     schema = attach(run.schema, {"shards": [run.provenance(table) for table in run.tables]})
     options = run.options
     with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as writer:

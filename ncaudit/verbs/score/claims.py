@@ -19,6 +19,7 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import inputs_of, place_of, tables_of, told_by_options, versions_of
 from ncaudit.verbs.score.fit import FIT_FOLDER
+from ncaudit.verbs.score.kept_repeats import REPEATS
 from ncaudit.verbs.score.rates import RATES
 
 FIT_FILES = (TENSORS, FACTS)
@@ -32,7 +33,8 @@ def claimed(options: ScoreOptions, shards: Sequence[Shard], tables: Sequence[Emb
 
 def places(options: ScoreOptions, shards: Sequence[Shard]) -> list[Place]:
     """Where that lies."""
-    fit = [f"{FIT_FOLDER}/{name}" for name in ((RATES,) if options.fit else (*FIT_FILES, RATES))]
+    kept = (REPEATS,) if options.fit_only or options.slice else ()
+    fit = [f"{FIT_FOLDER}/{name}" for name in (*(() if options.fit else FIT_FILES), RATES, *kept)]
     found = place_of("--out", options.out, [*tables_of(shards), *fit], proven=_is_fit)
     if options.save_fit:
         found.append(Place("--save-fit", options.save_fit, FIT_FILES, proven=_is_fit))

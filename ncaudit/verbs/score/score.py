@@ -18,7 +18,7 @@ import pyarrow as pa
 from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.counts import counted
-from ncaudit.engines.local import Accounting, ShardRows, run_shards
+from ncaudit.engines.local import Accounting, ShardRows, outcomes
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.evidence import NOTHING
@@ -60,13 +60,25 @@ from ncaudit.shards.tables.embeddings import (
     with_common_nulls,
 )
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
-from ncaudit.shards.tables.repeats import Repeats, count_repeats, count_shared_names
-from ncaudit.verbs.outputs import is_folder, one_table, require_folder, settle_left_overs, without_outputs
+from ncaudit.shards.tables.repeats import Repeats, count_shared_names
+from ncaudit.verbs.outputs import (
+    accounted,
+    expected_of,
+    is_folder,
+    of_all_parts,
+    one_table,
+    output_of,
+    part_of,
+    require_folder,
+    settle_left_overs,
+    without_outputs,
+)
 from ncaudit.verbs.score import stages
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
-from ncaudit.verbs.score.fit import applier_of, judged, the_fit
+from ncaudit.verbs.score.fit import applier_of, judged
 from ncaudit.verbs.score.judged_scores import read_judges, require_known
-from ncaudit.verbs.score.rates import Rated, Rates, keep_rates, rates_of
+from ncaudit.verbs.score.parts import rates_for, repeats_for
+from ncaudit.verbs.score.rates import Rated, Rates, keep_rates
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, tally_of
@@ -76,6 +88,7 @@ from ncaudit.verbs.score.worst import WorstPair
 JUDGED_PAIRS = "judged_pairs"
 # facts of the fit that go into every table's metadata
 TOLD = ("noise_rate", "cuts", "power", "rate_of_fit", "null_departure", NOTHING)
+NOTHING_SCORED = Accounting(0, 0, ())
 SHARDS_TOLD = 5  # by name, of each part of the rows
 
 
@@ -101,6 +114,8 @@ class ScoreResult(Readable, first=("noise_rate", "verdicts", "accounting", "out"
     share_below_half: float | None  # of labels under .5
     accounting: Accounting
     seconds: float
+    fit_only: bool = False  # nothing was scored: fit and counts are there for the parts that will be
+    part: str | None = None  # I/N of --slice, of which all numbers are; None: of all shards
     dataset: bool = False  # whether the dataset itself was written, and no score tables
     judged_pairs: int | None = None  # pairs that people judged, on which labels and rate rest; None: on scores alone
     judging: Mapping[str, Any] | None = None  # see `verbs.score.judged_scores.Judging`
@@ -115,7 +130,7 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     """
     scorers.refuse_unread(choice.meant(options.scorer), options)  # told before anything is read, as an unknown name is
     # rows are read twice at least: to count repeats
-    with made_by(options), received(options.embeddings, options.max_row_bytes) as given:
+    with made_by(of_all_parts(options)), received(options.embeddings, options.max_row_bytes) as given:
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
 
@@ -135,6 +150,19 @@ class Ready:
         """Those that get an output each."""
         return [*self.dataset.shards] if self.dataset else [table.shard for table in self.tables]
 
+    @property
+    def own(self) -> list[Shard]:
+        """Those of them that this run does: all, or its part."""
+        return self.options.own(self.shards)
+
+    def table_of(self, shard: Shard) -> EmbeddingTable:
+        """What a shard of `shards` is scored by."""
+        return self.dataset.table_of(shard) if self.dataset else self._by_shard[shard]
+
+    @cached_property
+    def _by_shard(self) -> Mapping[Shard, EmbeddingTable]:
+        return {table.shard: table for table in self.tables}
+
 
 def made_ready(options: ScoreOptions, progress: Progress) -> Ready:
     """Raises NcauditError for whatever is wrong with inputs and outputs; what verdicts and joined tables lack, too."""
@@ -148,7 +176,10 @@ def made_ready(options: ScoreOptions, progress: Progress) -> Ready:
         require_known(judges, tables, progress)
     dataset = _dataset(options, tables) if options.data else None
     shards = [*dataset.shards] if dataset else [table.shard for table in tables]
-    return Ready(options, tables, join, judges, dataset, claimed(options, shards, tables))
+    claim = claimed(options, shards, tables)
+    rows = {table.shard: table.rows for table in tables}
+    claim.expects = expected_of(shards, lambda shard: rows[dataset.table_of(shard).shard if dataset else shard])
+    return Ready(options, tables, join, judges, dataset, claim)
 
 
 def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> ScoreResult:
@@ -158,7 +189,7 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     with claim.held(deciding(options, tables)):
         notes = [*notes, *settle_left_overs(claim, ready.shards, prune=options.prune), *_of_gone_shards(tables)]
         progress.job("score", stages.before_fit(options, tables))
-        rated = rates_of(options, tables, the_fit(options, tables, progress), progress)
+        rated = rates_for(options, tables, progress)
         progress.job("score", stages.with_fit(options, tables))
         rates = judged(options, tables, rated, progress, ready.judges)
         if options.suggest:
@@ -166,12 +197,16 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
         if options.save_fit:
             keep_fit(_to_keep(rates), options)
         counts = _Counts.of(options, rates.base, tables, progress)
-        notes = [*notes, *training_notes(tables), *left_out_notes(tables), *_shared_names(tables)]
+        notes = [*notes, *training_notes(tables), *left_out_notes(tables)]
+        notes += [] if options.slice else _shared_names(tables)  # --fit-only has looked at all names
         notes += [*_identity_notes(tables), *_dropped_verdicts(options, rates.first.saved, tables, dataset)]
+        notes += options.told_of(len(ready.own), len(ready.shards))
         run = _Run(options, tables, rates, counts, progress, ready.join, notes=notes)
-        progress.stage(stages.SCORE, sum(table.rows for table in tables))
-        accounts = _write(run, tables, dataset)
+        accounts = NOTHING_SCORED if options.fit_only else _write(run, ready)
         keep_rates(rated)
+        if options.fit_only:
+            for table in tables:
+                run.usable[rates.of(table).saved.fit_id] += table.rows
         return _result(run, accounts, monotonic() - begun)
 
 
@@ -302,7 +337,7 @@ class _Counts:
         cls, options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable], progress: Progress
     ) -> "_Counts":
         photos = calibrated.same_photos(saved.fit, pick_device(options.device))
-        repeats = count_repeats(tables, progress)
+        repeats = repeats_for(options, tables, progress)
         return cls(repeats, photos, Family.of(photos, repeats))
 
     def columns(self, pairs: Pairs, scores: PairScores) -> dict[str, Any]:
@@ -377,13 +412,16 @@ def _common_carried(tables: Sequence[EmbeddingTable]) -> pa.Schema:
     return common_schema([(table.shard.path, table.carried) for table in tables])
 
 
-def _write(run: _Run, tables: Sequence[EmbeddingTable], dataset: DatasetShards | None) -> Accounting:
-    if dataset is not None:
-        return run_shards(list(dataset.shards), lambda shard: _write_dataset_shard(run, dataset, shard))
-    if not is_folder(run.options.out):
-        return _write_one(run, tables)
-    by_shard = {table.shard: table for table in tables}
-    return run_shards(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
+def _write(run: _Run, ready: Ready) -> Accounting:
+    own, dataset, options = ready.own, ready.dataset, run.options
+    run.progress.stage(stages.SCORE, sum(ready.table_of(shard).rows for shard in own))
+    if not is_folder(options.out):
+        return _write_one(run, ready.tables)
+
+    def work(shard: Shard) -> ShardRows:
+        return _write_dataset_shard(run, dataset, shard) if dataset else _write_shard(run, ready.table_of(shard))
+
+    return accounted(options.out, output_of, outcomes(own, work), alone=options.slice is None)
 
 
 def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
@@ -452,13 +490,15 @@ def _result(run: _Run, accounts: Accounting, seconds: float) -> ScoreResult:
         noise_rate_low=low,
         noise_rate_high=high,
         rates=parts if any(group.later for group in run.rates.groups) else (),
+        fit_only=run.options.fit_only,
+        part=part_of(run.options),
         dataset=bool(run.options.data),
         judged_pairs=judged_pairs(first),
         judging=fit.facts.get("judging"),
         worst=() if run.options.out == STREAM else tally.worst.pairs(),
         verdicts=dict(tally.verdicts),
         reasons=dict(tally.reasons),
-        suggestions=tally.suggested if run.options.suggest else None,
+        suggestions=tally.suggested if run.options.suggest and not run.options.fit_only else None,
         power=fit.facts.get("power", ()),
         mean_soft_label=tally.mean("soft_label"),
         mean_similarity=tally.mean("similarity"),
