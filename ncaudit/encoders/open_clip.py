@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ncaudit.core.device import pick_device, pick_precision
+from ncaudit.core.parallel import by_rows
 from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable_tower
 from ncaudit.encoders.hub import AGAIN, fetch_weights, hub_folder, tower_file, why
 from ncaudit.encoders.images import Preprocess
@@ -51,6 +52,11 @@ WORDS_REMEMBERED = 50_000
 LONGEST_REASON = 300  # characters; a state dict of another architecture lacks hundreds of names
 
 TRIMMED_COSINE = 0.9999  # in float32; the two ways differ by rounding only, or by everything
+
+# A part of a batch on a CPU, worked out by one thread: 8 images of 224 x 224. Fixed, as in another company an image may
+# have other last bits; smaller ones multiply slowly, and larger ones leave threads without work at the end of a batch.
+PIXELS_AT_ONCE = 8 * 224 * 224
+CAPTIONS_AT_ONCE = 16
 
 _PROBES = (
     "a photo of a dog",
@@ -155,18 +161,29 @@ class Encoder:
         Returns (n, image_dims) float32 unit rows on the CPU; a row that came out as zero or not finite is NaN.
         """
         with torch.inference_mode():
-            rows = _unit_rows(self.model.encode_image(self.normalise(pixels)))
-            rows = _mapped(rows, self._image_map).cpu()
+            rows = by_rows(self._images, torch.as_tensor(pixels), rows=self._images_at_once).cpu()
         return rows.clone()  # an ordinary tensor: those of inference mode refuse to be changed or trained on
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
         """tokens: (n, context length) int64. Returns (n, text_dims) float32 unit rows on the CPU; NaN as above."""
         tower = trimmable_tower(self.model) if self.trims else None
+
+        def encode(some: Tensor) -> Tensor:
+            rows = self.model.encode_text(some) if tower is None else encode_trimmed(tower, some)
+            return _mapped(_unit_rows(rows), self._text_map)
+
         with torch.inference_mode():
-            tokens = tokens.to(self.device)
-            rows = self.model.encode_text(tokens) if tower is None else encode_trimmed(tower, tokens)
-            rows = _mapped(_unit_rows(rows), self._text_map).cpu()
+            rows = by_rows(encode, tokens.to(self.device), rows=CAPTIONS_AT_ONCE).cpu()
         return rows.clone()
+
+    def _images(self, pixels: Tensor) -> Tensor:
+        return _mapped(_unit_rows(self.model.encode_image(self.normalise(pixels))), self._image_map)
+
+    @property
+    def _images_at_once(self) -> int:
+        """Of one thread on a CPU, whatever the batch and the threads."""
+        height, width = self.preprocess.size
+        return max(1, PIXELS_AT_ONCE // (height * width))
 
     def encode_captions(self, captions: Sequence[str]) -> Tensor:
         """(n, text_dims) float32 unit rows on the CPU; NaN as above."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ncaudit.core.neighbours.listed import listed_sums
 from ncaudit.core.neighbours.search import Nearest
+from ncaudit.core.parallel import by_rows
 
 TEMPERATURE = 0.1  # of the votes' weights: an anchor .1 less similar counts 1/e
 
@@ -42,10 +43,14 @@ def agreement(found: Nearest, trust: Tensor, keys: Tensor, other: Tensor, spread
     >>> agreement(found, torch.ones(1, 1), keys, torch.tensor([[0.5, 0.5]]), spread)
     tensor([1.])
     """
-    there = found.index >= 0
-    weight = torch.softmax(found.similarity / TEMPERATURE, dim=1).nan_to_num(nan=0.0) * trust * there
+    return by_rows(lambda *rows: _agreement(*rows, keys, spread), found.similarity, found.index, trust, other)
+
+
+def _agreement(similarity: Tensor, index: Tensor, trust: Tensor, other: Tensor, keys: Tensor, spread: Spread) -> Tensor:
+    there = index >= 0
+    weight = torch.softmax(similarity / TEMPERATURE, dim=1).nan_to_num(nan=0.0) * trust * there
     total = weight.sum(dim=1, keepdim=True)
-    expected = listed_sums(weight / total.clamp(min=1e-12), keys, found.index.clamp(min=0))
+    expected = listed_sums(weight / total.clamp(min=1e-12), keys, index.clamp(min=0))
     deviation = ((expected @ spread.covariance) * expected).sum(dim=1).clamp(min=1e-12).sqrt()
     vote = (expected * (other - spread.mean)).sum(dim=1) / deviation
     return vote.masked_fill(total[:, 0] <= 1e-6, 0.0)
