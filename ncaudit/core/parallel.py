@@ -81,9 +81,25 @@ def spread(threads: int) -> Iterator[None]:
         _CREW.end(threads)
 
 
+@contextmanager
+def together(threads: int) -> Iterator[None]:
+    """Within the block torch and BLAS deal each sum to so many threads, as they do; without, they are as they were.
+
+    For work that has no fixed parts, such as training: its last bits depend on the number, which is to be recorded.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def one_thread_each() -> AbstractContextManager[object]:
     """Whatever BLAS is loaded by now computes in one thread within the block."""
-    return threadpool_limits(1, user_api="blas")
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def in_parallel(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:

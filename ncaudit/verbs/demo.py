@@ -147,7 +147,8 @@ def _start_in(sample: str) -> str:
 def _audit_options(options: DemoOptions, sample: str, start: str) -> AuditOptions:
     return AuditOptions(
         sources=[os.path.join(sample, "train.parquet")], out=options.out, model=start, seed=options.seed,
-        device=options.device, workers=options.workers, overwrite=options.overwrite,
+        device=options.device, workers=options.workers, threads=options.threads,
+        overwrite=options.overwrite,
     )  # fmt: skip
 
 
@@ -170,6 +171,7 @@ class _World:
             model=model,
             device=self.options.device,
             workers=self.options.workers,
+            threads=self.options.threads,
             overwrite=self.options.overwrite,
         )
         embed(chosen, progress)
@@ -191,6 +193,7 @@ class _World:
             seed=self.options.seed,
             device=self.options.device,
             workers=self.options.workers,
+            threads=self.options.threads,
             overwrite=self.options.overwrite,
             **{**RECIPE, **RUNS[name]},  # type: ignore[arg-type]
         )
@@ -200,7 +203,8 @@ class _World:
     def retrieval(self, model: str, name: str, part: str) -> Recalls:
         progress = self.parts.part(part)
         self.embed(model, "heldout", f"heldout-{name}", progress)
-        chosen = EvalRetrievalOptions(embeddings=[self.path(f"heldout-{name}")], device=self.options.device)
+        embeddings, own = [self.path(f"heldout-{name}")], self.options
+        chosen = EvalRetrievalOptions(embeddings=embeddings, device=own.device, threads=own.threads)
         return _recalls(eval_retrieval(chosen, progress).metrics)
 
 

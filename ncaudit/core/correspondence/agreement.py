@@ -43,14 +43,18 @@ def agreement(found: Nearest, trust: Tensor, keys: Tensor, other: Tensor, spread
     >>> agreement(found, torch.ones(1, 1), keys, torch.tensor([[0.5, 0.5]]), spread)
     tensor([1.])
     """
-    return by_rows(lambda *rows: _agreement(*rows, keys, spread), found.similarity, found.index, trust, other)
+
+    def of_rows(similarity: Tensor, index: Tensor, trust: Tensor, other: Tensor) -> Tensor:
+        return _agreement(Nearest(similarity, index), trust, keys, other, spread)
+
+    return by_rows(of_rows, found.similarity, found.index, trust, other)
 
 
-def _agreement(similarity: Tensor, index: Tensor, trust: Tensor, other: Tensor, keys: Tensor, spread: Spread) -> Tensor:
-    there = index >= 0
-    weight = torch.softmax(similarity / TEMPERATURE, dim=1).nan_to_num(nan=0.0) * trust * there
+def _agreement(found: Nearest, trust: Tensor, keys: Tensor, other: Tensor, spread: Spread) -> Tensor:
+    there = found.index >= 0
+    weight = torch.softmax(found.similarity / TEMPERATURE, dim=1).nan_to_num(nan=0.0) * trust * there
     total = weight.sum(dim=1, keepdim=True)
-    expected = listed_sums(weight / total.clamp(min=1e-12), keys, index.clamp(min=0))
+    expected = listed_sums(weight / total.clamp(min=1e-12), keys, found.index.clamp(min=0))
     deviation = ((expected @ spread.covariance) * expected).sum(dim=1).clamp(min=1e-12).sqrt()
     vote = (expected * (other - spread.mean)).sum(dim=1) / deviation
     return vote.masked_fill(total[:, 0] <= 1e-6, 0.0)

@@ -18,6 +18,7 @@ from ncaudit.core.neighbours.search import nearest
 from ncaudit.core.statistics.derangement import derange, is_own
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
+from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
@@ -88,7 +89,7 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     the output would overwrite the input.
     """
     shards, claim = made_ready(options)
-    with made_by(options), claim.held():
+    with made_by(options), computing(options.threads), claim.held():
         return _corrupt(options, shards, claim, progress)
 
 

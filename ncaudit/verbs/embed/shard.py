@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ncaudit.core.parallel import in_order
 from ncaudit.encoders.decode_pool import DecodePool, Pending
 from ncaudit.encoders.images import Decoded
 from ncaudit.encoders.open_clip import Encoder
@@ -31,6 +32,7 @@ from ncaudit.verbs.embed.files import Sink
 
 WINDOW_ROWS = 1024
 WINDOW_PIXEL_BYTES = 128 * MIB  # decoded images of one window; two windows are in memory at a time
+BATCHES_AT_ONCE = 8  # on a CPU whose threads have time for so many
 REMEMBERED = 16_384  # images, and captions, that are not encoded again when they return: some 20 to 40 MiB
 
 
@@ -150,11 +152,22 @@ class ShardEmbedder:
 
     def _encode(self, window: Window, batch_pairs: int) -> None:
         images = _decoded(window)
-        while batch := list(islice(images, batch_pairs)):
-            pixels = torch.from_numpy(np.stack([decoded.pixels for _, decoded in batch]))
-            _fill([content for content, _ in batch], self.encoder.encode_images(pixels))
-        for chosen in self._caption_batches(window.tokens, batch_pairs):
-            _fill([window.new_texts[i] for i in chosen], self.encoder.encode_tokens(window.tokens[chosen]))
+        batches = iter(lambda: list(islice(images, batch_pairs)), [])
+        captions = self._caption_batches(window.tokens, batch_pairs)
+        # a GPU has work enough with one batch, and memory for that
+        most = BATCHES_AT_ONCE if self.encoder.device.type == "cpu" else 1
+        for _ in in_order(self._encode_images, batches, most):
+            pass
+        for _ in in_order(lambda chosen: self._encode_captions(window, chosen), captions, most):
+            pass
+
+    def _encode_images(self, batch: Sequence[tuple[Content, Decoded]]) -> None:
+        pixels = torch.from_numpy(np.stack([decoded.pixels for _, decoded in batch]))
+        _fill([content for content, _ in batch], self.encoder.encode_images(pixels))
+
+    def _encode_captions(self, window: Window, chosen: Sequence[int]) -> None:
+        rows = self.encoder.encode_tokens(window.tokens[torch.tensor(chosen)])
+        _fill([window.new_texts[i] for i in chosen], rows)
 
     def _caption_batches(self, tokens: Tensor, batch_pairs: int) -> list[list[int]]:
         """Captions of like length together: a batch costs what its longest one costs."""
