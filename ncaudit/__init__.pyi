@@ -108,6 +108,7 @@ def audit(
     noisy_precision: float | None = None,
     label_column: str | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     devices: str | Sequence[str] | None = None,
     device: str = "auto",
     batch_pairs: int | None = None,
@@ -180,7 +181,11 @@ def audit(
             Column with classes, of text, whole numbers or lists of them: they are judged, too.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         devices: one str or a sequence of them or None; default None
             Several devices instead of `device`, with commas between and a process for each:
             cuda:0,cuda:1, or all for every GPU. They take shards in turn and share `workers`.
@@ -231,6 +236,7 @@ def bench(
     csls_k: int = 10,
     temperature: float | None = None,
     correlation: Literal["pearson", "spearman"] | Correlation = "pearson",
+    threads: int | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: Progress | bool | None = None,
@@ -310,6 +316,10 @@ def bench(
         correlation: Correlation; default 'pearson'
             Of other scorers: How two rows of similarities are compared, for the scorer structure: by
             value (pearson) or by rank (spearman).
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         seed: int; default 0
@@ -339,6 +349,7 @@ def corrupt(
     clusters: int = 20,
     nearest: int = 10,
     label_column: str | None = None,
+    threads: int | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> CorruptResult:
@@ -392,6 +403,10 @@ def corrupt(
             How many of the nearest captions the kind near takes one from, 1 or more.
         label_column: str or None; default None
             Column with the class, or a list of classes, of each pair: what the label kinds change.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -419,6 +434,7 @@ def corrupt_labels(
     clusters: int = 20,
     nearest: int = 10,
     label_column: str | None = None,
+    threads: int | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> CorruptLabelsResult:
@@ -477,6 +493,10 @@ def corrupt_labels(
             How many of the nearest captions the kind near takes one from, 1 or more.
         label_column: str or None; default None
             Column with the class, or a list of classes, of each pair: what the label kinds change.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -493,6 +513,7 @@ def demo(
     fast: bool = False,
     device: str = "auto",
     workers: int | None = None,
+    threads: int | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> DemoResult:
@@ -509,7 +530,11 @@ def demo(
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -540,6 +565,7 @@ def embed(
     pretrained: _Path | None = None,
     devices: str | Sequence[str] | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     device: str = "auto",
     batch_pairs: int | None = None,
     precision: Literal["auto", "float32", "bfloat16"] | Precision = "auto",
@@ -603,7 +629,11 @@ def embed(
             cuda:0,cuda:1, or all for every GPU. They take shards in turn and share `workers`.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         batch_pairs: int or None; default None
@@ -629,6 +659,7 @@ def eval_retrieval(
     label_column: str | None = None,
     map_at: int = 50,
     device: str = "auto",
+    threads: int | None = None,
     progress: Progress | bool | None = None,
 ) -> RetrievalResult:
     """Recall of captions by images and of images by captions, over all ok rows of the embedding tables.
@@ -658,6 +689,10 @@ def eval_retrieval(
             Also tell the mean average precision of so many of the first items, 1 or more.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         progress: True, Progress or None; default None
             True shows how far the work is. A `ncaudit.progress.Progress` of your own is told instead.
     """
@@ -725,6 +760,7 @@ def filter_pairs(
     keep_share: float | None = None,
     keep_share_by: str | None = None,
     kept_precision: float | None = None,
+    threads: int | None = None,
     progress: Progress | bool | None = None,
 ) -> FilterResult:
     """Keep the pairs that every rule agrees on; a row whose status is not ok is dropped, with its status as the reason.
@@ -778,6 +814,10 @@ def filter_pairs(
         kept_precision: float or None; default None
             Keep the most pairs whose mean soft label is at least this, above 0 to 1: their expected
             precision, as good as the labels are. Instead of `keep_share`.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         progress: True, Progress or None; default None
             True shows how far the work is. A `ncaudit.progress.Progress` of your own is told instead.
     """
@@ -848,6 +888,7 @@ def labels(
     model: _Path | None = None,
     k: int | None = None,
     device: str = "auto",
+    threads: int | None = None,
     seed: int = 0,
     max_failed: float = 1.0,
     progress: Progress | bool | None = None,
@@ -891,6 +932,10 @@ def labels(
             the data.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         max_failed: float; default 1.0
@@ -975,7 +1020,7 @@ def report(
             Show nothing but these pairs, for people who should see no score.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -1063,6 +1108,7 @@ def score(
     csls_k: int = 10,
     temperature: float | None = None,
     correlation: Literal["pearson", "spearman"] | Correlation = "pearson",
+    threads: int | None = None,
     device: str = "auto",
     max_failed: float = 1.0,
     seed: int = 0,
@@ -1169,6 +1215,10 @@ def score(
         correlation: Correlation; default 'pearson'
             Of other scorers: How two rows of similarities are compared, for the scorer structure: by
             value (pearson) or by rank (spearman).
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         max_failed: float; default 1.0
@@ -1299,6 +1349,7 @@ def train(
     pseudo_label: str | None = None,
     neighbours: int | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     device: str = "auto",
     chunk_pairs: int | None = None,
     precision: Literal["auto", "float32", "bfloat16"] | Precision = "auto",
@@ -1452,7 +1503,11 @@ def train(
             from the data; the paper's is 10.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         chunk_pairs: int or None; default None
