@@ -111,6 +111,7 @@ def audit(
     noisy_precision: float | None = None,
     label_column: str | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     devices: str | Sequence[str] | None = None,
     device: str = 'auto',
     batch_pairs: int | None = None,
@@ -183,7 +184,11 @@ def audit(
             Column with classes, of text, whole numbers or lists of them: they are judged, too.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         devices: one str or a sequence of them or None; default None
             Several devices instead of `device`, with commas between and a process for each:
             cuda:0,cuda:1, or all for every GPU. They take shards in turn and share `workers`.
@@ -234,6 +239,7 @@ def bench(
     csls_k: int = 10,
     temperature: float | None = None,
     correlation: Literal['pearson', 'spearman'] | Correlation = 'pearson',
+    threads: int | None = None,
     device: str = 'auto',
     seed: int = 0,
     progress: Progress | bool | None = None,
@@ -313,6 +319,10 @@ def bench(
         correlation: Correlation; default 'pearson'
             Of other scorers: How two rows of similarities are compared, for the scorer structure: by
             value (pearson) or by rank (spearman).
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         seed: int; default 0
@@ -342,6 +352,7 @@ def corrupt(
     clusters: int = 20,
     nearest: int = 10,
     label_column: str | None = None,
+    threads: int | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> CorruptResult:
@@ -398,6 +409,10 @@ def corrupt(
             How many of the nearest captions the kinds near and half-truth take one from, 1 or more.
         label_column: str or None; default None
             Column with the class, or a list of classes, of each pair: what the label kinds change.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -425,6 +440,7 @@ def corrupt_labels(
     clusters: int = 20,
     nearest: int = 10,
     label_column: str | None = None,
+    threads: int | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> CorruptLabelsResult:
@@ -485,6 +501,10 @@ def corrupt_labels(
             How many of the nearest captions the kinds near and half-truth take one from, 1 or more.
         label_column: str or None; default None
             Column with the class, or a list of classes, of each pair: what the label kinds change.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -501,6 +521,7 @@ def demo(
     fast: bool = False,
     device: str = 'auto',
     workers: int | None = None,
+    threads: int | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> DemoResult:
@@ -517,7 +538,11 @@ def demo(
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -548,6 +573,7 @@ def embed(
     pretrained: _Path | None = None,
     devices: str | Sequence[str] | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     device: str = 'auto',
     batch_pairs: int | None = None,
     precision: Literal['auto', 'float32', 'bfloat16'] | Precision = 'auto',
@@ -612,7 +638,11 @@ def embed(
             cuda:0,cuda:1, or all for every GPU. They take shards in turn and share `workers`.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         batch_pairs: int or None; default None
@@ -642,6 +672,7 @@ def eval_retrieval(
     label_column: str | None = None,
     map_at: int = 50,
     device: str = 'auto',
+    threads: int | None = None,
     progress: Progress | bool | None = None,
 ) -> RetrievalResult:
     """Recall of captions by images and of images by captions, over all ok rows of the embedding tables.
@@ -671,6 +702,10 @@ def eval_retrieval(
             Also tell the mean average precision of so many of the first items, 1 or more.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         progress: True, Progress or None; default None
             True shows how far the work is. A `ncaudit.progress.Progress` of your own is told instead.
     """
@@ -738,6 +773,7 @@ def filter_pairs(
     keep_share: float | None = None,
     keep_share_by: str | None = None,
     kept_precision: float | None = None,
+    threads: int | None = None,
     slice: str | None = None,
     progress: Progress | bool | None = None,
 ) -> FilterResult:
@@ -792,6 +828,10 @@ def filter_pairs(
         kept_precision: float or None; default None
             Keep the most pairs whose mean soft label is at least this, above 0 to 1: their expected
             precision, as good as the labels are. Instead of `keep_share`.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         slice: str or None; default None
             Do one part of the shards alone: I/N takes every N-th of the same list, I from 0; slurm
             takes the task of an array job. All parts write to one folder; `ncaudit status` tells when
@@ -866,6 +906,7 @@ def labels(
     model: _Path | None = None,
     k: int | None = None,
     device: str = 'auto',
+    threads: int | None = None,
     seed: int = 0,
     max_failed: float = 1.0,
     progress: Progress | bool | None = None,
@@ -909,6 +950,10 @@ def labels(
             the data.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         max_failed: float; default 1.0
@@ -993,7 +1038,7 @@ def report(
             Show nothing but these pairs, for people who should see no score.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
@@ -1082,6 +1127,7 @@ def score(
     csls_k: int = 10,
     temperature: float | None = None,
     correlation: Literal['pearson', 'spearman'] | Correlation = 'pearson',
+    threads: int | None = None,
     device: str = 'auto',
     slice: str | None = None,
     max_failed: float = 1.0,
@@ -1192,6 +1238,10 @@ def score(
         correlation: Correlation; default 'pearson'
             Of other scorers: How two rows of similarities are compared, for the scorer structure: by
             value (pearson) or by rank (spearman).
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         slice: str or None; default None
@@ -1348,6 +1398,7 @@ def train(
     pseudo_label: str | None = None,
     neighbours: int | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     device: str = 'auto',
     chunk_pairs: int | None = None,
     precision: Literal['auto', 'float32', 'bfloat16'] | Precision = 'auto',
@@ -1501,7 +1552,11 @@ def train(
             from the data; the paper's is 10.
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
-            core, at most 16.
+            core, or as many as `threads`, at most 16.
+        threads: int or None; default None
+            Threads that compute, 1 or more. By default one per core that this process may use;
+            OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
+            train` records it.
         device: str; default 'auto'
             Where to compute: auto, cpu, cuda, cuda:1, and so on; auto takes a GPU where there is one.
         chunk_pairs: int or None; default None

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ncaudit.core.parallel import by_rows
+
 MOST_FEATURES = (
     384  # principal directions kept: with the ridges used here, what lies behind them carries next to nothing
 )
@@ -40,7 +42,7 @@ class Features:
 
 def coordinates(x: Tensor, *, root: bool, mean: Tensor, basis: Tensor) -> Tensor:
     """(n, d) -> (n, k): roots of non-negative entries (with `root`), unit, centred, unit again, in the basis (d, k)."""
-    return normalize(_spread(x, root) - mean, dim=1) @ basis
+    return by_rows(lambda rows: normalize(_spread(rows, root) - mean, dim=1) @ basis, x)
 
 
 def fit_features(x: Tensor, most: int = MOST_FEATURES) -> Features:
@@ -95,8 +97,13 @@ def joined_maps(parts: Sequence[Directions]) -> Maps:
 def project(coordinates: Tensor, maps: Tensor) -> Tensor:
     """(n, k) coordinates and one side's maps -> (n, ridges * dims) unit rows; their cosine is the mean over ridges."""
     k, ridges, dims = maps.shape
-    rows = (coordinates @ maps.reshape(k, ridges * dims)).view(-1, ridges, dims)
-    return normalize(rows, dim=2).flatten(1) / math.sqrt(ridges)
+    flat = maps.reshape(k, ridges * dims)
+
+    def projected(some: Tensor) -> Tensor:
+        rows = (some @ flat).view(-1, ridges, dims)
+        return normalize(rows, dim=2).flatten(1) / math.sqrt(ridges)
+
+    return by_rows(projected, coordinates)
 
 
 def directions(cross: Tensor, spectra: tuple[Features, Features], ridge: Ridge, dims: int = 128) -> Directions:

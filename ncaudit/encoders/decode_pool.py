@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import IO, Any
 
+from ncaudit.budget import cores
 from ncaudit.encoders.images import UNFINISHED, Decoded, ImageError, Preprocess, decode
 from ncaudit.errors import NcauditError
 
@@ -30,10 +31,13 @@ SECONDS_PER_IMAGE = 60.0  # of computing, not by the clock on the wall: a busy o
 Outcome = Decoded | ImageError
 
 
-def default_workers(processes: int = 1) -> int:
-    """One per core that this process may use, at most 16; for each of several processes, its share of the cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MAX_WORKERS, max(1, cores // processes))
+def default_workers(processes: int = 1, threads: int | None = None) -> int:
+    """One per core that this process may use, at most 16; for each of several processes, its share of the cores.
+
+    threads: --threads, that many instead. OMP_NUM_THREADS is no bound: decoders are no threads of OpenMP, and launchers
+    set it to 1.
+    """
+    return min(MAX_WORKERS, max(1, (threads or cores()) // processes))
 
 
 @dataclass(frozen=True)

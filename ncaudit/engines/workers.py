@@ -19,6 +19,7 @@ from time import monotonic
 from typing import IO, Any
 
 from ncaudit import errors
+from ncaudit.budget import waiting
 from ncaudit.engines.local import Outcome, ShardRows
 from ncaudit.engines.worker_process import Facts
 from ncaudit.errors import Displaced, NcauditError
@@ -206,7 +207,9 @@ def _start(module: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", _PROGRAM.format(path=sys.path, module=module)]
     pipe = subprocess.PIPE
     try:
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True)
+        return subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True, env={**os.environ, **waiting()}
+        )
     except OSError as error:
         errors.close()
         what = f"worker processes cannot be started: {error.strerror}"

@@ -18,6 +18,7 @@ from ncaudit.core.classes.sparse import SparseClasses, drawn
 from ncaudit.core.classes.votes import partition, sparse_votes, winners
 from ncaudit.core.neighbours.search import Nearest
 from ncaudit.core.neighbours.self_search import nearest_in_set
+from ncaudit.core.parallel import in_parallel
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibration
 from ncaudit.progress import Step, unheard
@@ -157,11 +158,10 @@ def _require_classes(given: SparseClasses, classes: int, photo: Tensor) -> None:
 
 def _centred(rows: Tensor) -> Tensor:
     """Rows without their mean, unit again, in half precision: in a narrow cone all cosines are alike."""
-    mean = torch.stack([part.float().sum(dim=0) for part in torch.split(rows, BLOCK)]).sum(dim=0) / max(len(rows), 1)
+    sums = in_parallel(lambda part: part.float().sum(dim=0), torch.split(rows, BLOCK))
+    mean = torch.stack(sums).sum(dim=0) / max(len(rows), 1)
     out = rows.half()
-    for start in range(0, len(out), BLOCK):
-        part = out[start : start + BLOCK]
-        part.copy_(normalize(part.float() - mean, dim=1))
+    in_parallel(lambda part: part.copy_(normalize(part.float() - mean, dim=1)), torch.split(out, BLOCK))
     return out
 
 
@@ -181,7 +181,8 @@ def _chosen(found: Sequence[Nearest], given: SparseClasses, classes: int, photo:
         carried = given.rows(part).dense(classes) > 0
         weight = share * ~carried
         weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-12)
-        both = [vote_shares(near.index[part], given, labelled, ladder, classes) for near in found]
+        rank = [near.index[part] for near in found]
+        both = in_parallel(lambda index: vote_shares(index, given, labelled, ladder, classes), rank)
         for place, (image, text) in enumerate(zip(*both, strict=True)):
             bins = ((image + text) * VOTE_BINS / 2).round().long()
             own[place] += torch.bincount(bins[carried], minlength=VOTE_BINS + 1)
@@ -205,7 +206,8 @@ class _Tally:
         parted, why = torch.empty(count, dtype=torch.int8), torch.full((count, WITNESSES), -1)
         winner = tuple(torch.full((count, width), -1, dtype=torch.int32) for _ in found)
         share = tuple(torch.zeros(count) for _ in found)
-        for rows in torch.split(torch.arange(count), max(1, min(2_048, ENTRIES // (8 * classes)))):
+
+        def fill(rows: Tensor) -> None:
             hot, won = given.rows(rows).dense(classes) > 0, []
             for near, names, shares in zip(found, winner, share, strict=True):
                 told = sparse_votes(Nearest(near.similarity[rows], near.index[rows]), given, classes)
@@ -215,6 +217,8 @@ class _Tally:
                 names[rows] = _numbers(best, width)
             parted[rows] = partition(hot, won[0], won[1])
             why[rows] = _disagreeing(found, rows, given)
+
+        in_parallel(fill, torch.split(torch.arange(count), max(1, min(2_048, ENTRIES // (8 * classes)))))
         return cls(parted, (winner[0], winner[1]), (share[0], share[1]), why)
 
 

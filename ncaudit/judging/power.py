@@ -6,6 +6,7 @@ Knows scorers, calibration and random pairs; nothing of files. Everything is mea
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ncaudit import scorers
 from ncaudit.core.metrics.detection import auroc
+from ncaudit.core.parallel import in_parallel
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibrated, calibration
 from ncaudit.judging.calibrated import Looked, Scored
@@ -59,14 +61,17 @@ def check(fit: Fit, pairs: Pairs, options: ScorerOptions, step: Step = unheard) 
     looked = Looked.at(few)
     rate = float(fit.facts["noise_rate"]["rate"])
     wrong = injected(few, options.seed)
-    found = [_power(fit, few, wrong, rate, options.seed)]
-    step()
-    for name in (name for name in scorers.names() if name != fit.scorer):
-        other = fitted(name, few, options, looked)
-        if other is not None:
-            found.append(_power(other, few, wrong, rate, options.seed))
-        step()
-    return [asdict(power) for power in found]
+
+    def power_of(name: str) -> Power | None:
+        known = fit if name == fit.scorer else fitted(name, few, options, looked)
+        found = None if known is None else _power(known, few, wrong, rate, options.seed)
+        with told:
+            step()
+        return found
+
+    told = Lock()  # one at a time
+    names = [fit.scorer, *(name for name in scorers.names() if name != fit.scorer)]
+    return [asdict(power) for power in in_parallel(power_of, names) if power is not None]
 
 
 def fitted(name: str, pairs: Pairs, options: ScorerOptions, looked: Looked) -> Fit | None:

@@ -42,6 +42,7 @@ class AuditOptions(ModelOptions, DataOptions):
     columns: common.Columns = EmbedOptions.columns
     batch_pairs: common.BatchPairs = EmbedOptions.batch_pairs
     workers: common.Workers = EmbedOptions.workers
+    threads: common.Threads = EmbedOptions.threads
     devices: common.Devices = EmbedOptions.devices  # for embedding
     scorer: common.Scorer = ScoreOptions.scorer
     stratify: common.Stratify = ScoreOptions.stratify

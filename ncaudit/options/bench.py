@@ -60,6 +60,7 @@ class BenchOptions(ScorerOptions):
         ),
     ] = None  # fmt: skip
     max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    threads: common.Threads = None
     overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
@@ -79,6 +80,7 @@ class BenchOptions(ScorerOptions):
             require(0 < rate < 1, f"--rates is {rate}, but it is a share", "give a number above 0 and below 1")
         require_at_least("--seeds", self.seeds, 1)
         require_at_least("--pairs", self.pairs, 50)
+        require_at_least("--threads", self.threads, 1)
         require_row_bytes(self.max_row_bytes)
         known = self.out is None or self.out.endswith(REVIEW_SUFFIXES)
         require(known, f"--out is {self.out}", f"give a name that ends in {', '.join(REVIEW_SUFFIXES)}")

@@ -99,6 +99,7 @@ class CorruptOptions(DataOptions):
         ),
     ] = 10
     seed: common.Seed = 0
+    threads: common.Threads = None
     overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ class CorruptOptions(DataOptions):
         choose(self, kind=CorruptKind)
         require_share("--rate", self.rate, zero=True)
         require_at_least("--clusters", self.clusters, 1)
+        require_at_least("--threads", self.threads, 1)
         require_at_least("--nearest", self.nearest, 1)
         known = not self.kind.of_labels or self.label_column is not None
         compatible(known, f"--kind {self.kind} needs to know the labels", "name them with --label-column")

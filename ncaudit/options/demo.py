@@ -5,7 +5,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
-from ncaudit.options.shared.checks import require_local
+from ncaudit.options.shared.checks import require_at_least, require_local
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,9 @@ class DemoOptions(Options):
     seed: common.Seed = 0
     device: common.Device = "auto"
     workers: common.Workers = None
+    threads: common.Threads = None
     overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
         require_local("--out", self.out)
+        require_at_least("--threads", self.threads, 1)

@@ -47,6 +47,7 @@ class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
     columns: common.Columns = None
     batch_pairs: common.BatchPairs = None
     workers: common.Workers = None
+    threads: common.Threads = None
     max_failed: common.MaxFailed = 1.0
     overwrite: common.Overwrite = False
     prune: common.Prune = False
@@ -57,6 +58,7 @@ class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
         require_local("--out", self.out)
         require_at_least("--batch-pairs", self.batch_pairs, 1)
         require_at_least("--workers", self.workers, 0)
+        require_at_least("--threads", self.threads, 1)
         require_share("--max-failed", self.max_failed, zero=True)
         choose(self, format=StreamFormat, layout=Layout)
         if isinstance(self.devices, str):

@@ -34,9 +34,11 @@ class EvalRetrievalOptions(Options):
     ] = 50  # fmt: skip
     max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
     device: common.Device = "auto"
+    threads: common.Threads = None
 
     def __post_init__(self) -> None:
         require_at_least("--map-at", self.map_at, 1)
+        require_at_least("--threads", self.threads, 1)
         require_row_bytes(self.max_row_bytes)
         refuse_changed(self)
 

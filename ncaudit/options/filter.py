@@ -8,7 +8,7 @@ from typing import Annotated
 from ncaudit.nearest import one_of
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
-from ncaudit.options.shared.checks import choose, compatible, require, require_local, require_share
+from ncaudit.options.shared.checks import choose, compatible, require, require_at_least, require_local, require_share
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.slices import SliceOptions
@@ -135,6 +135,7 @@ class FilterOptions(SliceOptions):
     format: common.Format = StreamFormat.arrow
     csv_safe: common.CsvSafe = False
     max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    threads: common.Threads = None
     overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
@@ -142,6 +143,7 @@ class FilterOptions(SliceOptions):
         require_local("--out", self.out)
         require_local("--dropped", self.dropped)
         require_row_bytes(self.max_row_bytes)
+        require_at_least("--threads", self.threads, 1)
         for name in ("min_soft_label", "keep_share", "kept_precision"):
             if getattr(self, name) is not None:
                 require_share(f"--{name.replace('_', '-')}", getattr(self, name), zero=name == "min_soft_label")

@@ -42,6 +42,7 @@ class LabelsOptions(Options):
     model: common.Heads = None
     seed: common.Seed = 0
     device: common.Device = "auto"
+    threads: common.Threads = None
     redo: Annotated[bool, About("Judge and write every shard again that labels itself has written.", Panel.output)] = (
         False
     )
@@ -56,6 +57,7 @@ class LabelsOptions(Options):
         choose(self, format=StreamFormat)
         require_local("--out", self.out)
         require_at_least("--k", self.k, 1)
+        require_at_least("--threads", self.threads, 1)
         require_share("--max-failed", self.max_failed, zero=True)
         require_row_bytes(self.max_row_bytes)
         refuse_changed(self)

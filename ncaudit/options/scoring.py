@@ -268,6 +268,7 @@ class ScoreOptions(ScorerOptions, SliceOptions):
     csv_safe: common.CsvSafe = False
     columns: common.Columns = None
     max_row_bytes: common.MaxRowBytes = MAX_ROW_BYTES
+    threads: common.Threads = None
     max_failed: common.MaxFailed = 1.0
     overwrite: common.Overwrite = False
     prune: common.Prune = False
@@ -277,6 +278,7 @@ class ScoreOptions(ScorerOptions, SliceOptions):
         require_local("--out", self.out)
         choose(self, format=StreamFormat)
         require_share("--max-failed", self.max_failed, zero=True)
+        require_at_least("--threads", self.threads, 1)
         require_row_bytes(self.max_row_bytes)
         judges = self.verdicts or ()
         once = len(set(judges)) == len(judges)

@@ -362,6 +362,7 @@ class TrainOptions(ModelOptions, DataOptions):
         False
     )
     workers: common.Workers = None
+    threads: common.Threads = None
     seed: common.Seed = 0
     restart: Annotated[
         bool, About("Discard what an earlier run of train left in --out; see also --overwrite.", Panel.output)
@@ -380,6 +381,7 @@ class TrainOptions(ModelOptions, DataOptions):
         require(bool(known), f"--tune is {self.tune}", f"{meant}give one of: {HEADS}, {TOWERS}, {LAST}1, {LAST}2, …")
         _check_heads(self) if self.tune == HEADS else _check_towers(self)
         require_at_least("--batch-pairs", self.batch_pairs, 2)
+        require_at_least("--threads", self.threads, 1)
         for name in ("epochs", "chunk_pairs", "patience", "dims", "hidden"):
             require_at_least(f"--{name.replace('_', '-')}", getattr(self, name), 1)
         if self.learning_rate is not None:

@@ -11,6 +11,7 @@ from ncaudit.core.correspondence.neighbourhood import neighbourhood_distance
 from ncaudit.core.neighbours.bank import Bank
 from ncaudit.core.neighbours.listed import listed_products
 from ncaudit.core.neighbours.search import KeyBank, prepare_keys
+from ncaudit.core.parallel import by_rows
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.fits import Applier, Fit, PairScores
 from ncaudit.scoring.lookups import Lookups, Way
@@ -47,7 +48,7 @@ def applier(fit: Fit, device: torch.device) -> Applier:
         among = (pairs.groups, bank.groups)
         found = lookups.nearest(Way("lemon", side), pairs, own, own_keys, NEIGHBOURS, among)
         index = found.index.clamp(min=0)
-        across = listed_products(other, other_keys.keys, index)
+        across = by_rows(lambda rows, named: listed_products(rows, other_keys.keys, named), other, index)
         return neighbourhood_distance(found.similarity, across, matching[index], nearness=NEARNESS, trust=TRUST)
 
     def apply(pairs: Pairs) -> PairScores:

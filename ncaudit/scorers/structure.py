@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.neighbours.bank import Bank, row_blocks, strangers
+from ncaudit.core.parallel import in_parallel
 from ncaudit.core.statistics.correlation import row_correlation, row_ranks
 from ncaudit.errors import NcauditError
 from ncaudit.options import Correlation, ScorerOptions
@@ -48,7 +49,9 @@ def applier(fit: Fit, device: torch.device) -> Applier:
 
     def apply(pairs: Pairs) -> PairScores:
         blocks = row_blocks(len(pairs), len(bank))
-        parts = [score(pairs.image[rows], pairs.text[rows], [ids[rows] for ids in pairs.groups]) for rows in blocks]
+        parts = in_parallel(
+            lambda rows: score(pairs.image[rows], pairs.text[rows], [ids[rows] for ids in pairs.groups]), blocks
+        )
         return PairScores(score=torch.cat(parts), similarity=pairs.similarity())
 
     return apply

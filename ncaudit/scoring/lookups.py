@@ -5,6 +5,7 @@ Knows pairs that know their origin, and banks; nothing of what is made of the ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 from torch import Tensor
@@ -32,6 +33,7 @@ class Lookups:
 
     def __init__(self) -> None:
         self._tables: WeakKeyDictionary[Origin, Tables] = WeakKeyDictionary()
+        self._lock = Lock()
 
     def nearest(self, way: Way, pairs: Pairs, queries: Tensor, bank: KeyBank, k: int, among: Groups) -> Nearest:
         """`search.nearest` of `queries`, (n, d): what these pairs' images (or captions) are in one way of looking.
@@ -42,9 +44,12 @@ class Lookups:
         row = pairs.image_row if way.side == "image" else pairs.text_row
         if pairs.origin is None or row is None:
             return nearest(queries, bank, k, query_groups=of_queries, key_groups=of_keys)
-        tables = self._tables.setdefault(pairs.origin, {})
-        name = (way.what, way.side, k)
-        if name not in tables:
-            tables[name] = KnownNeighbours(k, pairs.origin.rows * way.cells, queries.device)
-        rows = row * way.cells + way.cell
-        return tables[name].nearest(rows, queries, bank, query_groups=of_queries, key_groups=of_keys)
+        rows, known = row * way.cells + way.cell, self._known(way, pairs.origin, queries, k)
+        return known.nearest(rows, queries, bank, query_groups=of_queries, key_groups=of_keys)
+
+    def _known(self, way: Way, origin: Origin, queries: Tensor, k: int) -> KnownNeighbours:
+        with self._lock:
+            tables, name = self._tables.setdefault(origin, {}), (way.what, way.side, k)
+            if name not in tables:
+                tables[name] = KnownNeighbours(k, origin.rows * way.cells, queries.device)
+            return tables[name]

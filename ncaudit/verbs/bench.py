@@ -18,6 +18,7 @@ from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.core.metrics.detection import auroc, average_precision, calibration_error, precision_at_true_count
 from ncaudit.counts import counted
+from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, fit_sample
 from ncaudit.judging.calibrated import FEWEST_PAIRS
@@ -123,7 +124,7 @@ def bench(options: BenchOptions, progress: Progress = SILENT) -> BenchResult:
     with fewer than 50 usable pairs, or when no run could be made.
     """
     tables, claim = _made_ready(options)
-    with made_by(options), claim.held({}):
+    with made_by(options), computing(options.threads, exact=True), claim.held({}):
         return _bench(options, tables, progress)
 
 

@@ -132,9 +132,7 @@ def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
         retrieval["start"] = world.retrieval(start, "start", START)
         for name in RUNS:
             retrieval[name] = world.retrieval(world.train(name, start), name, EVALUATE[name])
-    result = DemoResult(
-        out=options.out, report=page, retrieval=retrieval, detection=found, seconds=monotonic() - begun
-    )
+    result = DemoResult(out=options.out, report=page, retrieval=retrieval, detection=found, seconds=monotonic() - begun)
     told = {name: value for name, value in asdict(result).items() if name not in ("out", "report")}
     with atomic_file(world.path(SUMMARY)) as file:
         file.write(json.dumps(told, indent=1).encode())
@@ -149,7 +147,8 @@ def _start_in(sample: str) -> str:
 def _audit_options(options: DemoOptions, sample: str, start: str) -> AuditOptions:
     return AuditOptions(
         sources=[os.path.join(sample, "train.parquet")], out=options.out, model=start, seed=options.seed,
-        device=options.device, workers=options.workers, overwrite=options.overwrite,
+        device=options.device, workers=options.workers, threads=options.threads,
+        overwrite=options.overwrite,
     )  # fmt: skip
 
 
@@ -172,6 +171,7 @@ class _World:
             model=model,
             device=self.options.device,
             workers=self.options.workers,
+            threads=self.options.threads,
             overwrite=self.options.overwrite,
         )
         embed(chosen, progress)
@@ -193,6 +193,7 @@ class _World:
             seed=self.options.seed,
             device=self.options.device,
             workers=self.options.workers,
+            threads=self.options.threads,
             overwrite=self.options.overwrite,
             **{**RECIPE, **RUNS[name]},  # type: ignore[arg-type]
         )
@@ -202,7 +203,8 @@ class _World:
     def retrieval(self, model: str, name: str, part: str) -> Recalls:
         progress = self.parts.part(part)
         self.embed(model, "heldout", f"heldout-{name}", progress)
-        chosen = EvalRetrievalOptions(embeddings=[self.path(f"heldout-{name}")], device=self.options.device)
+        embeddings, own = [self.path(f"heldout-{name}")], self.options
+        chosen = EvalRetrievalOptions(embeddings=embeddings, device=own.device, threads=own.threads)
         return _recalls(eval_retrieval(chosen, progress).metrics)
 
 

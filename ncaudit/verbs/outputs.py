@@ -30,7 +30,7 @@ from ncaudit.shards.streams.standard_output import StreamWriter
 # Options that change no byte of a result, or that are in it by content instead of by place.
 PLACES_AND_PACE = {
     *("out", "overwrite", "prune", "refit", "redo", "save_fit", "max_failed", "format", "csv_safe"),
-    *("slice", "fit_only", "engine", "ray_address", "actors", "gpus_per_actor"),
+    *("slice", "fit_only", "engine", "ray_address", "actors", "gpus_per_actor", "threads"),
     *("device", "devices", "workers", "sources", "embeddings", "scores", "data", "join", "verdicts", "fit", "dropped"),
 }
 

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ncaudit.core.parallel import in_parallel
+
 STRENGTHS = (3.0, 30.0, 300.0, 3000.0)  # imagined pairs per class that err towards frequent classes
 TOLD_FROM = 0.1  # chance-corrected agreement of the two votes, under which their errors are no longer independent
 RATE_PRIOR = 2.0  # density (1 - rate)^2 of rates: most data are mostly right
@@ -178,16 +180,18 @@ def _strength(views: Sequence[Raters]) -> float:
             total += float(log.logsumexp(dim=1).sum())
         return total
 
-    return max(STRENGTHS, key=held_out)
+    told = dict(zip(STRENGTHS, in_parallel(held_out, STRENGTHS), strict=True))
+    return max(STRENGTHS, key=told.__getitem__)
 
 
 def _posterior(raters: Raters, strength: float, fit: _Fit, times: int) -> tuple[np.ndarray, np.ndarray]:
     """Rates, ascending, and the weight of each: the likelihood at that rate, all else fitted anew, times the prior."""
     rates = np.linspace(0.002, 0.98, 12)
     for _ in range(2):  # the second time on a fine grid, where the first one found anything
-        likelihood = np.array(
-            [_fit(raters, strength, steps=STEPS, start=fit.belief, fixed=fit.at(rate)).likelihood for rate in rates]
+        fitted = in_parallel(
+            lambda rate: _fit(raters, strength, steps=STEPS, start=fit.belief, fixed=fit.at(rate)).likelihood, rates
         )
+        likelihood = np.array(fitted)
         log = likelihood / times + RATE_PRIOR * np.log1p(-rates)
         weight = np.exp(log - log.max())
         used = rates

@@ -16,6 +16,7 @@ from torch import Tensor
 from ncaudit.core.classes.noise import ClassNoise, Raters, class_noise
 from ncaudit.core.classes.ridge import FoldedRidge
 from ncaudit.core.classes.sparse import SparseClasses, dealt, drawn
+from ncaudit.core.parallel import in_order, in_parallel
 from ncaudit.core.statistics.minimise import minimise
 
 FOLDS = 5
@@ -80,7 +81,7 @@ class _Judge:
         self.evidence, self.k, self.seed, self.believe = evidence, k, seed, believe
         self.labelled = evidence.given.labelled
         self.fold = dealt(evidence.photo, FOLDS, seed)
-        self.ridges = [FoldedRidge(rows, self.fold, FOLDS, self.labelled) for rows in evidence.rows]
+        self.ridges = in_parallel(lambda rows: FoldedRidge(rows, self.fold, FOLDS, self.labelled), evidence.rows)
         share = evidence.given.rows(self.labelled.nonzero()[:, 0])
         self.share = _sum(share, evidence.classes) / len(share)
         self.block = max(1, BLOCK_ENTRIES // evidence.classes)
@@ -89,12 +90,13 @@ class _Judge:
 
     def run(self) -> Posterior:
         sample = self._sample()
-        noise = class_noise([self._look(sample, look) for look in range(LOOKS)])
+        _ = self.penalties  # before several looks ask for them
+        noise = class_noise(in_parallel(lambda look: self._look(sample, look), range(LOOKS)))
         few = sample[: max(500, STACK_ENTRIES // self.evidence.classes)]
         voice = _Voice(self, noise, self.evidence.given, None, self.penalties)
         stack = self._stack(noise, [(voice, few)])
         best = stack.loss, 0, self._answers(voice, stack, noise, torch.arange(len(self.fold)))
-        voices = [_Voice(self, noise, self.evidence.given, fold, self.penalties) for fold in range(FOLDS)]
+        voices = in_parallel(lambda fold: _Voice(self, noise, self.evidence.given, fold, self.penalties), range(FOLDS))
         for number in range(1, ROUNDS + 1):
             voices = self._believing(voices, stack, noise)
             stack = self._stack(noise, [(v, few[self.fold[few] == fold]) for fold, v in enumerate(voices)])
@@ -144,7 +146,7 @@ class _Judge:
         return vote_shares(neighbours, classes, voters, most, self.evidence.classes)
 
     def _stack(self, noise: ClassNoise, parts: Sequence[tuple["_Voice", Tensor]]) -> "_Stack":
-        table = torch.cat([voice.features(rows) for voice, rows in parts])
+        table = torch.cat(in_parallel(lambda part: part[0].features(part[1]), parts))
         given = torch.cat([self.evidence.given.rows(rows).dense(self.evidence.classes) for _, rows in parts])
         return _Stack.fitted(table, noise.evidence(given))
 
@@ -189,11 +191,14 @@ class _Judge:
         self, voice: "_Voice", stack: "_Stack", noise: ClassNoise, rows: Tensor
     ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Places among `rows`, (m,); chances of their true class without and with the given ones; these: (m, C)."""
-        for place in torch.split(torch.arange(len(rows)), self.block):
+
+        def believe(place: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             given = self.evidence.given.rows(rows[place]).dense(self.evidence.classes)
             chances = stack.chances(voice.features(rows[place]))
             belief = chances * noise.evidence(given)
-            yield place, chances, belief / belief.sum(dim=1, keepdim=True), given
+            return place, chances, belief / belief.sum(dim=1, keepdim=True), given
+
+        yield from in_order(believe, torch.split(torch.arange(len(rows)), self.block))
 
 
 class _Voice:

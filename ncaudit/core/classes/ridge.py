@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.classes.sparse import SparseClasses
+from ncaudit.core.parallel import in_order, in_parallel
 
 PENALTIES = (1e-4, 1e-3, 0.01, 0.1, 1.0)  # times the mean variance of a feature
 DIMS = 256  # of the rows' own principal directions that are kept
@@ -20,16 +21,24 @@ def principal(rows: Tensor, dims: int = DIMS) -> Tensor:
     """Rows in their own principal directions, centred: (n, d) to (n, at most dims) float16."""
     mean = torch.zeros(rows.shape[1], device=rows.device)
     gram = torch.zeros(rows.shape[1], rows.shape[1], device=rows.device)
-    for part in torch.split(rows, BLOCK):
-        mean = mean + part.float().sum(dim=0)
-        gram = gram + part.float().T @ part.float()
+    for sums, products in in_order(_moments, torch.split(rows, BLOCK)):
+        mean, gram = mean + sums, gram + products
     mean = mean / max(len(rows), 1)
     gram = gram - len(rows) * torch.outer(mean, mean)
     directions = torch.linalg.eigh(gram.double()).eigenvectors.flip(1)[:, :dims].float()
     found = torch.empty(len(rows), directions.shape[1], dtype=torch.float16, device=rows.device)
-    for part, out in zip(torch.split(rows, BLOCK), torch.split(found, BLOCK), strict=True):
-        out.copy_((part.float() - mean) @ directions)
+
+    def fill(both: tuple[Tensor, Tensor]) -> None:
+        both[1].copy_((both[0].float() - mean) @ directions)
+
+    in_parallel(fill, zip(torch.split(rows, BLOCK), torch.split(found, BLOCK), strict=True))
     return found
+
+
+def _moments(part: Tensor) -> tuple[Tensor, Tensor]:
+    """Of some rows: their sum, and the sum of their products with themselves."""
+    rows = part.float()
+    return rows.sum(dim=0), rows.T @ rows
 
 
 class FoldedRidge:
@@ -40,10 +49,12 @@ class FoldedRidge:
         self.rows, self.fold, self.folds, self.used = rows, fold, folds, used
         dims = rows.shape[1] + 1  # the last feature is 1: the mean is learnt without penalty
         self.gram = torch.zeros(folds, dims, dims)
+        in_parallel(self._learn, range(folds))
+
+    def _learn(self, one: int) -> None:
         for part in self._parts():
-            for one in range(folds):
-                x = self.features(part[fold[part] == one])
-                self.gram[one] += x.T @ x
+            x = self.features(part[self.fold[part] == one])
+            self.gram[one] += x.T @ x
 
     def features(self, rows: Tensor) -> Tensor:
         """(m,) row numbers to (m, d + 1) float32."""
@@ -53,10 +64,13 @@ class FoldedRidge:
     def targets(self, classes: SparseClasses, count: int) -> Tensor:
         """What `weights` needs of the classes to learn: (folds, d + 1, count)."""
         found = torch.zeros(self.folds, self.gram.shape[1], count)
-        for part in self._parts():
-            for one in range(self.folds):
+
+        def add(one: int) -> None:
+            for part in self._parts():
                 rows = part[self.fold[part] == one]
                 found[one] += self.features(rows).T @ classes.rows(rows).dense(count)
+
+        in_parallel(add, range(self.folds))
         return found
 
     def weights(self, targets: Tensor, without: set[int], penalty: float) -> Tensor:
@@ -73,7 +87,7 @@ class FoldedRidge:
     def out_of_fold(self, targets: Tensor, penalty: float, *, without: int | None = None) -> Tensor:
         """(folds, d + 1, C): what predicts the rows of each fold; one fold more may be left out of all of them."""
         more = set() if without is None else {without}
-        return torch.stack([self.weights(targets, {one} | more, penalty) for one in range(self.folds)])
+        return torch.stack(in_parallel(lambda one: self.weights(targets, {one} | more, penalty), range(self.folds)))
 
     def scores(self, weights: Tensor, rows: Tensor) -> Tensor:
         """(m, C) scores of some rows by the weights of their folds."""
@@ -93,7 +107,8 @@ class FoldedRidge:
             scores = self.scores(self.out_of_fold(targets, penalty, without=without), rows).flatten()
             return float(torch.corrcoef(torch.stack([scores, table]))[0, 1].nan_to_num(-1.0))
 
-        return max(reversed(PENALTIES), key=correlation)
+        told = dict(zip(PENALTIES, in_parallel(correlation, PENALTIES), strict=True))
+        return max(reversed(PENALTIES), key=told.__getitem__)
 
     def _parts(self) -> Iterator[Tensor]:
         return iter(torch.split(self.used.nonzero()[:, 0], BLOCK))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ncaudit.core.neighbours.listed import listed_sums
 from ncaudit.core.neighbours.search import Nearest
+from ncaudit.core.parallel import by_rows
 
 TEMPERATURE = 0.1  # of the votes' weights: an anchor .1 less similar counts 1/e
 
@@ -42,6 +43,14 @@ def agreement(found: Nearest, trust: Tensor, keys: Tensor, other: Tensor, spread
     >>> agreement(found, torch.ones(1, 1), keys, torch.tensor([[0.5, 0.5]]), spread)
     tensor([1.])
     """
+
+    def of_rows(similarity: Tensor, index: Tensor, trust: Tensor, other: Tensor) -> Tensor:
+        return _agreement(Nearest(similarity, index), trust, keys, other, spread)
+
+    return by_rows(of_rows, found.similarity, found.index, trust, other)
+
+
+def _agreement(found: Nearest, trust: Tensor, keys: Tensor, other: Tensor, spread: Spread) -> Tensor:
     there = found.index >= 0
     weight = torch.softmax(found.similarity / TEMPERATURE, dim=1).nan_to_num(nan=0.0) * trust * there
     total = weight.sum(dim=1, keepdim=True)

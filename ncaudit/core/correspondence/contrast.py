@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from ncaudit.core.neighbours.bank import Bank, row_blocks, strangers
+from ncaudit.core.parallel import in_parallel
 
 SCALES = (5.0, 10.0, 14.3, 20.0, 30.0, 50.0, 70.0, 100.0)  # 1 / temperature, from that of loose models to CLIP's own
 SCALE_PAIRS = 1_024  # that choose the scale
@@ -32,7 +33,9 @@ def log_odds(
     tensor([0.3069, 0.3069, 0.3069])
     """
     blocks = row_blocks(len(image), len(bank))
-    parts = [_block_odds(image[rows], text[rows], [ids[rows] for ids in groups], bank, scale) for rows in blocks]
+    parts = in_parallel(
+        lambda rows: _block_odds(image[rows], text[rows], [ids[rows] for ids in groups], bank, scale), blocks
+    )
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 

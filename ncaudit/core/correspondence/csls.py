@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ncaudit.core.neighbours.search import KeyBank, Nearest, nearest
+from ncaudit.core.parallel import by_rows
 
 FEW = 8  # keys looked at beyond those wanted: the others of a photo's captions, the others of a caption's photos
 
@@ -36,6 +37,12 @@ def dense_crowding(
     >>> dense_crowding(torch.eye(2), torch.eye(2), 1, query_groups=[torch.tensor([0, 1])], key_groups=[torch.arange(2)])
     tensor([0., 0.])
     """
+    return by_rows(lambda rows, *ids: _crowding_among(rows, keys, k, ids, key_groups), queries, *query_groups)
+
+
+def _crowding_among(
+    queries: Tensor, keys: Tensor, k: int, query_groups: Sequence[Tensor], key_groups: Sequence[Tensor]
+) -> Tensor:
     similarity, wanted = queries @ keys.T, min(k, len(keys))
     value, index = similarity.topk(min(k + FEW, len(keys)), dim=1)
     best = _without(value, index, query_groups, key_groups).topk(wanted, dim=1).values

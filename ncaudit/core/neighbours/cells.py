@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 
 from ncaudit.core.device import matmul_dtype
 from ncaudit.core.neighbours.top import top_columns
+from ncaudit.core.parallel import in_parallel
 
 CELLS_PER_ROOT = 4.0  # cells per square root of the rows: with fewer, more rows must be compared for the same recall
 LARGEST = 1.5  # times the mean that a cell may hold: what is kept of a comparison is as wide as the largest
@@ -88,10 +89,14 @@ def nearest_cells(rows: Tensor, centres: Tensor, count: int) -> Tensor:
     rough = (centres - mean).to(dtype).T.contiguous()
     # written in place: small results kept from each block would lie between the large products, and pin the heap
     found = torch.empty(len(rows), count, dtype=torch.int32, device=rows.device)
-    for part, out in zip(torch.split(rows, BLOCK), torch.split(found, BLOCK), strict=True):
+
+    def fill(both: tuple[Tensor, Tensor]) -> None:
+        part, out = both
         product = part.float().to(dtype) @ rough  # from float16 straight to bfloat16 takes twice as long
         column = top_columns(product, count)
         out.copy_(column if count == 1 else column.gather(1, product.gather(1, column).argsort(1, descending=True)))
+
+    in_parallel(fill, zip(torch.split(rows, BLOCK), torch.split(found, BLOCK), strict=True))
     return found
 
 

@@ -1,8 +1,13 @@
 """Groups of similar rows (the one file that uses faiss). Knows vectors; nothing of what they stand for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from ncaudit.core.parallel import one_thread_each
 
 
 def kmeans(x: Tensor, clusters: int, seed: int) -> Tensor:
@@ -23,5 +28,19 @@ def kmeans(x: Tensor, clusters: int, seed: int) -> Tensor:
     fit = faiss.Kmeans(
         rows.shape[1], min(clusters, len(rows)), niter=20, spherical=True, seed=seed, min_points_per_centroid=1, nredo=3
     )
-    fit.train(rows)
-    return torch.from_numpy(fit.index.search(rows, 1)[1][:, 0].astype(np.int64)).to(x.device)
+    with _one_thread(), one_thread_each():  # of several, each would add up its own part, and last bits would differ
+        fit.train(rows)
+        found = fit.index.search(rows, 1)[1][:, 0]
+    return torch.from_numpy(found.astype(np.int64)).to(x.device)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)

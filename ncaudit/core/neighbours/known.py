@@ -6,6 +6,7 @@ Random pairs are made of the halves of observed ones, and each half was compared
 """
 
 from collections.abc import Sequence
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ class KnownNeighbours:
     def __init__(self, k: int, rows: int, device: torch.device) -> None:
         """rows: numbers below this may be asked for."""
         self.k = k
+        self._lock = Lock()  # several threads may ask for different rows; what they find is the same in any order
         self._place = torch.full((rows,), -1, dtype=torch.int64, device=device)
         self._similarity = torch.empty(0, k + MORE, device=device)
         self._index = torch.empty(0, k + MORE, dtype=torch.int64, device=device)
@@ -39,8 +41,9 @@ class KnownNeighbours:
         row: (n,) int64, equal ⇔ the same query and the same bank, in every call. queries: (n, d).
         """
         self._learn(row, queries, bank)
-        place = self._place[row]
-        similarity, index = self._similarity[place], self._index[place]
+        with self._lock:
+            place = self._place[row]
+            similarity, index = self._similarity[place], self._index[place]
         hidden = index < 0
         for query_ids, key_ids in zip(query_groups, key_groups, strict=True):
             hidden |= key_ids[index.clamp(min=0)] == query_ids[:, None]
@@ -60,9 +63,10 @@ class KnownNeighbours:
         new, which = torch.unique(row[missing], return_inverse=True)
         first = torch.full_like(new, len(row)).scatter_reduce(0, which, missing, "amin")
         found = nearest(queries[first], bank, self.k + MORE)
-        self._place[new] = len(self._index) + torch.arange(len(new), device=new.device)
-        self._similarity = torch.cat([self._similarity, found.similarity])
-        self._index = torch.cat([self._index, found.index])
+        with self._lock:
+            self._place[new] = len(self._index) + torch.arange(len(new), device=new.device)
+            self._similarity = torch.cat([self._similarity, found.similarity])
+            self._index = torch.cat([self._index, found.index])
 
     def _redo(
         self, rows: Tensor, found: Nearest, queries: Tensor, bank: KeyBank, query_groups: Sequence[Tensor],

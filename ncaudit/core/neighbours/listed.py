@@ -9,10 +9,13 @@ Each product is one sum in one thread, so it does not depend on the other rows, 
 
 import warnings
 from functools import lru_cache
+from threading import Lock
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
+
+_ANNOUNCING = Lock()  # filters of warnings are one list for all threads
 
 
 def listed_products(rows: Tensor, keys: Tensor, index: Tensor) -> Tensor:
@@ -27,7 +30,8 @@ def listed_products(rows: Tensor, keys: Tensor, index: Tensor) -> Tensor:
     few = not 0 < index.shape[1] <= len(keys)  # a sparse matrix holds no more numbers than a full one
     if rows.device.type != "cpu" or few or not rows.numel():
         return (keys[index] * rows[:, None, :]).sum(dim=2)
-    _announce_sparse()
+    with _ANNOUNCING:
+        _announce_sparse()
     starts, size = torch.arange(0, index.numel() + 1, index.shape[1]), (len(rows), len(keys))
     empty = rows.new_zeros(index.numel())
     # columns may come in any order, and twice: each number is worked out by itself

@@ -12,12 +12,14 @@ are cheap, and the c best columns lie in the c best groups.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import local
 
 import torch
 from torch import Tensor
 
 from ncaudit.core.device import matmul_dtype
 from ncaudit.core.neighbours.listed import listed_products
+from ncaudit.core.parallel import in_parallel
 
 SPARE = 16  # candidates beyond k: room for excluded keys (a photo's own five captions) and for rough ranks
 GROUP = 8  # columns per group maximum; groups are grouped again until a plain top-k is cheap
@@ -80,7 +82,7 @@ def nearest(
     queries: (n, d), keys: (m, d) or prepared, float32 unit rows on one device. k >= 1.
     query_groups, key_groups: as many (n,) as (m,) int64 tensors, in the same order (photo ids, caption ids, …): a key
     with any id equal to the query's is left out; so are the pair itself, its photo and its caption.
-    block: queries at once; memory is about block * min(m, 131072) * 4 bytes besides the inputs.
+    block: queries at once; memory is about block * min(m, 131072) * 4 bytes for each thread, besides the inputs.
     Returns cosines in float32, descending, and the keys' numbers; of equally similar keys the lower number comes first.
 
     >>> nearest(torch.eye(3), torch.eye(3)[[2, 1, 1]], k=2).index
@@ -90,10 +92,12 @@ def nearest(
     """
     search = _Search(keys if isinstance(keys, KeyBank) else prepare_keys(keys), k, list(key_groups))
     queries = queries.detach().float()
-    parts = [
-        search.block(queries[rows], [ids[rows] for ids in query_groups])
-        for rows in (slice(i, i + block) for i in range(0, max(len(queries), 1), block))
-    ]
+    blocks = [slice(i, i + block) for i in range(0, max(len(queries), 1), block)]
+
+    def found(rows: slice) -> Nearest:
+        return search.block(queries[rows], [ids[rows] for ids in query_groups])
+
+    parts = in_parallel(found, blocks) if queries.device.type == "cpu" else [found(rows) for rows in blocks]
     return Nearest(torch.cat([part.similarity for part in parts]), torch.cat([part.index for part in parts]))
 
 
@@ -103,7 +107,7 @@ class _Search:
     def __init__(self, bank: KeyBank, k: int, key_groups: list[Tensor]) -> None:
         self.bank, self.k, self.key_groups = bank, k, key_groups
         self.candidates = min(k + SPARE, len(bank.keys))
-        self.scratch = bank.rough.new_empty(0)
+        self.own = local()
 
     def block(self, queries: Tensor, query_groups: list[Tensor]) -> Nearest:
         worst, index = self._rough_best(queries)
@@ -132,10 +136,10 @@ class _Search:
         return value.amin(dim=1) if value.shape[1] else value.sum(dim=1), index
 
     def _product(self, queries: Tensor, keys: Tensor) -> Tensor:
-        size = len(queries) * len(keys)
-        if len(self.scratch) < size:  # fresh memory for every block costs as much as a tenth of the product
-            self.scratch = queries.new_empty(size)
-        return torch.mm(queries, keys.T, out=self.scratch[:size].view(len(queries), len(keys)))
+        size, scratch = len(queries) * len(keys), getattr(self.own, "scratch", None)
+        if scratch is None or len(scratch) < size:  # fresh memory for every block costs a tenth of the product's time
+            scratch = self.own.scratch = queries.new_empty(size)
+        return torch.mm(queries, keys.T, out=scratch[:size].view(len(queries), len(keys)))
 
     def _unsure(self, queries: Tensor, worst: Tensor, found: Nearest) -> Tensor:
         """Rows where a key that is no candidate may belong among the k best."""

@@ -21,6 +21,7 @@ from torch import Tensor
 from ncaudit.core.neighbours.cells import BLOCK, Cells, make_cells, nearest_cells, product_dtype
 from ncaudit.core.neighbours.search import SPARE, TIE, Nearest, best_first, nearest, prepare_keys
 from ncaudit.core.neighbours.top import top_columns
+from ncaudit.core.parallel import in_parallel
 
 EXACT_UP_TO = 50_000  # rows; twice as many take four times as long
 RECALL = 0.95  # of the true neighbours, at least
@@ -135,10 +136,13 @@ class _CellSearch:
 
     def _best(self, asked: Tensor, probes: int, room: Tensor) -> Nearest:
         """The best for some rows. room: for what is found in one round."""
-        queries = torch.cat([self.rows.index_select(0, p).float().to(self.dtype) for p in torch.split(asked, BLOCK)])
+        queries = torch.cat(in_parallel(self._queries, torch.split(asked, BLOCK)))
         cell = torch.empty(len(asked), probes, dtype=torch.int32, device=asked.device)
-        for part, out in zip(torch.split(asked, BLOCK), torch.split(cell, BLOCK), strict=True):
-            out.copy_(nearest_cells(self.rows.index_select(0, part), self.cells.centres, probes))
+
+        def fill(both: tuple[Tensor, Tensor]) -> None:
+            both[1].copy_(nearest_cells(self.rows.index_select(0, both[0]), self.cells.centres, probes))
+
+        in_parallel(fill, zip(torch.split(asked, BLOCK), torch.split(cell, BLOCK), strict=True))
         value, found = queries.new_empty(len(asked), 0), asked.new_empty(len(asked), 0)
         for part in torch.split(cell, self._visits(len(asked), probes), dim=1):
             more, rows = self._round(asked, queries, part.contiguous(), room)
@@ -148,15 +152,23 @@ class _CellSearch:
                 found = found.gather(1, column)
         found = found.masked_fill(value == -torch.inf, -1)
         parts = zip(torch.split(asked, BLOCK), torch.split(found, BLOCK), strict=True)
-        best = [best_first(self._exactly(own, others), others, self.k) for own, others in parts]
+        best = in_parallel(lambda both: best_first(self._exactly(*both), both[1], self.k), parts)
         return Nearest(torch.cat([part.similarity for part in best]), torch.cat([part.index for part in best]))
+
+    def _queries(self, asked: Tensor) -> Tensor:
+        return self.rows.index_select(0, asked).float().to(self.dtype)
 
     def _round(self, asked: Tensor, queries: Tensor, cell: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
         """The best candidates that these cells, (q, p) int32, hold for each row: rough similarities, row numbers."""
         place = self._compared(queries, cell, room)
         rows = max(1, PICK_ENTRIES // (cell.shape[1] * self.cell_width))
         parts = zip(*(torch.split(one, rows) for one in (asked, cell, place)), strict=True)
-        picked = [self._picked(a, c, room.index_select(0, p.flatten()).view(len(a), -1)) for a, c, p in parts]
+
+        def pick(part: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+            some, cells, places = part
+            return self._picked(some, cells, room.index_select(0, places.flatten()).view(len(some), -1))
+
+        picked = in_parallel(pick, parts)
         return torch.cat([value for value, _ in picked]), torch.cat([found for _, found in picked])
 
     def _compared(self, queries: Tensor, cell: Tensor, room: Tensor) -> Tensor:
@@ -168,9 +180,13 @@ class _CellSearch:
         at = torch.arange(len(visit), device=visit.device) + (ends - wide - first)[visited]
         query = torch.zeros(int(ends[-1]), dtype=torch.int64, device=visit.device)  # beyond `held`, any
         query[at] = visit // cell.shape[1]
-        for number, (start, end) in enumerate(zip([0, *ends.tolist()], ends.tolist(), strict=False)):
-            if start < end:
-                self._compare(number, queries, query[start:end], room[start:end])
+
+        def compare(visit: tuple[int, tuple[int, int]]) -> None:
+            number, (start, end) = visit
+            self._compare(number, queries, query[start:end], room[start:end])
+
+        spans = enumerate(zip([0, *ends.tolist()], ends.tolist(), strict=False))
+        in_parallel(compare, ((number, (start, end)) for number, (start, end) in spans if start < end))
         place = torch.empty_like(visit)
         place[visit] = at
         return place.view(cell.shape)

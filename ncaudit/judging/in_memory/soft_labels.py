@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from ncaudit import budget
+from ncaudit.core import parallel
 from ncaudit.core.device import pick_device
 from ncaudit.counts import counted
 from ncaudit.errors import NcauditError
@@ -95,14 +97,19 @@ def soft_labels(
     by default equal embeddings count as the same. options: fields of `ScorerOptions`, such as scorer="csls" or k=10.
     Raises NcauditError for other shapes, for rows that are zero or not finite, and as `ncaudit score` does.
     """
-    chosen = ScorerOptions(**options)
+    with parallel.spread(budget.threads()):
+        return _soft_labels(image, text, image_id, caption_id, ScorerOptions(**options))
+
+
+def _soft_labels(image: Any, text: Any, image_id: Any, caption_id: Any, chosen: ScorerOptions) -> SoftLabels:
     device = pick_device(chosen.device)
     pairs = _pairs(_unit(image, "image"), _unit(text, "text"), image_id, caption_id).to(device)
     order = np.argsort(fit_sample_keys("", np.arange(len(pairs)), chosen.seed), kind="stable")
     sample = pairs.take(torch.from_numpy(order[: chosen.fit_pairs]).to(device))
     fit = choice.learn(sample, chosen)
     apply = calibrated.applier(fit, device)
-    parts = [apply(pairs.rows(slice(start, start + ROWS))) for start in range(0, len(pairs), ROWS)]
+    blocks = (pairs.rows(slice(start, start + ROWS)) for start in range(0, len(pairs), ROWS))
+    parts = list(parallel.in_order(apply, blocks))
     rows_of = np.array([int(name) for name in fit.pair_ids], dtype=np.int64)
     columns: dict[str, Any] = _joined(parts, rows_of)
     return SoftLabels(**columns, facts=fit.facts)

@@ -274,7 +274,17 @@ BatchPairs = Annotated[
 Workers = Annotated[
     int | None,
     About(
-        "Processes that decode images, 0 or more; 0 decodes in the main process. By default one per core, at most 16.",
+        "Processes that decode images, 0 or more; 0 decodes in the main process. By default one per core, or as many "
+        "as --threads, at most 16.",
+        Panel.speed, metavar="COUNT",
+    ),
+]  # fmt: skip
+
+Threads = Annotated[
+    int | None,
+    About(
+        "Threads that compute, 1 or more. By default one per core that this process may use; OMP_NUM_THREADS is an "
+        "upper bound of that. What is written does not depend on it; `ncaudit train` records it.",
         Panel.speed, metavar="COUNT",
     ),
 ]  # fmt: skip

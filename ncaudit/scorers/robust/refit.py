@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from ncaudit.core.cca import Features, Maps, Ridge, directions, fit_features, joined_maps, project
 from ncaudit.core.correspondence.csls import csls_of, csls_score, dense_crowding
 from ncaudit.core.neighbours.search import KeyBank, Nearest, prepare_keys
+from ncaudit.core.parallel import in_parallel
 from ncaudit.core.statistics.signal import Signal, signal
 from ncaudit.scoring.folds import Folds, assign
 from ncaudit.scoring.fusion import clearly_best, placements
@@ -72,11 +73,15 @@ class Refit:
         score = pairs.image.new_zeros(len(pairs))
         lookups = lookups or Lookups()
         image, text = sides or self.coordinates(pairs)
-        for number in torch.unique(fold).tolist():
+        self._know_bank()
+
+        def judge(number: int) -> None:
             rows = (fold == number).nonzero()[:, 0]
             x, y = project(image[rows], self.maps[number].image), project(text[rows], self.maps[number].text)
             found = self._competitors(pairs.halves(rows), x, y, number, lookups)
             score[rows] = csls_of(x, y, *found)
+
+        in_parallel(judge, torch.unique(fold).tolist())
         return score
 
     def _competitors(self, pairs: Pairs, x: Tensor, y: Tensor, number: int, lookups: Lookups) -> list[Nearest]:
@@ -99,9 +104,12 @@ class Refit:
     def _bank_groups(self) -> list[Tensor]:
         return [ids[:BANK] for ids in self.bank.groups]
 
-    def _bank_keys(self, number: int) -> tuple[KeyBank, KeyBank]:
+    def _know_bank(self) -> None:
         if not self._bank:
             self._bank.append(self.coordinates(self.bank.head(BANK)))
+
+    def _bank_keys(self, number: int) -> tuple[KeyBank, KeyBank]:
+        self._know_bank()
         if number not in self._keys:
             (image, text), maps = self._bank[0], self.maps[number]
             self._keys[number] = (prepare_keys(project(image, maps.image)), prepare_keys(project(text, maps.text)))
@@ -170,10 +178,10 @@ def fit(pairs: Pairs, csls_k: int, seed: int) -> Refit:
     """Choose the ridges, then fit a model per fold. pairs: as `can_learn` asks, in random order."""
     folds = assign(pairs, fold_count(len(pairs)), seed)
     fold = folds.of(pairs)
-    features = (fit_features(pairs.image), fit_features(pairs.text))
+    features = _features_of(pairs)
     work = _Work(pairs, features[0].of(pairs.image), features[1].of(pairs.text), features, fold, folds.count, csls_k)
     ridges = work.best_ridges()
-    models = [work.held_out(number, ridges) for number in range(folds.count)]
+    models = in_parallel(lambda number: work.held_out(number, ridges), range(folds.count))
     trust = torch.stack([trust for _, trust in models])
     return Refit(folds, features, [maps for maps, _ in models], trust, pairs, csls_k, ridges)
 
@@ -189,11 +197,16 @@ def tells(pairs: Pairs, csls_k: int, seed: int) -> Signal | None:
     if not can_learn(pairs):
         return None
     folds = assign(pairs, FEWEST_FOLDS, seed)
-    features = (fit_features(pairs.image), fit_features(pairs.text))
+    features = _features_of(pairs)
     sides = [one.of(rows) for one, rows in zip(features, (pairs.image, pairs.text), strict=True)]
     work = _Work(pairs, sides[0], sides[1], features, folds.of(pairs), folds.count, csls_k)
     ridges = usual_ridges(len(pairs), len(torch.unique(pairs.image_id)), sides[0].shape[1])
     return signal(*(part.double().cpu().numpy() for part in work.in_turn(ridges)))
+
+
+def _features_of(pairs: Pairs) -> tuple[Features, Features]:
+    image, text = in_parallel(fit_features, (pairs.image, pairs.text))
+    return image, text
 
 
 @dataclass(frozen=True)
@@ -216,19 +229,21 @@ class _Work:
         usual = usual_ridges(len(self.fold), len(torch.unique(self.pairs.image_id)), self.image.shape[1])
         steps = [usual, *(step for step in STEPS if step != usual)]
         groups = FEWEST_FOLDS if len(self.fold) <= FOLDS[-1][0] else LADDER_GROUPS
-        placed: list[list[Tensor]] = [[] for _ in steps]
-        photo = []
-        for group in range(groups):
+
+        def look(group: int) -> tuple[list[Tensor], Tensor]:
             part = [(number - group) % FEWEST_FOLDS for number in range(self.count)]  # 0: held out, an eighth
             rows, trust = self._trust([(one - 1) % INNER if one else None for one in part], usual)
             held_out = self._in_folds([one == 0 for one in part])[:LADDER_PAIRS]
-            photo.append(self.pairs.image_id[held_out])
             cross = self._cross(rows, trust)
-            known = {ridge: directions(cross, self.features, ridge) for ridge in LADDER}
-            for of_step, ridges in zip(placed, steps, strict=True):
-                maps = joined_maps([known[ridge] for ridge in ridges])
-                of_step.append(placements(*self._inside(held_out, maps)))
-        return steps[clearly_best([torch.cat(of_step) for of_step in placed], torch.cat(photo))]
+            ways = in_parallel(lambda ridge: directions(cross, self.features, ridge), LADDER)
+            known = dict(zip(LADDER, ways, strict=True))
+            maps = [joined_maps([known[ridge] for ridge in ridges]) for ridges in steps]
+            placed = in_parallel(lambda of_step: placements(*self._inside(held_out, of_step)), maps)
+            return placed, self.pairs.image_id[held_out]
+
+        self._know_products()
+        placed, photo = zip(*in_parallel(look, range(groups)), strict=True)
+        return steps[clearly_best([torch.cat(of_step) for of_step in zip(*placed, strict=True)], torch.cat(photo))]
 
     def held_out(self, number: int, ridges: tuple[Ridge, ...]) -> tuple[Maps, Tensor]:
         """The model for one fold, and the trust in all pairs that it was fitted with (0 for the fold's own)."""
@@ -241,29 +256,34 @@ class _Work:
 
     def in_turn(self, ridges: tuple[Ridge, ...]) -> list[Tensor]:
         """Scores of pairs by models of earlier folds, those of random pairs, and the photos of both."""
-        found: list[list[Tensor]] = [[], [], [], []]
-        for number in range(self.count // 4, self.count):  # a model of fewer pairs is mostly noise
+        self._know_products()
+
+        def look(number: int) -> list[list[Tensor]]:
             maps = self._even_maps([other < number for other in range(self.count)], ridges)
             rows = self._in_folds([other == number for other in range(self.count)])
             photo = self.pairs.image_id[rows]
-            for shift in range(1, SIGNAL_DRAWS + 1):
-                observed, random, apart = self._shifted(rows, maps, shift)
-                found[1].append(random)
-                found[3].append(photo[apart])
-            found[0].append(observed)
-            found[2].append(photo)
-        return [torch.cat(parts) for parts in found]
+            shifted = in_parallel(lambda shift: self._shifted(rows, maps, shift), range(1, SIGNAL_DRAWS + 1))
+            randoms, photos = [random for _, random, _ in shifted], [photo[apart] for _, _, apart in shifted]
+            return [[shifted[-1][0]], randoms, [photo], photos]
+
+        folds = range(self.count // 4, self.count)  # a model of fewer pairs is mostly noise
+        return [torch.cat(list(chain(*parts))) for parts in zip(*in_parallel(look, folds), strict=True)]
 
     def _trust(self, groups: Sequence[int | None], ridges: tuple[Ridge, ...]) -> tuple[Tensor, Tensor]:
         """The rows of the folds that have a group, and how far each is trusted by the models of the other groups."""
         rows = self._in_folds([group is not None for group in groups])
-        observed, null = torch.zeros(len(self.fold), device=self.fold.device), []
-        for number in range(INNER):
+        observed = torch.zeros(len(self.fold), device=self.fold.device)
+
+        def judge(number: int) -> Tensor:
             inside = self._in_folds([group == number for group in groups])
-            if len(inside):
-                others = [group is not None and group != number for group in groups]
-                observed[inside], random = self._inside(inside, self._even_maps(others, ridges))
-                null.append(random)
+            if not len(inside):
+                return observed[:0]
+            others = [group is not None and group != number for group in groups]
+            observed[inside], random = self._inside(inside, self._even_maps(others, ridges))
+            return random
+
+        self._know_products()
+        null = in_parallel(judge, range(INNER))
         return rows, clean_posterior(observed[rows], torch.cat(null))[0].clamp(min=LEAST_TRUST)
 
     def _inside(self, rows: Tensor, maps: Maps) -> tuple[Tensor, Tensor]:
@@ -296,15 +316,19 @@ class _Work:
         pairs = chosen[self.fold].sum().clamp(min=1)
         return self._maps(self._products[chosen].sum(dim=0) / pairs, ridges)
 
+    def _know_products(self) -> None:
+        """Before several threads ask for them: each would make its own."""
+        _ = self._products
+
     @cached_property
     def _products(self) -> Tensor:
         """Per fold, (folds, k, k'): the sum over its pairs of image times caption."""
         rows = (self._in_folds([number == one for one in range(self.count)]) for number in range(self.count))
-        return torch.stack([self.image[own].T @ self.text[own] for own in rows])
+        return torch.stack(in_parallel(lambda own: self.image[own].T @ self.text[own], rows))
 
     def _cross(self, rows: Tensor, weight: Tensor) -> Tensor:
         """The weighted mean of image times caption."""
         return (self.image[rows] * weight[:, None]).T @ self.text[rows] / weight.sum()
 
     def _maps(self, cross: Tensor, ridges: tuple[Ridge, ...]) -> Maps:
-        return joined_maps([directions(cross, self.features, ridge) for ridge in ridges])
+        return joined_maps(in_parallel(lambda ridge: directions(cross, self.features, ridge), ridges))

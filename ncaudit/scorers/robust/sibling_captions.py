@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 from ncaudit.core.correspondence.csls import crowding
 from ncaudit.core.correspondence.siblings import clean_ratio, sibling_evidence
 from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
+from ncaudit.core.parallel import one_thread_each
 from ncaudit.core.statistics.curve import Curve
 from ncaudit.scorers.robust.refit import Refit
 from ncaudit.scoring.pairs import Pairs
@@ -199,7 +200,8 @@ def _learned(model: SiblingModel, real: Tensor, random: Tensor, both_clean: floa
     columns = [_expanded((features - mean) / deviation) for features in (real, random)]
     label = np.concatenate([np.ones(len(real)), np.zeros(len(random))])
     regression = LogisticRegression(C=10.0, class_weight="balanced", max_iter=500)
-    regression.fit(torch.cat(columns).double().cpu().numpy(), label)
+    with one_thread_each():  # the library was loaded just now
+        regression.fit(torch.cat(columns).double().cpu().numpy(), label)
     coefficients = torch.from_numpy(regression.coef_[0]).to(real)
     measured = [column @ coefficients for column in columns]
     at = torch.unique(measured[0].quantile(torch.linspace(0, 1, KNOTS, device=real.device)))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from ncaudit.core.statistics.derangement import is_own
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
+from ncaudit.engines.pace import computing
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
@@ -125,7 +126,7 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     be changed, the truth columns are already there, or the output would overwrite the input.
     """
     shards, claim = made_ready(options)
-    with made_by(options), claim.held():
+    with made_by(options), computing(options.threads), claim.held():
         return _corrupt(options, shards, claim, progress)
 
 

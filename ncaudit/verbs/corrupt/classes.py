@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
+from ncaudit.engines.pace import computing
 from ncaudit.errors import NcauditError, UsageError
 from ncaudit.options import CorruptKind, CorruptOptions
 from ncaudit.progress import SILENT, Progress
@@ -121,7 +122,7 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
     than two classes, or when a truth column is there already or the output would overwrite the input.
     """
     column, shards, claim = made_ready_for_labels(options)
-    with made_by(options), claim.held():
+    with made_by(options), computing(options.threads), claim.held():
         return _corrupt(options, shards, column, claim, progress)
 
 

@@ -21,6 +21,7 @@ from ncaudit.core.device import pick_devices
 from ncaudit.counts import counted
 from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
 from ncaudit.engines.local import Accounting, Outcome, ShardRows, account, outcomes
+from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.heads.behind import learnt_from_note
 from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, source_behind
@@ -81,7 +82,8 @@ def embed(options: EmbedOptions, progress: Progress = SILENT) -> EmbedResult:
 
     Raises NcauditError when no shard can be done at all: no such input, no columns, no model.
     """
-    with made_by(of_all_parts(options)), received(options.sources, options.max_row_bytes) as given:
+    reading = received(options.sources, options.max_row_bytes)
+    with made_by(of_all_parts(options)), computing(options.threads, exact=True), reading as given:
         root = options.image_root or (os.getcwd() if given.spooled else None)
         return _embed(replace(options, sources=given.sources, image_root=root), given.notes, progress)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 
 from ncaudit.encoders.batch_size import automatic_batch_pairs
-from ncaudit.encoders.decode_pool import DecodePool
+from ncaudit.encoders.decode_pool import DecodePool, default_workers
 from ncaudit.encoders.open_clip import Encoder, ModelIdentity, load_encoder
 from ncaudit.engines.local import Outcome, ShardRows, outcomes
 from ncaudit.errors import BadTable, NcauditError
@@ -51,7 +51,8 @@ class ModelHere:
         record: `model` and `batch_pairs` of an earlier run into the same folder, or empty. shards: the names of all
         that the run is about, where files are numbered by them.
         """
-        pool = DecodePool(options.workers)  # its processes start while the model loads
+        workers = default_workers(threads=options.threads) if options.workers is None else options.workers
+        pool = DecodePool(workers)  # its processes start while the model loads
         try:
             encoder = _called_as(_load(options), record.get("model"))
             same = record.get("model") == encoder.identity.as_dict()

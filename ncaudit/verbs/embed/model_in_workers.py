@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
+from ncaudit.budget import share
 from ncaudit.core.device import pick_device
 from ncaudit.counts import counted
 from ncaudit.encoders.decode_pool import default_workers
 from ncaudit.encoders.open_clip import ModelIdentity
 from ncaudit.engines.local import Outcome
+from ncaudit.engines.pace import computing
 from ncaudit.engines.worker_process import Facts, Work, serve
 from ncaudit.engines.workers import Workers
 from ncaudit.errors import ModelUnavailable
@@ -83,20 +85,21 @@ class ModelInWorkers:
             sources=(),  # it is told each shard; the list can be long
             device=self._devices[number],
             devices=None,
-            workers=decoders(options.workers, len(self._devices), number),
+            workers=decoders(options.workers, len(self._devices), number, options.threads),
+            threads=share(options.threads, len(self._devices)),
         )
         settled = {"options": asdict(own), "key": self._key, "types": self._types, "shards": self._shards}
         return {**settled, "record": {}, "model": None, **more}
 
 
-def decoders(workers: int | None, count: int, number: int) -> int:
+def decoders(workers: int | None, count: int, number: int, threads: int | None = None) -> int:
     """Decoding processes of worker `number` of `count`, from 0: its share of all, but at least one if there are any.
 
     >>> [decoders(5, 3, number) for number in range(3)]
     [2, 2, 1]
     """
     if workers is None:
-        return default_workers(count)
+        return default_workers(count, threads)
     return max(workers // count + (number < workers % count), min(1, workers))
 
 
@@ -119,5 +122,6 @@ def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
                 f"{here.identity.name} on {options.device} is not what the first device has loaded",
                 fix="leave the model's files alone while it runs; rerun to resume",
             )
-        with watched(Follower(os.path.join(options.out, EMBED_RECORD))):
+        own = Follower(os.path.join(options.out, EMBED_RECORD))
+        with watched(own), computing(options.threads, exact=True):
             yield {"model": model, "batch_pairs": here.batch_pairs}, lambda shard: here.embed(shard, progress)

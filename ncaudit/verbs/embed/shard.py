@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ncaudit.core.parallel import in_order
 from ncaudit.core.transfers import Fetched, one_behind, staged
 from ncaudit.encoders.decode_pool import DecodePool, Pending
 from ncaudit.encoders.images import Decoded
@@ -32,6 +33,7 @@ from ncaudit.verbs.embed.files import Sink
 
 WINDOW_ROWS = 1024
 WINDOW_PIXEL_BYTES = 128 * MIB  # decoded images of one window; two windows are in memory at a time
+BATCHES_AT_ONCE = 8  # on a CPU whose threads have time for so many
 REMEMBERED = 16_384  # images, and captions, that are not encoded again when they return: some 20 to 40 MiB
 
 
@@ -156,11 +158,20 @@ class ShardEmbedder:
     def _begun(self, window: Window, batch_pairs: int) -> Iterator[tuple[list[Content], Fetched]]:
         """Batch by batch what is to be filled in, and the rows that it is filled with once they are there."""
         images = _decoded(window)
-        while batch := list(islice(images, batch_pairs)):
-            pixels = staged([decoded.pixels for _, decoded in batch], self.encoder.device)
-            yield [content for content, _ in batch], self.encoder.begin_images(pixels)
-        for chosen in self._caption_batches(window.tokens, batch_pairs):
-            yield [window.new_texts[i] for i in chosen], self.encoder.begin_tokens(window.tokens[chosen])
+        batches = iter(lambda: list(islice(images, batch_pairs)), [])
+        # a GPU has work enough with one batch, and memory for that
+        most = BATCHES_AT_ONCE if self.encoder.device.type == "cpu" else 1
+        yield from in_order(self._begin_images, batches, most)
+        captions = self._caption_batches(window.tokens, batch_pairs)
+        yield from in_order(lambda chosen: self._begin_captions(window, chosen), captions, most)
+
+    def _begin_images(self, batch: Sequence[tuple[Content, Decoded]]) -> tuple[list[Content], Fetched]:
+        pixels = staged([decoded.pixels for _, decoded in batch], self.encoder.device)
+        return [content for content, _ in batch], self.encoder.begin_images(pixels)
+
+    def _begin_captions(self, window: Window, chosen: Sequence[int]) -> tuple[list[Content], Fetched]:
+        rows = self.encoder.begin_tokens(window.tokens[torch.tensor(chosen)])
+        return [window.new_texts[i] for i in chosen], rows
 
     def _caption_batches(self, tokens: Tensor, batch_pairs: int) -> list[list[int]]:
         """Captions of like length together: a batch costs what its longest one costs."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from ncaudit.core.device import pick_device
 from ncaudit.core.metrics.retrieval import RetrievalMetrics, retrieval_metrics
 from ncaudit.engines.local import Accounting
+from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import EvalRetrievalOptions
@@ -53,6 +54,11 @@ def eval_retrieval(options: EvalRetrievalOptions, progress: Progress = SILENT) -
     Raises BadTable when the tables do not belong together, do not fit the heads, share no space or hold no ok row, or
     when the label column is missing, holds no class, or is of a type that holds none.
     """
+    with computing(options.threads):
+        return _eval_retrieval(options, progress)
+
+
+def _eval_retrieval(options: EvalRetrievalOptions, progress: Progress) -> RetrievalResult:
     device = pick_device(options.device)
     shards = find_shards(options.embeddings, options.features, options.max_row_bytes)
     opened = [_open(shard, options.label_column) for shard in shards]

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from ncaudit.counts import counted
 from ncaudit.engines.local import ShardError, ShardRows, outcomes
+from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
@@ -127,7 +128,8 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     ready = made_ready(options, progress)
     run, tables, matched = ready.run, ready.tables, ready.matched
     progress.job("filter", {RANK: 1.0, WRITE: 1.0} if run.chooser.looks_twice else {WRITE: 1.0})
-    with made_by(of_all_parts(options)), ready.claim.held(_deciding(run, list(matched), tables)):
+    held = ready.claim.held(_deciding(run, list(matched), tables))
+    with made_by(of_all_parts(options)), computing(options.threads), held:
         looked_first(ready)
         own = {shard: matched[shard] for shard in options.own(list(matched))}
         run.notes += options.told_of(len(own), len(matched))

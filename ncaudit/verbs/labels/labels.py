@@ -24,6 +24,7 @@ from ncaudit.core.classes.sparse import SparseClasses
 from ncaudit.core.device import pick_device
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardRows, outcomes
+from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.judging.classes import STEPS, LabelAudit, audit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
@@ -110,7 +111,8 @@ def labels(options: LabelsOptions, progress: Progress = SILENT) -> LabelsResult:
 
     Raises NcauditError when the tables do not belong together, lack the class column, or hold nothing to compare.
     """
-    with made_by(options), received(options.embeddings, options.max_row_bytes) as given:
+    reading = received(options.embeddings, options.max_row_bytes)
+    with made_by(options), computing(options.threads, exact=True), reading as given:
         return _labels(replace(options, embeddings=given.sources), given.notes, progress)
 
 

@@ -180,5 +180,3 @@ def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tu
         "command": command_of(options),
     }
     return [(name, value) for name, value in listed.items() if value]
-
-

@@ -17,8 +17,10 @@ import pyarrow as pa
 
 from ncaudit import scorers
 from ncaudit.core.device import pick_device
+from ncaudit.core.parallel import in_order
 from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting, ShardRows, outcomes
+from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.evidence import NOTHING
@@ -85,6 +87,7 @@ from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, tall
 from ncaudit.verbs.score.suggestions import Suggester, require_calibration
 from ncaudit.verbs.score.worst import WorstPair
 
+BATCHES_AT_ONCE = 4  # on a CPU whose threads have time for so many
 JUDGED_PAIRS = "judged_pairs"
 # facts of the fit that go into every table's metadata
 TOLD = ("noise_rate", "cuts", "power", "rate_of_fit", "null_departure", NOTHING)
@@ -130,7 +133,8 @@ def score(options: ScoreOptions, progress: Progress = SILENT) -> ScoreResult:
     """
     scorers.refuse_unread(choice.meant(options.scorer), options)  # told before anything is read, as an unknown name is
     # rows are read twice at least: to count repeats
-    with made_by(of_all_parts(options)), received(options.embeddings, options.max_row_bytes) as given:
+    reading = received(options.embeddings, options.max_row_bytes)
+    with made_by(of_all_parts(options)), computing(options.threads, exact=True), reading as given:
         return _score(replace(options, embeddings=given.sources), given.notes, progress)
 
 
@@ -233,9 +237,13 @@ class _Run:
 
     def apply(self, saved: SavedFit, pairs: Pairs) -> PairScores:
         """The scores of pairs by a fit, with its labels."""
+        self.ready(saved)
+        return self.appliers[saved.fit_id](pairs)
+
+    def ready(self, saved: SavedFit) -> None:
+        """Before several threads ask for it."""
         if saved.fit_id not in self.appliers:
             self.appliers[saved.fit_id] = applier_of(self.options, saved)
-        return self.appliers[saved.fit_id](pairs)
 
     @cached_property
     def earlier(self) -> EarlierOutputs:
@@ -245,9 +253,15 @@ class _Run:
     def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
         saved = self.rates.of(table).saved
+
+        def judge(told: tuple[EmbeddingBatch, Pairs]) -> tuple[EmbeddingBatch, Pairs, PairScores | None]:
+            batch, pairs = told
+            return batch, pairs, self.apply(saved, pairs) if len(pairs) else None
+
+        self.ready(saved)
+        beside = BATCHES_AT_ONCE if pick_device(self.options.device).type == "cpu" else 1
         with closing(ahead(self._sent(table))) as batches:
-            for batch, pairs in batches:
-                scores = self.apply(saved, pairs) if len(pairs) else None
+            for batch, pairs, scores in in_order(judge, batches, beside):
                 more = {} if scores is None else self._more(saved, pairs, scores, batch)
                 scored = ScoredRows(batch, scores, saved.fit.pair_ids, more)
                 self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))

@@ -43,7 +43,7 @@ def _workers(options: TrainOptions, ranks: Ranks) -> int | None:
     """Heads decode nothing."""
     if options.workers is not None or options.tune == HEADS:
         return options.workers
-    return max(1, default_workers() // ranks.local_count)
+    return default_workers(ranks.local_count, options.threads)
 
 
 def _device(name: str, ranks: Ranks) -> str:

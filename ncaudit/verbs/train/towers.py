@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ncaudit import objectives
-from ncaudit.encoders.decode_pool import DecodePool
+from ncaudit.encoders.decode_pool import DecodePool, default_workers
 from ncaudit.encoders.model_folder import require_sound_weights, sound_settings
 from ncaudit.encoders.open_clip import CONFIG, Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
@@ -72,7 +72,8 @@ class Towers:
     def opened(self, objective: AnyObjective, progress: Progress) -> Iterator[Opened]:
         """The model and its pairs, read and checked."""
         options = self._options
-        with DecodePool(options.workers) as pool:
+        workers = default_workers(threads=options.threads) if options.workers is None else options.workers
+        with DecodePool(workers) as pool:
             progress.stage(LOAD, None)
             encoder = self._start_model()
             pairs = open_training_set(options, encoder, pool, _trains_on(objective), progress)

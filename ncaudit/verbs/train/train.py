@@ -15,10 +15,13 @@ from typing import Any
 import torch
 
 from ncaudit import objectives, own_json
+from ncaudit.budget import threads
 from ncaudit.core.classes.votes import PARTITIONS
 from ncaudit.core.device import pick_device, pick_precision
 from ncaudit.core.metrics.retrieval import RetrievalMetrics
+from ncaudit.counts import counted
 from ncaudit.engines.local import Accounting
+from ncaudit.engines.pace import computing
 from ncaudit.engines.ranks import Ranks, joined, launched
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.matchers.checkpoints import RESTART
@@ -43,9 +46,10 @@ from ncaudit.version import told_format
 
 # Not part of what a run is: they change no byte of the result, or are in it by content instead of by place.
 NOT_RECORDED = {
-    *("out", "restart", "overwrite", "workers", "device", "tensorboard"),
+    *("out", "restart", "overwrite", "workers", "threads", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
+THREADS = "threads"
 SUMMARY: own_json.Shape = {  # what a finished run tells of itself
     **{name: int for name in ("kept_epoch", "train_pairs", "val_pairs", "val_photos", "dropped_pairs", "shards")},
     **{"unlabelled_pairs": int, "mean_label": (None, float), "statuses": {...: int}},
@@ -122,6 +126,7 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         ranks.on_first(folder.drop_state)
         return _result(options, summary, metrics, finished_earlier=True)
     with ExitStack() as stack:
+        stack.enter_context(computing(_goes_on_with(options, run, progress)))
         stack.enter_context(folder.kept())
         ranks.on_first(lambda: stack.enter_context(folder.at_work(run)))
         course = _course(options)
@@ -143,6 +148,19 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         options, summary, session.metrics, seconds=monotonic() - begun, pairs_per_s=session.pairs_per_s,
         resumed_after_epoch=session.resumed_after,
     )  # fmt: skip
+
+
+def _goes_on_with(options: TrainOptions, run: Json, progress: Progress) -> int | None:
+    """The threads that the run began with: its last bits depend on them. None: a run that is older than that record."""
+    wanted, recorded = threads(options.threads), run.get(THREADS)
+    if recorded is None:
+        return options.threads
+    if recorded != wanted:
+        progress.note(
+            f"this run began with {counted(recorded, 'thread')} and goes on with as many, not {wanted}: what it learns "
+            "depends on that"
+        )
+    return int(recorded)
 
 
 def objective_of(options: TrainOptions) -> AnyObjective:
@@ -236,6 +254,7 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
         **told_format("train"),
         **asked,
         "precision": _precision(options, asked, recorded),
+        **_threads(options, asked, recorded),
         "model": trained.identity(),
         **{name: _contents(getattr(options, name)) for name in ("data", "embeddings", "scores", "val_data")},
     }
@@ -248,6 +267,15 @@ def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str
         if told in (str(Precision.float32), str(Precision.bfloat16)):
             return str(told)
     return str(pick_precision(pick_device(options.device), str(options.precision))).removeprefix("torch.")
+
+
+def _threads(options: TrainOptions, asked: Json, recorded: Json | None) -> Json:
+    """How many compute: as many as when the run began. Runs that are older than this record go on without one."""
+    if recorded is not None and all(recorded.get(name) == value for name, value in asked.items()):
+        told = recorded.get(THREADS)
+        if told is None or (isinstance(told, int) and told > 0):
+            return {} if told is None else {THREADS: told}
+    return {THREADS: threads(options.threads)}
 
 
 def _contents(sources: Sequence[str] | None) -> list[Json] | None:
