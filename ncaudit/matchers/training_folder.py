@@ -22,7 +22,7 @@ from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
 from ncaudit.shards.claims.commands import command_now
 from ncaudit.shards.claims.room import missing_folders
-from ncaudit.shards.files.partials import created, is_alive, partial_name, partials_among
+from ncaudit.shards.places.partials import created, is_alive, partial_name, partials_among
 from ncaudit.shards.files.writer import atomic_file
 
 RUN, METRICS, STATE = "run.json", "metrics.jsonl", "checkpoint.pt"

@@ -119,7 +119,7 @@ class Shard:
 
         A name that file systems would find too long ends in a hash of itself instead.
         """
-        return os.path.join(out, *map(fitting, f"{self.stem}{TABLE_SUFFIX}".split("/")))
+        return locations.join(out, *map(fitting, f"{self.stem}{TABLE_SUFFIX}".split("/")))
 
 
 def spelled(name: str) -> str:
