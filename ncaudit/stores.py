@@ -33,12 +33,25 @@ PLAIN = re.compile(r"true|false|null|-?\d+|\{.*\}|\[.*\]", re.DOTALL)
 # Three tries of botocore's are within five of s3fs's, and those within ours: a minute or so, then it is given up.
 PATIENCE = {"retries": {"mode": "standard", "max_attempts": 3}, "connect_timeout": 10, "read_timeout": 60}
 WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-PASSING = {errno.EBUSY, errno.ECONNRESET, errno.ECONNREFUSED, errno.EPIPE, errno.ETIMEDOUT, getattr(errno, "EREMOTEIO", -1)}
+PASSING = {
+    errno.EBUSY,
+    errno.ECONNRESET,
+    errno.ECONNREFUSED,
+    errno.EPIPE,
+    errno.ETIMEDOUT,
+    getattr(errno, "EREMOTEIO", -1),
+}
 PASSING_KINDS = {
     *("HTTPClientError", "ConnectionClosedError", "EndpointConnectionError", "ReadTimeoutError", "ConnectTimeoutError"),
     *("FSTimeoutError", "IncompleteRead", "ClientPayloadError", "ServerDisconnectedError", "ResponseParserError"),
 }
-ELSEWHERE = ("PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint", "301")
+ELSEWHERE = (
+    "PermanentRedirect",
+    "TemporaryRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraint",
+    "301",
+)
 T = TypeVar("T")
 
 
@@ -65,13 +78,17 @@ def give_options(words: Iterable[str]) -> None:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name.strip():
-            raise UsageError("--storage-option takes key=value", fix="write it as --storage-option endpoint_url=https://…")
+            raise UsageError(
+                "--storage-option takes key=value", fix="write it as --storage-option endpoint_url=https://…"
+            )
         *outer, last = name.strip().split(".")
         inside = given
         for each in outer:
             inside = inside.setdefault(each, {})
             if not isinstance(inside, dict):
-                raise UsageError(f"--storage-option {name} reaches into {each}, which has a value", fix="give one of them")
+                raise UsageError(
+                    f"--storage-option {name} reaches into {each}, which has a value", fix="give one of them"
+                )
         inside[last] = _meant(last, value)
     if given:
         os.environ[OPTIONS] = json.dumps(given)
@@ -140,10 +157,14 @@ def _require_known(protocol: str, given: Mapping[str, Any]) -> None:
         return
     from fsspec import get_filesystem_class
 
-    named = [name for name in signature(get_filesystem_class(protocol).__init__).parameters if name not in ("self", "kwargs")]
+    named = [
+        name for name in signature(get_filesystem_class(protocol).__init__).parameters if name not in ("self", "kwargs")
+    ]
     strange = [name for name in given if name not in named]
     if strange:
-        raise UsageError(f"--storage-option {strange[0]}: {protocol}:// has no such option", fix=one_of(strange[0], named))
+        raise UsageError(
+            f"--storage-option {strange[0]}: {protocol}:// has no such option", fix=one_of(strange[0], named)
+        )
 
 
 def info(path: str, *, fresh: bool = False) -> dict[str, Any]:

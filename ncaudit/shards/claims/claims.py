@@ -29,12 +29,12 @@ from ncaudit.shards.claims.records import (
 )
 from ncaudit.shards.claims.room import ask_for_room, require_room
 from ncaudit.shards.files import locations
-from ncaudit.shards.places import listings, manifest, uploads
-from ncaudit.shards.places.listings import Entry
-from ncaudit.shards.places.partials import Partial, is_alive, partials_among, shortened, sweep
 from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
 from ncaudit.shards.files.remembered import version_now
 from ncaudit.shards.files.writer import watched
+from ncaudit.shards.places import listings, manifest, uploads
+from ncaudit.shards.places.listings import Entry
+from ncaudit.shards.places.partials import Partial, is_alive, partials_among, shortened, sweep
 from ncaudit.version import written_by
 
 

@@ -97,7 +97,8 @@ def _departed(place: Place, shards: Sequence[Shard]) -> Iterator[str]:
 def tables_below(folder: str) -> list[str]:
     """The tables that readers of a folder would find in it, by their names with `/`."""
     names = locations.names_below(folder, lambda name: not name.startswith((".", "_")))
-    return [name for name in names if name.endswith(TABLE_SUFFIX) and not locations.basename(name).startswith((".", "_"))]
+    tables = (name for name in names if name.endswith(TABLE_SUFFIX))
+    return [name for name in tables if not locations.basename(name).startswith((".", "_"))]
 
 
 def _stems_in(root: str, folder: str) -> set[str]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from ncaudit import own_json
 from ncaudit.errors import NcauditError
-from ncaudit.shards.places.partials import shortened
 from ncaudit.shards.files.locations import is_remote, join
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.places.partials import shortened
 
 FOLDER_RECORD = ".ncaudit.json"  # hidden: readers of a folder of parquet, and people, pass over it
 EMBED_RECORD = "_run.json"  # of `embed`, which also tells the model

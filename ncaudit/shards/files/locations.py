@@ -173,7 +173,7 @@ def _entry(known: listings.Listing, path: str) -> listings.Entry:
 
 
 def names_in(folder: str) -> list[str]:
-    """The names of what lies in a folder, in no order; none where there is no folder. Of a store: of its files alone."""
+    """The names of what lies in a folder, in no order; of a store of the files alone. None where there is no folder."""
     if not is_remote(folder):
         with suppress(OSError):
             return os.listdir(folder.removeprefix(LOCAL))

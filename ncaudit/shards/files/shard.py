@@ -5,7 +5,6 @@ Knows the names of files; nothing of what they hold.
 Most shards are one file. Embeddings of other tools lie in several beside each other, which `parts` tells.
 """
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256

@@ -80,7 +80,7 @@ def forget(folder: str | None = None) -> None:
     """From now on the store is asked again: of this folder, or of all."""
     if folder is None:
         _known.clear()
-    else:
+    elif is_remote(folder):
         _known.pop(spelled(folder, folder), None)
 
 

@@ -1,9 +1,9 @@
 """What a folder of a store remembers of its outputs, so that resuming reads no footer: name, size, version, provenance.
 
-Knows listings, JSON and gzip; nothing of what tables mean. It lies in `_manifest/`, which readers of tables pass over. It
-is believed only of a file that the listing has in that very size and version; whatever it does not tell is read from the
-file itself, so that it may be lost, damaged or deleted without harm. Every process writes parts of its own, after each
-file anew, and never another's: two writers survive. Who ends last puts the parts together.
+Knows listings, JSON and gzip; nothing of what tables mean. It lies in `_manifest/`, which readers of tables pass over.
+It is believed only of a file that the listing has in that very size and version; whatever it does not tell is read from
+the file itself, so that it may be lost, damaged or deleted without harm. Every process writes parts of its own, after
+each file anew, and never another's: two writers survive. Who ends last puts the parts together.
 """
 
 import gzip

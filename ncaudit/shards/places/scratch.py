@@ -1,7 +1,7 @@
 """Scratch: where files are put together that will lie in a store, and where those of a store are that are read whole.
 
-Knows one folder of this machine; nothing of what files hold. Files go as soon as they are sent or read, so that it holds
-no more than what is in hand; those of processes that are gone are swept.
+Knows one folder of this machine; nothing of what files hold. Files go as soon as they are sent or read, so that it
+holds no more than what is in hand; those of processes that are gone are swept.
 """
 
 import errno
@@ -26,7 +26,9 @@ def use(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
         allowed = os.access(folder, os.W_OK | os.X_OK)
     except OSError as error:
-        raise NcauditError(f"--scratch {folder}: {error.strerror}", fix="name a folder that can be written to") from error
+        raise NcauditError(
+            f"--scratch {folder}: {error.strerror}", fix="name a folder that can be written to"
+        ) from error
     if not allowed:
         raise NcauditError(f"--scratch {folder} cannot be written to", fix="name a folder that can")
     os.environ[PLACE] = os.path.abspath(folder)

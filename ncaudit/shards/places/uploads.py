@@ -72,7 +72,9 @@ def require_writable(path: str) -> None:
     if not bucket:
         raise NcauditError(f"{path} names no bucket", fix="write it as s3://BUCKET/FOLDER")
     try:
-        begun = again(path, lambda: files.call_s3("create_multipart_upload", Bucket=bucket, Key=f"{key}/.room".lstrip("/")))
+        begun = again(
+            path, lambda: files.call_s3("create_multipart_upload", Bucket=bucket, Key=f"{key}/.room".lstrip("/"))
+        )
     except Exception as error:  # as in `send`
         raise refused(path, error) from error
     with suppress(Exception):  # it holds nothing
@@ -186,7 +188,9 @@ def refused(path: str, error: Exception) -> NcauditError:
     if is_elsewhere(error):
         return Unwritable(elsewhere(path).message, fix=elsewhere(path).fix)
     if isinstance(error, PermissionError):
-        return Unwritable(what, fix="get the right to put objects there (s3:PutObject) or other credentials, or give another place")
+        return Unwritable(
+            what, fix="get the right to put objects there (s3:PutObject) or other credentials, or give another place"
+        )
     if isinstance(error, FileNotFoundError):
         return Unwritable(what, fix="make the bucket, or check its name")
     if is_passing(error):
