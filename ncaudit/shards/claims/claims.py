@@ -108,7 +108,7 @@ class Claim:
             sweep(self.partials)
             for place in self._to_be_filled():
                 if place.is_remote:
-                    uploads.sweep(place.told)
+                    uploads.sweep(place.told, alone=place.alone)
                     uploads.require_writable(place.folder)
                 else:
                     require_room(place.told, place.folder, _folders_of(place))

@@ -81,16 +81,17 @@ def require_writable(path: str) -> None:
         files.call_s3("abort_multipart_upload", Bucket=bucket, Key=begun["Key"], UploadId=begun["UploadId"])
 
 
-def sweep(folder: str) -> None:
-    """Abort what nobody will complete below this folder: uploads of processes of this machine that are gone, those of
-    others when they are a day old.
+def sweep(place: str, *, alone: bool = False) -> None:
+    """Abort what nobody will complete below this folder, or of this file `alone`: uploads of processes of this machine
+    that are gone, those of others when they are a day old.
     """
-    if protocol_of(folder) not in S3:
+    if protocol_of(place) not in S3:
         return
-    files, inner = system(folder)
+    files, inner = system(place)
     bucket, key, _ = files.split_path(inner)
-    dead = dict(_noted(folder))
-    for upload in _unfinished(files, bucket, f"{key}/" if key else ""):
+    start = key if alone or not key else f"{key}/"
+    dead = dict(_noted(f"s3://{bucket}/{start}"))
+    for upload in _unfinished(files, bucket, start):
         if upload["UploadId"] in dead or time() - upload["Initiated"].timestamp() > ABANDONED_S:
             with suppress(Exception):  # another run was quicker, or it is not ours to abort: it harms nobody
                 files.call_s3("abort_multipart_upload", Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
@@ -99,8 +100,8 @@ def sweep(folder: str) -> None:
             os.remove(note)
 
 
-def _noted(folder: str) -> Iterator[tuple[str, str]]:
-    """The uploads below a folder that dead processes of this machine had begun, each with its note."""
+def _noted(start: str) -> Iterator[tuple[str, str]]:
+    """The uploads to addresses that begin so which dead processes of this machine had begun, each with its note."""
     place = scratch.folder()
     for partial in partials_among(place, os.listdir(place)):
         if not scratch.is_note(partial.path) or partial.pid is None or is_alive(partial):
@@ -108,7 +109,7 @@ def _noted(folder: str) -> Iterator[tuple[str, str]]:
         with suppress(OSError, ValueError, KeyError, TypeError):
             with open(partial.path, "rb") as file:
                 told = json.load(file)
-            if str(told["path"]).startswith(folder.rstrip("/") + "/"):
+            if str(told["path"]).replace("s3a://", "s3://").startswith(start):
                 yield str(told["upload"]), partial.path
 
 
@@ -183,7 +184,8 @@ def _completed(files: Any, path: str, upload: Mapping[str, str], parts: list[dic
 
 def refused(path: str, error: Exception) -> NcauditError:
     """Why a store does not take a file, in two lines."""
-    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    reason = next((line for line in told.splitlines() if line.strip()), type(error).__name__)
     what = f"{path} cannot be written: {reason}"
     if is_elsewhere(error):
         return Unwritable(elsewhere(path).message, fix=elsewhere(path).fix)
