@@ -179,3 +179,13 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(0.02)
+
+
+def in_memory(folder: str) -> dict[str, bytes]:
+    """All that lies below a folder of memory://, by names below it; without manifests."""
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    start = f"/{folder.strip('/')}/"
+    found = {path.removeprefix(start): files.cat_file(path) for path in files.find(start)} if files.exists(start) else {}
+    return {name: data for name, data in found.items() if "_manifest/" not in name}

@@ -5,6 +5,7 @@ of every folder that it writes to, tells it what it writes itself, and asks the 
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,14 +106,31 @@ def found_below(folder: str) -> dict[str, Entry]:
             found = files.find(inner, detail=True)
     except FileNotFoundError:
         return {}
-    return {spelled(folder, name): entry_of(told) for name, told in found.items() if told.get("type") == "file"}
+    listed = {name: told for name, told in found.items() if told.get("type") == "file"}
+    return {spelled(folder, name): entry_of(_told(files, name, told)) for name, told in listed.items()}
+
+
+def _told(files: Any, name: str, told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is known of a file: some file systems tell more of one than of many."""
+    known = any(told.get(each) for each in (*NAMED_BY, *TIMED_BY))
+    return told if known else dict(files.info(name))
 
 
 def entry_of(told: Mapping[str, Any]) -> Entry:
     """What a file system tells of a file, as far as it matters."""
-    times = (told[name] for name in TIMED_BY if told.get(name))
-    when = next(times, None)
+    when = next((_seconds(told[name]) for name in TIMED_BY if told.get(name)), None)
     named = next((str(told[name]) for name in NAMED_BY if told.get(name)), None)
     size = int(told.get("size") or 0)
-    version = hashlib.sha256(f"{size} {named or when}".encode()).hexdigest()[:32]
-    return Entry(size, version, when.timestamp() if isinstance(when, datetime) else None)
+    known = named or when or secrets.token_hex()  # of what nobody tells the version of, it is never the same one
+    version = hashlib.sha256(f"{size} {known}".encode()).hexdigest()[:32]
+    return Entry(size, version, when)
+
+
+def _seconds(told: Any) -> float | None:
+    """A time, however a file system tells it."""
+    if isinstance(told, str):
+        try:
+            told = datetime.fromisoformat(told)
+        except ValueError:
+            return None
+    return told.timestamp() if isinstance(told, datetime) else float(told) if isinstance(told, (int, float)) else None
