@@ -608,8 +608,8 @@ def embed(
             What one line, one cell or one file of an archive may take, unpacked, in bytes; 1024 or
             more. Rows beyond it fail; where rows cannot be told apart, their shard fails.
         out: str; required
-            A folder (one table per shard, under the shard's own path; see `layout`), or - for standard
-            output.
+            A folder, here or in a store (s3://…): one table per shard, under the shard's own path; see
+            `layout`. Or - for standard output.
         overwrite: bool; default False
             Replace files in the way that this command did not write; never an input.
         layout: Layout; default 'parquet'
@@ -926,8 +926,8 @@ def labels(
             What one line, one cell or one file of an archive may take, unpacked, in bytes; 1024 or
             more. Rows beyond it fail; where rows cannot be told apart, their shard fails.
         out: str; required
-            Where the tables go: a folder (one table per shard), NAME.parquet (one table for all), or -
-            for standard output.
+            Where the tables go: a folder (one table per shard) or NAME.parquet (one table for all),
+            here or in a store (s3://…), or - for standard output.
         redo: bool; default False
             Judge and write every shard again that labels itself has written.
         overwrite: bool; default False
@@ -1161,8 +1161,8 @@ def score(
             What one line, one cell or one file of an archive may take, unpacked, in bytes; 1024 or
             more. Rows beyond it fail; where rows cannot be told apart, their shard fails.
         out: str; required
-            Where the tables go: a folder (one table per shard), NAME.parquet (one table for all), or -
-            for standard output.
+            Where the tables go: a folder (one table per shard) or NAME.parquet (one table for all),
+            here or in a store (s3://…), or - for standard output.
         save_fit: str or None; default None
             Folder to save the fit in, for later shards.
         refit: bool; default False

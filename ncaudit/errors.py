@@ -30,6 +30,10 @@ class Displaced(NcauditError):
     """The place that a run writes to is another run's now: nothing more of this one can be done."""
 
 
+class Unwritable(Displaced):
+    """The place that a run writes to takes nothing any more: no shard after this one would get there either."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, and whether anything that was finished is kept."""
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ncaudit import stores
 from ncaudit.errors import BadTable
 
 MOST_BYTES = 64 << 20  # of a file: what half a million shards are listed in. Parsed, it may take 24 times that
@@ -47,7 +48,8 @@ def known(path: str, shape: Shape = OBJECT) -> Any:
 
 def is_damaged(path: str, shape: Shape = OBJECT) -> bool:
     """Whether something is there that says nothing."""
-    return os.path.lexists(path) and known(path, shape) is None
+    there = stores.kind(path) is not None if stores.is_remote(path) else os.path.lexists(path)
+    return there and known(path, shape) is None
 
 
 def parsed(text: bytes | str, shape: Shape = OBJECT) -> Any:
@@ -88,8 +90,11 @@ def _fits_object(value: Mapping[str, Any], shape: Mapping[Any, Shape]) -> bool:
 
 
 def _start_of(path: str) -> bytes:
-    with open(path, "rb") as file:
-        text = file.read(MOST_BYTES + 1)
+    if stores.is_remote(path):
+        text = stores.read(path, MOST_BYTES + 1)
+    else:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1)
     if len(text) > MOST_BYTES:
         raise ValueError(f"it is longer than {MOST_BYTES:,} bytes")
     return text

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "ncaudit"
 # below, for everyone
 AT_THE_ROOT = {
     *("schema", "errors", "progress", "hashing", "own_json", "interruption", "version", "counts"),
-    *("nearest", "readable", "planned", "budget"),
+    *("nearest", "readable", "planned", "budget", "stores"),
 }
 ABOVE_ALL = {"", "__main__"}  # the package itself, as users see it: nothing inside may ask it for anything
 # folders that are a list

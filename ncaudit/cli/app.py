@@ -74,9 +74,13 @@ def root(
     quiet: anywhere.Quiet = False,
     verbose: anywhere.Verbose = False,
     log: anywhere.Log = None,
+    storage_option: anywhere.StorageOption = None,
+    scratch: anywhere.Scratch = None,
 ) -> None:
     """Audit and clean noisy correspondence in image-text datasets."""
-    anywhere.heed_root(quiet=quiet, verbose=verbose, log_file=log)
+    anywhere.heed_root(
+        quiet=quiet, verbose=verbose, log_file=log, storage_option=storage_option, scratch=scratch
+    )
 
 
 app.command(cls=Computing)(audit.audit)

@@ -35,9 +35,12 @@ from ncaudit.encoders.captions import encode_trimmed, pooled_position, trimmable
 from ncaudit.encoders.hub import AGAIN, fetch_weights, hub_folder, tower_file, why
 from ncaudit.encoders.images import Preprocess
 from ncaudit.encoders.model_folder import require_sound_weights, sound_settings, weight_bytes
+from ncaudit.encoders.remote_folder import fetched_folder
 from ncaudit.encoders.text_files import TOWER, from_folder, text_files, tower_from_file
 from ncaudit.errors import ModelUnavailable, UsageError, lacks_memory
 from ncaudit.options import USUAL_WEIGHTS, ModelOptions
+from ncaudit.stores import is_remote
+from ncaudit.stores import read as stores_read
 
 Map = Callable[[Tensor], Tensor]
 
@@ -232,6 +235,12 @@ class ModelSource:
     pretrained: str | None
     folder: str | None = None
     files: tuple[str, ...] = ()
+    address: str | None = None  # of a folder in a store, of which `folder` is a copy
+
+    @property
+    def place(self) -> str | None:
+        """Where its folder is, for records and for whoever looks for it later."""
+        return self.address or (self.folder and os.path.abspath(self.folder))
 
     def fingerprint(self) -> str | None:
         """A hash of the local files that define the model; None where open_clip fetches it by name.
@@ -243,11 +252,17 @@ class ModelSource:
         digest = hashlib.sha256()
         for path in self.files:
             try:
-                with open(path, "rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(_digest(path))
             except FileNotFoundError as error:
                 raise ModelUnavailable(f"{path} is not there any more", fix="fetch the model again") from error
         return digest.hexdigest()
+
+
+def _digest(path: str) -> bytes:
+    if is_remote(path):  # heads, which are small
+        return hashlib.sha256(stores_read(path)).digest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def model_source(options: ModelOptions) -> ModelSource:
@@ -255,6 +270,8 @@ def model_source(options: ModelOptions) -> ModelSource:
     name, pretrained = options.model, options.pretrained or USUAL_WEIGHTS
     if name.startswith(HUB):
         return ModelSource(name, name, None)
+    if is_remote(name.removeprefix(LOCAL)):
+        return replace(_folder(fetched_folder(name.removeprefix(LOCAL))), address=name.removeprefix(LOCAL))
     if name.startswith(LOCAL):
         return _folder(name.removeprefix(LOCAL))
     known = get_model_config(name.replace("/", "-")) is not None

@@ -5,7 +5,6 @@ Knows fits as tensors and facts; nothing of how they are made or used.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ from safetensors.torch import load, save
 from ncaudit import own_json
 from ncaudit.errors import BadTable
 from ncaudit.scoring.fits import Fit
+from ncaudit.shards.files.locations import is_file, join, open_file
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.version import FORMATS, format_of, written_by
 
@@ -63,9 +63,9 @@ def save_fit(saved: SavedFit, folder: str) -> None:
     """Write both files, the small one last: a folder without it holds no fit. The same fit, if it is there, stays."""
     if holds_fit(folder, saved):
         return
-    with atomic_file(os.path.join(folder, TENSORS)) as file:
+    with atomic_file(join(folder, TENSORS)) as file:
         file.write(save(_contiguous(saved.fit)))
-    with atomic_file(os.path.join(folder, FACTS)) as file:
+    with atomic_file(join(folder, FACTS)) as file:
         file.write(json.dumps(saved.to_json(), indent=1, sort_keys=True, ensure_ascii=False).encode())
 
 
@@ -80,15 +80,15 @@ def holds_fit(folder: str, saved: SavedFit) -> bool:
 
 def has_fit(folder: str) -> bool:
     """Whether a whole fit lies in this folder."""
-    return os.path.isfile(os.path.join(folder, FACTS))
+    return is_file(join(folder, FACTS))
 
 
 def load_fit(folder: str) -> SavedFit:
     """Read what `save_fit` wrote. Raises BadTable when it is not there, damaged, or of two different fits."""
     try:
-        with open(os.path.join(folder, TENSORS), "rb") as file:
+        with open_file(join(folder, TENSORS)) as file:
             tensors = load(file.read())  # not mapped: a file that is cut while it is used would end the process
-        facts = own_json.read(os.path.join(folder, FACTS), SHAPE, fix=FIT_ANEW)
+        facts = own_json.read(join(folder, FACTS), SHAPE, fix=FIT_ANEW)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise BadTable(f"{folder} holds no whole fit ({type(error).__name__}: {error})", fix=FIT_ANEW) from error
     fit = Fit(facts["scorer"], facts["options"], tensors, facts["facts"], facts["pair_ids"])

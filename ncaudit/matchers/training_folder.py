@@ -22,8 +22,10 @@ from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS
 from ncaudit.matchers.towers.folder import WEIGHTS, save_weights
 from ncaudit.shards.claims.commands import command_now
 from ncaudit.shards.claims.room import missing_folders
-from ncaudit.shards.files.partials import created, is_alive, partial_name, partials_among
+from ncaudit.shards.files import locations
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.places import listings
+from ncaudit.shards.places.partials import created, is_alive, partial_name, partials_among
 
 RUN, METRICS, STATE = "run.json", "metrics.jsonl", "checkpoint.pt"
 MODELS = (WEIGHTS, HF_CONFIG_NAME, HEAD_WEIGHTS, HEAD_DESCRIPTION)
@@ -67,12 +69,13 @@ class TrainingFolder:
         The record tells the command line that asks for it; of a run that is gone on with that of the first one.
         So is what lies there without a run: whoever calls this has asked whether it may go.
         """
-        os.makedirs(self.path, exist_ok=True)
+        if not locations.is_remote(self.path):
+            os.makedirs(self.path, exist_ok=True)
         found = None if restart else self._read_run()
         self._command = found.get("command") if found and found["run"] == _as_json(run) else command_now()
         for name in OURS if restart or self._read_run() is None else ():
             if self._has(name):
-                os.remove(self._at(name))
+                locations.remove(self._at(name))
         self._run = _as_json(run)
         self._record(run, None)
 
@@ -83,6 +86,9 @@ class TrainingFolder:
         Raises NcauditError where another one, with other options or data, is. What is made to tell it goes again.
         """
         self._refuse_live_run(_as_json(run))
+        if locations.is_remote(self.path):  # nobody could tell there whether a sign is of somebody who lives
+            yield
+            return
         missing = missing_folders(self.path)
         sign = self._at(partial_name(RUN))
         try:
@@ -102,8 +108,11 @@ class TrainingFolder:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Ctrl-C inside knows whether there is an epoch to go on from."""
-        with recognised(kept=lambda: self._has(STATE)):
-            yield
+        try:
+            with recognised(kept=lambda: self._has(STATE)):
+                yield
+        finally:
+            listings.forget(self.path)
 
     def epochs_done(self, run: Json) -> int | None:
         """Those that this very run has finished, and would go on after; None where there is nothing to go on from."""
@@ -122,7 +131,8 @@ class TrainingFolder:
         """What the last `save_epoch` was given as `state`, or None before the first. Read as data, never as code."""
         if not self._has(STATE):
             return None
-        return load_checkpoint(self._at(STATE))
+        with locations.on_this_machine(self._at(STATE)) as here:
+            return load_checkpoint(here)
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -172,7 +182,7 @@ class TrainingFolder:
     def drop_state(self) -> None:
         """Remove the state: it is three times the model."""
         if self._has(STATE):
-            os.remove(self._at(STATE))
+            locations.remove(self._at(STATE))
 
     def metrics(self) -> list[Json]:
         """The lines of metrics.jsonl, one for each epoch and the start. Raises BadTable when they are damaged."""
@@ -198,8 +208,9 @@ class TrainingFolder:
         return found
 
     def _refuse_live_run(self, run: Json) -> None:
-        names = os.listdir(self.path) if os.path.isdir(self.path) else []
-        for partial in partials_among(self.path, names):
+        if locations.is_remote(self.path):
+            return
+        for partial in partials_among(self.path, locations.names_in(self.path)):
             told = own_json.known(partial.path, {"run": {}}) or {"run": run}
             if is_alive(partial) and partial.pid != os.getpid() and told["run"] != run:
                 raise NcauditError(
@@ -219,7 +230,7 @@ class TrainingFolder:
             )
 
     def _has(self, name: str) -> bool:
-        return os.path.exists(self._at(name))
+        return locations.exists(self._at(name))
 
     def _write_metrics(self, metrics: Sequence[Json]) -> None:
         self._write(METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
@@ -236,7 +247,7 @@ class TrainingFolder:
             file.write(data)
 
     def _at(self, name: str) -> str:
-        return os.path.join(self.path, name)
+        return locations.join(self.path, name)
 
 
 def _other_run(path: str, found: Json, wanted: Json) -> NcauditError:

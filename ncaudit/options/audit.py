@@ -11,7 +11,7 @@ from ncaudit.options.report import ReportOptions
 from ncaudit.options.scoring import ScoreOptions
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
-from ncaudit.options.shared.checks import compatible, require, require_local, require_share
+from ncaudit.options.shared.checks import compatible, require, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.streams import is_folder
@@ -62,7 +62,7 @@ class AuditOptions(ModelOptions, DataOptions):
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
-        require_local("--out", self.out)
+        settle_places(self, "out")
         require(is_folder(self.out), f"--out is {self.out}, and audit writes a folder", "give a folder with --out")
         require_share("--max-failed", self.max_failed, zero=True)
         if isinstance(self.devices, str):

@@ -9,7 +9,7 @@ from ncaudit.options.sample import REVIEW_SUFFIXES
 from ncaudit.options.scoring import ScorerOptions
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
-from ncaudit.options.shared.checks import require, require_at_least, require_local
+from ncaudit.options.shared.checks import require, require_at_least, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.streams import STREAM
@@ -65,7 +65,7 @@ class BenchOptions(ScorerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_local("--out", self.out)
+        settle_places(self, "out")
         for name in ("scorers", "kinds", "rates"):
             given = tuple(dict.fromkeys(getattr(self, name)))
             require(bool(given), f"--{name} is empty", "give at least one, or leave it out")

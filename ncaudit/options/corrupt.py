@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
-from ncaudit.options.shared.checks import choose, compatible, require_at_least, require_local, require_share
+from ncaudit.options.shared.checks import choose, compatible, require_at_least, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
 
@@ -104,7 +104,7 @@ class CorruptOptions(DataOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_local("--out", self.out)
+        settle_places(self, "out")
         choose(self, kind=CorruptKind)
         require_share("--rate", self.rate, zero=True)
         require_at_least("--clusters", self.clusters, 1)

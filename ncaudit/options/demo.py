@@ -5,7 +5,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
-from ncaudit.options.shared.checks import require_at_least, require_local
+from ncaudit.options.shared.checks import require_at_least, settle_places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,5 +25,5 @@ class DemoOptions(Options):
     overwrite: common.Overwrite = False
 
     def __post_init__(self) -> None:
-        require_local("--out", self.out)
+        settle_places(self, "out")
         require_at_least("--threads", self.threads, 1)

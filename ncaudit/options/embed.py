@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
-from ncaudit.options.shared.checks import choose, require, require_at_least, require_local, require_share
+from ncaudit.options.shared.checks import choose, require, require_at_least, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.slices import SliceOptions
@@ -29,7 +29,8 @@ class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
     out: Annotated[
         str,
         About(
-            "A folder (one table per shard, under the shard's own path; see --layout), or - for standard output.",
+            "A folder, here or in a store (s3://…): one table per shard, under the shard's own path; see --layout. Or - for "
+            "standard output.",
             Panel.output, metavar="PATH", is_path=True,
         ),
     ]  # fmt: skip
@@ -55,7 +56,7 @@ class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
-        require_local("--out", self.out)
+        settle_places(self, "out")
         require_at_least("--batch-pairs", self.batch_pairs, 1)
         require_at_least("--workers", self.workers, 0)
         require_at_least("--threads", self.threads, 1)

@@ -8,7 +8,7 @@ from typing import Annotated
 from ncaudit.nearest import one_of
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
-from ncaudit.options.shared.checks import choose, compatible, require, require_at_least, require_local, require_share
+from ncaudit.options.shared.checks import choose, compatible, require, require_at_least, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.slices import SliceOptions
@@ -140,8 +140,7 @@ class FilterOptions(SliceOptions):
 
     def __post_init__(self) -> None:
         choose(self, write_as=FilterForm, format=StreamFormat)
-        require_local("--out", self.out)
-        require_local("--dropped", self.dropped)
+        settle_places(self, "out", "dropped")
         require_row_bytes(self.max_row_bytes)
         require_at_least("--threads", self.threads, 1)
         for name in ("min_soft_label", "keep_share", "kept_precision"):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
-from ncaudit.options.shared.checks import choose, require_at_least, require_local, require_share
+from ncaudit.options.shared.checks import choose, require_at_least, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
@@ -55,7 +55,7 @@ class LabelsOptions(Options):
 
     def __post_init__(self) -> None:
         choose(self, format=StreamFormat)
-        require_local("--out", self.out)
+        settle_places(self, "out")
         require_at_least("--k", self.k, 1)
         require_at_least("--threads", self.threads, 1)
         require_share("--max-failed", self.max_failed, zero=True)

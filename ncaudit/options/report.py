@@ -6,7 +6,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
-from ncaudit.options.shared.checks import compatible, require, require_at_least, require_local, require_positive
+from ncaudit.options.shared.checks import compatible, require, require_at_least, require_positive, settle_places
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
@@ -90,7 +90,7 @@ class ReportOptions(Options):
 
     def __post_init__(self) -> None:
         require(self.out.endswith(PAGES), f"--out is {self.out}", "give a name that ends in .html")
-        require_local("--out", self.out)
+        settle_places(self, "out")
         require(STREAM not in self.scores, f"{STREAM} is no score table: report reads them more than once", NAMED)
         require_at_least("--cards", self.cards, 1)
         require_at_least("--judge", self.judge, 0)

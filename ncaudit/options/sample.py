@@ -6,7 +6,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
-from ncaudit.options.shared.checks import require, require_at_least, require_local
+from ncaudit.options.shared.checks import require, require_at_least, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 
@@ -39,7 +39,7 @@ class SampleOptions(Options):
 
     def __post_init__(self) -> None:
         require_at_least("--n", self.n, 2)
-        require_local("--out", self.out)
+        settle_places(self, "out")
         require_at_least("--strata", self.strata, 1)
         require_row_bytes(self.max_row_bytes)
         known = self.out == "-" or self.out.endswith(REVIEW_SUFFIXES)

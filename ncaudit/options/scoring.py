@@ -13,8 +13,8 @@ from ncaudit.options.shared.checks import (
     require,
     require_at_least,
     require_below_one,
-    require_local,
     require_share,
+    settle_places,
 )
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
@@ -275,7 +275,7 @@ class ScoreOptions(ScorerOptions, SliceOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_local("--out", self.out)
+        settle_places(self, "out", "save_fit")
         choose(self, format=StreamFormat)
         require_share("--max-failed", self.max_failed, zero=True)
         require_at_least("--threads", self.threads, 1)

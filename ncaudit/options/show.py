@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Options, Panel
-from ncaudit.options.shared.checks import choose, compatible, require_at_least, require_local
+from ncaudit.options.shared.checks import choose, compatible, require_at_least, settle_places
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
@@ -96,7 +96,7 @@ class ShowOptions(Options):
         one = sum([self.unsure, self.reason is not None, self.against is not None]) <= 1
         compatible(one, "--unsure, --reason and --against are lists of their own", "give one of them")
         require_row_bytes(self.max_row_bytes)
-        require_local("--images", self.images)
+        settle_places(self, "images")
         there = self.images is None or bool(self.data)
         compatible(there, "--images needs the dataset, which holds the pictures", "name it with --data")
         refuse_changed(self)

@@ -18,9 +18,9 @@ from ncaudit.options.shared.checks import (
     require,
     require_at_least,
     require_below_one,
-    require_local,
     require_positive,
     require_share,
+    settle_places,
 )
 from ncaudit.options.shared.effect import Unread, refuse_changed
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
@@ -372,7 +372,11 @@ class TrainOptions(ModelOptions, DataOptions):
     def __post_init__(self) -> None:
         ModelOptions.__post_init__(self)
         DataOptions.__post_init__(self)
-        require_local("--out", self.out)
+        settle_places(self, "out")
+        compatible(
+            not self.tensorboard or "://" not in self.out, "--tensorboard writes to files of this machine alone",
+            "leave it out (metrics.jsonl in --out has the numbers), or give a folder of this machine",
+        )  # fmt: skip
         choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
         if self.head is not None:
             choose(self, head=HeadKind)

@@ -27,6 +27,7 @@ from ncaudit.progress import SILENT, Parts, Progress
 from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Claim, Place, asked
 from ncaudit.shards.claims.commands import made_by
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.audit.audit import audit
 from ncaudit.verbs.audit.plan import plan_audit
@@ -161,7 +162,7 @@ class _World:
     parts: Parts
 
     def path(self, name: str) -> str:
-        return os.path.join(self.options.out, name)
+        return join(self.options.out, name)
 
     def embed(self, model: str, split: str, out: str, progress: Progress) -> None:
         source = os.path.join(self.sample, f"{split}.parquet")

@@ -19,7 +19,7 @@ from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.shards.claims.claims import Claim, Place, is_ours, says_of_itself
 from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.claims.failures import keep_failures
-from ncaudit.shards.files.locations import real
+from ncaudit.shards.files.locations import dirname, is_at_or_below, is_dir, real, relative
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_table
@@ -91,8 +91,8 @@ def without_outputs(shards: Sequence[Shard], verb: str, *places: str | None) -> 
 
 def _require_own(path: str, verb: str, place: str) -> None:
     """Raises NcauditError unless `verb` wrote the file, so that it may do so again."""
-    folder = place if os.path.isdir(place) else os.path.dirname(place) or os.curdir
-    name = os.path.relpath(real(path), real(folder)).replace(os.sep, "/")
+    folder = place if is_dir(place) else dirname(place) or os.curdir
+    name = relative(real(path), real(folder))
     if not is_ours(verb, Place("", folder, (name,), proven=lambda tar: says_of_itself(told_by(tar), verb)), name):
         where = "" if real(path) == real(place) else f": it lies in {place}"
         what = f"{path} is an input and would be written over{where}"
@@ -149,11 +149,6 @@ def told_by_options(options: Any) -> dict[str, Any]:
     if told.get("max_row_bytes") == MAX_ROW_BYTES:  # younger than records that still hold
         del told["max_row_bytes"]
     return told
-
-
-def is_at_or_below(path: str, place: str) -> bool:
-    """Whether a path is a place, or lies in it; both real."""
-    return path == place or path.startswith(os.path.join(place, ""))
 
 
 def output_of(shard: Shard) -> str:

@@ -3,7 +3,6 @@
 Knows claims, shards and plans; nothing of what any verb does.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,10 +45,10 @@ def reading(
 
 def bytes_of(shards: Iterable[Shard]) -> int | None:
     """Of all their files; None where some lie elsewhere."""
-    files = [file.removeprefix(locations.LOCAL) for shard in shards for file in shard.files]
+    files = [file for shard in shards for file in shard.files]
     if any(locations.is_remote(file) for file in files):
         return None
-    return sum(os.path.getsize(file) for file in files if os.path.exists(file))
+    return sum(locations.size(file) for file in files if locations.exists(file))
 
 
 def _looked_up(shard: Shard) -> int:
@@ -80,8 +79,8 @@ def sorted_files(claim: Claim, fate: Fate) -> Sorted:
         kinds = {name: kind for name in place.files if (kind := _kind(claim, place, name, fate)) is not None}
         for name, kind in kinds.items():
             found[kind].append(place.at(name))
-        if kinds and (record := place.record_path) is not None and not os.path.lexists(record):
-            found["writes"].append(os.path.normpath(record))
+        if kinds and (record := place.record_path) is not None and not locations.lexists(record):
+            found["writes"].append(locations.normal(record))
     return Sorted(**{kind: tuple(paths) for kind, paths in found.items()})
 
 
@@ -124,8 +123,8 @@ class Shards:
 
     def fate(self, out: str, others: Fate = lambda place, name: UNKNOWN) -> Fate:
         """Of files in `out` by what is known of their shards. others: of all that are no shard's."""
-        fates = {os.path.normpath(shard.output(out)): self.of(shard) for shard in self.all}
-        return lambda place, name: fates.get(os.path.normpath(place.at(name))) or others(place, name)
+        fates = {locations.normal(shard.output(out)): self.of(shard) for shard in self.all}
+        return lambda place, name: fates.get(locations.normal(place.at(name))) or others(place, name)
 
 
 def gone(claim: Claim, shards: Sequence[Shard], *, prune: bool) -> tuple[tuple[str, ...], list[str]]:

@@ -19,9 +19,9 @@ from ncaudit.schema import OK
 from ncaudit.shards.claims.departed import tables_below
 from ncaudit.shards.claims.failures import failures_in
 from ncaudit.shards.claims.records import EMBED_RECORD, FOLDER_RECORD, Record, departed_in, read_record
-from ncaudit.shards.files.partials import is_alive, partials_among
 from ncaudit.shards.files.provenance import wrote
 from ncaudit.shards.files.shard import Shard, fitting
+from ncaudit.shards.places.partials import is_alive, partials_among
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.rewriting.kept_samples import table_beside

@@ -9,7 +9,7 @@ import pytest
 
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.training_folder import TrainingFolder
-from ncaudit.shards.files.partials import partial_name, partials_among
+from ncaudit.shards.places.partials import partial_name, partials_among
 
 RUN = {"options": {"epochs": 2, "seed": 0}, "model": {"name": "m"}}
 OTHER = {"options": {"epochs": 3, "seed": 0}, "model": {"name": "n"}}

@@ -1,4 +1,8 @@
-"""What may be asked before or after any verb: how much is told, and a log. Knows these flags; nothing of any verb."""
+"""What may be asked before or after any verb: how much is told, a log, how stores of other machines are reached.
+
+Knows these flags; nothing of any verb. Options of stores are in no options of a verb, so that no record, no result and
+no file of options ever holds a secret of theirs.
+"""
 
 from collections.abc import Mapping
 from inspect import Parameter
@@ -6,11 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ncaudit import stores
 from ncaudit.cli.commands import help as help_pages
 from ncaudit.cli.shared import log, loudness, output
 from ncaudit.engines.ranks import launched
 from ncaudit.errors import UsageError
 from ncaudit.options.shared.about import Panel
+from ncaudit.shards.places import scratch
 
 Quiet = Annotated[
     bool,
@@ -31,6 +37,28 @@ Log = Annotated[
     ),
 ]
 
+StorageOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-option",
+        metavar="KEY=VALUE",
+        rich_help_panel=Panel.output,
+        help="An option of the store behind s3://, gs:// and other addresses, read or written, as fsspec takes it: "
+        "endpoint_url=URL, client_kwargs.region_name=NAME, anon=true. Secrets are better set in the environment. "
+        "Repeatable.",
+    ),
+]
+Scratch = Annotated[
+    str | None,
+    typer.Option(
+        "--scratch",
+        metavar="PATH",
+        rich_help_panel=Panel.output,
+        help="Folder of this machine where a file is put together before it is sent to a store. By default the "
+        "system's folder for temporary files.",
+    ),
+]
+
 
 def _show_all(context: typer.Context, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
@@ -48,7 +76,10 @@ HelpAll = Annotated[
         help="Show the rare options, too, and stop.",
     ),
 ]
-NAMES = {"quiet": (Quiet, False), "verbose": (Verbose, False), "log": (Log, None), "help_all": (HelpAll, False)}
+NAMES = {
+    **{"quiet": (Quiet, False), "verbose": (Verbose, False), "log": (Log, None), "help_all": (HelpAll, False)},
+    **{"storage_option": (StorageOption, None), "scratch": (Scratch, None)},
+}
 
 
 def parameters() -> list[Parameter]:
@@ -59,10 +90,13 @@ def parameters() -> list[Parameter]:
     ]
 
 
-def heed_root(*, quiet: bool, verbose: bool, log_file: str | None) -> None:
+def heed_root(
+    *, quiet: bool, verbose: bool, log_file: str | None, storage_option: list[str] | None, scratch: str | None
+) -> None:
     """What stood before the verb."""
     loudness.set_loudness(quiet=False, verbose=False)
-    heed({"quiet": quiet, "verbose": verbose, "log": log_file})
+    told = {"quiet": quiet, "verbose": verbose, "log": log_file}
+    heed({**told, "storage_option": storage_option, "scratch": scratch})
 
 
 def heed(given: Mapping[str, Any]) -> None:
@@ -74,3 +108,6 @@ def heed(given: Mapping[str, Any]) -> None:
     loudness.set_loudness(quiet=quiet, verbose=verbose)
     if given["log"] and launched().is_first:
         log.begin(given["log"], log.command_line())
+    stores.give_options(given["storage_option"] or ())
+    if given["scratch"] is not None:
+        scratch.use(given["scratch"])

@@ -20,6 +20,7 @@ from ncaudit.options.shared.about import Option, Panel, options_of
 WIDEST, NARROWEST = 80, 40
 MARGIN = 27  # columns of the flags: what needs more has a line of its own
 OPTIONS = "Options"
+RARE = {"storage_option", "scratch"}  # of those that stand anywhere
 _KEPT = "\N{NO-BREAK SPACE}"  # in what stands on one line
 
 
@@ -90,7 +91,7 @@ def _entry(parameter: Any, option: Option | None, context: Any) -> Entry:
     panel = panel_of(parameter, context)
     if option is None:
         told = "Show this help and stop." if parameter.name == "help" else parameter.help
-        return Entry(panel, False, _spelled(parameter), told or "")
+        return Entry(panel, parameter.name in RARE, _spelled(parameter), told or "")
     about = option.about
     end = "[required]" if option.required and not about.positional else ""
     end = f"[default: {option.told_default}]".replace(" ", _KEPT) if option.told_default else end

@@ -13,6 +13,7 @@ from ncaudit.cli.commands.spec import spec_of
 from ncaudit.options.shared.about import Option
 
 FORMS = {int: "a whole number", float: "a number", bool: "true or false"}
+SECRET = {"storage_option"}  # may hold what belongs into no file of options
 OF_THE_PROGRAM = ""  # the table of what stands before a command: the top of the file
 
 
@@ -51,7 +52,7 @@ def keys_of(command: Any) -> dict[str, Key]:
     """By name. What is answered before anything runs, such as --help, has none."""
     spec = spec_of(command.callback)
     options = {option.name: option for option in asked(spec.options)} if spec is not None else {}
-    switches = (one for one in command.params if not one.is_eager)
+    switches = (one for one in command.params if not one.is_eager and one.name not in SECRET)
     keys = (_of_option(options[one.name]) if one.name in options else _of_flag(one) for one in switches)
     return {key.name: key for key in keys}
 

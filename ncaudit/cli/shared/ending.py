@@ -6,7 +6,6 @@ Ctrl-C and for a closed pipe. What is in no list here is a bug, and keeps its tr
 
 import errno
 import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from ncaudit.cli.shared.exit_codes import CLOSED_PIPE, INTERRUPTED, REFUSED, TOO
 from ncaudit.cli.shared.mistakes import mistake
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import Interrupted, NcauditError, UsageError, lacks_memory
+from ncaudit.options.shared.as_command import shown
 
 GIB = 2**30
 HEADROOM_GIB = 1.0  # beside torch itself: threads, a small model and the libraries that come with it
@@ -63,7 +63,7 @@ def told() -> Iterator[None]:
     except KeyboardInterrupt as interrupted:
         interruption.answered()
         kept = getattr(interrupted, "kept", False) or _had_ended(interrupted.__cause__)
-        output.interrupted(shlex.join(["ncaudit", *sys.argv[1:]]), kept=kept)
+        output.interrupted(shown(["ncaudit", *sys.argv[1:]]), kept=kept)
         raise SystemExit(INTERRUPTED) from None
     except (OSError, MemoryError, RuntimeError, ImportError) as error:
         if (problem := _the_machines(error)) is None:

@@ -6,7 +6,6 @@ tokens. The environment is never written.
 
 import platform
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from time import monotonic
 from typing import TextIO
 
 from ncaudit.errors import NcauditError
+from ncaudit.options.shared.as_command import shown
 from ncaudit.version import __version__
 
 LIBRARIES = ("torch", "open_clip_torch", "pyarrow", "numpy", "faiss-cpu", "pillow", "safetensors", "typer", "rich")
@@ -101,4 +101,4 @@ def _version(name: str) -> str:
 
 def command_line() -> str:
     """The words of this process."""
-    return shlex.join(["ncaudit", *sys.argv[1:]])
+    return shown(["ncaudit", *sys.argv[1:]])

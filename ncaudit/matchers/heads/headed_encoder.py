@@ -14,6 +14,7 @@ from ncaudit.errors import ModelUnavailable, NcauditError, UsageError
 from ncaudit.matchers.heads.behind import difference, model_behind
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, HEAD_WEIGHTS, SavedHeads, load_heads
 from ncaudit.options import ModelOptions
+from ncaudit.shards.files import locations
 
 Options = TypeVar("Options", bound=ModelOptions)
 
@@ -24,7 +25,8 @@ def heads_of(options: ModelOptions) -> SavedHeads | None:
     Raises NcauditError when the folder holds heads, but no whole ones.
     """
     folder = options.model
-    return load_heads(folder, torch.device("cpu")) if os.path.isfile(os.path.join(folder, HEAD_DESCRIPTION)) else None
+    there = locations.is_file(locations.join(folder, HEAD_DESCRIPTION))
+    return load_heads(folder, torch.device("cpu")) if there else None
 
 
 def encoder_options(options: Options, saved: SavedHeads) -> Options:
@@ -41,7 +43,7 @@ def encoder_options(options: Options, saved: SavedHeads) -> Options:
             fix="embed as those embeddings were made, and give the heads to `ncaudit score` or `eval` with --model",
         )
     given = options.pretrained
-    if given and (os.path.isdir(given) or given.startswith((LOCAL, HUB))):
+    if given and (locations.is_remote(given) or os.path.isdir(given) or given.startswith((LOCAL, HUB))):
         return replace(options, model=given, pretrained=None)
     name = str(told["name"])
     if given and name.startswith((LOCAL, HUB)):
@@ -59,7 +61,8 @@ def encoder_options(options: Options, saved: SavedHeads) -> Options:
 
 def source_behind(source: ModelSource, folder: str) -> ModelSource:
     """The encoder's source, with the heads among the files that decide."""
-    return replace(source, files=(*source.files, *(os.path.join(folder, n) for n in (HEAD_DESCRIPTION, HEAD_WEIGHTS))))
+    heads = (locations.join(folder, name) for name in (HEAD_DESCRIPTION, HEAD_WEIGHTS))
+    return replace(source, files=(*source.files, *heads))
 
 
 def with_heads(encoder: Encoder, saved: SavedHeads, folder: str) -> Encoder:
@@ -76,7 +79,7 @@ def with_heads(encoder: Encoder, saved: SavedHeads, folder: str) -> Encoder:
 
 def _folder(options: ModelOptions, saved: SavedHeads, name: str) -> str:
     folder = saved.description.get("encoder_folder")
-    if not folder or not os.path.isdir(folder):
+    if not folder or not locations.is_dir(folder):
         where = f"and {folder} is gone" if folder else "and nothing tells where that is"
         raise ModelUnavailable(
             f"the heads in {options.model} were trained on embeddings of {name}, {where}",

@@ -3,7 +3,6 @@
 Knows embedding tables and heads; nothing of what is done with the rows.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -16,6 +15,7 @@ from torch import Tensor
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.heads.behind import difference, learnt_from_note, model_behind
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, SavedHeads, load_heads
+from ncaudit.shards.files.locations import is_file, join
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.embeddings import BATCH_ROWS, EmbeddingBatch, EmbeddingTable, Identities
 
@@ -58,7 +58,7 @@ class ProjectedTable(EmbeddingTable):
 
 def open_heads(folder: str, device: torch.device) -> SavedHeads:
     """The heads that `--model` names where embeddings are read. Raises NcauditError when it names anything else."""
-    if not os.path.isfile(os.path.join(folder, HEAD_DESCRIPTION)):
+    if not is_file(join(folder, HEAD_DESCRIPTION)):
         raise NcauditError(
             f"--model {folder} is no folder of heads, and nothing else applies to embeddings that are there already",
             fix="give what `ncaudit train --tune heads` wrote; with any other model, run `ncaudit embed` again",

@@ -6,7 +6,6 @@ Knows embeddings as tensors and two files; nothing of where the maps start, of t
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from torch.nn.functional import gelu, normalize
 from ncaudit import own_json
 from ncaudit.core.cca import coordinates
 from ncaudit.errors import BadTable, NcauditError, lacks_memory
+from ncaudit.shards.files.locations import join, open_file
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.version import written_by
 
@@ -189,13 +189,13 @@ class SavedHeads:
 def save_head_description(heads: AnyHeads, folder: str, description: Mapping[str, Any]) -> None:
     """Everything but the weights. description: plain JSON, as `SavedHeads` gives it back."""
     told = {**written_by("train"), "shape": heads.shape(), "description": dict(description)}
-    with atomic_file(os.path.join(folder, HEAD_DESCRIPTION)) as file:
+    with atomic_file(join(folder, HEAD_DESCRIPTION)) as file:
         file.write((json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def save_head_weights(tensors: Mapping[str, Tensor], folder: str) -> None:
     """The state of heads, whole or not at all: a full disk or a kill leaves the file that was there."""
-    with atomic_file(os.path.join(folder, HEAD_WEIGHTS)) as file:
+    with atomic_file(join(folder, HEAD_WEIGHTS)) as file:
         file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
@@ -205,8 +205,8 @@ def load_heads(folder: str, device: torch.device) -> SavedHeads:
     Raises NcauditError when it is not there, damaged, or of two different heads.
     """
     try:
-        told = own_json.read(os.path.join(folder, HEAD_DESCRIPTION), DESCRIPTION, fix=WROTE)
-        with open(os.path.join(folder, HEAD_WEIGHTS), "rb") as file:
+        told = own_json.read(join(folder, HEAD_DESCRIPTION), DESCRIPTION, fix=WROTE)
+        with open_file(join(folder, HEAD_WEIGHTS)) as file:
             weights = {name: tensor.float() for name, tensor in load(file.read()).items()}
         heads = _filled(told["shape"], weights)
     except (BadTable, OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -18,7 +20,9 @@ from torch import Tensor, nn
 
 from ncaudit.encoders.open_clip import HUB, ModelSource, fetched, model_config, tokenizer_of
 from ncaudit.encoders.text_files import TOWER
+from ncaudit.shards.files.locations import is_remote, join, names_in
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.places import scratch
 
 WEIGHTS = "open_clip_model.safetensors"
 TOKENIZER_FILES = ("*.gz", "*.txt", "*.model", "*.spm", "*token*.json", "vocab*.json")  # never weights, never run.json
@@ -30,6 +34,12 @@ def save_description(model: nn.Module, source: ModelSource, out: str) -> None:
 
     model: as it was loaded from `source`. The tokenizer files of a folder are copied, a pruned vocabulary among them.
     """
+    if is_remote(out):
+        with TemporaryDirectory(dir=scratch.folder()) as here:
+            save_description(model, source, here)
+            for name in sorted(os.listdir(here)):
+                _copy(os.path.join(here, name), join(out, name))
+        return
     os.makedirs(out, exist_ok=True)
     source = fetched(source)
     if source.folder is not None:
@@ -40,19 +50,25 @@ def save_description(model: nn.Module, source: ModelSource, out: str) -> None:
         if hasattr(tokenizer, "save_pretrained"):  # open_clip's own needs no files: its vocabulary ships with it
             tokenizer.save_pretrained(out)
     _save_text_tower(model, out)
-    with atomic_file(os.path.join(out, HF_CONFIG_NAME)) as file:
+    with atomic_file(join(out, HF_CONFIG_NAME)) as file:
         file.write(json.dumps(_config(model, source), indent=2).encode())
 
 
 def files_of_tokenizer(source: ModelSource, out: str) -> list[str]:
     """Names that `save_description` writes for the tokenizer; of one that is fetched, those there that it may write."""
     folder, patterns = (out, HUB_FILES) if source.folder is None else (source.folder, TOKENIZER_FILES)
-    return sorted({os.path.basename(path) for path in _matching(folder, patterns)} - {HF_CONFIG_NAME})
+    names = names_in(folder)
+    return sorted({name for name in names for pattern in patterns if fnmatch(name, pattern)} - {HF_CONFIG_NAME})
+
+
+def _copy(source: str, path: str) -> None:
+    with open(source, "rb") as read, atomic_file(path) as file:
+        shutil.copyfileobj(read, file)
 
 
 def save_weights(tensors: Mapping[str, Tensor], out: str) -> None:
     """The weights, whole or not at all: a full disk or a kill leaves the file that was there."""
-    with atomic_file(os.path.join(out, WEIGHTS)) as file:
+    with atomic_file(join(out, WEIGHTS)) as file:
         file.write(save(_unshared(tensors)))
 
 
@@ -60,7 +76,7 @@ def _save_text_tower(model: Any, out: str) -> None:
     """The configuration of a text tower of transformers, which open_clip would ask the hub for."""
     settings = getattr(getattr(model, "text", None), "config", None)
     if settings is not None:
-        with atomic_file(os.path.join(out, TOWER)) as file:
+        with atomic_file(join(out, TOWER)) as file:
             file.write(settings.to_json_string(use_diff=False).encode())
 
 

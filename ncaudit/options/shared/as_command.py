@@ -11,7 +11,7 @@ from ncaudit.options.shared.about import Option, Options, options_of
 from ncaudit.options.shared.streams import STREAM
 
 NAMES = {"evalscores": "eval scores", "evalretrieval": "eval retrieval"}  # all others are called as their options
-SECRET = "***"
+SECRET, STORAGE = "***", "--storage-option"
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _QUERY = re.compile(r"([?&][^=&/\s]+=)[^&\s]+")
 
@@ -38,6 +38,25 @@ def name_of(kind: type[Options]) -> str:
     """The command that takes these options."""
     name = kind.__name__.removesuffix("Options").lower()
     return NAMES.get(name, name)
+
+
+def shown(words: Sequence[str]) -> str:
+    """A command line as it may be told: without what may be a secret in an address, or is the value of an option of a
+    store.
+
+    >>> shown(["ncaudit", "score", "--storage-option", "key=abc", "--storage-option=secret=d", "s3://me:pass@bucket"])
+    "ncaudit score --storage-option 'key=***' --storage-option=secret=*** 's3://***@bucket'"
+    """
+    told, after = list[str](), False
+    for word in words:
+        own, equals, rest = word.partition("=")
+        if after and equals:
+            word = f"{own}={SECRET}"
+        elif own == STORAGE and equals:
+            word = f"{own}={rest.partition('=')[0]}={SECRET}"
+        after = word == STORAGE
+        told.append(without_secrets(word))
+    return shlex.join(told)
 
 
 def without_secrets(word: str) -> str:

@@ -1,10 +1,13 @@
 """Checks that options share: what is wrong, and what to give instead."""
 
+import os
 from enum import StrEnum
 
 from ncaudit.errors import UsageError
 from ncaudit.nearest import one_of
 from ncaudit.options.shared.about import flag_of
+
+ONLY_READ = ("hf", "http", "https")
 
 
 def require(holds: bool, what: str, fix: str) -> None:
@@ -31,10 +34,24 @@ def require_below_one(flag: str, value: float, what: str) -> None:
     require(0 <= value < 1, f"{flag} is {value}, but it is a {what}", "give a number from 0 to below 1")
 
 
-def require_local(flag: str, path: str | None) -> None:
-    """A path that is written to lies on this machine."""
-    what = f"{flag} {path} is an address, and outputs are written to local files only"
-    require(path is None or "://" not in path, what, "give a local folder, and copy it where it is to be")
+def settle_places(options: object, *names: str) -> None:
+    """What is written to may be a path, or the address of a store; file://… is a path. Raises UsageError for others."""
+    for name in names:
+        if (given := getattr(options, name)) is not None:
+            object.__setattr__(options, name, _settled(flag_of(name), given))
+
+
+def _settled(flag: str, path: str) -> str:
+    protocol, there, _ = path.partition("://")
+    if not there:
+        return path
+    if protocol == "file":
+        return os.path.abspath(path.removeprefix("file://"))
+    require(
+        protocol not in ONLY_READ, f"{flag} {path}: {protocol}:// is read, and never written to",
+        "give a folder of this machine or of a store (s3://…, gs://…), and upload it from there",
+    )  # fmt: skip
+    return path
 
 
 def require_at_least(flag: str, value: int | None, low: int) -> None:

@@ -138,8 +138,8 @@ ScoredDataset = Annotated[
 OutFolderFileStream = Annotated[
     str,
     About(
-        "Where the tables go: a folder (one table per shard), NAME.parquet (one table for all), or - for standard "
-        "output.",
+        "Where the tables go: a folder (one table per shard) or NAME.parquet (one table for all), here or in a store "
+        "(s3://…), or - for standard output.",
         Panel.output, metavar="PATH", is_path=True,
     ),
 ]  # fmt: skip

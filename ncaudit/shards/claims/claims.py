@@ -30,10 +30,12 @@ from ncaudit.shards.claims.records import (
 )
 from ncaudit.shards.claims.room import ask_for_room, require_room
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.partials import Partial, is_alive, partials_among, shortened, sweep
 from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
 from ncaudit.shards.files.remembered import version_now
 from ncaudit.shards.files.writer import watched
+from ncaudit.shards.places import listings, manifest, uploads
+from ncaudit.shards.places.listings import Entry
+from ncaudit.shards.places.partials import Partial, is_alive, partials_among, shortened, sweep
 from ncaudit.version import written_by
 
 
@@ -60,13 +62,13 @@ class Place:
     @classmethod
     def of_file(cls, flag: str, path: str, *, kept: str | None = None) -> "Place":
         """One file."""
-        folder, name = os.path.split(path)
+        folder, name = locations.dirname(path), locations.basename(path)
         record = None if kept is not None or name.endswith(TABLE_SUFFIX) else record_beside(name)
         return cls(flag, folder or os.curdir, (name,), record, alone=True, kept=kept)
 
     def at(self, name: str) -> str:
         """The path of a file."""
-        return name if self.alone and self.folder == os.curdir else os.path.join(self.folder, *name.split("/"))
+        return name if self.alone and self.folder == os.curdir else locations.join(self.folder, *name.split("/"))
 
     @property
     def told(self) -> str:
@@ -76,7 +78,12 @@ class Place:
     @property
     def record_path(self) -> str | None:
         """Where its record is."""
-        return None if self.record is None else os.path.join(self.folder, self.record)
+        return None if self.record is None else locations.join(self.folder, self.record)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a store has it."""
+        return locations.is_remote(self.folder)
 
 
 @dataclass
@@ -102,7 +109,11 @@ class Claim:
         if not self._taken:
             sweep(self.partials)
             for place in self._to_be_filled():
-                require_room(place.told, place.folder, _folders_of(place))
+                if place.is_remote:
+                    uploads.sweep(place.told, alone=place.alone)
+                    uploads.require_writable(place.folder)
+                else:
+                    require_room(place.told, place.folder, _folders_of(place))
             self._taken = True
         return self
 
@@ -115,10 +126,14 @@ class Claim:
         self.take()
         if told is not None:
             self.settle(told)
-        with recognised(kept=self._anything_there):
-            with watched(self):
-                yield
-            self._finish()
+        try:
+            with recognised(kept=self._anything_there):
+                with watched(self):
+                    yield
+                self._finish()
+        finally:
+            for place in self._remote_folders():
+                listings.forget(place.folder)
 
     def settle(self, told: Mapping[str, Any]) -> None:
         """Say what decides on the bytes that are written: of two runs in which it differs one is ended.
@@ -146,27 +161,38 @@ class Claim:
     def begin(self, place: Place, facts: Mapping[str, Any] | None = None) -> None:
         """Write the record of a place now. facts: what it tells besides."""
         if (path := place.record_path) is not None:
-            if path not in self._written and version_now(path) != self._seen.get(path):
+            if path not in self._written and version_now(path, fresh=True) != self._seen.get(path):
                 _refuse_displaced(path, self._token)  # another run has come and gone while this one was at work
             write_if_other(path, self._record_of(place, facts or {}))
-            self._written[path] = version_now(path)
+            self._written[path] = version_now(path, fresh=True)
 
     def begins(self, path: str) -> None:
         """Asked when a file is about to be written: the record of its place must be there first."""
-        absolute = os.path.abspath(path)
-        for place in self.places:
-            own = os.path.abspath(place.told)
-            inside = absolute == own if place.alone else absolute.startswith(os.path.join(own, ""))
-            if inside and place.record_path not in self._written:
+        for place in self._places_of(path):
+            if place.record_path not in self._written:
                 self.begin(place)
+
+    def _places_of(self, path: str) -> Iterator[Place]:
+        at = locations.absolute(path)
+        for place in self.places:
+            own = locations.absolute(place.told)
+            if at == own if place.alone else at.startswith(locations.join(own, "")):
+                yield place
 
     def appears(self) -> None:
         """Asked when a file is about to get its name. Raises Displaced when another run has taken a place since."""
         for path, version in self._written.items():
-            if (now := version_now(path)) == version:
+            if (now := version_now(path, fresh=True)) == version:
                 continue
             _refuse_displaced(path, self._token)
             self._written[path] = now
+
+    def sent(self, path: str, entry: Entry, facts: Mapping[str, Any]) -> None:
+        """Told when a file has got to a store: the folder's manifest says so before the next is begun."""
+        for place in self._places_of(path):
+            if not place.alone:
+                manifest.tell(place.folder, path, entry, facts)
+                return
 
     @property
     def token(self) -> str:
@@ -182,14 +208,14 @@ class Claim:
         self._departed[path] = gone
         if (found := read_record(path)) is not None:
             write_if_other(path, _with_departed(found, gone))
-            self._seen[path] = version_now(path)
+            self._seen[path] = version_now(path, fresh=True)
 
     def _record_of(self, place: Place, facts: Mapping[str, Any]) -> Record:
         earlier = read_record(place.record_path or "") or {}
         same = earlier.get("verb") == self.verb
         known = named_in(earlier) if same else frozenset()
         gone = self._departed.get(place.record_path or "", departed_in(earlier) if same else frozenset())
-        others = {name for name in known - set(place.files) - gone if os.path.lexists(place.at(name))}
+        others = {name for name in known - set(place.files) - gone if locations.lexists(place.at(name))}
         record: Record = {**written_by(self.verb), "verb": self.verb, **facts, "token": self._token}
         record |= {"files": sorted({*place.files, *others} - gone), **self._told_command(earlier)}
         record |= self._expected(place, earlier if same else {}, set(record["files"]))
@@ -210,9 +236,11 @@ class Claim:
 
     def _finish(self) -> None:
         """Say of single files what they hold, so that what people change in them is theirs."""
+        for place in self._remote_folders():
+            manifest.settle(place.folder)
         for place in self.places:
             path = place.record_path
-            if place.alone and path in self._written and os.path.isfile(place.told):
+            if place.alone and path in self._written and locations.is_file(place.told):
                 facts = {"holds": fingerprint_of_file(place.told)}
                 write_if_other(path, {**self._record_of(place, {}), **facts})
 
@@ -221,7 +249,12 @@ class Claim:
         return (place for place in self.places if len(self.there[place]) < len(place.files))
 
     def _anything_there(self) -> bool:
-        return any(os.path.lexists(place.at(name)) for place in self.places for name in place.files)
+        for place in self._remote_folders():
+            listings.look(place.folder)  # what worker processes have written, too
+        return any(locations.lexists(place.at(name)) for place in self.places for name in place.files)
+
+    def _remote_folders(self) -> Iterator[Place]:
+        return (place for place in self.places if place.is_remote and not place.alone)
 
     def _refuse_live_run(self) -> None:
         live = [partial for partial in self.partials if is_alive(partial) and partial.pid != os.getpid()]
@@ -244,13 +277,17 @@ class Follower:
     def begins(self, path: str) -> None:
         """As `Claim` has it: the record is there already."""
         if self._version is None:
-            self._version, self._token = version_now(self._record), _token_in(self._record)
+            self._version, self._token = version_now(self._record, fresh=True), _token_in(self._record)
 
     def appears(self) -> None:
         """As `Claim` has it."""
-        if (now := version_now(self._record)) != self._version:
+        if (now := version_now(self._record, fresh=True)) != self._version:
             _refuse_displaced(self._record, self._token)
             self._version = now
+
+    def sent(self, path: str, entry: Entry, facts: Mapping[str, Any]) -> None:
+        """As `Claim` has it."""
+        manifest.tell(locations.dirname(self._record), path, entry, facts)
 
 
 def _token_in(path: str) -> str:
@@ -261,7 +298,7 @@ def _refuse_displaced(path: str, token: str) -> None:
     found = read_record(path)
     if found is not None and found.get("token") != token:
         raise Displaced(
-            f"another run of ncaudit {found['verb']} has begun to write to {os.path.dirname(path) or os.curdir}",
+            f"another run of ncaudit {found['verb']} has begun to write to {locations.dirname(path) or os.curdir}",
             fix="give each run a folder of its own with --out, or run them one after the other",
         )
 
@@ -280,7 +317,10 @@ def asked(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, ove
     Raises NcauditError when an input would be written over, a file that this verb did not write would be replaced
     (unless `overwrite`), or a place plainly cannot be written to.
     """
-    seen = {path: version_now(path) for place in places if (path := place.record_path) is not None}
+    for place in places:
+        if place.is_remote and not place.alone:
+            listings.look(place.folder)
+    seen = {path: version_now(path, fresh=True) for place in places if (path := place.record_path) is not None}
     looked = {place: _look(place) for place in places}
     there = {place: names for place, (names, _) in looked.items()}
     _refuse_inputs(inputs, there)
@@ -289,13 +329,13 @@ def asked(verb: str, places: Sequence[Place], inputs: Iterable[str] = (), *, ove
         for place, names in there.items():
             _refuse_foreign(verb, place, names)
     found = Claim(verb, places, there, [partial for _, each in looked.values() for partial in each], _seen=seen)
-    for place in found._to_be_filled():
+    for place in (each for each in found._to_be_filled() if not each.is_remote):
         ask_for_room(place.told, place.folder, _folders_of(place))
     return found
 
 
 def _folders_of(place: Place) -> set[str]:
-    return {os.path.dirname(place.at(name)) for name in place.files}
+    return {locations.dirname(place.at(name)) for name in place.files}
 
 
 def is_ours(verb: str, place: Place, name: str) -> bool:
@@ -306,7 +346,7 @@ def is_ours(verb: str, place: Place, name: str) -> bool:
 def says_of_itself(path: str, verb: str) -> bool:
     """Whether there is a table that can be read, and says that `verb` wrote it."""
     try:
-        return os.path.isfile(path) and wrote(path, verb)
+        return locations.is_file(path) and wrote(path, verb)
     except BadTable:
         return False
 
@@ -328,7 +368,7 @@ class _Ownership:
     def of(self, name: str) -> bool:
         """Whether the file is this verb's."""
         path = self._place.at(name)
-        if not os.path.exists(path):
+        if not locations.exists(path):
             return False  # a link that leads nowhere: somebody has made it
         if path.endswith(TABLE_SUFFIX):
             try:
@@ -359,6 +399,8 @@ def _with_departed(record: Record, gone: frozenset[str]) -> Record:
 
 def _look(place: Place) -> tuple[frozenset[str], list[Partial]]:
     """Which of a place's files are there, and what is there of files that are not whole."""
+    if place.is_remote:
+        return frozenset(name for name in place.files if locations.is_file(place.at(name))), []
     there: set[str] = set()
     found: list[Partial] = []
     wanted: dict[str, list[str]] = {}
@@ -390,7 +432,7 @@ def _refuse_inputs(inputs: Iterable[str], there: Mapping[Place, frozenset[str]])
     if not outputs:
         return
     for path in inputs:
-        for key in () if locations.is_remote(path) else _keys(path.removeprefix(locations.LOCAL)):
+        for key in _keys(path.removeprefix(locations.LOCAL)):
             if key in outputs:
                 raise NcauditError(
                     f"{path} is an input and would be written over", fix=f"give another {outputs[key].flag}"
@@ -398,6 +440,8 @@ def _refuse_inputs(inputs: Iterable[str], there: Mapping[Place, frozenset[str]])
 
 
 def _keys(path: str) -> list[tuple[Any, ...]]:
+    if locations.is_remote(path):
+        return [(locations.absolute(path).replace("s3a://", "s3://"),)]
     try:
         told = os.stat(path)
     except OSError:
@@ -410,7 +454,7 @@ def _refuse_what_is_no_file(there: Mapping[Place, frozenset[str]]) -> None:
         for name in sorted(names):
             path = place.at(name)
             with suppress(OSError):
-                if not stat.S_ISREG(os.stat(path).st_mode):
+                if not place.is_remote and not stat.S_ISREG(os.stat(path).st_mode):
                     what = "is a folder" if os.path.isdir(path) else "is no ordinary file"
                     raise NcauditError(f"{path} {what}", fix=f"give another {place.flag}")
 
@@ -430,5 +474,5 @@ def _refuse_foreign(verb: str, place: Place, names: frozenset[str]) -> None:
     path = place.record_path
     if whose.other_verb:
         raise NcauditError(f"{place.told} is where `{whose.other_verb}` writes: {path} says so", fix=fix)
-    if path is not None and os.path.lexists(path) and read_record(path) is None and not names:
+    if path is not None and locations.lexists(path) and read_record(path) is None and not names:
         raise NcauditError(f"{path} is there already, and is no record of ncaudit", fix=fix)

@@ -13,7 +13,7 @@ from ncaudit.shards.claims.claims import Claim, Place, is_ours
 from ncaudit.shards.claims.records import EMBED_RECORD, FOLDER_RECORD, departed_in, read_record
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
-from ncaudit.shards.files.provenance import provenance_of, read_schema
+from ncaudit.shards.files.provenance import provenance_at
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import remove_file
 
@@ -53,7 +53,7 @@ def note_on_departed(place: Place, gone: Sequence[str]) -> str:
 def _remove_emptied(place: Place, name: str) -> None:
     """The folders below the place that held this file and nothing else."""
     folder = name.rpartition("/")[0]
-    while folder:
+    while folder and not place.is_remote:  # a store has no folders
         try:
             os.rmdir(place.at(folder))
         except OSError:  # it holds more
@@ -67,10 +67,10 @@ def notes_on_departed(shards: Sequence[Shard]) -> list[str]:
     found = []
     for shard in shards:
         root = _root(shard)
-        if root is None or locations.is_remote(root):
+        if root is None:
             continue
         if root not in noted:
-            records = (read_record(os.path.join(root, name)) for name in (EMBED_RECORD, FOLDER_RECORD))
+            records = (read_record(locations.join(root, name)) for name in (EMBED_RECORD, FOLDER_RECORD))
             noted[root] = frozenset().union(*(departed_in(record) for record in records))
         if shard.name in noted[root]:
             found.append(shard.path)
@@ -96,22 +96,16 @@ def _departed(place: Place, shards: Sequence[Shard]) -> Iterator[str]:
 
 def tables_below(folder: str) -> list[str]:
     """The tables that readers of a folder would find in it, by their names with `/`."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
-        tables = (name for name in names if name.endswith(TABLE_SUFFIX) and not name.startswith((".", "_")))
-        found += [locations.relative(os.path.join(parent, name), folder) for name in tables]
-    return sorted(found)
+    names = locations.names_below(folder, lambda name: not name.startswith((".", "_")))
+    tables = (name for name in names if name.endswith(TABLE_SUFFIX))
+    return [name for name in tables if not locations.basename(name).startswith((".", "_"))]
 
 
 def _stems_in(root: str, folder: str) -> set[str]:
     """What the outputs of the files in one folder below the inputs' root would be called, without suffix."""
     if locations.is_remote(root):
         return set()
-    try:
-        names = os.listdir(os.path.join(root, folder))
-    except OSError:
-        return set()
+    names = locations.names_in(os.path.join(root, folder))
     before = f"{folder}/" if folder else ""
     return {before + name.removesuffix(suffix) for name in names if (suffix := suffix_of(name))}
 
@@ -119,7 +113,7 @@ def _stems_in(root: str, folder: str) -> set[str]:
 def _source_is_there(table: str, roots: set[str]) -> bool:
     """Whether the file is there that a table says it was made from, where no local folder shows it."""
     try:
-        source = (provenance_of(read_schema(table)) or {}).get("source") or {}
+        source = (provenance_at(table) or {}).get("source") or {}
     except BadTable:
         return False
     name = source.get("name") if isinstance(source, dict) else None

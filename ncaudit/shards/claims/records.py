@@ -11,8 +11,9 @@ from typing import Any
 
 from ncaudit import own_json
 from ncaudit.errors import NcauditError
-from ncaudit.shards.files.partials import partial_name, shortened
+from ncaudit.shards.files.locations import is_remote, join
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.places.partials import partial_name, shortened
 
 FOLDER_RECORD = ".ncaudit.json"  # hidden: readers of a folder of parquet, and people, pass over it
 EMBED_RECORD = "_run.json"  # of `embed`, which also tells the model
@@ -42,7 +43,7 @@ def read_record(path: str) -> Record | None:
 
 def write_record(path: str, record: Mapping[str, Any]) -> None:
     """Whole or not at all; the same bytes for the same record. Raises NcauditError where a folder is in its place."""
-    if os.path.isdir(path):
+    if not is_remote(path) and os.path.isdir(path):
         what = f"{path} is a folder, and the record of what ncaudit writes there belongs in its place"
         raise NcauditError(what, fix="move it away or delete it")
     with atomic_file(path, asked=False) as file:
@@ -84,4 +85,4 @@ def token_of(verb: str, told: Mapping[str, Any]) -> str:
 
 def folder_record(folder: str, record: str) -> str:
     """The path of a folder's record."""
-    return os.path.join(folder, record)
+    return join(folder, record)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from ncaudit.errors import NcauditError
-from ncaudit.shards.files.partials import created, partial_name
+from ncaudit.shards.places.partials import created, partial_name
 
 TRIED_BYTES = 4096  # an empty file fits on a full disk, too
 

@@ -1,42 +1,33 @@
 """Where files are: on this machine, or behind an address (s3://, gs://, hf://, memory://) through fsspec.
 
-The one place that opens, sizes and lists what datasets consist of. Knows paths; nothing of what files hold.
-A local path is a plain path or file://…; an address keeps its form in every path that is made from it.
+The one place that opens, sizes, lists and removes files, wherever they are; `writer` lets them appear. Knows paths;
+nothing of what files hold. A local path is a plain path or file://…; an address keeps its form in every path that is
+made from it. Of a folder of a store that a run writes to, and so has listed (see `listings`), it is the listing that
+answers: whether a file is there, its size and its version.
 """
 
+import errno
 import glob
-import hashlib
 import io
-import logging
 import os
 import posixpath
-import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.shards.files.walk import DEEP, deep_matches, files_in
+from ncaudit.shards.places import listings, scratch, uploads
+from ncaudit.stores import ABSENT, MEMORY, info, kind, reaching, spelled, system, unreachable
+from ncaudit.stores import HUB as HUB
+from ncaudit.stores import LOCAL as LOCAL
+from ncaudit.stores import LOG_IN as LOG_IN
+from ncaudit.stores import is_remote as is_remote
 
 MIB = 1 << 20
-ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
-LOCAL, HUB = "file://", "hf://"
-LOG_IN = "for a private or gated dataset log in with `hf auth login`, or set HF_TOKEN"
-ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
-PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
-            "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path is an address of another place than this machine's files.
-
-    >>> is_remote("s3://bucket/00000.parquet"), is_remote("file:///data/00000.parquet"), is_remote("data")
-    (True, False, False)
-    """
-    return ADDRESS.match(path) is not None and not path.startswith(LOCAL)
 
 
 def absolute(path: str) -> str:
@@ -47,9 +38,7 @@ def absolute(path: str) -> str:
     """
     if not is_remote(path):
         return os.path.abspath(path.removeprefix(LOCAL))
-    protocol, place = path.split("://", 1)
-    inner = posixpath.normpath("/" + place).lstrip("/")
-    return f"{protocol}://{inner}"
+    return spelled(path, path)
 
 
 def real(path: str) -> str:
@@ -58,23 +47,52 @@ def real(path: str) -> str:
 
 
 def join(folder: str, *names: str) -> str:
-    """A path below a folder; an absolute name stands for itself on this machine, and for one below an address."""
+    """A path below a folder; an absolute name stands for itself on this machine, and for one below an address.
+
+    >>> join("s3://bucket/A/", "00000.parquet"), join("memory://", "A", "x"), join("A", "x")
+    ('s3://bucket/A/00000.parquet', 'memory://A/x', 'A/x')
+    """
     if not is_remote(folder):
         return os.path.join(folder.removeprefix(LOCAL), *names)
-    return "/".join([folder.rstrip("/"), *(name.lstrip("/") for name in names)])
+    protocol, place = folder.split("://", 1)
+    return f"{protocol}://" + "/".join([*filter(None, [place.rstrip("/")]), *(name.lstrip("/") for name in names)])
 
 
 def dirname(path: str) -> str:
     """The folder that holds it.
 
-    >>> dirname("s3://bucket/A/00000.parquet"), dirname("s3://bucket")
-    ('s3://bucket/A', 's3://bucket')
+    >>> dirname("s3://bucket/A/00000.parquet"), dirname("s3://bucket"), dirname("memory://x.parquet")
+    ('s3://bucket/A', 's3://bucket', 'memory://')
     """
     if not is_remote(path):
         return os.path.dirname(path.removeprefix(LOCAL))
     protocol, place = path.split("://", 1)
     folder, slash, _ = place.rstrip("/").rpartition("/")
-    return f"{protocol}://{folder if slash else place}"
+    return f"{protocol}://{folder if slash or path.startswith(MEMORY) else place}"
+
+
+def basename(path: str) -> str:
+    """The last name of a path.
+
+    >>> basename("s3://bucket/A/00000.parquet"), basename("memory://x"), basename("A/x")
+    ('00000.parquet', 'x', 'x')
+    """
+    return os.path.basename(path.split("://", 1)[-1] if is_remote(path) else path)
+
+
+def normal(path: str) -> str:
+    """A path without needless slashes and dots; of this machine as relative as it was."""
+    return absolute(path) if is_remote(path) else os.path.normpath(path.removeprefix(LOCAL))
+
+
+def plain(path: str) -> str:
+    """A path of this machine without file://; an address as it is."""
+    return os.path.abspath(path.removeprefix(LOCAL)) if path.startswith(LOCAL) else path
+
+
+def is_at_or_below(path: str, place: str) -> bool:
+    """Whether a path is a place, or lies in it; both real."""
+    return path == place or path.startswith(join(place, ""))
 
 
 def common_folder(folders: Sequence[str]) -> str:
@@ -103,33 +121,105 @@ def relative(path: str, folder: str) -> str:
 
 def is_file(path: str) -> bool:
     """Whether a file is there. Raises NcauditError when the place cannot be reached, as do the others here."""
-    return _kind(path) == "file" if is_remote(path) else os.path.isfile(path.removeprefix(LOCAL))
+    if (known := listings.of(path)) is not None:
+        return known.is_file(absolute(path))
+    return kind(path) == "file" if is_remote(path) else os.path.isfile(path.removeprefix(LOCAL))
 
 
 def is_dir(path: str) -> bool:
     """Whether a folder is there; behind an address: whether something lies below it."""
-    return _kind(path) == "directory" if is_remote(path) else os.path.isdir(path.removeprefix(LOCAL))
+    if (known := listings.of(path)) is not None:
+        return known.is_dir(absolute(path))
+    return kind(path) == "directory" if is_remote(path) else os.path.isdir(path.removeprefix(LOCAL))
 
 
 def exists(path: str) -> bool:
     """Whether a file or folder is there."""
-    return _kind(path) is not None if is_remote(path) else os.path.exists(path.removeprefix(LOCAL))
+    if listings.of(path) is not None:
+        return is_file(path) or is_dir(path)
+    return kind(path) is not None if is_remote(path) else os.path.exists(path.removeprefix(LOCAL))
+
+
+def lexists(path: str) -> bool:
+    """The same; a link that leads nowhere is there, too."""
+    return exists(path) if is_remote(path) else os.path.lexists(path.removeprefix(LOCAL))
 
 
 def size(path: str) -> int:
     """Bytes of a file. Raises OSError when there is none."""
-    return int(_info(path)["size"]) if is_remote(path) else os.path.getsize(path.removeprefix(LOCAL))
+    if (known := listings.of(path)) is not None:
+        return _entry(known, path).size
+    return int(info(path)["size"]) if is_remote(path) else os.path.getsize(path.removeprefix(LOCAL))
 
 
-def version(path: str) -> str:
+def version(path: str, *, fresh: bool = False) -> str:
     """What changes when the file's content does: what was learnt of a file holds as long as this stays the same.
 
-    Raises OSError when there is none.
+    fresh: asked of the place now, whatever a listing says. Raises OSError when there is none.
     """
+    if not fresh and (known := listings.of(path)) is not None:
+        return _entry(known, path).version
     if is_remote(path):
-        return hashlib.sha256(repr(_info(path)).encode()).hexdigest()
+        return listings.entry_of(info(path, fresh=fresh)).version
     told = os.stat(path.removeprefix(LOCAL))
     return f"{told.st_dev}-{told.st_ino}-{told.st_size}-{told.st_mtime_ns}"
+
+
+def _entry(known: listings.Listing, path: str) -> listings.Entry:
+    try:
+        return known.entries[absolute(path)]
+    except KeyError:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of what lies in a folder, in no order; of a store of the files alone. None where there is no folder."""
+    if not is_remote(folder):
+        with suppress(OSError):
+            return os.listdir(folder.removeprefix(LOCAL))
+        return []
+    start = join(absolute(folder), "")
+    return [path[len(start) :] for path in _below(folder) if "/" not in path[len(start) :]]
+
+
+def names_below(folder: str, enter: Callable[[str], bool]) -> list[str]:
+    """The names, with `/`, of all files in a folder and below it, in their order. enter: by its name, whether to look
+    into a folder."""
+    if is_remote(folder):
+        base = absolute(folder)
+        names = (relative(path, base) for path in _below(folder))
+        return sorted(name for name in names if all(map(enter, name.split("/")[:-1])))
+    found = []
+    for parent, folders, names_here in os.walk(folder.removeprefix(LOCAL)):
+        folders[:] = [name for name in folders if enter(name)]
+        found += [relative(os.path.join(parent, name), folder.removeprefix(LOCAL)) for name in names_here]
+    return sorted(found)
+
+
+def _below(folder: str) -> Iterable[str]:
+    """The addresses of all files below a folder of a store."""
+    if (known := listings.of(folder)) is not None:
+        return list(known.below(absolute(folder)))
+    return listings.found_below(absolute(folder))
+
+
+def remove(path: str) -> None:
+    """Take a file away, if it is there."""
+    if is_remote(path):
+        uploads.remove(absolute(path))
+        return
+    with suppress(FileNotFoundError):
+        os.remove(path.removeprefix(LOCAL))
+
+
+@contextmanager
+def on_this_machine(path: str) -> Iterator[str]:
+    """A file for what reads those of this machine alone: itself, or a copy that goes when the block ends."""
+    if is_remote(path):
+        with scratch.copy_of(path) as copy:
+            yield copy
+    else:
+        yield path.removeprefix(LOCAL)
 
 
 def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
@@ -142,10 +232,10 @@ def open_file(path: str, *, jumps: bool = False) -> BinaryIO:
     if not is_remote(path):
         _require_regular(path)
         return open(path.removeprefix(LOCAL), "rb")
-    system, inner = _system(path)
+    files, inner = system(path)
     cache = {"cache_type": "none"} if jumps else {"block_size": 4 * MIB}
-    with _reaching(path):
-        raw = _RemoteFile(path, system.open(inner, "rb", **cache))
+    with reaching(path):
+        raw = _RemoteFile(path, files.open(inner, "rb", **cache))
     return raw if jumps else io.BufferedReader(raw, MIB)  # type: ignore[return-value]
 
 
@@ -188,10 +278,10 @@ def read_many(paths: Sequence[str], at_most: int) -> list[bytes | OSError]:
     In place of a file that is not there or may not be read stands its error. Raises NcauditError when the place cannot
     be reached.
     """
-    system, _ = _system(paths[0])
-    inner = [_system(path)[1] for path in paths]
-    with _reaching(paths[0]):
-        found = system.cat_ranges(inner, [0] * len(inner), [at_most] * len(inner), on_error="return")
+    files, _ = system(paths[0])
+    inner = [system(path)[1] for path in paths]
+    with reaching(paths[0]):
+        found = files.cat_ranges(inner, [0] * len(inner), [at_most] * len(inner), on_error="return")
     return [_fetched(path, got) for path, got in zip(paths, found, strict=True)]
 
 
@@ -199,7 +289,7 @@ def _fetched(path: str, got: Any) -> bytes | OSError:
     if isinstance(got, ABSENT) or not isinstance(got, Exception):
         return got
     if size(path):
-        raise _unreachable(path, got) from got
+        raise unreachable(path, got) from got
     return b""  # some places call it an error to ask for a range of an empty file
 
 
@@ -217,8 +307,8 @@ def files_below(folders: Sequence[str], enter: Callable[[str], bool] = lambda na
 
 
 def _files_at(folder: str) -> list[str]:
-    system, inner = _system(folder)
-    return _found(folder, lambda: system.find(inner))
+    files, inner = system(folder)
+    return _found(folder, lambda: files.find(inner))
 
 
 def _folders_below(folder: str, file: str) -> list[str]:
@@ -237,8 +327,8 @@ def matches(base: str, parts: Sequence[str], enter: Callable[[str], bool]) -> li
     enter: by its name, whether `**` looks into a folder of this machine.
     """
     if is_remote(base):
-        system, inner = _system(join(base, *parts))
-        return _found(base, lambda: system.glob(inner))
+        files, inner = system(join(base, *parts))
+        return _found(base, lambda: files.glob(inner))
     if DEEP in parts:  # not left to `glob`, which goes round in circles of links
         return list(deep_matches(base, parts, enter))
     return glob.glob(os.path.join(glob.escape(base), *parts))
@@ -251,7 +341,7 @@ class _RemoteFile(io.RawIOBase):
         self._path, self._file = path, file
 
     def readinto(self, buffer: Any) -> int:
-        with _reaching(self._path):
+        with reaching(self._path):
             data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -274,66 +364,10 @@ class _RemoteFile(io.RawIOBase):
         super().close()
 
 
-def _system(path: str) -> tuple[Any, str]:
-    """The file system of an address, and what the address is called there."""
-    from fsspec.core import url_to_fs  # only who reads from afar pays for it
-
-    protocol = path.split("://", 1)[0]
-    if path.startswith(HUB):
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it prints every retry, over the progress
-    try:
-        system, inner = url_to_fs(path)
-    except ImportError as error:
-        package = PACKAGES.get(protocol)
-        told = f"pip install {package}" if package else str(error).splitlines()[0]
-        raise NcauditError(f"{path}: reading from {protocol}:// needs another package", fix=told) from error
-    except ValueError as error:
-        places = "give a local path, or s3://, gs:// or hf://"
-        raise NcauditError(f"{path}: {protocol}:// is no place to read from", fix=places) from error
-    except Exception as error:  # as in `_reaching`
-        raise _unreachable(path, error) from error
-    return system, inner
-
-
-def _info(path: str) -> dict[str, Any]:
-    """Size and kind of what lies at an address. Raises FileNotFoundError when nothing does."""
-    system, inner = _system(path)
-    with _reaching(path):
-        return dict(system.info(inner))
-
-
-def _kind(path: str) -> str | None:
-    try:
-        return str(_info(path)["type"])
-    except FileNotFoundError:
-        return None
-
-
 def _found(path: str, look: Callable[[], Sequence[str]]) -> list[str]:
-    protocol = path.split("://", 1)[0]
     try:
-        with _reaching(path):
+        with reaching(path):
             hits = look()
     except FileNotFoundError:
         return []
-    return [absolute(f"{protocol}://{hit.split('://', 1)[-1].lstrip('/')}") for hit in hits]
-
-
-def _unreachable(path: str, error: Exception) -> NcauditError:
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if path.startswith(HUB):  # whose first line is the status alone
-        reason, fix = " ".join(lines[:2]), f"check the address and the network; {LOG_IN}"
-    else:
-        reason, fix = lines[0], "check the address, the network and your credentials"
-    return NcauditError(f"{path} cannot be reached: {reason}", fix=fix)
-
-
-@contextmanager
-def _reaching(path: str) -> Iterator[None]:
-    """Errors of a file that is not there or is not ours to read pass; all others are those of the place."""
-    try:
-        yield
-    except (NcauditError, *ABSENT):
-        raise
-    except Exception as error:  # every file system has errors of its own: a time-out, a refused token, no such account
-        raise _unreachable(path, error) from error
+    return [spelled(path, hit) for hit in hits]

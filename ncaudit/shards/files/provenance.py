@@ -20,6 +20,7 @@ from ncaudit.shards.files.formats import cannot_be_read
 from ncaudit.shards.files.locations import MIB
 from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.places import manifest
 from ncaudit.version import FORMATS, format_of, same_results, told_alike, written_by
 
 Provenance = dict[str, Any]
@@ -145,8 +146,18 @@ def unknown_fix(error: BaseException) -> str | None:
     return "write it again without what is not known here, such as a column of that type as text; or fetch it again"
 
 
+def provenance_at(path: str) -> Provenance | None:
+    """What a table says of itself, or None for one from another tool; of outputs in a store as their manifest tells it.
+
+    Raises BadTable where it cannot be read, or is damaged.
+    """
+    if (told := manifest.known(path)) is not None:
+        return told["said"]  # type: ignore[no-any-return]
+    return provenance_of(read_schema(path))
+
+
 def _said(path: str) -> tuple[Provenance | None]:
-    return (provenance_of(read_schema(path)),)
+    return (provenance_at(path),)
 
 
 _told = Remembered(_said)
@@ -196,10 +207,10 @@ class EarlierOutputs:
 
     def hold(self, path: str, expected: Provenance) -> bool:
         """Whether `path` is a whole table made from exactly `expected`: then nothing needs to be done again."""
-        if not os.path.isfile(path):
+        if not locations.is_file(path):
             return False
         try:
-            found = provenance_of(read_schema(path))
+            found = provenance_at(path)
         except BadTable as error:
             self.damaged(path, error)
             return False

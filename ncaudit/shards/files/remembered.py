@@ -54,9 +54,9 @@ class Remembered(Generic[T]):
             return found
 
 
-def version_now(path: str) -> str | None:
-    """Which version of a file is there; None where none is."""
+def version_now(path: str, *, fresh: bool = False) -> str | None:
+    """Which version of a file is there; None where none is. fresh: as `version` has it."""
     try:
-        return version(path)
+        return version(path, fresh=fresh)
     except OSError:
         return None  # the look tells what is wrong

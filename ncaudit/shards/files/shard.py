@@ -5,7 +5,6 @@ Knows the names of files; nothing of what they hold.
 Most shards are one file. Embeddings of other tools lie in several beside each other, which `parts` tells.
 """
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -119,7 +118,7 @@ class Shard:
 
         A name that file systems would find too long ends in a hash of itself instead.
         """
-        return os.path.join(out, *map(fitting, f"{self.stem}{TABLE_SUFFIX}".split("/")))
+        return locations.join(out, *map(fitting, f"{self.stem}{TABLE_SUFFIX}".split("/")))
 
 
 def spelled(name: str) -> str:

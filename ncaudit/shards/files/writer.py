@@ -1,4 +1,4 @@
-"""Writes tables so that a reader sees a whole file or none: a temporary name, renamed last.
+"""Writes tables so that a reader sees a whole file or none: a temporary name, renamed last; for a store, sent last.
 
 Knows arrow and paths; nothing of what the rows mean. Several may write one file at once: each has a temporary name of
 its own, and the last whole file stays. Who may write at all is asked of whoever holds the place, see `watched`.
@@ -7,9 +7,10 @@ its own, and the last whole file stays. Who may write at all is asked of whoever
 import errno
 import os
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -17,11 +18,17 @@ import pyarrow.parquet as pq
 
 from ncaudit.errors import NcauditError
 from ncaudit.interruption import heed
-from ncaudit.shards.files.partials import created, partial_name
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.locations import LOCAL, absolute, is_remote
+from ncaudit.shards.files.provenance import fingerprint_in, provenance_of
 from ncaudit.shards.leaves import leaf_columns
+from ncaudit.shards.places import scratch, uploads
+from ncaudit.shards.places.listings import Entry
+from ncaudit.shards.places.partials import created, partial_name
 
 ROWS_PER_GROUP = 8_192
 GROUP_BYTES = 256 << 20
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # said while bytes are written, without a name
 
 
@@ -37,6 +44,7 @@ class TableWriter:
         self._schema = schema
         self._pending: list[pa.RecordBatch] = []
         self._rows_per_group = rows_per_group
+        self.told: dict[str, Any] = {}  # what a rerun would count in the table again: a store's manifest keeps it
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows in the table's own schema, in their final order."""
@@ -78,6 +86,9 @@ class Watch(Protocol):
     def appears(self) -> None:
         """A file is about to get its name, or to go."""
 
+    def sent(self, path: str, entry: Entry, facts: Mapping[str, Any]) -> None:
+        """A file is in a store, as its listing has it now. facts: as the manifest keeps them."""
+
 
 _WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
@@ -96,16 +107,23 @@ def remove_file(path: str) -> None:
     """Remove a file of ours, if it is there and still ours to write."""
     if (watch := _WATCH.get()) is not None:
         watch.appears()
-    with suppress(FileNotFoundError):
-        os.remove(path)
+    locations.remove(path)
 
 
 @contextmanager
-def atomic_file(path: str, *, asked: bool = True) -> Iterator[Any]:
+def atomic_file(
+    path: str, *, asked: bool = True, schema: pa.Schema | None = None, told: Mapping[str, Any] = NOTHING
+) -> Iterator[Any]:
     """A binary file that appears under its name only when the block ends without an error.
 
-    What the system refuses to write is an OSError that names `path`. asked: whether the watch is.
+    What the system refuses to write is an OSError that names `path`. asked: whether the watch is. schema, told: of a
+    table what it says of itself, and what else a rerun would look for in it: the manifest of a store keeps that.
     """
+    if is_remote(path):
+        with _sent_file(path, asked=asked, schema=schema, told=told) as sent:
+            yield sent
+        return
+    path = path.removeprefix(LOCAL)
     folder, name = os.path.split(os.path.abspath(path))
     partial, watch = os.path.join(folder, partial_name(name)), _WATCH.get() if asked else None
     if watch is not None:
@@ -126,6 +144,29 @@ def atomic_file(path: str, *, asked: bool = True) -> Iterator[Any]:
         raise
 
 
+@contextmanager
+def _sent_file(path: str, *, asked: bool, schema: pa.Schema | None, told: Mapping[str, Any]) -> Iterator[Any]:
+    """Put together in scratch, then sent in one step."""
+    watch = _WATCH.get() if asked else None
+    if watch is not None:
+        watch.begins(path)
+    with scratch.held(path) as (file, name):
+        yield file
+        file.flush()
+        if watch is not None:
+            watch.appears()
+        heed()  # as in `_rename`
+        entry = uploads.send(name, absolute(path))
+        if watch is not None:
+            watch.sent(path, entry, _facts(name, schema, told))
+
+
+def _facts(name: str, schema: pa.Schema | None, told: Mapping[str, Any]) -> dict[str, Any]:
+    with open(name, "rb") as file:
+        fingerprint = fingerprint_in(file)
+    return {"said": None if schema is None else provenance_of(schema), "fingerprint": fingerprint, "told": dict(told)}
+
+
 def _rename(partial: str, path: str) -> None:
     heed()  # Ctrl-C may have become a row that failed: that must not be kept
     try:
@@ -139,8 +180,10 @@ def _rename(partial: str, path: str) -> None:
 @contextmanager
 def atomic_table(path: str, schema: pa.Schema, *, rows_per_group: int = ROWS_PER_GROUP) -> Iterator[TableWriter]:
     """A parquet file written batch by batch that appears whole or not at all."""
-    with atomic_file(path) as file:
+    told: dict[str, Any] = {}
+    with atomic_file(path, schema=schema, told=told) as file:
         writer = TableWriter(file, schema, rows_per_group=rows_per_group)
+        writer.told = told
         try:
             yield writer
         except BaseException:

@@ -6,7 +6,6 @@ clip-retrieval and what reads its folders know only pairs with embeddings, and p
 any embedding gets none of the three files.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncaudit.schema import OK
+from ncaudit.shards.files import locations
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
 from ncaudit.shards.files.shard import ClipRetrievalFiles
 from ncaudit.shards.files.writer import TableWriter, atomic_file, atomic_table, remove_file
@@ -84,7 +84,7 @@ class ClipRetrievalWriter:
 
 def failed_file(files: ClipRetrievalFiles) -> str:
     """The table of a partition's pairs without embedding; written last, it says that the partition is whole."""
-    return os.path.join(files.folder, "failed", f"failed_{files.number}.parquet")
+    return locations.join(files.folder, "failed", f"failed_{files.number}.parquet")
 
 
 @contextmanager
@@ -111,8 +111,8 @@ def made_from(files: ClipRetrievalFiles) -> Provenance | None:
 
     Raises BadTable where something of it is damaged.
     """
-    there = [os.path.isfile(path) for path in (files.metadata, files.image, files.text)]
-    if not os.path.isfile(failed_file(files)) or any(there) != all(there):
+    there = [locations.is_file(path) for path in (files.metadata, files.image, files.text)]
+    if not locations.is_file(failed_file(files)) or any(there) != all(there):
         return None
     said = provenance_of(read_schema(failed_file(files)))
     if not any(there):

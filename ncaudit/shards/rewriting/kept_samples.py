@@ -75,7 +75,7 @@ def split_samples(
 def is_finished_tar(shard: Shard, target: Target, earlier: EarlierOutputs) -> bool:
     """Whether an earlier run wrote the tar and all that belongs to it, from exactly the same."""
     tar, stats = tar_beside(target.path, shard), _stats_beside(target.path)
-    if not os.path.isfile(tar) or not os.path.isfile(stats) or not earlier.hold(target.path, target.provenance):
+    if not locations.is_file(tar) or not locations.is_file(stats) or not earlier.hold(target.path, target.provenance):
         return False
     for path, whole in ((tar, _has_end(tar)), (stats, _successes(stats) is not None)):
         if not whole:
@@ -89,7 +89,7 @@ def _has_end(tar: str) -> bool:
     if is_gzip(tar):
         return True
     end = bytes(2 * tarfile.BLOCKSIZE)
-    with open(tar, "rb") as file:
+    with locations.open_file(tar, jumps=True) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - len(end)))
         return size % tarfile.RECORDSIZE == 0 and file.read() == end
@@ -136,11 +136,11 @@ def write_sizes(tars: Sequence[str]) -> None:
 
     Counts are taken from the tars' statistics; a tar without any, of another tool, is left out.
     """
-    for folder in sorted({os.path.dirname(os.path.abspath(path)) for path in tars}):
-        names = sorted(name for name in os.listdir(folder) if suffix_of(name).lower() in TARS)
-        stats = {name: os.path.join(folder, name.removesuffix(suffix_of(name)) + STATS) for name in names}
-        counts = {name: _successes(path) for name, path in stats.items() if os.path.isfile(path)}
-        _write_if_other(os.path.join(folder, SIZES), {name: n for name, n in counts.items() if n is not None})
+    for folder in sorted({locations.dirname(locations.absolute(path)) for path in tars}):
+        names = sorted(name for name in locations.names_in(folder) if suffix_of(name).lower() in TARS)
+        stats = {name: locations.join(folder, name.removesuffix(suffix_of(name)) + STATS) for name in names}
+        counts = {name: _successes(path) for name, path in stats.items() if locations.is_file(path)}
+        _write_if_other(locations.join(folder, SIZES), {name: n for name, n in counts.items() if n is not None})
 
 
 def _sidecar(shard: Shard, codes: Codes) -> tuple[Shard, Codes] | None:
@@ -266,7 +266,7 @@ def _successes(stats: str) -> int | None:
 def _write_if_other(path: str, values: Any) -> None:
     """A folder with nothing left to do stays as it is."""
     try:
-        with open(path, "rb") as file:
+        with locations.open_file(path) as file:
             there = file.read()
     except OSError:
         there = b""

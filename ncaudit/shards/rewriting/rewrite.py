@@ -118,7 +118,11 @@ def _with_fields(shard: Shard, schema: pa.Schema, add: Sequence[pa.Field], repla
 def parquet_like(parquet: pq.ParquetFile, out: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """The file `out`, stored as `parquet` is. It appears whole or not at all, and a thread writes what was encoded."""
     storage = _storage_like(parquet, schema)
-    with atomic_file(out) as file, written_behind(file) as sink, pq.ParquetWriter(sink, schema, **storage) as writer:
+    with (
+        atomic_file(out, schema=schema) as file,
+        written_behind(file) as sink,
+        pq.ParquetWriter(sink, schema, **storage) as writer,
+    ):
         yield writer
 
 

@@ -3,7 +3,6 @@
 Knows options, claims and shards; nothing of what the steps do.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from ncaudit.shards.claims.claims import Claim, Place, asked, is_ours
 from ncaudit.shards.claims.departed import tables_below
 from ncaudit.shards.columns import carriable
 from ncaudit.shards.dataset.class_labels import require_class_column
+from ncaudit.shards.files.locations import is_dir, lexists
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import remove_file
 from ncaudit.shards.readers import open_shard
@@ -58,7 +58,7 @@ def asked_places(options: AuditOptions, shards: Sequence[Shard]) -> tuple[list[C
 
 def anything_there(places: Places) -> bool:
     """Whether a step has finished a file."""
-    return any(os.path.lexists(place.at(name)) for each in places.values() for place in each for name in place.files)
+    return any(lexists(place.at(name)) for each in places.values() for place in each for name in place.files)
 
 
 def with_classes(options: AuditOptions, shards: Sequence[Shard]) -> AuditOptions:
@@ -113,7 +113,7 @@ def _tables(options: AuditOptions, shards: Sequence[Shard]) -> list[Shard]:
 def _others(claim: Claim, *, prune: bool) -> Iterator[str]:
     """Tables of shards that are not audited: the steps after would take them for this dataset's."""
     for place in claim.places:
-        if place.alone or not os.path.isdir(place.folder):
+        if place.alone or not is_dir(place.folder):
             continue
         others = [name for name in tables_below(place.folder) if name not in place.files]
         if not others:

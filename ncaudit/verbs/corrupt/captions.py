@@ -3,7 +3,6 @@
 Knows options, captions and shards; nothing of Typer, of how a caption is chosen or of how a parquet file is rewritten.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.claims.claims import Claim
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.dataset.captions import CaptionRows, read_captions
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_table
@@ -149,7 +149,7 @@ def _corrupt(options: CorruptOptions, shards: Sequence[Shard], claim: Claim, pro
     mismatched, usable = int(plan.mismatched.sum()), int(rows.usable.sum())
     return CorruptResult(
         out=options.out,
-        index=os.path.join(options.out, INDEX_FILE),
+        index=join(options.out, INDEX_FILE),
         kind=options.kind,
         asked_rate=options.rate,
         rate=mismatched / usable if usable else 0.0,
@@ -210,7 +210,7 @@ def _write(options: CorruptOptions, rows: CaptionRows, plan: _Plan, progress: Pr
         return {OK: usable, "caption_missing": some.stop - some.start - usable}
 
     accounting = write_shards(rows, write, statuses, progress)
-    index = os.path.join(options.out, INDEX_FILE)
+    index = join(options.out, INDEX_FILE)
     if not earlier.hold(index, made_from := {**told_format("corrupt"), "verb": "corrupt", "options": facts}):
         _write_index(index, rows, plan, made_from)
     return accounting

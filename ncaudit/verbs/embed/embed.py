@@ -37,7 +37,7 @@ from ncaudit.shards.claims.records import EMBED_RECORD, read_record
 from ncaudit.shards.columns import Columns, carriable, find_columns, not_carried, refuse_unread_root
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
-from ncaudit.shards.files.locations import is_remote, real
+from ncaudit.shards.files.locations import exists, is_at_or_below, is_dir, is_remote, join, real
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -48,15 +48,7 @@ from ncaudit.verbs.embed.files import ClipRetrievalOutput, Files, TableFiles, fi
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
-from ncaudit.verbs.outputs import (
-    accounted,
-    inputs_of,
-    is_at_or_below,
-    of_all_parts,
-    part_of,
-    told_by_options,
-    versions_of,
-)
+from ncaudit.verbs.outputs import accounted, inputs_of, of_all_parts, part_of, told_by_options, versions_of
 from ncaudit.version import same_results
 
 STAGES = {"look at the shards": 0.0, "load the model": 0.0, "images and captions": 1.0}
@@ -223,8 +215,8 @@ def known_before(ready: Ready, heads: SavedHeads | None, progress: Progress) -> 
     """What an earlier run into the same folder has settled and finished. Raises ModelUnavailable for a wrong name."""
     options, look = ready.options, ready.look
     source, record = source_of(options, heads), _read_record(options.out)
-    if own_json.is_damaged(os.path.join(options.out, EMBED_RECORD)):
-        progress.note(f"{os.path.join(options.out, EMBED_RECORD)} is damaged: it is written anew")
+    if own_json.is_damaged(join(options.out, EMBED_RECORD)):
+        progress.note(f"{join(options.out, EMBED_RECORD)} is damaged: it is written anew")
     identity, types = _known_identity(record, source, options), look.types(options, record)
     batch = options.batch_pairs or record.get("batch_pairs", 0)
     finished = finished_with(ready, identity, types, batch, progress) if identity and batch else None
@@ -384,7 +376,7 @@ def _is_finished(
 
 def _read_record(out: str) -> dict[str, Any]:
     """What an earlier run into this folder settled, empty when there is none to be trusted."""
-    record = read_record(os.path.join(out, EMBED_RECORD)) or {}
+    record = read_record(join(out, EMBED_RECORD)) or {}
     whole = {"model", "weights", "batch_pairs"} <= set(record) and _is_identity(record["model"])
     whole = whole and record["batch_pairs"] > 0
     return record if whole and same_results(record, "embed") else {}
@@ -403,7 +395,7 @@ def _record(identity: ModelIdentity, source: ModelSource, batch_pairs: int, type
     return {
         "model": identity.as_dict(),
         "weights": source.fingerprint(),
-        "folder": source.folder and os.path.abspath(source.folder),  # where heads on these embeddings find the encoder
+        "folder": source.place,  # where heads on these embeddings find the encoder
         "batch_pairs": batch_pairs,
         "types": as_text(types),  # of columns that are null throughout some shard, now or later
     }
@@ -511,8 +503,8 @@ def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
     """Inputs and outputs must not meet: a table would be overwritten, or read as data by the next run."""
     if options.out == STREAM:
         return
-    out = os.path.realpath(options.out)
-    inside = [s for s in shards if not is_remote(s.path) and is_at_or_below(os.path.realpath(s.path), out)]
+    out = real(options.out)
+    inside = [s for s in shards if is_at_or_below(real(s.path), out)]
     if inside:
         raise NcauditError(f"{inside[0].path} is an input and lies in --out {options.out}", fix="give another --out")
     for source in options.sources:
@@ -528,15 +520,16 @@ def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
 
 def _would_find(source: str, out: str) -> bool:
     """Whether a rerun with this source would come across what lies in `out`."""
-    if is_remote(source):
+    if is_remote(source) != is_remote(out):
         return False
     path = real(source)
-    if os.path.isdir(path):
+    if is_dir(path):
         return is_at_or_below(out, path)
-    if not glob.has_magic(source) or os.path.exists(path):
+    if not glob.has_magic(source) or exists(path):
         return False
-    wanted, parts = path.split(os.sep), out.split(os.sep)
+    between = "/" if is_remote(path) else os.sep
+    wanted, parts = path.split(between), out.split(between)
     if "**" in wanted:
-        fixed = os.sep.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
+        fixed = between.join(wanted[: next(i for i, part in enumerate(wanted) if glob.has_magic(part))])
         return is_at_or_below(out, fixed)
     return len(parts) >= len(wanted) and all(fnmatch.fnmatch(p, w) for p, w in zip(parts, wanted, strict=False))

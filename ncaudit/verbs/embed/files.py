@@ -3,7 +3,6 @@
 Knows layouts and provenance; nothing of models or of how rows are made.
 """
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +18,8 @@ from ncaudit.schema import EMBEDDING_COLUMNS, OK
 from ncaudit.shards.claims.claims import Place, says_of_itself
 from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
-from ncaudit.shards.files.provenance import Provenance, attach, provenance_of, read_schema
+from ncaudit.shards.files import locations
+from ncaudit.shards.files.provenance import Provenance, attach, provenance_at
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.readers import read_columns
@@ -80,7 +80,7 @@ class TableFiles:
     def made_from(self, shard: Shard) -> Provenance | None:
         """As `Files` has it."""
         path = shard.output(self.out)
-        return provenance_of(read_schema(path)) if os.path.isfile(path) else None
+        return provenance_at(path) if locations.is_file(path) else None
 
     def statuses(self, shard: Shard) -> dict[str, int]:
         """As `Files` has it."""
@@ -96,7 +96,7 @@ class TableFiles:
 
     def refuse_others(self, shards: Sequence[Shard]) -> None:
         """As `Files` has it: in a clip-retrieval folder, tables would be overlooked."""
-        if os.path.isdir(os.path.join(self.out, "img_emb")):
+        if locations.is_dir(locations.join(self.out, "img_emb")):
             raise NcauditError(
                 f"{self.out} is a clip-retrieval folder, in which tables would be overlooked",
                 fix="give another folder with --out, or --layout clip-retrieval",
@@ -124,7 +124,7 @@ class ClipRetrievalOutput:
     def statuses(self, shard: Shard) -> dict[str, int]:
         """As `Files` has it."""
         files = self._files(shard)
-        ok = open_parquet(files.metadata).metadata.num_rows if os.path.isfile(files.metadata) else 0
+        ok = open_parquet(files.metadata).metadata.num_rows if locations.is_file(files.metadata) else 0
         return {**({OK: ok} if ok else {}), **_statuses(failed_file(files))}
 
     def place(self, shards: Sequence[Shard]) -> Place:
@@ -150,8 +150,7 @@ class ClipRetrievalOutput:
         own = set(self.place(shards).files)
         found = []
         for kind, suffix in KINDS.items():
-            folder = os.path.join(self.out, kind)
-            names = os.listdir(folder) if os.path.isdir(folder) else []
+            names = locations.names_in(locations.join(self.out, kind))
             found += [f"{kind}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
         return sorted(set(found) - own)
 
@@ -159,7 +158,7 @@ class ClipRetrievalOutput:
         return [f"{kind}/{kind}_{number}{suffix}" for kind, suffix in KINDS.items()]
 
     def _is_ours(self, array: str) -> bool:
-        number = os.path.basename(array).rpartition("_")[2].removesuffix(".npy")
+        number = locations.basename(array).rpartition("_")[2].removesuffix(".npy")
         files = ClipRetrievalFiles(self.out, number)
         return any(says_of_itself(path, "embed") for path in (failed_file(files), files.metadata))
 

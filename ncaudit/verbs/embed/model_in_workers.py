@@ -3,7 +3,6 @@
 Knows options and `embed_here`; nothing of how processes are started, fed or lost.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -26,6 +25,7 @@ from ncaudit.progress import Progress
 from ncaudit.shards.claims.claims import Follower
 from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import watched
 from ncaudit.verbs.embed.model_here import ModelHere
@@ -122,6 +122,5 @@ def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
                 f"{here.identity.name} on {options.device} is not what the first device has loaded",
                 fix="leave the model's files alone while it runs; rerun to resume",
             )
-        own = Follower(os.path.join(options.out, EMBED_RECORD))
-        with watched(own), computing(options.threads, exact=True):
+        with watched(Follower(join(options.out, EMBED_RECORD))), computing(options.threads, exact=True):
             yield {"model": model, "batch_pairs": here.batch_pairs}, lambda shard: here.embed(shard, progress)

@@ -30,6 +30,7 @@ from ncaudit.shards.claims.claims import Claim, Place, asked, says_of_itself
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.files.formats import Format, format_of
+from ncaudit.shards.files.locations import basename, dirname, join, names_in, real
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -206,14 +207,14 @@ def _writes_tar(options: FilterOptions, shard: Shard) -> bool:
 
 def _beside_own(path: str) -> bool:
     """Whether the tables beside a file that says nothing of itself say that `filter` wrote it with them."""
-    folder, name = os.path.split(path)
-    tables = [name for name in os.listdir(folder) if name.endswith(TABLE_SUFFIX)] if name == SIZES else []
-    beside = [os.path.join(folder, table) for table in tables] or [table_beside(path)]
+    folder, name = dirname(path), basename(path)
+    tables = [name for name in names_in(folder) if name.endswith(TABLE_SUFFIX)] if name == SIZES else []
+    beside = [join(folder, table) for table in tables] or [table_beside(path)]
     return any(says_of_itself(table, "filter") for table in beside)
 
 
 def _refuse_one_place_twice(places: Sequence[Place]) -> None:
-    paths = [os.path.realpath(place.at(name)) for place in places for name in place.files]
+    paths = [real(place.at(name)) for place in places for name in place.files]
     if len(set(paths)) < len(paths):
         raise NcauditError("--out and --dropped are the same place", fix="give two")
 

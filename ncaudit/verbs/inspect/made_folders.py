@@ -3,13 +3,13 @@
 Knows file names and JSON; loads no weights and no torch.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from ncaudit import own_json
+from ncaudit.shards.files.locations import is_dir, is_file, join
 
 HEADS, MODEL, FIT, RUN = "heads.json", "open_clip_config.json", "fit.json", "run.json"
 _OBJECT: own_json.Shape = (None, {})
@@ -46,12 +46,12 @@ def made_folder(path: str) -> MadeFolder | None:
 
     Raises BadTable when the file that says so is damaged.
     """
-    if not os.path.isdir(path):
+    if not is_dir(path):
         return None
     run = _training(path)
     for name, described in ((HEADS, _heads), (MODEL, _model), (FIT, _fit)):
-        if os.path.isfile(os.path.join(path, name)):
-            return described(_read(os.path.join(path, name), SHAPES[name]), run)
+        if is_file(join(path, name)):
+            return described(_read(join(path, name), SHAPES[name]), run)
     if run:
         return MadeFolder(FolderKind.unfinished, "training run of ncaudit without a model yet", _of_run(run))
     return None
@@ -120,8 +120,8 @@ def _of_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _training(path: str) -> Mapping[str, Any]:
     """run.json of `train`; `embed` writes one of its own."""
-    name = os.path.join(path, RUN)
-    told = _read(name, SHAPES[RUN]) if os.path.isfile(name) else {}
+    name = join(path, RUN)
+    told = _read(name, SHAPES[RUN]) if is_file(name) else {}
     return _read(name, TRAINED) if {"run", "summary"} <= set(told) else {}
 
 

@@ -5,7 +5,6 @@ answers rests on every table that was read.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -36,6 +35,7 @@ from ncaudit.shards.claims.claims import Claim, asked
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.dataset.class_labels import Class, Classes, ClassLabels, classes_among, require_class_column
+from ncaudit.shards.files.locations import basename, join, lexists
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -144,7 +144,7 @@ def claimed(options: LabelsOptions, shards: Sequence[Shard]) -> Claim:
 
 
 def _is_audit(path: str) -> bool:
-    return os.path.basename(path) == AUDIT_FILE and {"digest", "facts"} <= set(_kept(path) or ())
+    return basename(path) == AUDIT_FILE and {"digest", "facts"} <= set(_kept(path) or ())
 
 
 def _open_tables(options: LabelsOptions) -> list[EmbeddingTable]:
@@ -265,9 +265,9 @@ class Run:
 
 
 def _earlier(folder: str, digest: str, progress: Progress) -> dict[str, Any] | None:
-    path = os.path.join(folder, AUDIT_FILE)
+    path = join(folder, AUDIT_FILE)
     kept = _kept(path)
-    if kept is None and os.path.lexists(path):
+    if kept is None and lexists(path):
         progress.note(f"{path} is damaged: it is made again")
     if kept is None or kept.get("digest") != digest or not same_results(kept, "labels"):
         return None
@@ -285,7 +285,7 @@ def _digest_of(facts: Mapping[str, Any]) -> str:
 
 
 def _keep(folder: str, kept: Mapping[str, Any]) -> None:
-    with atomic_file(os.path.join(folder, AUDIT_FILE)) as file:
+    with atomic_file(join(folder, AUDIT_FILE)) as file:
         file.write(json.dumps(kept, sort_keys=True, ensure_ascii=False, indent=1).encode())
 
 

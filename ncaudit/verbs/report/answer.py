@@ -4,7 +4,6 @@ Knows provenance and saved fits; nothing of rows or pages. Other tools' tables s
 none.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from ncaudit import own_json
 from ncaudit.judging.evidence import NOTHING, UNKNOWN
 from ncaudit.judging.saved_fits import FACTS, TENSORS
+from ncaudit.shards.files.locations import dirname, join, on_this_machine
 from ncaudit.shards.files.provenance import Provenance
 from ncaudit.shards.tables.scores import ScoreTable
 
@@ -91,14 +91,14 @@ def together(parts: Sequence[Part]) -> tuple[float, float, float] | None:
 def fit_beside(tables: Sequence[ScoreTable], parts: Sequence[Part]) -> Fit | None:
     """The fit in `_fit` beside the tables, where it is the one whose scores all of them hold."""
     fits = {part.scores_of for part in parts}
-    folders = {os.path.join(os.path.dirname(table.shard.path), "_fit") for table in tables}
-    folders |= {os.path.join(os.path.dirname(os.path.dirname(table.shard.path)), "_fit") for table in tables}
+    folders = {join(dirname(table.shard.path), "_fit") for table in tables}
+    folders |= {join(dirname(dirname(table.shard.path)), "_fit") for table in tables}
     if len(fits) != 1:
         return None
     for folder in sorted(folders):
-        told = own_json.known(os.path.join(folder, FACTS), _FIT)
+        told = own_json.known(join(folder, FACTS), _FIT)
         if told is not None and (told["fit_id"] in fits or _only_judged(told, parts)):
-            return Fit(told["facts"], _random(os.path.join(folder, TENSORS)))
+            return Fit(told["facts"], _random(join(folder, TENSORS)))
     return None
 
 
@@ -148,7 +148,7 @@ def _random(path: str) -> npt.NDArray[np.float64]:
     """Up to 4,096 quantiles of the scores of random pairs; none where the file cannot be read."""
     nothing = np.zeros(0)
     try:
-        with safe_open(path, "np") as tensors:
+        with on_this_machine(path) as here, safe_open(here, "np") as tensors:
             name = "calibration_null"
             return np.sort(tensors.get_tensor(name).astype(np.float64)) if name in tensors.keys() else nothing
     except (OSError, ValueError, SafetensorError):

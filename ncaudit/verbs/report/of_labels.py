@@ -3,7 +3,6 @@
 Knows label tables and the parts of the page; nothing of files' places or HTML.
 """
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from ncaudit.judging.galleries.rules import FAILED, Gallery
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import OK
+from ncaudit.shards.files.locations import dirname, join
 from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.report.found.seen import BATCH_ROWS, READ, STRATUM_ROWS
 from ncaudit.verbs.report.of_scores import NO_PICTURES
@@ -222,7 +222,7 @@ class LabelReport:
     @cached_property
     def _audit(self) -> Mapping[str, Any]:
         for table in self._tables:
-            told = own_json.known(os.path.join(os.path.dirname(table.shard.path), AUDIT_FILE), _AUDIT)
+            told = own_json.known(join(dirname(table.shard.path), AUDIT_FILE), _AUDIT)
             if told is not None:
                 return dict(told["facts"])
         return {}

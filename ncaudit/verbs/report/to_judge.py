@@ -4,7 +4,6 @@ Knows the draw, the tables' provenance and the judge's part of the page; nothing
 """
 
 import hashlib
-import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -21,7 +20,7 @@ from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import Row
 from ncaudit.options import ReportOptions, SampleOptions, ScorerOptions
 from ncaudit.options.shared.as_command import command_of
-from ncaudit.shards.files.locations import is_dir
+from ncaudit.shards.files.locations import dirname, is_dir, join, normal
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.scores import ScoreTable
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, place_of
@@ -106,7 +105,7 @@ def command(scores: Sequence[str], provenance: Mapping[str, Any] | None) -> str:
 
 def embeddings_beside(tables: Sequence[str]) -> str:
     """What the tables were made from as a command names it: the folder beside them, or a word for where it may be."""
-    beside = os.path.join(os.path.dirname(os.path.normpath(tables[0])), EMBEDDINGS)
+    beside = join(dirname(normal(tables[0])), EMBEDDINGS)
     return shlex.quote(beside) if is_dir(beside) else EMBEDDINGS.upper()
 
 

@@ -3,7 +3,6 @@
 Knows options, shards and where fits are kept; nothing of how a score is computed.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from ncaudit.errors import NcauditError
 from ncaudit.judging.saved_fits import FACTS, TENSORS, SavedFit, holds_fit, save_fit
 from ncaudit.options import ScoreOptions
 from ncaudit.shards.claims.claims import Claim, Place, asked
-from ncaudit.shards.files.locations import real
+from ncaudit.shards.files.locations import basename, dirname, is_file, join, real
 from ncaudit.shards.files.provenance import fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -67,8 +66,8 @@ def _named(options: ScoreOptions) -> list[str]:
 
 
 def _fit_files(folder: str | None) -> list[str]:
-    paths = [os.path.join(folder, name) for name in FIT_FILES] if folder else []
-    return [path for path in paths if os.path.isfile(path)]
+    paths = [join(folder, name) for name in FIT_FILES] if folder else []
+    return [path for path in paths if is_file(path)]
 
 
 def _listed(paths: str | Sequence[str] | None) -> list[str]:
@@ -76,15 +75,15 @@ def _listed(paths: str | Sequence[str] | None) -> list[str]:
 
 
 def _version(path: str) -> str | None:
-    return fingerprint_of_file(path) if os.path.isfile(path) else None
+    return fingerprint_of_file(path) if is_file(path) else None
 
 
 def _is_fit(path: str) -> bool:
     """Whether this is a file of a fit, which the smaller of the two files says, or of rates, which says so itself."""
-    folder, name = os.path.split(path)
+    folder, name = dirname(path), basename(path)
     if name == RATES:
         return _says(path, {"fit", "later"})
-    return name in FIT_FILES and _says(os.path.join(folder, FACTS), {"fit_id", "scorer"})
+    return name in FIT_FILES and _says(join(folder, FACTS), {"fit_id", "scorer"})
 
 
 def _says(path: str, names: set[str]) -> bool:

@@ -1,6 +1,5 @@
 """The fit that `score` works with: asked for, left by an earlier run, or new; then corrected by people's verdicts."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,6 +15,7 @@ from ncaudit.options.shared.about import flag_of
 from ncaudit.progress import SILENT, Progress
 from ncaudit.scoring.fits import Applier
 from ncaudit.scoring.pairs import rooted
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -34,7 +34,7 @@ def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
         return there
     saved = _new_fit(options, tables, progress)
     if is_folder(options.out):
-        save_fit(saved, os.path.join(options.out, FIT_FOLDER))
+        save_fit(saved, join(options.out, FIT_FOLDER))
     return saved
 
 
@@ -44,13 +44,13 @@ def fit_that_is_there(options: ScoreOptions, tables: Sequence[EmbeddingTable], p
         return _asked_for(options, tables)
     if options.refit or not is_folder(options.out):
         return None
-    left = _left_in(os.path.join(options.out, FIT_FOLDER), progress)
+    left = _left_in(join(options.out, FIT_FOLDER), progress)
     return left if left and _still_holds(left, options, tables) else None
 
 
 def why_anew(options: ScoreOptions, tables: Sequence[EmbeddingTable]) -> str | None:
     """In what the fit in OUT differs from what this command asks for, in words; None where none lies there."""
-    folder = os.path.join(options.out, FIT_FOLDER)
+    folder = join(options.out, FIT_FOLDER)
     left = _left_in(folder, SILENT)
     if left is None:
         return None

@@ -6,7 +6,6 @@ killed and started again, or one to which more shards have come since, gives the
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from ncaudit.judging import calibrated, fit_sample
 from ncaudit.judging.saved_fits import SavedFit
 from ncaudit.options import ScoreOptions
 from ncaudit.progress import SILENT, Progress
+from ncaudit.shards.files.locations import join, lexists
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -92,7 +92,7 @@ def known_rates(
     """The same without what is still to be estimated; and the tables that came since."""
     here = {table.shard.name: fingerprint(table.shard) for table in tables}
     seen = {name: found for name, found in here.items() if saved.shards.get(name) == found}
-    path = os.path.join(options.out, "_fit", RATES) if is_folder(options.out) else None
+    path = join(options.out, "_fit", RATES) if is_folder(options.out) else None
     earlier = [] if path is None or options.refit else _load(path, saved, progress)
     known = _placed({name: found for name, found in here.items() if name not in seen}, earlier)
     placed = seen.keys() | {name for group in known for name in group.shards}
@@ -150,7 +150,7 @@ def _save(path: str, saved: SavedFit, groups: Sequence[Rated]) -> None:
 
 def _load(path: str, saved: SavedFit, progress: Progress) -> list[Rated]:
     """What earlier runs found with this fit; nothing from a file of another fit, or a damaged one."""
-    if not os.path.lexists(path):
+    if not lexists(path):
         return []
     told = own_json.known(path, SHAPE)
     if told is not None and told["fit"] != saved.fit_id:

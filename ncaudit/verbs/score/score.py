@@ -3,7 +3,6 @@
 Knows options, shards and scorers; nothing of Typer or of how a score is computed.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -35,14 +34,14 @@ from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.claims.claims import Claim
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
+from ncaudit.shards.files.locations import is_file
 from ncaudit.shards.files.provenance import (
     EarlierOutputs,
     Provenance,
     attach,
     describe,
     fingerprint,
-    provenance_of,
-    read_schema,
+    provenance_at,
 )
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -625,7 +624,7 @@ def _dropped_verdicts(
         return
     shards = [table.shard for table in tables] if dataset is None else list(dataset.shards)
     places = [shard.output(options.out) for shard in shards] if is_folder(options.out) else [options.out]
-    found = next((path for path in places if os.path.isfile(path)), None)
+    found = next((path for path in places if is_file(path)), None)
     if found is not None and (pairs := _judged_before(found)):
         dropped = "it is" if pairs == 1 else "they are"
         yield (
@@ -636,7 +635,7 @@ def _dropped_verdicts(
 
 def _judged_before(path: str) -> int | None:
     try:
-        told = provenance_of(read_schema(path)) or {}
+        told = provenance_at(path) or {}
     except BadTable:  # it is written anew
         return None
     first = next(iter(told.get("shards") or ()), told)

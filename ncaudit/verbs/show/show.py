@@ -3,7 +3,6 @@
 Knows options, tables and the dataset behind them; nothing of Typer, and nothing of models: no torch is needed.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -16,6 +15,7 @@ from ncaudit.options import ShowOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.shards.claims.commands import made_by
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.pairs_in_data import Dataset, InData
@@ -190,7 +190,7 @@ class _Shown:
             return told
         if there.image is None:
             return replace(told, image_problem=there.missing)
-        return replace(told, image=os.path.join(self._options.images, held.hold(pair.pair_id, there.image)))
+        return replace(told, image=join(self._options.images, held.hold(pair.pair_id, there.image)))
 
     def _write(self, held: Pictures, folder: str, dataset: Dataset) -> None:
         options = self._options

@@ -3,7 +3,6 @@
 Knows encoders, decoding and their options; nothing of epochs.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +22,7 @@ from ncaudit.matchers.towers.folder import WEIGHTS, files_of_tokenizer, save_des
 from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import Progress
+from ncaudit.shards.files.locations import join, on_this_machine, real
 from ncaudit.verbs.train.data.classes import unlabelled_notes
 from ncaudit.verbs.train.data.decoded_pairs import DecodedSet, open_training_set
 from ncaudit.verbs.train.data.training_set import READ, READ_VAL
@@ -40,8 +40,8 @@ class Towers:
     def __init__(self, options: TrainOptions) -> None:
         """Raises NcauditError when the start model is not there, or is the output folder itself."""
         self._options, self._source = options, model_source(options)
-        folder = self._source.folder
-        if folder is not None and os.path.realpath(folder) == os.path.realpath(options.out):
+        place = self._source.place
+        if place is not None and real(place) == real(options.out):
             raise NcauditError(
                 f"{options.out} is both --model and --out",
                 fix="give another folder with --out: the start model is not overwritten",
@@ -61,8 +61,8 @@ class Towers:
 
     def require_whole(self, out: str) -> None:
         """As `Trained` has it."""
-        config = os.path.join(out, CONFIG)
-        require_sound_weights(config, sound_settings(config), [os.path.join(out, WEIGHTS)], [])
+        with on_this_machine(join(out, CONFIG)) as config, on_this_machine(join(out, WEIGHTS)) as weights:
+            require_sound_weights(config, sound_settings(config), [weights], [])
 
     def save_weights(self, tensors: Mapping[str, Tensor], out: str) -> None:
         """Whole or not at all."""

@@ -4,7 +4,6 @@ Knows options and what makes a run the one it is; nothing of Typer, of how a ste
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
@@ -34,8 +33,10 @@ from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Claim, Place, asked
 from ncaudit.shards.claims.commands import made_by
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.places import listings
 from ncaudit.verbs.outputs import inputs_of
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
 from ncaudit.verbs.train.matcher_kind import Opened, Trained
@@ -110,8 +111,11 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
     device = pick_device(options.device)
     if ranks.count > 1 and device.type == "cuda":
         torch.cuda.set_device(device)
-    with made_by(asked_for), joined(ranks, cuda=device.type == "cuda"):
-        return _train(options, progress if ranks.is_first else SILENT, ranks)
+    try:
+        with made_by(asked_for), joined(ranks, cuda=device.type == "cuda"):
+            return _train(options, progress if ranks.is_first else SILENT, ranks)
+    finally:
+        listings.forget(options.out)
 
 
 def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
@@ -201,7 +205,7 @@ def left_whole(options: TrainOptions, trained: Trained, folder: TrainingFolder, 
     """The epochs of a finished run. Raises BadTable when anything that it left is damaged."""
     metrics = folder.metrics()
     if not own_json.fits(summary, SUMMARY) or not 0 <= summary["kept_epoch"] < len(metrics):
-        raise BadTable(f"{os.path.join(options.out, RUN)} is damaged: it does not say how the run ended", fix=RESTART)
+        raise BadTable(f"{join(options.out, RUN)} is damaged: it does not say how the run ended", fix=RESTART)
     try:
         trained.require_whole(options.out)
     except (NcauditError, OSError) as error:

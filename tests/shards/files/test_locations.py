@@ -68,7 +68,7 @@ def test_a_path_cannot_climb_out_of_an_address():
 
 
 def test_a_missing_package_and_an_unknown_place_are_told_with_the_fix(monkeypatch):
-    def refuse(path):
+    def refuse(path, **options):
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr("fsspec.core.url_to_fs", refuse)

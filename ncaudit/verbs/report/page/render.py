@@ -12,6 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ncaudit.counts import counted
+from ncaudit.errors import BadTable
+from ncaudit.shards.files.locations import open_file
 from ncaudit.verbs.report.page.embedded import HERE, json_for_script, policy, source, visible
 from ncaudit.verbs.report.shown.views import Page
 from ncaudit.version import __version__
@@ -45,9 +47,9 @@ def render(page: Page) -> str:
 def is_report(path: str) -> bool:
     """Whether a file says that this command made it."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return MARK.encode() in file.read(HEAD_BYTES)
-    except OSError:
+    except (OSError, BadTable):
         return False
 
 

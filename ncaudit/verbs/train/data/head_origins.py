@@ -3,11 +3,11 @@
 Knows embedding tables and the record that `embed` leaves beside them; nothing of training.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from ncaudit.shards.claims.records import EMBED_RECORD, read_record
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 
@@ -31,7 +31,7 @@ def _encoder_folder(table: EmbeddingTable) -> str | None:
     name, model = _source(table).get("name"), (table.provenance or {}).get("model")
     if not name or not table.shard.path.endswith(f"/{name}"):
         return None
-    record = read_record(os.path.join(table.shard.path.removesuffix(name), EMBED_RECORD)) or {}
+    record = read_record(join(table.shard.path.removesuffix(name), EMBED_RECORD)) or {}
     return record.get("folder") if record.get("model") == model else None
 
 

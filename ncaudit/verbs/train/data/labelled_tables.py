@@ -20,7 +20,9 @@ from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import NOT_EMBEDDED, NOT_SCORED, OK
 from ncaudit.shards.dataset.class_labels import require_class_column
+from ncaudit.shards.files.locations import is_remote
 from ncaudit.shards.files.sources import find_shards
+from ncaudit.shards.places import scratch
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, check_tables_agree, open_embeddings
 from ncaudit.shards.tables.key_index import NOWHERE, Places
@@ -183,7 +185,7 @@ def open_training_embeddings(options: TrainOptions, trains_on: TrainsOn, progres
     expected = sum(table.rows for table in tables)
     known = labelled[0].classes if labelled else None
     classes = 0 if known is None else len(known)
-    with EmbeddedPairs(*_dims(tables), at_most=expected, folder=options.out, classes=classes) as train:
+    with EmbeddedPairs(*_dims(tables), at_most=expected, folder=_spool_folder(options.out), classes=classes) as train:
         sides = Sides(share=val_share(options.held_share, expected), seed=options.seed, trains_on=trains_on)
         taken = _Taken(sides, train)
         statuses = _read_all(labelled, taken, progress)
@@ -300,3 +302,8 @@ def _model(tables: Sequence[EmbeddingTable]) -> Any:
 
 def _check_same_table(table: EmbeddingTable, scores: ScoreTable) -> None:
     refuse_another(table.shard, scores.shard.path, source_of(scores.provenance), OTHER_EMBEDDINGS)
+
+
+def _spool_folder(out: str) -> str:
+    """Where there is room on this machine for what does not fit into memory."""
+    return scratch.folder() if is_remote(out) else out

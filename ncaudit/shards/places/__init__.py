@@ -1,0 +1,1 @@
+"""Where outputs are put together, and how they get to another machine whole. Knows no tables."""

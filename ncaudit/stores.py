@@ -1,0 +1,279 @@
+"""Stores of other machines (s3://, gs://, hf://, memory://) as fsspec reaches them: one door, and one way of failing.
+
+Knows addresses, options of file systems and their errors; nothing of what lies there. The options stand in this
+process's environment, so that the processes which it starts have them, and no command line or record does.
+"""
+
+import errno
+import json
+import logging
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from time import sleep
+from typing import Any, TypeVar
+
+from ncaudit.errors import NcauditError, UsageError
+from ncaudit.nearest import one_of
+
+ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+LOCAL, HUB, MEMORY = "file://", "hf://", "memory://"
+LOG_IN = "for a private or gated dataset log in with `hf auth login`, or set HF_TOKEN"
+ABSENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)  # said of a file, not of a place
+PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub", "az": "adlfs",
+            "abfs": "adlfs", "http": "aiohttp", "https": "aiohttp"}  # fmt: skip
+S3 = ("s3", "s3a")
+STRICT = (*S3, "gs", "gcs")  # whose options are known by name: others hand on what they do not know
+OPTIONS = "NCAUDIT_STORAGE_OPTIONS"  # JSON, in the environment
+SECRET = re.compile(r"key|secret|token|password|credential|sas", re.IGNORECASE)
+PLAIN = re.compile(r"true|false|null|-?\d+|\{.*\}|\[.*\]", re.DOTALL)
+# Three tries of botocore's are within five of s3fs's, and those within ours: a minute or so, then it is given up.
+PATIENCE = {"retries": {"mode": "standard", "max_attempts": 3}, "connect_timeout": 10, "read_timeout": 60}
+WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+PASSING = {
+    errno.EBUSY,
+    errno.ECONNRESET,
+    errno.ECONNREFUSED,
+    errno.EPIPE,
+    errno.ETIMEDOUT,
+    getattr(errno, "EREMOTEIO", -1),
+}
+PASSING_KINDS = {
+    *("HTTPClientError", "ConnectionClosedError", "EndpointConnectionError", "ReadTimeoutError", "ConnectTimeoutError"),
+    *("FSTimeoutError", "IncompleteRead", "ClientPayloadError", "ServerDisconnectedError", "ResponseParserError"),
+}
+ELSEWHERE = (
+    "PermanentRedirect",
+    "TemporaryRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraint",
+    "301",
+)
+T = TypeVar("T")
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address of another place than this machine's files.
+
+    >>> is_remote("s3://bucket/00000.parquet"), is_remote("file:///data/00000.parquet"), is_remote("data")
+    (True, False, False)
+    """
+    return ADDRESS.match(path) is not None and not path.startswith(LOCAL)
+
+
+def protocol_of(path: str) -> str:
+    """What stands before the `://` of an address."""
+    return path.split("://", 1)[0]
+
+
+def give_options(words: Iterable[str]) -> None:
+    """Options of file systems, each as key=value; a key with dots reaches into one: client_kwargs.region_name=…
+
+    Raises UsageError for a word that is none; its value is never told.
+    """
+    given = options()
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(
+                "--storage-option takes key=value", fix="write it as --storage-option endpoint_url=https://…"
+            )
+        *outer, last = name.strip().split(".")
+        inside = given
+        for each in outer:
+            inside = inside.setdefault(each, {})
+            if not isinstance(inside, dict):
+                raise UsageError(
+                    f"--storage-option {name} reaches into {each}, which has a value", fix="give one of them"
+                )
+        inside[last] = _meant(last, value)
+    if given:
+        os.environ[OPTIONS] = json.dumps(given)
+
+
+def _meant(name: str, value: str) -> Any:
+    """true, numbers and JSON are what they say; a secret is text, whatever it looks like."""
+    if SECRET.search(name) or not PLAIN.fullmatch(value.strip()):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def options() -> dict[str, Any]:
+    """What has been given. Raises UsageError where somebody has put something else into the environment."""
+    try:
+        told = json.loads(os.environ.get(OPTIONS) or "{}")
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise UsageError(f"{OPTIONS} is no JSON object", fix='write it as {"endpoint_url": "https://…"}, or unset it')
+    return told
+
+
+def system(path: str) -> tuple[Any, str]:
+    """The file system of an address, and what the address is called there. Raises NcauditError where there is none."""
+    from fsspec.core import url_to_fs  # only who reads from afar pays for it
+
+    protocol = protocol_of(path)
+    if path.startswith(HUB):
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it prints every retry, over the progress
+    given = options()
+    try:
+        if given:
+            _require_known(protocol, given)
+        asked = _with_patience(given) if protocol in S3 else given
+        found, inner = url_to_fs(path, **asked)
+    except ImportError as error:
+        raise _lacking(path, protocol, error) from error
+    except ValueError as error:
+        places = "give a local path, or s3://, gs:// or hf://"
+        raise NcauditError(f"{path}: {protocol}:// is no place to read from", fix=places) from error
+    except NcauditError:
+        raise
+    except Exception as error:  # as in `reaching`
+        raise unreachable(path, error) from error
+    return found, inner
+
+
+def _lacking(path: str, protocol: str, error: ImportError) -> NcauditError:
+    package = PACKAGES.get(protocol)
+    told = f"pip install {package}" if package else str(error).splitlines()[0]
+    return NcauditError(f"{path}: reading from {protocol}:// needs another package", fix=told)
+
+
+def _with_patience(given: Mapping[str, Any]) -> dict[str, Any]:
+    told = given.get("config_kwargs")
+    return {**given, "config_kwargs": {**PATIENCE, **(told if isinstance(told, dict) else {})}}
+
+
+def _require_known(protocol: str, given: Mapping[str, Any]) -> None:
+    """Raises UsageError for an option that the file system would drop unsaid."""
+    if protocol not in STRICT:
+        return
+    from fsspec import get_filesystem_class
+
+    named = [
+        name for name in signature(get_filesystem_class(protocol).__init__).parameters if name not in ("self", "kwargs")
+    ]
+    strange = [name for name in given if name not in named]
+    if strange:
+        raise UsageError(
+            f"--storage-option {strange[0]}: {protocol}:// has no such option", fix=one_of(strange[0], named)
+        )
+
+
+def info(path: str, *, fresh: bool = False) -> dict[str, Any]:
+    """Size and kind of what lies at an address. fresh: asked anew. Raises FileNotFoundError when nothing does."""
+    found, inner = system(path)
+    with reaching(path):
+        if fresh:
+            found.invalidate_cache(inner)
+        return dict(found.info(inner))
+
+
+def kind(path: str) -> str | None:
+    """`file`, `directory`, or None where nothing is."""
+    try:
+        return str(info(path)["type"])
+    except FileNotFoundError:
+        return None
+
+
+def read(path: str, at_most: int | None = None) -> bytes:
+    """A file as it is now. Raises OSError when there is none."""
+    found, inner = system(path)
+    with reaching(path):
+        if at_most is not None and int(found.info(inner)["size"]) > at_most:
+            return bytes(found.cat_file(inner, 0, at_most))
+        return bytes(found.cat_file(inner))
+
+
+def spelled(path: str, inner: str) -> str:
+    """How the address of something that a file system names is written, beside `path`.
+
+    >>> spelled("memory://pairs", "/pairs//A/./x"), spelled("s3://bucket/a", "bucket/a/b")
+    ('memory://pairs/A/x', 's3://bucket/a/b')
+    """
+    plain = posixpath.normpath("/" + inner.split("://", 1)[-1]).lstrip("/")
+    return f"{protocol_of(path)}://{plain}"
+
+
+def again(path: str, action: Callable[[], T]) -> T:
+    """What an action gives, tried a few times with longer and longer waits where only the moment is against it."""
+    for wait in WAITS_S:
+        try:
+            return action()
+        except Exception as error:  # every file system has errors of its own: see `reaching`
+            if not is_passing(error):
+                raise
+        sleep(wait)
+    return action()
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a store may take later what it does not take now: it is busy, or the connection was lost."""
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:
+        chain.append(error)
+        error = error.__cause__  # type: ignore[assignment]
+    if any(isinstance(one, (ConnectionError, TimeoutError)) for one in chain):
+        return True
+    if any(kind.__name__ in PASSING_KINDS for one in chain for kind in type(one).__mro__):
+        return True
+    return any(isinstance(one, OSError) and one.errno in PASSING for one in chain)
+
+
+@contextmanager
+def reaching(path: str) -> Iterator[None]:
+    """Errors of a file that is not there or is not ours to read pass; all others are those of the place."""
+    try:
+        yield
+    except (NcauditError, *ABSENT):
+        raise
+    except Exception as error:  # every file system has errors of its own: a time-out, a refused token, no such account
+        raise unreachable(path, error) from error
+
+
+def unreachable(path: str, error: Exception) -> NcauditError:
+    """What a place says for itself, in two lines."""
+    if is_elsewhere(error):
+        return elsewhere(path)
+    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+        return NcauditError(f"{path} cannot be reached: there are no credentials for it", fix=KEYS)
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if path.startswith(HUB):  # whose first line is the status alone
+        reason, fix = " ".join(lines[:2]), f"check the address and the network; {LOG_IN}"
+    else:
+        reason, fix = lines[0], "check the address, the network and your credentials"
+    return NcauditError(f"{path} cannot be reached: {reason}", fix=fix)
+
+
+KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket --storage-option anon=true"
+
+
+def elsewhere(path: str) -> NcauditError:
+    """The error of a bucket that another region has."""
+    return NcauditError(
+        f"{path}: the bucket lies in another region than the one that was asked",
+        fix="set AWS_REGION to its own, or --storage-option client_kwargs.region_name=REGION",
+    )
+
+
+def is_elsewhere(error: BaseException) -> bool:
+    """Whether a store says that another region of it has the bucket."""
+    return _code(error) in ELSEWHERE
+
+
+def _code(error: BaseException | None) -> str:
+    """What S3 calls an error; "" for those of others."""
+    while error is not None:
+        answer = getattr(error, "response", None)
+        if isinstance(answer, dict):
+            return str(answer.get("Error", {}).get("Code", ""))
+        error = error.__cause__
+    return ""
