@@ -41,7 +41,8 @@ def main() -> None:
     """Measures every case in every round."""
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
-        cases = _cases(Path(folder), options.tree)
+        every = _cases(Path(folder), options.tree)
+        cases = {name: words for name, words in every.items() if not options.cases or name in (TORCH, *options.cases)}
         rounds = [
             {name: _spent(words, Path(folder), options.tree) for name, words in cases.items()}
             for _ in range(options.rounds)
@@ -107,6 +108,7 @@ def _table(rows: list[dict[str, float | str]]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often each case is run")
+    parser.add_argument("--cases", nargs="+", metavar="NAME", help=f"some of them, as the table tells; always {TORCH}")
     parser.add_argument("--tree", default=str(ROOT), help="checkout whose package is measured")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()

@@ -70,8 +70,9 @@ def _measure(
         place, trees = Place(Path(folder), sizes), {"before": older, "after": ROOT}
         for name, number, which in _to_do(names, options.repeats, _usable(state, codes, sizes)):
             line = _one(rows[name], name, number, which, place, trees[which], codes[which], sizes)
+            cut = state.exists() and not state.read_text().endswith("\n")  # a run was ended as it wrote
             with state.open("a") as file:
-                file.write(json.dumps(asdict(line)) + "\n")
+                file.write("\n" * cut + json.dumps(asdict(line)) + "\n")
             print(f"{name}, {which}, round {number + 1}: {_told(line)}", flush=True)
 
 
