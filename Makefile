@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin/python
 PIP := $(BIN) -m pip install --quiet --disable-pip-version-check
-# training.py and labels.py run these parts themselves.
+# training.py and labels.py run these parts themselves; run.py stands first; table.py takes hours, and is asked for.
 PARTS := $(addprefix tests/benchmarks/,demo.py training_speed.py label_training.py labels_speed.py)
+PARTS += $(addprefix tests/benchmarks/,figures.py rows.py run.py table.py)
 BENCHMARKS := $(filter-out $(PARTS),$(sort $(wildcard tests/benchmarks/*.py)))
 
-.PHONY: demo test fuzz chaos bench clean
+.PHONY: demo test fuzz chaos bench bench-light clean
 
 demo: .venv/installed
 	$(BIN) -m ncaudit demo --out demo-out
@@ -23,9 +24,15 @@ fuzz: .venv/installed-dev
 chaos: .venv/installed-dev
 	OMP_NUM_THREADS=1 $(BIN) -m tests.chaos --kills 100
 
-# Each figure in README and docs/ comes from one of these scripts.
+# Each figure in README and docs/ comes from one of these scripts. First the speed of every verb beside its limit or
+# peer from the same run, as JSON in bench.json too; then what else the scripts measure.
 bench: .venv/installed-dev
+	$(BIN) tests/benchmarks/run.py --json bench.json
 	for script in $(BENCHMARKS); do echo "== $$script"; $(BIN) $$script || exit 1; done
+
+# The same figures with small sizes, within three minutes: it prints, and never fails.
+bench-light: .venv/installed-dev
+	-timeout -k 5 180 $(BIN) tests/benchmarks/run.py --light --seconds 120
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -43,3 +43,33 @@ def test_without_a_gpu_the_gpu_script_says_why_it_skips():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert ran("gpu.py").startswith("skipped: this machine or this torch has no CUDA device")
+
+
+@pytest.mark.slow
+def test_the_table_goes_on_where_it_stopped(tmp_path):
+    if not (SCRIPTS.parents[1] / ".git").exists():
+        pytest.skip("no git checkout to make a worktree of")
+    state = tmp_path / "state.jsonl"
+    asked = ("--light", "--before", "HEAD", "--only", "look", "--work", str(tmp_path))
+    words = ("table.py", "--state", str(state), *asked)
+    assert ran(*words, "--repeats", "1").count("round 1") == 2
+    lines = state.read_text().splitlines()
+    state.write_text(lines[0] + "\n" + lines[1][:40])  # ended as the last line was written
+    printed = ran(*words, "--repeats", "2")
+    assert [line for line in printed.splitlines() if "round" in line and "look" in line] != []
+    assert printed.count(", round 1:") == 1
+    assert printed.count(", round 2:") == 2
+    row = printed.splitlines()[-1]
+    assert row.startswith("| the exact look at 26 candidates each, 512 queries | ")
+    assert "–" not in row
+    assert "round" not in ran(*words, "--repeats", "2").split("before:")[0]  # nothing is left to measure
+
+
+@pytest.mark.slow
+def test_light_figures_are_printed_and_what_cannot_be_measured_is_told(tmp_path):
+    report = tmp_path / "report.json"
+    ran("run.py", "--light", "--only", "look", "apply", "--json", str(report), "--work", str(tmp_path))
+    found = json.loads(report.read_text())
+    assert found["failed"] == {}
+    assert [figure["unit"] for figure in found["figures"]] == ["s", "rows/s"]
+    assert all(0 < figure["share"] for figure in found["figures"])

@@ -10,6 +10,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ class Spent:
 
     wall: float
     cpu: float
+    peak_gib: float | None = None  # of memory, where that is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +70,34 @@ def timed(run: Callable[[], object]) -> Spent:
     return Spent(time.perf_counter() - begun, _cpu() - before)
 
 
-def in_process(words: Sequence[str], *, code: Path = ROOT, folder: Path | None = None) -> Spent:
+def in_process(words: Sequence[str], *, code: Path = ROOT) -> Spent:
     """What a fresh `python WORDS` takes that finds the package in `code`, its start included. It must succeed."""
-    return timed(lambda: output_of(words, code=code, folder=folder))
+    with tempfile.TemporaryFile() as said:
+        begun = time.perf_counter()
+        child = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=said, **_where(code))
+        _, status, used = os.wait4(child.pid, 0)  # its own peak, not that of all children so far
+        wall, child.returncode = time.perf_counter() - begun, os.waitstatus_to_exitcode(status)
+        if status:
+            said.seek(0)
+            raise _failed(words, said.read().decode(errors="replace"))
+    return Spent(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)
 
 
-def output_of(words: Sequence[str], *, code: Path = ROOT, folder: Path | None = None) -> str:
-    """What it writes to standard output."""
-    there = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command, place = [sys.executable, *words], {**there, "PYTHONPATH": str(code)}
-    done = subprocess.run(command, env=place, cwd=folder or code, capture_output=True, text=True)
+def output_of(words: Sequence[str], *, code: Path = ROOT) -> str:
+    """What such a process writes to standard output."""
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, **_where(code))
     if done.returncode:
-        raise SystemExit(f"{' '.join(words)} failed:\n{done.stderr[-4000:]}")
+        raise _failed(words, done.stderr)
     return done.stdout
+
+
+def _where(code: Path) -> dict[str, Any]:
+    there = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {"env": {**there, "PYTHONPATH": str(code)}, "cwd": code}
+
+
+def _failed(words: Sequence[str], said: str) -> SystemExit:
+    return SystemExit(f"python {' '.join(words)} failed:\n{said[-4000:]}")
 
 
 def in_turn(runs: Mapping[str, Callable[[], Spent]], repeats: int) -> dict[str, Spent]:

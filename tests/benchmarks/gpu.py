@@ -141,7 +141,7 @@ def embed(report: Report) -> None:
     """Photos to tables, beside decoding alone and the forward pass alone."""
     for architecture, pairs in report.sizes.models.items():
         model, data = _model(report, architecture), report.work / f"photos-{architecture}"
-        embed_figures.write_dataset(data / "00000.parquet", _photos(report.sizes.photos), pairs)
+        embed_figures.write_dataset(data / "00000.parquet", made_photos(report.sizes.photos), pairs)
         encoder = load_encoder(ModelOptions(model=model, device=str(report.device)))
         decoding, pixels = _decoding(data / "00000.parquet", encoder, min(pairs, 4_000))
         with report.memory(f"embed {architecture}"):
@@ -253,7 +253,7 @@ def all_devices(report: Report) -> None:
     model, data = _model(report, architecture), report.work / "two-shards"
     data.mkdir()
     for shard in range(2):
-        embed_figures.write_dataset(data / f"{shard}" / "00000.parquet", _photos(report.sizes.photos), few)
+        embed_figures.write_dataset(data / f"{shard}" / "00000.parquet", made_photos(report.sizes.photos), few)
     sizes = {"batch_pairs": report.sizes.batch_pairs}
     every = ("all",) if report.cuda else ("cpu", "cpu")
     one = ncaudit.embed(_embedding(report, model, data, "one", **sizes)).out
@@ -320,7 +320,7 @@ def _model(report: Report, architecture: str) -> str:
     return f"local-dir:{folder}"
 
 
-def _photos(count: int) -> tuple[list[bytes], list[str]]:
+def made_photos(count: int) -> tuple[list[bytes], list[str]]:
     """Noise that was smoothed, so that JPEG takes for it about what it takes for photos: 60 kB at 512 x 384."""
     draw, photos = np.random.default_rng(0), []
     for _ in range(count):
@@ -346,7 +346,7 @@ def _decoding(path: Path, encoder: Encoder, count: int) -> tuple[float, torch.Te
 def _forward(report: Report, encoder: Encoder, pixels: torch.Tensor) -> tuple[float, float]:
     """Pairs per second of the model alone, on batches that are there already; floating point operations of a pair."""
     n = min(len(pixels), report.sizes.batch_pairs)
-    batch, tokens = encoder.normalise(pixels[:n]), encoder.tokenize(_photos(1)[1] * n)
+    batch, tokens = encoder.normalise(pixels[:n]), encoder.tokenize(made_photos(1)[1] * n)
 
     def pairs() -> None:
         with torch.inference_mode():

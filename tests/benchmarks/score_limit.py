@@ -37,7 +37,7 @@ def main() -> None:
     """Makes the tables, then lets each code run in turn."""
     options = _arguments()
     if options.child:
-        print(json.dumps(_apply(options.child, options.fit)))
+        print(json.dumps(apply(options.child, options.fit)))
         return
     codes = {"this": HERE, **({"other": Path(options.against)} if options.against else {})}
     report: dict[str, Any] = {"machine": _machine(), "apply": {}, "whole": {}}
@@ -62,10 +62,9 @@ def _applied(work: Path, codes: dict[str, Path], options: argparse.Namespace) ->
 
 
 def _shares(runs: list[dict[str, Any]], rows: int) -> dict[str, Any]:
-    apply, products = (_median([run[what] for run in runs]) for what in ("apply", "products"))
-    share = {kind: round(products[kind] / apply[kind], 3) for kind in ("wall", "cpu")}
-    speed = round(rows / apply["wall"])
-    return {"rows": rows, "rows_per_s": speed, "apply": apply, "products": products, "share": share}
+    whole, bare = (_median([run[what] for run in runs]) for what in ("apply", "products"))
+    share = {kind: round(bare[kind] / whole[kind], 3) for kind in ("wall", "cpu")}
+    return {"rows": rows, "rows_per_s": round(rows / whole["wall"]), "apply": whole, "products": bare, "share": share}
 
 
 def _whole(work: Path, rows: int, codes: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
@@ -78,15 +77,15 @@ def _whole(work: Path, rows: int, codes: dict[str, Path], options: argparse.Name
     return {name: _median(of_name) for name, of_name in runs.items()}
 
 
-def _apply(tables: str, fit: str) -> dict[str, Any]:
+def apply(tables: str, fit: str) -> dict[str, Any]:
     """Seconds of scoring all rows, and of the products alone."""
     from ncaudit.options import ScoreOptions
     from ncaudit.verbs.score.score import score
 
     with tempfile.TemporaryDirectory(dir=Path(fit).parent) as out:
         options = ScoreOptions(embeddings=[tables], out=out, fit=fit)
-        apply = _timed(lambda: score(options))
-    return {"apply": apply, "products": _timed(products(*counts(tables, fit)))}
+        spent = _timed(lambda: score(options))
+    return {"apply": spent, "products": _timed(products(*counts(tables, fit)))}
 
 
 def products(rows: int, anchors: int, name: str = "cpu") -> Callable[[], None]:

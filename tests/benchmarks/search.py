@@ -26,11 +26,12 @@ from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
 
 
 def main() -> None:
-    """Measures the asked-for size on both kinds of data."""
+    """Measures the asked-for size on both kinds of data, or on one."""
     options = _options()
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
-    rows = [_compare(name, make, options) for name, make in (("random", random_rows), ("clustered", clustered_rows))]
+    kinds = {"random": random_rows, "clustered": clustered_rows}
+    rows = [_compare(name, kinds[name], options) for name in ([options.data] if options.data else kinds)]
     report = {"machine": _machine(options.threads), "size": _size(options), "rows": rows}
     print(json.dumps(report, indent=1) if options.json else _table(report))
 
@@ -141,6 +142,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3, help="runs of each, in turn; medians are shown")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads for both")
     parser.add_argument("--rough", choices=["float16", "bfloat16", "float32"], help="the rough pass's type")
+    parser.add_argument("--data", choices=["random", "clustered"], help="one kind of data; by default both")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser.parse_args()

@@ -41,21 +41,25 @@ def main() -> None:
     """Measures every case in every round."""
     options = _options()
     with tempfile.TemporaryDirectory() as folder:
-        cases = _cases(Path(folder))
-        rounds = [{name: _spent(words, Path(folder)) for name, words in cases.items()} for _ in range(options.rounds)]
+        every = _cases(Path(folder), options.tree)
+        cases = {name: words for name, words in every.items() if not options.cases or name in (TORCH, *options.cases)}
+        rounds = [
+            {name: _spent(words, Path(folder), options.tree) for name, words in cases.items()}
+            for _ in range(options.rounds)
+        ]
     rows = _rows(rounds)
     print(json.dumps(rows, indent=1) if options.json else _table(rows))
 
 
-def _cases(folder: Path) -> dict[str, list[str]]:
+def _cases(folder: Path, tree: str) -> dict[str, list[str]]:
     embeddings, fitted = str(folder / "embeddings"), str(folder / "fitted")
     pairs = pq.read_table(SAMPLE / "train.parquet")
     (folder / "pairs").mkdir()
     pq.write_table(pairs.take([*range(0, len(pairs), len(pairs) // PAIRS)]), folder / "pairs/00000.parquet")
     model = ["--model", str(SAMPLE / "tiny-clip"), "--device", "cpu", "--precision", "float32", "--workers", "0"]
     score = [*NCAUDIT, "score", embeddings, "--device", "cpu", "--out"]
-    _spent([*NCAUDIT, "embed", str(folder / "pairs"), "--out", embeddings, *model, "--batch-pairs", "32"], folder)
-    _spent([*score, fitted], folder)
+    _spent([*NCAUDIT, "embed", str(folder / "pairs"), "--out", embeddings, *model, "--batch-pairs", "32"], folder, tree)
+    _spent([*score, fitted], folder, tree)  # which leaves the bytecode of every module, too
     return {
         TORCH: ["-c", TORCH],
         IMPORT: ["-c", IMPORT],
@@ -65,13 +69,13 @@ def _cases(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def _spent(words: list[str], folder: Path) -> Spent:
-    """Of a fresh process that must succeed; what it wrote to `out` is gone before."""
+def _spent(words: list[str], folder: Path, tree: str) -> Spent:
+    """Of a fresh process that must succeed, as an installed package starts; what it wrote to `out` is gone before."""
     shutil.rmtree(folder / "out", ignore_errors=True)
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    there = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    there |= {"PYTHONPATH": tree, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
     begun, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, *words], cwd=folder, env={**os.environ, "PYTHONPATH": path}, check=True,
-                   capture_output=True)  # fmt: skip
+    subprocess.run([sys.executable, *words], cwd=folder, env=there, check=True, capture_output=True)
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Spent(time.perf_counter() - begun, cpu)
@@ -104,6 +108,8 @@ def _table(rows: list[dict[str, float | str]]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often each case is run")
+    parser.add_argument("--cases", nargs="+", metavar="NAME", help=f"some of them, as the table tells; always {TORCH}")
+    parser.add_argument("--tree", default=str(ROOT), help="checkout whose package is measured")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
 

@@ -26,6 +26,7 @@ GROUP = 8  # columns per group maximum; groups are grouped again until a plain t
 KEY_BLOCK = 2**17  # keys compared at once
 EXACT_ENTRIES = 2**24  # float32 similarities held at once by the path without shortcuts
 TIE = 1e-6  # a float32 product may give equal keys different last bits
+LEAST_KEYS = 512  # under it a product takes less than a millisecond, and trying which type is faster a tenth second
 LEAST_DIMS = 64  # under it the product is cheap in float32, and rounding errors of few terms do not average out
 # Relative rounding of the rough types. The rough pass is trusted to err by less than this times 1 + |similarity|:
 # rounding the result gives the second part; rounding both factors stayed under the first in 30 million products
@@ -60,7 +61,8 @@ def prepare_keys(keys: Tensor, *, dtype: torch.dtype | None = None) -> KeyBank:
     """
     keys = keys.detach().float()
     if dtype is None:
-        dtype = matmul_dtype(keys.device) if keys.shape[1] >= LEAST_DIMS else torch.float32
+        rough = keys.shape[1] >= LEAST_DIMS and len(keys) >= LEAST_KEYS
+        dtype = matmul_dtype(keys.device) if rough else torch.float32
     if dtype == torch.float32 or len(keys) == 0:
         return KeyBank(keys, keys, keys.new_zeros(keys.shape[1]))
     mean = keys.mean(dim=0)
