@@ -27,20 +27,8 @@ from ncaudit.shards.streams.standard_output import StreamWriter
 # Options that change no byte of a result, or that are in it by content instead of by place.
 PLACES_AND_PACE = {
     *("out", "overwrite", "prune", "refit", "redo", "save_fit", "max_failed", "format", "csv_safe"),
-    *(
-        "device",
-        "devices",
-        "workers",
-        "threads",
-        "sources",
-        "embeddings",
-        "scores",
-        "data",
-        "join",
-        "verdicts",
-        "fit",
-        "dropped",
-    ),
+    *("device", "devices", "workers", "threads", "sources", "embeddings", "scores", "data", "join", "verdicts", "fit"),
+    "dropped",
 }
 
 
