@@ -100,7 +100,13 @@ def test_waiting_is_settled_only_where_the_user_has_said_nothing():
 
 
 TOLD = "import os; print([os.environ.get(name) for name in ('GOMP_SPINCOUNT', 'KMP_BLOCKTIME')])"
-COMMAND = "import sys; sys.argv = ['ncaudit', '--version']; from ncaudit.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
+COMMAND = """
+import sys
+from ncaudit.__main__ import main
+sys.argv = ["ncaudit", "--version"]
+try: main()
+except SystemExit: pass
+"""
 
 
 @pytest.mark.parametrize(

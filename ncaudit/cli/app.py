@@ -62,9 +62,7 @@ def root(
     config: Annotated[
         str | None,
         typer.Option(
-            callback=_configured,
-            is_eager=True,
-            metavar="FILE",
+            callback=_configured, is_eager=True, metavar="FILE",
             help="Read options from a TOML file with a table per command, such as [score]; flags win over it. `ncaudit "
             "config COMMAND` prints one. Relative paths in it start from the working folder.",
         ),

@@ -40,7 +40,9 @@ def steps(options: ScorerOptions) -> int:
     return calibrated.STEPS + (len(scorers.names()) if is_open(options) else 0)
 
 
-def learn(pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None, step: Step = unheard) -> Fit:
+def learn(
+    pairs: Pairs, options: ScorerOptions, names: Mapping[int, str] | None = None, step: Step = unheard
+) -> Fit:
     """`calibrated.learn`; for `--scorer auto` with the scorer chosen here, which the facts tell with all compared."""
     if not is_open(options):
         return calibrated.learn(pairs, options, names, step)
@@ -69,7 +71,9 @@ def compared(pairs: Pairs, options: ScorerOptions, step: Step = unheard) -> dict
     return {best: means.pop(best), **dict(sorted(means.items(), key=lambda item: -item[1]))}
 
 
-def _placed(name: str, pairs: Pairs, options: ScorerOptions, looked: calibrated.Looked, step: Step) -> Tensor | None:
+def _placed(
+    name: str, pairs: Pairs, options: ScorerOptions, looked: calibrated.Looked, step: Step
+) -> Tensor | None:
     """Share of made mismatches that each observed pair is above, (n,); None where the scorer cannot be fitted."""
     step()
     fit = power.fitted(name, pairs, options, looked)

@@ -133,7 +133,9 @@ def _demo(options: DemoOptions, progress: Progress, begun: float) -> DemoResult:
         retrieval["start"] = world.retrieval(start, "start", START)
         for name in RUNS:
             retrieval[name] = world.retrieval(world.train(name, start), name, EVALUATE[name])
-    result = DemoResult(out=options.out, report=page, retrieval=retrieval, detection=found, seconds=monotonic() - begun)
+    result = DemoResult(
+        out=options.out, report=page, retrieval=retrieval, detection=found, seconds=monotonic() - begun
+    )
     told = {name: value for name, value in asdict(result).items() if name not in ("out", "report")}
     with atomic_file(world.path(SUMMARY)) as file:
         file.write(json.dumps(told, indent=1).encode())

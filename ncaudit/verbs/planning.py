@@ -31,9 +31,9 @@ def refuse_streams(sources: Sequence[str] | None) -> None:
         )
 
 
-def reading(
-    what: str, names: Sequence[str], shards: Sequence[Shard], rows: Callable[[Shard], int] | None = None
-) -> Reading:
+def reading(what: str, names: Sequence[str], shards: Sequence[Shard], rows: Callable[[Shard], int] | None = None) -> (
+    Reading
+):
     """What is known of some inputs. rows: of a shard, where somebody has looked already; may raise BadTable."""
     counts = [_rows(shard, rows or _looked_up) for shard in shards]
     known = [count for count in counts if count is not None]

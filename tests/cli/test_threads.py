@@ -24,7 +24,7 @@ from ncaudit.progress import Silent
 from tests.worlds.embeddings import lists
 from tests.worlds.sample import SAMPLE
 
-PAIRS = 1_500
+PAIRS = 700
 THREADS = (1, 2, 3)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from docs.make_stub import STUB, stub
 
-RIGHT = """
+RIGHT = '''
 from pathlib import Path
 import ncaudit
 import numpy as np
@@ -26,7 +26,7 @@ try:
     ncaudit.train(out="model", data="data", scores="scores", objective="infonce")
 except ncaudit.NcauditError as error:
     text: str = error.fix
-"""
+'''
 WRONG = [
     'ncaudit.score("embeddings", out="scores", chek=False)',
     'ncaudit.score("embeddings", out="scores", variant="papre")',

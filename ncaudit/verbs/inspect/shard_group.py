@@ -21,7 +21,6 @@ from ncaudit.verbs.inspect.shard_kinds import ShardKind, kind_of
 
 LOOK, COUNT = "look at the shards", "count"  # stages
 
-
 @dataclass(frozen=True)
 class Opened:
     """A shard whose schema could be read."""

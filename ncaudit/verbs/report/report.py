@@ -180,3 +180,5 @@ def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tu
         "command": command_of(options),
     }
     return [(name, value) for name, value in listed.items() if value]
+
+

@@ -331,8 +331,6 @@ def test_two_columns_of_one_name_count_only_where_one_is_asked_for(tmp_path):
         with pytest.raises(BadTable, match="has two columns n"):
             open_embeddings(shard, columns, stratify)
     assert only(open_embeddings(shard, [])).status == ["ok"] * 4
-
-
 def same_photos_and_captions(table: pa.Table, path: Path) -> tuple[int, int]:
     """How many different photos and captions a table has, by its rows; `identities` must agree."""
     pq.write_table(table, path)

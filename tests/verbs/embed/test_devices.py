@@ -179,5 +179,6 @@ def test_another_model_than_the_first_devices_is_refused(tmp_path):
     ("workers", "shares"), [(5, [2, 2, 1]), (3, [1, 1, 1]), (2, [1, 1, 1]), (0, [0, 0, 0]), (None, [13, 13, 13])]
 )
 def test_decoding_processes_are_shared_by_the_devices(workers, shares, monkeypatch):
-    monkeypatch.setattr(decode_pool.os, "sched_getaffinity", lambda _: range(40), raising=False)
+    monkeypatch.setattr(decode_pool, "cores", lambda: 40)
     assert [decoders(workers, 3, number) for number in range(3)] == shares
+    assert decoders(None, 3, 0, threads=6) == 2

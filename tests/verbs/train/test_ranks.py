@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from ncaudit.encoders import decode_pool
 from ncaudit.encoders.decode_pool import DecodePool
 from ncaudit.encoders.images import Preprocess
 from ncaudit.engines.ranks import ALONE, Ranks
@@ -31,10 +32,11 @@ def test_a_process_that_is_alone_keeps_its_options():
 
 
 def test_the_processes_of_a_machine_share_its_cores(monkeypatch):
-    monkeypatch.setattr(training_ranks, "default_workers", lambda: 7)
+    monkeypatch.setattr(decode_pool, "cores", lambda: 7)
     assert for_rank(OPTIONS, Ranks(1, 8, 1, 2)).workers == 3
     assert for_rank(OPTIONS, Ranks(1, 8, 1, 8)).workers == 1
     assert for_rank(replace(OPTIONS, workers=5), Ranks(1, 8, 1, 8)).workers == 5
+    assert for_rank(replace(OPTIONS, threads=4), Ranks(1, 8, 1, 2)).workers == 2
 
 
 def test_each_process_takes_the_gpu_of_its_number(monkeypatch):

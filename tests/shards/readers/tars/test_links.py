@@ -76,10 +76,7 @@ def test_the_limit_holds_for_what_a_link_leads_to(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "leads_to"),
     [
-        (HARD, "gone.jpg"),
-        (HARD, "2.jpg"),
-        (SYMBOLIC, "/etc/passwd"),
-        (SYMBOLIC, "../../etc/passwd"),
+        (HARD, "gone.jpg"), (HARD, "2.jpg"), (SYMBOLIC, "/etc/passwd"), (SYMBOLIC, "../../etc/passwd"),
         (SYMBOLIC, "1.jpg"),
     ],
 )
