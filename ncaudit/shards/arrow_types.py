@@ -17,6 +17,7 @@ import pyarrow.types as t
 HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint8).reshape(256, 2)
 TYPELESS = b"ncaudit_typeless"
 UUID_BYTES, UUID_LETTERS = 16, 36
+DIGITS_128, MOST_DIGITS = 38, 76  # that decimals have of 128 and of 256 bits
 HYPHENS = (8, 13, 18, 23)
 DIGITS = [place for place in range(UUID_LETTERS) if place not in HYPHENS]
 
@@ -24,7 +25,8 @@ DIGITS = [place for place in range(UUID_LETTERS) if place not in HYPHENS]
 def normal_type(kind: pa.DataType) -> pa.DataType:
     """The type that the readers give for this one: no views, no runs, no extensions, at any depth.
 
-    A UUID is its 36 characters, JSON is text, and every other extension is what it stores.
+    A UUID is its 36 characters, JSON is text, and every other extension is what it stores. Decimals that count in
+    thousands, say (a scale below zero, which parquet has none of), count in ones.
 
     >>> normal_type(pa.list_view(pa.string_view())), normal_type(pa.uuid())
     (ListType(list<item: string>), DataType(string))
@@ -37,7 +39,16 @@ def normal_type(kind: pa.DataType) -> pa.DataType:
         return normal_type(kind.value_type)
     if t.is_string_view(kind) or t.is_binary_view(kind):
         return pa.string() if t.is_string_view(kind) else pa.binary()
+    if t.is_decimal(kind) and kind.scale < 0:
+        return _of_coarse(kind)
     return _of_nested(kind) if t.is_nested(kind) else kind
+
+
+def _of_coarse(kind: pa.DataType) -> pa.DataType:
+    digits = kind.precision - kind.scale
+    if digits > MOST_DIGITS:
+        return kind  # no type has room for its values
+    return pa.decimal128(digits, 0) if digits <= DIGITS_128 else pa.decimal256(digits, 0)
 
 
 def _of_extension(kind: pa.BaseExtensionType) -> pa.DataType:
@@ -163,14 +174,15 @@ def uuid_text(stored: pa.Array) -> pa.Array:
 
 @lru_cache(1024)
 def parquet_holds(kind: pa.DataType) -> bool:
-    """Whether a parquet table can have a column of this type: not of calendar intervals, unions, structs of nothing.
+    """Whether a parquet table can have a column of this type: not of calendar intervals, unions, structs of nothing,
+    decimals of more than 76 digits before the point.
 
     >>> parquet_holds(pa.duration("s")), parquet_holds(pa.month_day_nano_interval())
     (True, False)
     """
     try:
         pq.write_table(pa.schema([pa.field("column", kind)]).empty_table(), io.BytesIO())
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError):  # OSError: of decimals
         return False
     return True
 

@@ -56,12 +56,16 @@ def without_caches(files: Sequence[str], parts: Sequence[str]) -> list[str]:
 
 
 def each_once(found: Mapping[str, str]) -> list[str]:
-    """The files less the links to one of them. found: each with the folder that it was found below."""
+    """The files less the links to one of them, and of several links to another file all but the first by its name.
+
+    found: each with the folder that it was found below.
+    """
     bases = {base: locations.real(base) for base in set(found.values())}
     real = {file: locations.real(file) for file in found}
     unlinked = {file: locations.join(bases[base], locations.relative(file, base)) for file, base in found.items()}
     own = {real[file] for file in found if real[file] == unlinked[file]}
-    return [file for file in found if real[file] == unlinked[file] or real[file] not in own]
+    first = {real[file]: file for file in sorted(found, reverse=True)}  # of links, as folders go by their first
+    return [f for f in found if real[f] == unlinked[f] or (real[f] not in own and first[real[f]] == f)]
 
 
 def no_shards(source: str, files: Sequence[str]) -> BadTable:

@@ -30,7 +30,7 @@ from ncaudit.shards.readers.bounds.unpacked import LARGER, too_large
 from ncaudit.shards.readers.bounds.weights import bounded, largest
 from ncaudit.shards.readers.promised import refuse_repeated
 from ncaudit.shards.readers.text.json_lines import JsonLinesShard, json_object
-from ncaudit.shards.readers.text.json_types import shown_type
+from ncaudit.shards.readers.text.json_types import as_array, shown_type
 from ncaudit.shards.readers.text.plain_text import line_blocks
 
 STDIN = "standard input"
@@ -259,7 +259,7 @@ def _batch(schema: pa.Schema, number: int, rows: Sequence[dict[str, Any]]) -> pa
 
 def _array(field: pa.Field, values: list[Any], number: int) -> pa.Array:
     try:
-        shown = pa.array(values)  # given the type at once, arrow would make 1 of 1.5
+        shown = _shown(values)  # given the type at once, arrow would make 1 of 1.5
         if _fits(shown.type, field.type):
             return shown.cast(field.type)
         error: Exception = TypeError(f"{shown.type} here")
@@ -269,6 +269,12 @@ def _array(field: pa.Field, values: list[Any], number: int) -> pa.Array:
         f"{STDIN}, line {number} or after: {field.name} is not always {field.type} ({str(error).splitlines()[0]})",
         fix="send an Arrow stream, which says its types first (--format arrow)",
     ) from error
+
+
+def _shown(values: list[Any]) -> pa.Array:
+    """The values in the type that they show; else as arrow says why not."""
+    shown = as_array(values, None)
+    return pa.array(values) if shown is None else shown
 
 
 def _fits(shown: pa.DataType, wanted: pa.DataType) -> bool:

@@ -78,6 +78,18 @@ def common_schema(tables: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
     return common
 
 
+def cast_to(kind: pa.DataType, column: pa.Array, name: str, place: str) -> pa.Array:
+    """A column in the type that it has in a table for all. Raises BadTable where a value of it would change."""
+    try:
+        return column.cast(kind)
+    except pa.ArrowException as error:
+        raise BadTable(
+            f"{place}: {name} is {column.type} there and {kind} in one table for all, which changes values:"
+            f" {str(error).splitlines()[0]}",
+            fix="give a folder with --out, which writes one file per table",
+        ) from error
+
+
 def require_word(path: str, schema: pa.Schema, name: str) -> None:
     """Raises BadTable where the column is there but holds neither text nor whole numbers."""
     if name in schema.names and not is_word(schema.field(name).type):

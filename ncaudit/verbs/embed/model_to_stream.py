@@ -25,6 +25,7 @@ from ncaudit.shards.files.provenance import Provenance, attach
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_output import StreamWriter
+from ncaudit.shards.tables.checks import cast_to
 from ncaudit.verbs.embed.model_here import ModelHere, table_provenance
 
 
@@ -116,7 +117,10 @@ class _Stream:
 
 def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
     there = field.name in batch.schema.names
-    return batch[field.name].cast(field.type) if there else pa.nulls(len(batch), field.type)
+    if not there:
+        return pa.nulls(len(batch), field.type)
+    place = str(batch["shard"][0]) if len(batch) else ""
+    return cast_to(field.type, batch[field.name], field.name, place)
 
 
 def _single(kind: Any) -> pa.DataType:

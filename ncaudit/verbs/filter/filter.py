@@ -60,7 +60,7 @@ from ncaudit.shards.rewriting.selections import (
 )
 from ncaudit.shards.streams.standard_output import whole_writes
 from ncaudit.shards.tables.caption_join import CaptionLists, join_pairs
-from ncaudit.shards.tables.checks import common_schema, require_column
+from ncaudit.shards.tables.checks import cast_to, common_schema, require_column
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
@@ -492,7 +492,7 @@ def _write_one(run: Run, tables: Sequence[ScoreInput]) -> _Accounts:
         for number, scores in enumerate(tables):
             for rows in run.decided(scores, number, None):
                 keep(rows.batch.filter(pa.array(rows.codes == KEPT)), scores.path)
-                drop(rows)
+                drop(rows, scores.path)
                 accounts.counts.update(run.count(rows.codes, rows.labels))
                 run.progress.advance(len(rows.batch))
     return accounts
@@ -505,7 +505,7 @@ def _kept_writer(
     """Takes the kept rows of a table, in the schema of all. notes: what must be said of them is put there."""
     if options.write_as is FilterForm.rows:
         with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as rows:
-            yield lambda batch, path: rows.write(_as(batch, schema)) if len(batch) else None
+            yield lambda batch, path: rows.write(_as(batch, schema, path)) if len(batch) else None
     else:
         with ExitStack() as stack:
             streams = options.out == STREAM
@@ -531,29 +531,31 @@ def _selection(options: FilterOptions, file: Any, schema: pa.Schema) -> Selectio
 
 
 @contextmanager
-def _dropped_writer(run: Run, schema: pa.Schema, provenance: Provenance) -> Iterator[Callable[[_Decided], None]]:
+def _dropped_writer(
+    run: Run, schema: pa.Schema, provenance: Provenance
+) -> Iterator[Callable[[_Decided, str], None]]:
     """Takes decided rows and writes those that are dropped, with the reason."""
     if run.options.dropped is None:
-        yield lambda rows: None
+        yield lambda rows, path: None
         return
     if REASON.name in schema.names:
         raise BadTable(f"the scores already have a column {REASON.name}", fix="rename or drop that column first")
     wide = attach(schema.append(REASON), provenance)
     with atomic_table(run.options.dropped, wide) as table:
 
-        def drop(rows: _Decided) -> None:
+        def drop(rows: _Decided, path: str) -> None:
             gone = np.flatnonzero(rows.codes != KEPT)
             words = pa.array(run.chooser.reasons.words, pa.string()).take(pa.array(rows.codes[gone]))
-            batch = _as(rows.batch.take(pa.array(gone)), schema)
+            batch = _as(rows.batch.take(pa.array(gone)), schema, path)
             table.write(pa.RecordBatch.from_arrays([*batch.columns, words], schema=wide))
 
         yield drop
 
 
-def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def _as(batch: pa.RecordBatch, schema: pa.Schema, path: str) -> pa.RecordBatch:
     """The batch in the schema of all tables: columns that it lacks are null."""
-    lacks = pa.nulls(len(batch))
-    arrays = [(batch[f.name] if f.name in batch.schema.names else lacks).cast(f.type) for f in schema]
+    found = {f.name: batch[f.name] if f.name in batch.schema.names else pa.nulls(len(batch)) for f in schema}
+    arrays = [cast_to(field.type, found[field.name], field.name, path) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

@@ -14,6 +14,7 @@ from ncaudit.schema import DATASET_PREFIX, OK, SCORE, SUGGESTION, VERDICTS
 from ncaudit.scoring.fits import PairScores
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard, read_columns
+from ncaudit.shards.tables.checks import cast_to
 from ncaudit.shards.tables.embeddings import EmbeddingBatch
 from ncaudit.verbs.score.worst import Worst
 
@@ -50,14 +51,16 @@ def scored_batch(rows: ScoredRows, schema: pa.Schema) -> pa.RecordBatch:
     known |= _scores(rows) if rows.scores is not None else {}
     known |= {name: _placed(values, batch.ok) for name, values in rows.more.items()}
     carried = {name: batch.carried[name] for name in batch.carried.schema.names}
-    arrays = [_array(field, {**carried, **known}.get(field.name), len(batch)) for field in schema]
+    place = str(batch.shard[0]) if len(batch) else ""
+    arrays = [_array(field, {**carried, **known}.get(field.name), len(batch), place) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _array(field: pa.Field, values: Any, rows: int) -> pa.Array:
+def _array(field: pa.Field, values: Any, rows: int, place: str) -> pa.Array:
     if values is None:
         return pa.nulls(rows, field.type)
-    return values.cast(field.type) if isinstance(values, pa.Array) else pa.array(values, field.type)
+    whole = isinstance(values, pa.Array)
+    return cast_to(field.type, values, field.name, place) if whole else pa.array(values, field.type)
 
 
 def _scores(rows: ScoredRows) -> dict[str, pa.Array]:

@@ -61,7 +61,7 @@ class Met:
         """What was met."""
         unknown = sorted(suffix for suffix in self._counts if "." not in suffix and suffix not in OURS)
         parted = {suffix: suffix.rpartition(".")[2] for suffix in self._counts if "." in suffix}
-        parted = parted if len(parted) <= MOST_COLUMNS else {}
+        parted = parted if len(parted) <= MOST_COLUMNS and not self._pairs_within else {}
         images = [s for s, last in parted.items() if last in ENCODINGS or self._is_image(s, last)]
         return Members(
             images=(*ENCODINGS, *(suffix for suffix in unknown if self._is_image(suffix, suffix))),
@@ -69,6 +69,19 @@ class Met:
             more_texts=tuple(suffix for suffix, last in parted.items() if last in TEXTS),
             told=self._told(),
         )
+
+    @property
+    def _hardly_any_again(self) -> bool:
+        """Whether suffixes of several parts hardly come back in another sample."""
+        parted = [count for suffix, count in self._counts.items() if "." in suffix]
+        return len(parted) > 2 and max(parted) <= max(1, self._samples // 10)
+
+    @property
+    def _pairs_within(self) -> bool:
+        """Whether such suffixes are pairs of their own (v1.jpg, v1.txt, v2.jpg, v2.txt): parts of keys with dots."""
+        ends = {suffix.rpartition(".")[::2] for suffix in self._counts if "." in suffix}
+        images = {stem for stem, last in ends if last in ENCODINGS}
+        return self._hardly_any_again and len(images & {stem for stem, last in ends if last in (*TEXTS, JSON)}) > 1
 
     def _is_image(self, suffix: str, last: str) -> bool:
         return last not in OURS and suffix not in self._no_images
@@ -80,8 +93,7 @@ class Met:
         if self._lost:
             lost = ", ".join(f"{printable(suffix)} in {n:,}" for suffix, n in self._lost.most_common(SUFFIXES_TOLD))
             told += f", links that lead nowhere in the tar: {lost}"
-        parted = [count for suffix, count in self._counts.items() if "." in suffix]
-        if len(parted) > 2 and max(parted) <= max(1, self._samples // 10):  # hardly any comes back in another sample
+        if self._hardly_any_again:
             files = f"{self._counts.total():,} files share {counted(self._samples, 'key')}"
             return f"{told}; {files}, the first {self._first_key!r}: webdataset ends a key at the first dot"
         return f"{told} of {counted(self._samples, 'sample')}"

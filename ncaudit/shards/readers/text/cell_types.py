@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
+UNSIGNED = r"^(0|[1-9][0-9]{0,19})$"
 # At most 15 digits before the point: more would be rounded, and are rather names than numbers.
 SHORTEST = r"^-?(0|[1-9][0-9]{0,14})(\.(0|[0-9]*[1-9]))?([eE][-+]?[0-9]{1,3})?$|^(nan|NaN|-?inf)$"
 FIXED = r"^-?(0|[1-9][0-9]{0,14})\.[0-9]+$"
@@ -17,7 +18,7 @@ class CellType:
     """What all cells shown to it can be. The result does not depend on their order, nor on how they are cut."""
 
     def __init__(self) -> None:
-        self._kinds = {"bool", "integer", "shortest", "fixed"}
+        self._kinds = {"bool", "integer", "unsigned", "shortest", "fixed"}
         self._decimals: int | None = None
         self._seen = False
 
@@ -34,20 +35,26 @@ class CellType:
         """Truth values, whole numbers and numbers that are written as programs write them; everything else is text.
 
         "007" is text, as are "1.10" beside "1.9" (a version, not a number) and numbers too long to be held exactly.
-        Numbers with the same count of decimals everywhere are floats, trailing zeros or not.
+        Numbers with the same count of decimals everywhere are floats, trailing zeros or not. Whole numbers that 64
+        bits hold only without a sign (hashes) are unsigned.
         """
         if not self._seen or not self._kinds:
             return pa.string()
         if "bool" in self._kinds:
             return pa.bool_()
-        return pa.int64() if "integer" in self._kinds else pa.float64()
+        if "integer" in self._kinds:
+            return pa.int64()
+        return pa.uint64() if "unsigned" in self._kinds else pa.float64()
 
     def _fits(self, kind: str, cells: pa.Array) -> bool:
         if kind == "bool":
             return bool(pc.all(pc.is_in(cells, pa.array([*TRUE, *FALSE]))).as_py())
         if kind == "fixed":
             return _all_match(cells, FIXED) and self._one_length(cells)
-        return _all_match(cells, SHORTEST) if kind == "shortest" else _all_match(cells, INTEGER) and _in_64_bits(cells)
+        if kind == "shortest":
+            return _all_match(cells, SHORTEST)
+        form, whole = (INTEGER, pa.int64()) if kind == "integer" else (UNSIGNED, pa.uint64())
+        return _all_match(cells, form) and _in_64_bits(cells, whole)
 
     def _one_length(self, cells: pa.Array) -> bool:
         lengths = pc.subtract(pc.utf8_length(cells), pc.find_substring(cells, "."))
@@ -60,9 +67,9 @@ def _all_match(cells: pa.Array, pattern: str) -> bool:
     return bool(pc.all(pc.match_substring_regex(cells, pattern)).as_py())
 
 
-def _in_64_bits(cells: pa.Array) -> bool:
+def _in_64_bits(cells: pa.Array, whole: pa.DataType) -> bool:
     try:
-        cells.cast(pa.int64())
+        cells.cast(whole)
     except pa.ArrowInvalid:
         return False
     return True

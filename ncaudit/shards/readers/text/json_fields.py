@@ -13,21 +13,25 @@ import pyarrow as pa
 from ncaudit.shards.readers.text.json_types import whole_text
 
 TEXT = pa.string()
-TYPES = {"null": TEXT, "bool": pa.bool_(), "int": pa.int64(), "float": pa.float64(), "text": TEXT,
-         "texts": pa.list_(TEXT)}  # fmt: skip
-INT64 = range(-(2**63), 2**63)
+TYPES = {"bool": pa.bool_(), "float": pa.float64(), "text": TEXT, "texts": pa.list_(TEXT)}
+# Whole numbers by what holds them: floats and all types of 64 bits; only these; only those with or without a sign.
+WHOLE = {
+    "exact": range(2**53 + 1), "exact negative": range(-(2**53), 0), "natural": range(2**63),
+    "negative": range(-(2**63), 0), "unsigned": range(2**64),
+}  # fmt: skip
+NEGATIVE, EXACT = {"negative", "exact negative"}, {"exact", "exact negative"}
 
 
 class JsonFields:
     """What all objects shown to it have in common. The result does not depend on their order, but for that of fields.
 
-    Whole numbers among others become floats. Lists of strings stay lists, as they may be captions. Values of several
+    Whole numbers among others become floats where these hold all of them. Lists of strings stay lists, as they may be captions. Values of several
     types, other lists and objects become text: a string as it is, anything else as JSON. All null is text.
     may_have_fields: names under which objects of strings stay what they are: texts in several languages, say.
     """
 
     def __init__(self, may_have_fields: Collection[str] = ()) -> None:
-        self._kinds: dict[str, str] = {}
+        self._kinds: dict[str, set[str]] = {}
         self._inner: dict[str, dict[str, None]] = {name: {} for name in may_have_fields}  # in the order of their names
 
     def see(self, values: Mapping[str, Any]) -> None:
@@ -37,13 +41,13 @@ class JsonFields:
             if name in self._inner and _is_of_strings(value):
                 kind = "texts by name"
                 self._inner[name].update(dict.fromkeys(value))
-            self._kinds[name] = _common(self._kinds.get(name, "null"), kind)
+            self._kinds.setdefault(name, set()).add(kind)
 
     @property
     def types(self) -> dict[str, pa.DataType]:
         """The type of each field, in the order in which they were first seen."""
         inner = {name: pa.struct([(one, TEXT) for one in ones]) for name, ones in self._inner.items()}
-        return {n: inner[n] if kind == "texts by name" else TYPES[kind] for n, kind in self._kinds.items()}
+        return {name: _type_of(kinds - {"null"}, inner.get(name, TEXT)) for name, kinds in self._kinds.items()}
 
 
 def json_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -84,7 +88,7 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        return "int" if value in INT64 else "text"
+        return next((kind for kind, values in WHOLE.items() if value in values), "text")
     if isinstance(value, list) and all(map(_is_string, value)):
         return "texts"
     return "float" if isinstance(value, float) else "text"
@@ -98,12 +102,17 @@ def _is_of_strings(value: Any) -> bool:
     return isinstance(value, dict) and bool(value) and all(map(_is_string, value.values()))
 
 
-def _common(one: str, other: str) -> str:
-    if one == other or other == "null":
-        return one
-    if one == "null":
-        return other
-    return "float" if {one, other} == {"int", "float"} else "text"
+def _type_of(kinds: set[str], by_name: pa.DataType) -> pa.DataType:
+    """The type that holds values of all these kinds. by_name: of texts by name."""
+    if kinds == {"texts by name"}:
+        return by_name
+    if kinds and kinds <= {*WHOLE}:
+        if "unsigned" in kinds:
+            return TEXT if kinds & NEGATIVE else pa.uint64()
+        return pa.int64()
+    if "float" in kinds and kinds <= {"float", *EXACT}:
+        return pa.float64()
+    return TYPES[next(iter(kinds))] if len(kinds) == 1 else TEXT
 
 
 def _as_json(value: Any) -> str:

@@ -24,7 +24,11 @@ def as_array(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array | None
     try:
         return pa.array(values, kind)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        return None
+        return as_array(values, pa.uint64()) if kind is None and all(map(_is_whole, values)) else None
+
+
+def _is_whole(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
@@ -38,6 +42,8 @@ def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     if t.is_list(one) and t.is_list(other):
         inner = common_type(one.value_type, other.value_type)
         return None if inner is None else pa.list_(inner)
+    if t.is_integer(one) and t.is_integer(other):
+        return pa.uint64()  # one of them holds numbers that int64 has no room for
     numbers = all(t.is_integer(kind) or t.is_floating(kind) for kind in (one, other))
     return pa.float64() if numbers else None
 

@@ -25,6 +25,7 @@ LINE_END = re.compile(rb"\r\n|[\r\n]")
 SWALLOWED = 0  # line ends within a quoted cell between lines that would all be rows: with more it is no chance
 SWALLOWED_ELSE = 2  # text has commas by itself
 SWALLOWED_ALONE = 1  # any line is a row of one cell
+NUMBER = re.compile(rb"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
 BACKSLASH = b"\\"
 TOLD = re.compile(rb'"?sep=([,;\t|])"?(?:\r\n|[\r\n])')
 
@@ -132,9 +133,11 @@ def told_separator(text: bytes) -> tuple[str | None, bytes]:
 
 def swallows_rows(path: str, dialect: Dialect, columns: int) -> int | None:
     """The line of a quoted cell that holds whole lines each of which would be a row, where nothing tells that it means
-    to: no cell of the file is in quotes on a line of its own, and as plain text every line has all its cells. Or None.
+    to: as plain text every line has all its cells, and quotes are not put as programs put them. Or None.
     """
-    if not fits_unquoted(path, dialect.separator, columns, dialect.longest):
+    if not fits_unquoted(path, dialect.separator, columns, dialect.longest, wrapped=True):
+        return None
+    if _quotes_like_a_program(path, dialect):
         return None
     enough = SWALLOWED_ALONE if columns == 1 else SWALLOWED
     if columns > 1 and dialect.separator != "\t" and not _has_bare_quotes(path, dialect):
@@ -146,15 +149,20 @@ def swallows_rows(path: str, dialect: Dialect, columns: int) -> int | None:
     return None
 
 
-def fits_unquoted(path: str, separator: str, columns: int, longest: int = MAX_ROW_BYTES) -> bool:
-    """Whether every line has so many cells when quotes are plain characters, and no cell begins and ends with one."""
+def fits_unquoted(
+    path: str, separator: str, columns: int, longest: int = MAX_ROW_BYTES, *, wrapped: bool = False
+) -> bool:
+    """Whether every line has so many cells when quotes are plain characters, and no cell begins and ends with one
+    (unless `wrapped`: then some may).
+    """
     plain = Dialect(separator, quoted=False, longest=longest)
     split = re.escape(separator).encode()
     line = rb"[^S\r\n]*+(?:S[^S\r\n]*+){%d}" % (columns - 1)
     whole = re.compile((rb"(?:(?:" + line + rb")?(?:\r\n|[\r\n]))*+").replace(b"S", split))
-    wrapped = re.compile(rb'(?:\A|[S\r\n])"[^S\r\n]*"(?=[S\r\n])'.replace(b"S", split))
+    # a blank behind the closing quote makes no text of it
+    around = re.compile(rb'(?:\A|[S\r\n])"[^S\r\n]*"[ \t]*(?=[S\r\n])'.replace(b"S", split))
     try:
-        return all(whole.fullmatch(b.text) and not wrapped.search(b.text) for b in blocks(path, plain))
+        return all(whole.fullmatch(b.text) and (wrapped or not around.search(b.text)) for b in blocks(path, plain))
     except BadTable:
         return False
 
@@ -232,6 +240,37 @@ def _quoted_cells(text: bytes, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
         if found[0].startswith(b'"'):
             yield at, found[0]
         at = found.end() + 1
+
+
+def _quotes_like_a_program(path: str, dialect: Dialect) -> bool:
+    """Whether quotes are written twice within quotes, stand around empty text, or around every text of a column.
+
+    People put some captions in quotes and others not, and quotes of theirs hold no cell together.
+    """
+    quoted, bare = set[int](), set[int]()
+    for column, cell in _cells_of_rows(path, dialect):
+        if cell.startswith(b'"') and not _lines(cell):
+            if cell == b'""' or b'""' in cell[1:-1]:
+                return True
+            quoted.add(column)
+        elif cell and not cell.startswith(b'"') and not NUMBER.fullmatch(cell):
+            bare.add(column)
+    return bool(quoted - bare)
+
+
+def _cells_of_rows(path: str, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
+    """Every cell behind the header, and the number of its column from 0."""
+    first = True
+    for block in blocks(path, dialect):
+        text = block.behind_header(dialect).text if first else block.text
+        first = first and not block.text.strip(b"\r\n")
+        for start, end in _rows(text, dialect):
+            column = 0
+            while start < end and (found := _grammar(dialect).cell.match(text, start)):
+                yield column, found[0]
+                if text[found.end() : found.end() + 1] in (b"\r", b"\n"):
+                    break
+                column, start = column + 1, found.end() + 1
 
 
 def _has_bare_quotes(path: str, dialect: Dialect) -> bool:

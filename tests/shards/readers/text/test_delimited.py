@@ -18,7 +18,7 @@ from ncaudit.shards.readers.text import delimited, records
 from ncaudit.shards.readers.text.delimited import DelimitedShard
 
 PIPES = {"capture_output": True, "text": True}
-TEXT, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+TEXT, INT, UNSIGNED, FLOAT, BOOL = pa.string(), pa.int64(), pa.uint64(), pa.float64(), pa.bool_()
 
 
 @pytest.fixture
@@ -43,7 +43,10 @@ def table(path, rows=3):
         (["1", "-20", "0"], INT),
         (["1", "", "9223372036854775807"], INT),
         (["007", "12"], TEXT),  # a key
-        (["9223372036854775808"], TEXT),
+        (["9223372036854775808", "0"], UNSIGNED),  # a hash
+        (["18446744073709551615"], UNSIGNED),
+        (["18446744073709551616"], TEXT),
+        (["9223372036854775808", "-1"], TEXT),
         (["-0"], FLOAT),
         (["+1"], TEXT),
         (["1 "], TEXT),
@@ -292,6 +295,31 @@ def test_a_separator_that_cuts_the_next_row_as_well_goes_before_one_in_a_columns
     read = table(write("image;caption;price, EUR, all in\na.png;a dog;1,5\n"))
     assert read.schema.names == ["image", "caption", "price, EUR, all in"]
     assert read["price, EUR, all in"].to_pylist() == ["1,5"]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+def test_captions_that_people_put_in_quotes_hold_no_others_together(name, write):
+    """Lines 6 to 30 would all be one cell, as the captions of lines 6 and 30 begin and end with a quote."""
+    cut = "," if name == "x.csv" else "\t"
+    captions = [f"a car {i}" for i in range(40)]
+    captions[2], captions[5], captions[29] = '"to be or not"', '"' + captions[5], captions[29] + ' of 7"'
+    lines = [cut.join(("image", "caption")), *(f"{i}.png{cut}{caption}" for i, caption in enumerate(captions))]
+    with pytest.raises(BadTable, match="line 7: a cell that begins with a quote there goes on over lines"):
+        table(write("\n".join(lines) + "\n", name))
+
+
+@pytest.mark.parametrize("others", ['"a dog"', '"a ""big"" dog"', '""'])
+def test_cells_of_several_lines_stay_whole_where_a_program_has_put_the_quotes(others, write):
+    """Around all texts of a column, or with quotes written twice, or around nothing: lines 3 to 5 look like rows."""
+    more = "" if others == '"a dog"' else "4,plain\n"
+    read = table(write(f'n,caption\n1,{others}\n2,"x\n1,y\n2,z\n3,w"\n{more}'))
+    assert read["caption"].to_pylist()[1] == "x\n1,y\n2,z\n3,w"
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "  "])
+def test_a_cell_in_quotes_with_a_blank_behind_is_no_plain_text(blank, write):
+    with pytest.raises(BadTable, match="line 2: a cell begins with a quote there, which closes in the middle"):
+        table(write(f'caption,image\n"a dog"{blank},a.png\n"a cat"{blank},b.png\n'))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,10 @@ def test_each_mixture_has_its_type():
     assert types_of(True, False) == pa.bool_()
     assert types_of(True, 1) == pa.string()
     assert types_of(1, "1") == pa.string()
-    assert types_of(2**63) == pa.string()
+    assert types_of(2**63, 0) == pa.uint64()
+    assert types_of(2**64) == types_of(2**63, -1) == types_of(2**63, 0.5) == pa.string()
+    assert types_of(2**53, 0.5) == pa.float64()
+    assert types_of(2**53 + 1, 0.5) == types_of(0.5, -(2**53) - 1) == pa.string()  # a float would change it
     assert types_of(["a"], None, []) == pa.list_(pa.string())
     assert types_of(["a"], [1]) == pa.string()
     assert types_of({"a": 1}) == pa.string()

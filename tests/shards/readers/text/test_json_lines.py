@@ -67,7 +67,7 @@ def test_columns_are_the_fields_of_all_lines(write):
         ({"x": "a"}, 'line 3: x is "a", and int64 before'),
         ({"x": True}, "line 3: x is true, and int64 before"),
         ({"x": [1]}, r"line 3: x is \[1\], and int64 before"),
-        ({"x": 2**63}, "line 3: x is 9223372036854775808, and int64 before"),
+        ({"x": 2**64}, "line 3: x is 18446744073709551616, and int64 before"),
         ({"new": [1, "a"]}, r"line 3: new is \[1, \"a\"\]"),
         ("[1]\n", "line 3 is no JSON object"),
         ("{\n", "line 3 is no JSON: "),
@@ -78,6 +78,16 @@ def test_columns_are_the_fields_of_all_lines(write):
 def test_a_line_that_does_not_fit_is_named(line, said, write):
     with pytest.raises(BadTable, match=rf"x\.jsonl, {said}"):
         table(write({"x": 1}, {"x": 2}, line))
+
+
+def test_hashes_of_64_bits_are_whole_numbers_without_a_sign(write):
+    read = table(write({"x": 1, "y": 2**64 - 1}, {"x": 2**63, "y": None}, {"x": 0}))
+    assert read.to_pydict() == {"x": [1, 2**63, 0], "y": [2**64 - 1, None, None]}
+    assert [field.type for field in read.schema] == [pa.uint64()] * 2
+    with pytest.raises(BadTable, match=r"x\.jsonl, line 2: x is -1, and uint64 before"):
+        table(write({"x": 2**63}, {"x": -1}))
+    with pytest.raises(BadTable, match=r"x\.jsonl, line \d: x is "):
+        table(write({"x": 2**63 + 1}, {"x": 0.5}))
 
 
 def test_a_whole_number_that_no_float_holds_is_named(write):
