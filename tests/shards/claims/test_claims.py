@@ -13,9 +13,9 @@ from ncaudit.errors import Displaced, Interrupted, NcauditError
 from ncaudit.options import SampleOptions
 from ncaudit.shards.claims.claims import Follower, Place, asked, claim
 from ncaudit.shards.claims.commands import made_by
-from ncaudit.shards.places.partials import partial_name
 from ncaudit.shards.files.provenance import attach
 from ncaudit.shards.files.writer import atomic_file, watched
+from ncaudit.shards.places.partials import partial_name
 
 RECORD = ".ncaudit.json"
 

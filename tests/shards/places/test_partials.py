@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from ncaudit.shards.places import partials
 from ncaudit.shards.files.formats import SUFFIXES
+from ncaudit.shards.places import partials
 from ncaudit.shards.places.partials import partial_name, partials_among, shortened, sweep
 
 DEAD = 2**22 + 1  # no system gives a process so high a number
