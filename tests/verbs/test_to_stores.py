@@ -229,7 +229,7 @@ def test_whose_files_they_are_is_asked_as_here(world, place):
     assert place.objects().keys() == {"scores/00000.parquet"}
     listings.forget()
     score(ScoreOptions(embeddings=[str(world / "given")], out=f"{place.out}/scores", overwrite=True))
-    with pytest.raises(NcauditError, match="is an input and would be written over|is what `score` has written"):
+    with pytest.raises(NcauditError, match=r"is an input and would be written over|is what `score` has written"):
         score(ScoreOptions(embeddings=[f"{place.out}/scores"], out=f"{place.out}/scores"))
 
 

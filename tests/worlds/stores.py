@@ -118,7 +118,8 @@ class Store:
     def client(self) -> object:
         import boto3
 
-        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1")
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **keys)
 
     def environment(self, url: str | None = None) -> dict[str, str]:
         """What a process needs to reach it. url: of a proxy."""
@@ -187,5 +188,5 @@ def in_memory(folder: str) -> dict[str, bytes]:
 
     files = fsspec.filesystem("memory")
     start = f"/{folder.strip('/')}/"
-    found = {path.removeprefix(start): files.cat_file(path) for path in files.find(start)} if files.exists(start) else {}
-    return {name: data for name, data in found.items() if "_manifest/" not in name}
+    paths = files.find(start) if files.exists(start) else []
+    return {path.removeprefix(start): files.cat_file(path) for path in paths if "_manifest/" not in path}

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ncaudit.errors import NcauditError
@@ -26,6 +27,7 @@ from ncaudit.shards.places import scratch, uploads
 from ncaudit.shards.places.listings import Entry
 from ncaudit.shards.places.partials import created, partial_name
 
+STATUS = "status"
 ROWS_PER_GROUP = 8_192
 GROUP_BYTES = 256 << 20
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -48,9 +50,17 @@ class TableWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows in the table's own schema, in their final order."""
+        if STATUS in self._schema.names:
+            self._count(batch[STATUS])
         self._pending.append(batch)
         while rows := self._whole_group():
             self._flush(rows)
+
+    def _count(self, statuses: pa.Array) -> None:
+        counts = self.told.setdefault("statuses", {})
+        for entry in pc.value_counts(statuses).to_pylist():
+            name = str(entry["values"])
+            counts[name] = counts.get(name, 0) + entry["counts"]
 
     def close(self) -> None:
         """Write what is pending and the footer."""
