@@ -33,7 +33,7 @@ from ncaudit.shards.files import locations
 from ncaudit.shards.files.partials import Partial, is_alive, partials_among, shortened, sweep
 from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
 from ncaudit.shards.files.remembered import version_now
-from ncaudit.shards.files.writer import watched
+from ncaudit.shards.files.writer import is_watched, watched
 from ncaudit.version import written_by
 
 
@@ -251,6 +251,18 @@ class Follower:
         if (now := version_now(self._record)) != self._version:
             _refuse_displaced(self._record, self._token)
             self._version = now
+
+
+@contextmanager
+def followed(record: str) -> Iterator[None]:
+    """What is written inside goes by that record, where no claim of this process is held: that knows more."""
+    if is_watched():
+        yield
+        return
+    folder = os.path.dirname(record) or os.curdir
+    sweep(partials_among(folder, _listed(folder)))  # of processes of this machine that have died
+    with watched(Follower(record)):
+        yield
 
 
 def _token_in(path: str) -> str:

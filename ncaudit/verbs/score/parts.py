@@ -43,7 +43,8 @@ def repeats_for(options: ScoreOptions, tables: Sequence[EmbeddingTable], progres
     if path is not None and os.path.isfile(path) and (there := kept_repeats(path, tables)) is not None:
         return there
     if options.slice is not None:
-        raise NcauditError(f"{options.out} holds no counts of repeated photos and captions of these tables", fix=FIT_FIRST)
+        what = f"{options.out} holds no counts of repeated photos and captions of these tables"
+        raise NcauditError(what, fix=FIT_FIRST)
     repeats = count_repeats(tables, progress)
     if options.fit_only and path is not None:
         keep_repeats(path, repeats, tables)
