@@ -52,6 +52,7 @@ from ncaudit.options.scoring import Mixture
 from ncaudit.options.scoring import Siblings
 from ncaudit.options.scoring import Variant
 from ncaudit.options.shared.common import Precision
+from ncaudit.options.shared.engines import EngineKind
 from ncaudit.options.shared.streams import StreamFormat
 from ncaudit.options.show import Against
 from ncaudit.options.show import Reason
@@ -116,6 +117,10 @@ def audit(
     device: str = 'auto',
     batch_pairs: int | None = None,
     precision: Literal['auto', 'float32', 'bfloat16'] | Precision = 'auto',
+    engine: Literal['local', 'ray'] | EngineKind = 'local',
+    ray_address: str = 'auto',
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     seed: int = 0,
     max_failed: float = 1.0,
     progress: Progress | bool | None = None,
@@ -199,6 +204,18 @@ def audit(
         precision: Precision; default 'auto'
             What the model computes in: float32, bfloat16, or auto, which takes bfloat16 where that is
             faster.
+        engine: EngineKind; default 'local'
+            Of a Ray cluster: Who does the shards: local, which is this machine, or ray, a Ray cluster
+            (pip install 'ncaudit[ray]').
+        ray_address: str; default 'auto'
+            Of a Ray cluster: The Ray cluster: auto, the one that this machine is part of; HOST:PORT of
+            its head; or local, which starts one on this machine alone.
+        actors: int or None; default None
+            Of a Ray cluster: Processes on the cluster at one time, 1 or more. By default one per GPU
+            that is used, else one per CPU.
+        gpus_per_actor: float or None; default None
+            Of a Ray cluster: GPUs of each process on the cluster, 0 or more; below 1 several share one.
+            By default 1 for embed where the cluster has GPUs, else 0.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         max_failed: float; default 1.0
@@ -578,6 +595,10 @@ def embed(
     batch_pairs: int | None = None,
     precision: Literal['auto', 'float32', 'bfloat16'] | Precision = 'auto',
     slice: str | None = None,
+    engine: Literal['local', 'ray'] | EngineKind = 'local',
+    ray_address: str = 'auto',
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     max_failed: float = 1.0,
     progress: Progress | bool | None = None,
 ) -> EmbedResult:
@@ -654,6 +675,18 @@ def embed(
             Do one part of the shards alone: I/N takes every N-th of the same list, I from 0; slurm
             takes the task of an array job. All parts write to one folder; `ncaudit status` tells when
             it is whole.
+        engine: EngineKind; default 'local'
+            Of a Ray cluster: Who does the shards: local, which is this machine, or ray, a Ray cluster
+            (pip install 'ncaudit[ray]').
+        ray_address: str; default 'auto'
+            Of a Ray cluster: The Ray cluster: auto, the one that this machine is part of; HOST:PORT of
+            its head; or local, which starts one on this machine alone.
+        actors: int or None; default None
+            Of a Ray cluster: Processes on the cluster at one time, 1 or more. By default one per GPU
+            that is used, else one per CPU.
+        gpus_per_actor: float or None; default None
+            Of a Ray cluster: GPUs of each process on the cluster, 0 or more; below 1 several share one.
+            By default 1 for embed where the cluster has GPUs, else 0.
         max_failed: float; default 1.0
             Exit with 3 when more than this share of the rows failed, 0 to 1.
         progress: True, Progress or None; default None
@@ -775,6 +808,10 @@ def filter_pairs(
     kept_precision: float | None = None,
     threads: int | None = None,
     slice: str | None = None,
+    engine: Literal['local', 'ray'] | EngineKind = 'local',
+    ray_address: str = 'auto',
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     progress: Progress | bool | None = None,
 ) -> FilterResult:
     """Keep the pairs that every rule agrees on; a row whose status is not ok is dropped, with its status as the reason.
@@ -836,6 +873,18 @@ def filter_pairs(
             Do one part of the shards alone: I/N takes every N-th of the same list, I from 0; slurm
             takes the task of an array job. All parts write to one folder; `ncaudit status` tells when
             it is whole.
+        engine: EngineKind; default 'local'
+            Of a Ray cluster: Who does the shards: local, which is this machine, or ray, a Ray cluster
+            (pip install 'ncaudit[ray]').
+        ray_address: str; default 'auto'
+            Of a Ray cluster: The Ray cluster: auto, the one that this machine is part of; HOST:PORT of
+            its head; or local, which starts one on this machine alone.
+        actors: int or None; default None
+            Of a Ray cluster: Processes on the cluster at one time, 1 or more. By default one per GPU
+            that is used, else one per CPU.
+        gpus_per_actor: float or None; default None
+            Of a Ray cluster: GPUs of each process on the cluster, 0 or more; below 1 several share one.
+            By default 1 for embed where the cluster has GPUs, else 0.
         progress: True, Progress or None; default None
             True shows how far the work is. A `ncaudit.progress.Progress` of your own is told instead.
     """
@@ -1130,6 +1179,10 @@ def score(
     threads: int | None = None,
     device: str = 'auto',
     slice: str | None = None,
+    engine: Literal['local', 'ray'] | EngineKind = 'local',
+    ray_address: str = 'auto',
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     max_failed: float = 1.0,
     seed: int = 0,
     progress: Progress | bool | None = None,
@@ -1248,6 +1301,18 @@ def score(
             Do one part of the shards alone: I/N takes every N-th of the same list, I from 0; slurm
             takes the task of an array job. All parts write to one folder; `ncaudit status` tells when
             it is whole.
+        engine: EngineKind; default 'local'
+            Of a Ray cluster: Who does the shards: local, which is this machine, or ray, a Ray cluster
+            (pip install 'ncaudit[ray]').
+        ray_address: str; default 'auto'
+            Of a Ray cluster: The Ray cluster: auto, the one that this machine is part of; HOST:PORT of
+            its head; or local, which starts one on this machine alone.
+        actors: int or None; default None
+            Of a Ray cluster: Processes on the cluster at one time, 1 or more. By default one per GPU
+            that is used, else one per CPU.
+        gpus_per_actor: float or None; default None
+            Of a Ray cluster: GPUs of each process on the cluster, 0 or more; below 1 several share one.
+            By default 1 for embed where the cluster has GPUs, else 0.
         max_failed: float; default 1.0
             Exit with 3 when more than this share of the rows failed, 0 to 1.
         seed: int; default 0

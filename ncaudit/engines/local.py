@@ -8,12 +8,15 @@ and what a worker is told to begin with.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from ncaudit.counts import counted
 from ncaudit.errors import Displaced, NcauditError
 from ncaudit.interruption import heed
 from ncaudit.schema import OK
 from ncaudit.shards.files.shard import Shard
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class ShardRows:
 
     statuses: Mapping[str, int]
     resumed: bool = False
+    more: Any = None  # what the verb counts besides, from wherever the shard was done
 
 
 Outcome = ShardRows | NcauditError  # of a shard: its rows, or why it could not be done at all
@@ -78,7 +82,7 @@ def run_shards(shards: Sequence[Shard], work: Callable[[Shard], ShardRows]) -> A
 
 def outcomes(shards: Sequence[Shard], work: Callable[[Shard], ShardRows]) -> list[tuple[Shard, Outcome]]:
     """What became of each shard, one after the other."""
-    return [(shard, _outcome(shard, work)) for shard in shards]
+    return [(shard, outcome_of(shard, work)) for shard in shards]
 
 
 def account(tried: Sequence[tuple[Shard, Outcome]]) -> Accounting:
@@ -94,9 +98,10 @@ def account(tried: Sequence[tuple[Shard, Outcome]]) -> Accounting:
     return Accounting(len(tried), sum(rows.resumed for rows in done), failures, dict(statuses))
 
 
-def _outcome(shard: Shard, work: Callable[[Shard], ShardRows]) -> Outcome:
+def outcome_of(item: Item, work: Callable[[Item], ShardRows]) -> Outcome:
+    """What became of one. Raises Displaced, which ends all."""
     try:
-        return work(shard)
+        return work(item)
     except Displaced:
         raise
     except NcauditError as error:

@@ -26,6 +26,7 @@ from ncaudit.options.scoring import (
     Variant,
 )
 from ncaudit.options.shared.common import AUTO_SCORER, USUAL_WEIGHTS, Precision
+from ncaudit.options.shared.engines import EngineKind
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
@@ -84,6 +85,7 @@ __all__ = [
     "DataOptions",
     "DemoOptions",
     "EmbedOptions",
+    "EngineKind",
     "EvalRetrievalOptions",
     "EvalScoresOptions",
     "FilterForm",

@@ -13,6 +13,7 @@ from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import compatible, require, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, refuse_changed
+from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.streams import is_folder
 
@@ -21,7 +22,7 @@ REPORT, LABELS_REPORT = "report.html", "labels.html"  # pages there
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditOptions(ModelOptions, DataOptions):
+class AuditOptions(ModelOptions, DataOptions, EngineOptions):
     """`ncaudit audit`: a dataset to embeddings, scores, judged classes and the report."""
 
     sources: common.Dataset
@@ -69,6 +70,7 @@ class AuditOptions(ModelOptions, DataOptions):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))
         kept = self.columns is None or self.label_column is None or self.label_column in self.columns
         compatible(kept, f"--columns leaves out the --label-column {self.label_column}", "name it with --columns, too")
+        self.check_engine()
         _ = self.of_embed, self.of_score, self.of_labels, self.of_report  # what they refuse is told before any work
         refuse_changed(self)
 

@@ -9,6 +9,7 @@ from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import choose, require, require_at_least, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.engines import EngineKind, EngineOptions
 from ncaudit.options.shared.inputs import DataOptions, ModelOptions
 from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.options.shared.streams import STREAM, StreamFormat, streams_csv
@@ -22,7 +23,7 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
+class EmbedOptions(ModelOptions, DataOptions, SliceOptions, EngineOptions):
     """`ncaudit embed`: raw shards to embedding tables."""
 
     sources: common.Dataset
@@ -64,6 +65,7 @@ class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
         choose(self, format=StreamFormat, layout=Layout)
         if isinstance(self.devices, str):
             object.__setattr__(self, "devices", tuple(self.devices.split(",")))
+        self.check_engine()
         refuse_changed(self)
         _ = self.part
         _check_devices(self)
@@ -72,6 +74,9 @@ class EmbedOptions(ModelOptions, DataOptions, SliceOptions):
         """What this mode does not look at."""
         yield from of_files(self.out)
         yield from self.unread_of_slices(self.out)
+        yield from self.unread_of_engine(self.out)
+        if self.engine is EngineKind.ray:
+            yield Unread(("devices",), "is of one machine, and --engine is ray", "give --actors and --gpus-per-actor")
         yield from self.unread_of_model()
         yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
         if self.out == STREAM:

@@ -10,6 +10,7 @@ from ncaudit.options.shared import common
 from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import choose, compatible, require, require_at_least, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat, streams_csv
@@ -37,8 +38,10 @@ RANKING_RULES = ("keep_share", "kept_precision")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterOptions(SliceOptions):
+class FilterOptions(SliceOptions, EngineOptions):
     """`ncaudit filter`: the pairs worth keeping. A row is kept when every rule says so; ranking rules come last."""
+
+    UNASKED = ("gpus_per_actor",)
 
     scores: Annotated[
         Sequence[str],
@@ -154,12 +157,14 @@ class FilterOptions(SliceOptions):
             )
         _check_rules(self)
         _check_filter_places(self)
+        self.check_engine()
         refuse_changed(self)
         _ = self.part
 
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at."""
         yield from of_files(self.out if self.dropped is None else self.dropped)
+        yield from self.unread_of_engine("" if not self.one_output else "-")
         if self.one_output:
             yield Unread(("slice",), f"writes a file per shard, and --out {self.out} is one for all", "give a folder")
         rows = self.write_as is FilterForm.rows

@@ -17,6 +17,7 @@ from ncaudit.options.shared.checks import (
     settle_places,
 )
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.slices import SliceOptions
 from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
@@ -205,7 +206,7 @@ class ScorerOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(ScorerOptions, SliceOptions):
+class ScoreOptions(ScorerOptions, SliceOptions, EngineOptions):
     """`ncaudit score`: embedding tables to score tables."""
 
     embeddings: Annotated[
@@ -285,6 +286,7 @@ class ScoreOptions(ScorerOptions, SliceOptions):
         compatible(once, "--verdicts names one file twice", "give the file of each judge once")
         compatible(not (self.fit and self.refit), "--fit and --refit contradict each other", "give one of them")
         _check_join(self)
+        self.check_engine()
         refuse_changed(self)
         _ = self.part
 
@@ -292,6 +294,7 @@ class ScoreOptions(ScorerOptions, SliceOptions):
         """What this mode does not look at; what a scorer does not, `scorers.refuse_unread` knows."""
         yield from of_files(self.out)
         yield from self.unread_of_slices(self.out)
+        yield from self.unread_of_engine(self.out)
         yield from self.unread_of_fitting()
         yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
         if self.fit:
@@ -313,7 +316,7 @@ class ScoreOptions(ScorerOptions, SliceOptions):
             shared = "is of fitting, and a part scores with the fit that is there"
             yield Unread(("refit",), shared, "give it with --fit-only, before the parts")
             yield Unread(("verdicts",), "speak for all shards at once, and --slice does a part of them",
-                         "correct the fit first: --fit-only --verdicts FILE --save-fit FIT; then --fit FIT for all parts")
+                         "correct the fit first: --fit-only --verdicts FILE --save-fit FIT; then --fit FIT, --slice")
             yield Unread(("fit_only",), "fits for all parts, and --slice does one of them", "give one of them")
         if not is_folder(self.out):
             yield Unread(("fit_only",), f"keeps the fit in a folder, and --out is {self.out}", "give a folder")

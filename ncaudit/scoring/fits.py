@@ -63,6 +63,10 @@ class Fit:
     pair_ids: Sequence[str] = ()
     made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # of it, for use again
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of another process: what is made of it is made there."""
+        return {**self.__dict__, "made": {}}
+
     def with_labels(self, facts: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> "Fit":
         """The same scores with other facts of their labels: what was made of the fit stays good."""
         told = replace(self, facts=facts, tensors=self.tensors if tensors is None else tensors)

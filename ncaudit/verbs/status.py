@@ -19,8 +19,10 @@ from ncaudit.schema import OK
 from ncaudit.shards.claims.departed import tables_below
 from ncaudit.shards.claims.failures import failures_in
 from ncaudit.shards.claims.records import EMBED_RECORD, FOLDER_RECORD, Record, departed_in, read_record
+from ncaudit.shards.files.locations import exists, is_dir, is_file, is_remote, join, names_in
 from ncaudit.shards.files.provenance import wrote
 from ncaudit.shards.files.shard import Shard, fitting
+from ncaudit.shards.places import listings
 from ncaudit.shards.places.partials import is_alive, partials_among
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.parquet import open_parquet
@@ -60,6 +62,8 @@ def status(options: StatusOptions, progress: Progress = SILENT) -> StatusResult:
 
     Raises NcauditError where the folder is none that a verb writes a table per shard to.
     """
+    if is_remote(options.out):
+        listings.look(options.out)  # once, in place of a question per file
     record = _record_in(options.out)
     expected = _expected(record)
     progress.job("status", {LOOK: 1.0})
@@ -73,26 +77,26 @@ def status(options: StatusOptions, progress: Progress = SILENT) -> StatusResult:
 
 def _record_in(out: str) -> Record:
     for name in (EMBED_RECORD, FOLDER_RECORD):
-        record = read_record(os.path.join(out, name))
+        record = read_record(join(out, name))
         if record is not None and record.get("verb") in OF_PARTS and "files" in record:
             return record
     raise _not_ours(out)
 
 
 def _not_ours(out: str) -> NcauditError:
-    if not os.path.exists(out):
+    if not exists(out):
         return NcauditError(f"{out} does not exist", fix="name a folder that embed, score, labels or filter writes to")
-    if not os.path.isdir(out):
+    if not is_dir(out):
         return NcauditError(f"{out} is one file, which appears when it is whole", fix="name a folder of tables")
-    inner = [name for name in sorted(os.listdir(out)) if _is_ours(os.path.join(out, name))]
-    fix = f"name one of those in it: {', '.join(os.path.join(out, name) for name in inner[:3])}" if inner else (
+    inner = [name for name in sorted(names_in(out)) if _is_ours(join(out, name))]
+    fix = f"name one of those in it: {', '.join(join(out, name) for name in inner[:3])}" if inner else (
         "name a folder that embed, score, labels or filter writes to"
     )  # fmt: skip
     return NcauditError(f"{out} has no record of a verb that writes a table per shard", fix=fix)
 
 
 def _is_ours(folder: str) -> bool:
-    return any(os.path.isfile(os.path.join(folder, name)) for name in (EMBED_RECORD, FOLDER_RECORD))
+    return any(is_file(join(folder, name)) for name in (EMBED_RECORD, FOLDER_RECORD))
 
 
 def _expected(record: Record) -> Mapping[str, int | None]:
@@ -118,7 +122,7 @@ class _Found:
     def look(self, name: str) -> None:
         """Count one table."""
         path = self._at(name)
-        if not all(os.path.isfile(self._at(one)) for one in (name, *self._beside.get(name, ()))):
+        if not all(is_file(self._at(one)) for one in (name, *self._beside.get(name, ()))):
             self._is_not_there(name)
             return
         try:
@@ -153,12 +157,12 @@ class _Found:
             rows_finished=self._rows, rows_failed=self._bad_rows,
             failed=tuple(self._failed), damaged=tuple(self._damaged), missing=tuple(self._missing),
             foreign=tuple(foreign), foreign_rows=sum(_rows_of(self._at(name)) for name in foreign),
-            departed=tuple(sorted(name for name in gone if os.path.exists(self._at(name)))),
+            departed=tuple(sorted(name for name in gone if exists(self._at(name)))),
             writing=sum(map(is_alive, _partials(out))), verified=self._options.verify,
         )  # fmt: skip
 
     def _at(self, name: str) -> str:
-        return os.path.join(self._options.out, *_fitted(name).split("/"))
+        return join(self._options.out, *_fitted(name).split("/"))
 
 
 def _fitted(name: str) -> str:
@@ -180,8 +184,8 @@ def _counted(out: str, name: str, path: str) -> tuple[int, int]:
     """Rows of a finished shard, and those that failed."""
     if name.startswith(FAILED_PAIRS):  # the others are in the table of metadata
         failed = _rows_of(path)
-        others = os.path.join(out, "metadata", name.removeprefix("failed/").replace("failed_", "metadata_"))
-        return failed + (_rows_of(others) if os.path.isfile(others) else 0), failed
+        others = join(out, "metadata", name.removeprefix("failed/").replace("failed_", "metadata_"))
+        return failed + (_rows_of(others) if is_file(others) else 0), failed
     return _rows_of(path), _failed_rows(path)
 
 
@@ -216,5 +220,6 @@ def _verify(path: str, name: str) -> None:
 
 
 def _partials(out: str) -> Iterator[Any]:
+    """Files that are not whole; those of a store nobody sees."""
     for folder, _, names in os.walk(out):
         yield from partials_among(folder, names)

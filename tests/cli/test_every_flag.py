@@ -63,6 +63,8 @@ OF_DATA = {"data": ["images"]}
 PAPER = {"variant": "paper"}
 JOINED = {"join": ["table"], "join_key": "key"}
 PICTURES = {"data": ["images"]}
+RAY = {"engine": "ray"}
+ON_RAY = dict.fromkeys(("ray_address", "actors", "gpus_per_actor"), RAY)
 HEADS = {"tune": "heads", "embeddings": ["tables"], "data": None}
 STAGES = {**HEADS, "recipe": "bicro"}
 COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
@@ -71,7 +73,8 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         **dict.fromkeys(("images", "max_row_bytes"), OF_DATA),
         "overwrite": {**OF_DATA, "images": "pictures"},
     },
-    "embed": {"csv_safe": AS_CSV, "format": STREAMED},
+    "audit": ON_RAY,
+    "embed": {"csv_safe": AS_CSV, "format": STREAMED, **ON_RAY},
     "labels": {"csv_safe": AS_CSV, "format": STREAMED},
     "score": {
         **dict.fromkeys(("loss", "mixture", "center", "bank_pairs"), PAPER),
@@ -81,6 +84,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "csv_safe": AS_CSV,
         "join": JOINED,
         "join_key": JOINED,
+        **ON_RAY,
     },
     "bench": {
         "overwrite": {"out": "runs.csv"},
@@ -95,6 +99,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "key": {"data": ["images"]},
         "write_as": {"out": "uids.npy"},
         "repeat_by_weight": {"write_as": "datacomp-uids", "out": "uids.npy"},
+        **{name: RAY for name in ON_RAY if name != "gpus_per_actor"},
     },
     "report": {
         **dict.fromkeys(("image_column", "caption_column", "image_root", "max_image_pixels"), PICTURES),
@@ -119,11 +124,12 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
 }
 # Values that are checked for more than their type.
 VALUES: Mapping[str, dict[str, Any]] = {
-    "audit": {"devices": "one,two", "scorer": "csls"},
-    "embed": {"devices": "one,two"},
+    "audit": {"devices": "one,two", "scorer": "csls", "ray_address": "local"},
+    "embed": {"devices": "one,two", "slice": "1/2", "ray_address": "local"},
     "train": {"tune": "last:2", "margin_base": 2.5},
     "bench": {"out": "runs.csv", "kinds": ["near", "topic"], "scorers": ["bicro", "lemon"]},
-    "score": {"scorer": "csls"},
+    "score": {"scorer": "csls", "slice": "1/2", "ray_address": "local"},
+    "filter": {"slice": "1/2", "ray_address": "local"},
     "sample": {"out": "review.csv"},
     "report": {"out": "page.html"},
 }
@@ -283,6 +289,6 @@ def test_a_command_line_as_a_file_of_options_gives_the_same(name, parameter, ver
 def test_a_dry_run_reaches_the_planner_where_a_command_writes(name, monkeypatch):
     monkeypatch.setattr("ncaudit.verbs.plan.plan", tell)
     has = any(one.name == "dry_run" for one in COMMANDS[name].params)
-    assert has == (name not in ("inspect", "eval retrieval", "eval scores"))
+    assert has == (name not in ("inspect", "status", "eval retrieval", "eval scores"))
     if has:
         assert told([*argv(name, required(name)), "--dry-run"]) is not None

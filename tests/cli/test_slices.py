@@ -61,9 +61,10 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
 
 
-def test_parts_at_one_time_embed_what_one_run_does_and_one_that_is_killed_is_finished_by_its_command(data, alone, tmp_path):
+def test_parts_at_one_time_embed_what_one_run_does_whoever_is_killed(data, alone, tmp_path):
     out = tmp_path / "emb"
-    killed, other = (begun("embed", data, "--out", out, *EMBED, "--slice", f"{number}/2") for number in range(2))
+    words = ["embed", data, "--out", out, *EMBED, "--slice"]
+    killed, other = (begun(*words, f"{number}/2") for number in range(2))
     while not list(out.glob("?.parquet")) and killed.poll() is None:
         time.sleep(0.005)
     os.kill(killed.pid, signal.SIGKILL)

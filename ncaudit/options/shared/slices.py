@@ -59,7 +59,8 @@ def _of_slurm(environment: Mapping[str, str]) -> Slice:
     told = {name: environment.get(variable, "1" if name == "STEP" else "") for name, variable in ARRAY.items()}
     if not all(value.isdecimal() for value in told.values()):
         missing = next(ARRAY[name] for name, value in told.items() if not value.isdecimal())
-        raise UsageError(f"--slice slurm, and {missing} is not set", fix="submit it with sbatch --array=0-63, or give I/N")
+        fix = "submit it with sbatch --array=0-63, or give I/N"
+        raise UsageError(f"--slice slurm, and {missing} is not set", fix=fix)
     first, count, step = int(told["MIN"]), int(told["COUNT"]), max(1, int(told["STEP"]))
     number, rest = divmod(int(told["ID"]) - first, step)
     if rest or not 0 <= number < count:

@@ -32,7 +32,7 @@ from ncaudit.shards.claims.room import ask_for_room, require_room
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.provenance import fingerprint_of_file, wrote
 from ncaudit.shards.files.remembered import version_now
-from ncaudit.shards.files.writer import watched
+from ncaudit.shards.files.writer import is_watched, watched
 from ncaudit.shards.places import listings, manifest, uploads
 from ncaudit.shards.places.listings import Entry
 from ncaudit.shards.places.partials import Partial, is_alive, partials_among, shortened, sweep
@@ -288,6 +288,19 @@ class Follower:
     def sent(self, path: str, entry: Entry, facts: Mapping[str, Any]) -> None:
         """As `Claim` has it."""
         manifest.tell(locations.dirname(self._record), path, entry, facts)
+
+
+@contextmanager
+def followed(record: str) -> Iterator[None]:
+    """What is written inside goes by that record, where no claim of this process is held: that knows more."""
+    if is_watched():
+        yield
+        return
+    if not locations.is_remote(record):
+        folder = os.path.dirname(record) or os.curdir
+        sweep(partials_among(folder, _listed(folder)))  # of processes of this machine that have died
+    with watched(Follower(record)):
+        yield
 
 
 def _token_in(path: str) -> str:

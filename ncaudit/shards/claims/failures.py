@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from ncaudit import own_json
+from ncaudit.shards.files.locations import is_remote, join, names_below
 from ncaudit.shards.files.writer import atomic_file, remove_file
 
 FOLDER, SUFFIX = "_failed", ".json"  # readers of a folder of parquet pass over names with an underscore
@@ -27,25 +28,24 @@ def keep_failures(out: str, tried: Iterable[str], failed: Mapping[str, Mapping[s
                 file.write(json.dumps(failed[name], sort_keys=True, ensure_ascii=False).encode("utf-8", "replace"))
         elif name in known and name not in failed:
             remove_file(_path(out, name))
-    with suppress(OSError):  # others are still told
-        _remove_emptied(os.path.join(out, FOLDER))
+    if not is_remote(out):  # a store has no empty folders
+        with suppress(OSError):  # others are still told
+            _remove_emptied(os.path.join(out, FOLDER))
 
 
 def failures_in(out: str) -> dict[str, dict[str, str]]:
     """By the output that a shard would have: what it is called, what is wrong and what to do."""
-    root, found = os.path.join(out, FOLDER), dict[str, dict[str, str]]()
-    for folder, _, names in os.walk(root):
-        for name in names:
-            if name.endswith(SUFFIX) and not name.startswith("."):
-                path = os.path.join(folder, name)
-                told = own_json.known(path, SHAPE)
-                output = os.path.relpath(path, root).replace(os.sep, "/").removesuffix(SUFFIX)
-                found[output] = told or {"shard": output, "message": f"{path} is damaged", "fix": "rerun"}
+    found = dict[str, dict[str, str]]()
+    for name in names_below(join(out, FOLDER), lambda folder: True):
+        if name.endswith(SUFFIX) and not name.rpartition("/")[2].startswith("."):
+            output = name.removesuffix(SUFFIX)
+            told = own_json.known(path := _path(out, output), SHAPE)
+            found[output] = told or {"shard": output, "message": f"{path} is damaged", "fix": "rerun"}
     return found
 
 
 def _path(out: str, name: str) -> str:
-    return os.path.join(out, FOLDER, *f"{name}{SUFFIX}".split("/"))
+    return join(out, FOLDER, *f"{name}{SUFFIX}".split("/"))
 
 
 def _remove_emptied(folder: str) -> None:

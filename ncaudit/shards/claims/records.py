@@ -52,6 +52,10 @@ def write_record(path: str, record: Mapping[str, Any]) -> None:
 
 def write_first(path: str, record: Record) -> Record:
     """Write a record where none is; whichever is there afterwards, of this run or of one that was quicker."""
+    if is_remote(path):  # where the last of two wins, and both read the same one afterwards
+        if read_record(path) is None:
+            write_record(path, record)
+        return read_record(path) or record
     folder, name = os.path.split(path)
     beside = os.path.join(folder, partial_name(name))
     write_record(beside, record)

@@ -103,6 +103,11 @@ class Watch(Protocol):
 _WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
+def is_watched() -> bool:
+    """Whether somebody is asked here."""
+    return _WATCH.get() is not None
+
+
 @contextmanager
 def watched(watch: Watch) -> Iterator[None]:
     """Whatever is written inside the block is asked of `watch` first."""

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -26,7 +26,7 @@ from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.heads.behind import learnt_from_note
 from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, source_behind
 from ncaudit.matchers.heads.projection import SavedHeads
-from ncaudit.options import STREAM, EmbedOptions, Precision
+from ncaudit.options import STREAM, EmbedOptions, EngineKind, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import OK, UNFINISHED
@@ -50,6 +50,11 @@ from ncaudit.verbs.embed.model_in_workers import ModelInWorkers
 from ncaudit.verbs.embed.model_to_stream import ModelToStream
 from ncaudit.verbs.outputs import accounted, inputs_of, of_all_parts, part_of, told_by_options, versions_of
 from ncaudit.version import same_results
+
+if TYPE_CHECKING:
+    from ncaudit.verbs.embed.model_on_ray import ModelOnRay  # Ray is an extra
+
+    Model = ModelHere | ModelInWorkers | ModelOnRay
 
 STAGES = {"look at the shards": 0.0, "load the model": 0.0, "images and captions": 1.0}
 
@@ -166,7 +171,7 @@ class _Plan:
     heads: SavedHeads | None
     batch_pairs: int
     finished: frozenset[Shard]
-    model: ModelHere | ModelInWorkers | ModelToStream | None
+    model: "Model | ModelToStream | None"
     files: Files | None = None  # None: the rows go into a stream
 
 
@@ -251,7 +256,7 @@ def _plan(ready: Ready, progress: Progress) -> _Plan:
         return _Plan(options, identity, heads, known.batch, known.finished, None, files)
     asks = replace(options, precision=Precision(identity.precision)) if identity else options
     progress.stage("load the model", None)
-    model = _load(asks, key, types, known.record, [shard.name for shard in ready.shards], progress)
+    model = _load(asks, ready, types, known.record, progress)
     try:
         _refuse_another_model(options, files, shards, model.identity)
         claimed.settle(_deciding(options, model.identity))
@@ -267,9 +272,7 @@ def _plan(ready: Ready, progress: Progress) -> _Plan:
     return _Plan(options, model.identity, heads, model.batch_pairs, finished, model, files)
 
 
-def _as_settled(
-    model: ModelHere | ModelInWorkers, record: Mapping[str, Any], options: EmbedOptions
-) -> ModelHere | ModelInWorkers:
+def _as_settled(model: "Model", record: Mapping[str, Any], options: EmbedOptions) -> "Model":
     """The model with the batch size that the first part has found. Raises NcauditError where it loaded another one."""
     there = record["model"]
     if there != model.identity.as_dict():
@@ -281,17 +284,15 @@ def _as_settled(
     return model if options.batch_pairs else model.at_batch(record["batch_pairs"])
 
 
-def _load(
-    options: EmbedOptions,
-    key: str | None,
-    types: Types,
-    record: Mapping[str, Any],
-    shards: Sequence[str],
-    progress: Progress,
-) -> ModelHere | ModelInWorkers:
+def _load(options: EmbedOptions, ready: Ready, types: Types, record: Mapping[str, Any], progress: Progress) -> "Model":
+    key, names = ready.look.key, [shard.name for shard in ready.shards]
+    if options.engine is EngineKind.ray:
+        from ncaudit.verbs.embed.model_on_ray import ModelOnRay  # Ray is an extra
+
+        return ModelOnRay(options, key, types, record, ready.shards, ready.look.rows, progress)
     if options.devices is None:
-        return ModelHere.load(options, key, types, record, shards)
-    return ModelInWorkers(options, key, types, record, shards, progress)
+        return ModelHere.load(options, key, types, record, names)
+    return ModelInWorkers(options, key, types, record, names, progress)
 
 
 def _notes(plan: _Plan, shards: Sequence[Shard]) -> tuple[str, ...]:

@@ -19,15 +19,14 @@ from ncaudit.engines.local import Outcome
 from ncaudit.engines.pace import computing
 from ncaudit.engines.worker_process import Facts, Work, serve
 from ncaudit.engines.workers import Workers
-from ncaudit.errors import ModelUnavailable
+from ncaudit.errors import ModelUnavailable, NcauditError
 from ncaudit.options import EmbedOptions, Layout, Precision
 from ncaudit.progress import Progress
-from ncaudit.shards.claims.claims import Follower
+from ncaudit.shards.claims.claims import followed
 from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text
 from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.files.writer import watched
 from ncaudit.verbs.embed.model_here import ModelHere
 
 
@@ -67,8 +66,12 @@ class ModelInWorkers:
         self._workers.close()
 
     def at_batch(self, batch_pairs: int) -> "ModelInWorkers":
-        """The same with another batch size. No shard has begun."""
-        self.batch_pairs = batch_pairs
+        """The same, which must have found this batch size. Raises NcauditError where it has found another one."""
+        if batch_pairs != self.batch_pairs:
+            raise NcauditError(
+                f"another part of this run takes batches of {batch_pairs}, and this one of {self.batch_pairs}",
+                fix="give --batch-pairs to all parts",
+            )
         return self
 
     def run(self, shards: Sequence[Shard], progress: Progress) -> list[tuple[Shard, Outcome]]:
@@ -105,11 +108,11 @@ def decoders(workers: int | None, count: int, number: int, threads: int | None =
 
 def main() -> None:
     """A worker process."""
-    serve(_set_up)
+    serve(set_up)
 
 
 @contextmanager
-def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
+def set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
     options = EmbedOptions(**orders["options"])
     device = pick_device(options.device)
     if device.type == "cuda":
@@ -122,5 +125,5 @@ def _set_up(orders: Facts, progress: Progress) -> Iterator[tuple[Facts, Work]]:
                 f"{here.identity.name} on {options.device} is not what the first device has loaded",
                 fix="leave the model's files alone while it runs; rerun to resume",
             )
-        with watched(Follower(join(options.out, EMBED_RECORD))), computing(options.threads, exact=True):
+        with followed(join(options.out, EMBED_RECORD)), computing(options.threads, exact=True):
             yield {"model": model, "batch_pairs": here.batch_pairs}, lambda shard: here.embed(shard, progress)

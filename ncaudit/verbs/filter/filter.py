@@ -8,8 +8,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
 from time import monotonic
 from typing import Any
@@ -19,16 +19,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.counts import counted
-from ncaudit.engines.local import ShardError, ShardRows, outcomes
+from ncaudit.engines.chosen import engine_of
+from ncaudit.engines.jobs import Does, Task
+from ncaudit.engines.local import ShardError, ShardRows
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
-from ncaudit.shards.claims.claims import Claim, Place, asked, says_of_itself
+from ncaudit.shards.claims.claims import Claim, Place, asked, followed, says_of_itself
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
+from ncaudit.shards.claims.records import FOLDER_RECORD
 from ncaudit.shards.files.formats import Format, format_of
 from ncaudit.shards.files.locations import basename, dirname, join, names_in, real
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, provenance_of
@@ -87,6 +90,7 @@ REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy
 # facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
 # `train` asks for it
 INHERITED = ("source", "model", "data", "fit", "label_means", "cuts")
+ADDED = ("label_sum", "labelled", "unjoined", "several", "tars")
 SETTINGS = (
     *("min_soft_label", "verdict", "where", "keep_share", "keep_share_by", "kept_precision"),
     *("key", "repeat_by_weight"),
@@ -158,7 +162,7 @@ class Ready:
 
 def made_ready(options: FilterOptions, progress: Progress) -> Ready:
     """Raises NcauditError for whatever is wrong with rules, inputs and outputs, as far as looks can tell."""
-    run = Run(options, Chooser(options), progress)
+    run = Run(options, Chooser(options), progress, earlier=EarlierOutputs(progress.note))
     tables = _open(options)
     for scores in tables:
         run.require(scores)
@@ -265,10 +269,17 @@ class Run:
     notes: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)  # written by this run or an earlier one
 
-    @cached_property
-    def earlier(self) -> EarlierOutputs:
-        """What earlier runs have left where this one writes."""
-        return EarlierOutputs(self.progress.note)
+    earlier: EarlierOutputs = field(default_factory=lambda: EarlierOutputs(SILENT.note))  # where this one writes
+
+    @property
+    def counted(self) -> dict[str, Any]:
+        """What is added up over shards."""
+        return {name: getattr(self, name) for name in ADDED}
+
+    def add(self, counted: Mapping[str, Any]) -> None:
+        """Take over what a shard has counted."""
+        for name in ADDED:
+            setattr(self, name, getattr(self, name) + counted[name])
 
     def require(self, scores: ScoreInput) -> None:
         """Raises NcauditError when a table lacks what is asked of it."""
@@ -359,14 +370,31 @@ def _write_shards(run: Run, matched: Mapping[Shard, FileScores], tables: Sequenc
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
     run.progress.stage(WRITE, sum(scores.rows for scores in matched.values()))
 
-    def work(shard: Shard) -> ShardRows:
-        scores = matched[shard].opened()
-        return _write_shard(run, shard, scores, numbered[scores.shard])
-
-    alone = run.options.slice is None
-    done = accounted(run.options.out, output_of, outcomes(list(matched), work), alone=alone)
+    options, alone = run.options, run.options.slice is None
+    tasks = [Task(shard, (shard, one, numbered[one.shard]), one.rows) for shard, one in matched.items()]
+    engine = engine_of(options, partial(_filtering, options, run.chooser), options.out)
+    tried = [(task.shard, outcome) for task, outcome in engine.run(tasks, run.progress)]
+    for _, outcome in tried:
+        if isinstance(outcome, ShardRows):
+            run.add(outcome.more)
+    done = accounted(options.out, output_of, tried, alone=alone)
     write_sizes(run.tars)
     return _Accounts(done.shards, done.shards_resumed, done.shard_errors, Counter(done.statuses))
+
+
+@contextmanager
+def _filtering(options: FilterOptions, chooser: Chooser, progress: Progress) -> Iterator[tuple[None, Does]]:
+    """The work on a shard, its scores and the number of those, in any process."""
+    earlier = EarlierOutputs(progress.note)
+
+    def does(item: tuple[Shard, FileScores, int]) -> ShardRows:
+        shard, scores, number = item
+        run = Run(options, chooser, progress, earlier=earlier)
+        found = _write_shard(run, shard, scores.opened(), number)
+        return replace(found, more=run.counted)
+
+    with followed(join(options.out, FOLDER_RECORD)):
+        yield None, does
 
 
 def _folders(options: FilterOptions) -> list[tuple[str, str]]:

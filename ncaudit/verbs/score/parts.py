@@ -3,12 +3,12 @@
 Knows what lies beside the fit; makes nothing of it.
 """
 
-import os
 from collections.abc import Sequence
 
 from ncaudit.errors import NcauditError
 from ncaudit.options import ScoreOptions
 from ncaudit.progress import Progress
+from ncaudit.shards.files.locations import is_file, join
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.shards.tables.repeats import Repeats, count_repeats
 from ncaudit.verbs.outputs import is_folder
@@ -39,11 +39,12 @@ def repeats_for(options: ScoreOptions, tables: Sequence[EmbeddingTable], progres
 
     Raises NcauditError where there is nothing that a part could go by.
     """
-    path = os.path.join(options.out, FIT_FOLDER, REPEATS) if is_folder(options.out) else None
-    if path is not None and os.path.isfile(path) and (there := kept_repeats(path, tables)) is not None:
+    path = join(options.out, FIT_FOLDER, REPEATS) if is_folder(options.out) else None
+    if path is not None and is_file(path) and (there := kept_repeats(path, tables)) is not None:
         return there
     if options.slice is not None:
-        raise NcauditError(f"{options.out} holds no counts of repeated photos and captions of these tables", fix=FIT_FIRST)
+        what = f"{options.out} holds no counts of repeated photos and captions of these tables"
+        raise NcauditError(what, fix=FIT_FIRST)
     repeats = count_repeats(tables, progress)
     if options.fit_only and path is not None:
         keep_repeats(path, repeats, tables)

@@ -5,7 +5,7 @@ Knows options, shards and scorers; nothing of Typer or of how a score is compute
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import hypot
@@ -18,7 +18,9 @@ from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.core.parallel import in_order
 from ncaudit.counts import counted
-from ncaudit.engines.local import Accounting, ShardRows, outcomes
+from ncaudit.engines.chosen import engine_of
+from ncaudit.engines.jobs import Does, Task
+from ncaudit.engines.local import Accounting, Outcome, ShardRows
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
@@ -31,10 +33,11 @@ from ncaudit.readable import Readable
 from ncaudit.scoring.fits import Applier, PairScores
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
-from ncaudit.shards.claims.claims import Claim
+from ncaudit.shards.claims.claims import Claim, followed
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
-from ncaudit.shards.files.locations import is_file
+from ncaudit.shards.claims.records import FOLDER_RECORD
+from ncaudit.shards.files.locations import is_file, join
 from ncaudit.shards.files.provenance import (
     EarlierOutputs,
     Provenance,
@@ -218,6 +221,15 @@ def _of_gone_shards(tables: Sequence[EmbeddingTable]) -> list[str]:
 
 
 @dataclass
+class Scored:
+    """What is counted of one shard. joined: rows that were looked for in the joined table; alone: that it lacks."""
+
+    tally: Tally
+    joined: int = 0
+    alone: int = 0
+
+
+@dataclass
 class _Run:
     """What every shard needs, and the tally that all add to."""
 
@@ -249,7 +261,12 @@ class _Run:
         """What earlier runs have left in OUT."""
         return EarlierOutputs(self.progress.note)
 
-    def rows(self, table: EmbeddingTable) -> Iterator[ScoredRows]:
+    def for_engine(self) -> "_Run":
+        """What a shard needs of it, in any process: nothing is added up there."""
+        tables = self.tables if self.options.suggest else ()
+        return _Run(self.options, tables, self.rates, self.counts, SILENT, self.join)
+
+    def rows(self, table: EmbeddingTable, scored: "Scored") -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
         saved = self.rates.of(table).saved
 
@@ -259,30 +276,31 @@ class _Run:
 
         self.ready(saved)
         beside = BATCHES_AT_ONCE if pick_device(self.options.device).type == "cpu" else 1
-        with closing(ahead(self._sent(table))) as batches:
+        with closing(ahead(self._sent(table, scored))) as batches:
             for batch, pairs, scores in in_order(judge, batches, beside):
                 more = {} if scores is None else self._more(saved, pairs, scores, batch)
-                scored = ScoredRows(batch, scores, saved.fit.pair_ids, more)
+                rows = ScoredRows(batch, scores, saved.fit.pair_ids, more)
                 self.progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
-                yield scored
+                yield rows
 
-    def _sent(self, table: EmbeddingTable) -> Iterator[tuple[EmbeddingBatch, Pairs]]:
+    def _sent(self, table: EmbeddingTable, scored: "Scored") -> Iterator[tuple[EmbeddingBatch, Pairs]]:
         """Batches with their pairs on the way to the device: read while the batch before is scored."""
         device = pick_device(self.options.device)
-        for batch in self._batches(table):
+        for batch in self._batches(table, scored):
             yield batch, fit_sample.as_pairs(batch).to(device)
 
-    def add(self, table: EmbeddingTable, tally: Tally) -> None:
+    def add(self, table: EmbeddingTable, scored: "Scored") -> None:
         """Count a table that is written."""
-        self.tally.add(tally)
-        self.usable[self.rates.of(table).saved.fit_id] += tally.ok
+        self.tally.add(scored.tally)
+        self.joined, self.alone = self.joined + scored.joined, self.alone + scored.alone
+        self.usable[self.rates.of(table).saved.fit_id] += scored.tally.ok
 
-    def _batches(self, table: EmbeddingTable) -> Iterator[EmbeddingBatch]:
+    def _batches(self, table: EmbeddingTable, scored: "Scored") -> Iterator[EmbeddingBatch]:
         if self.join is None:
             yield from table.batches()
             return
         beside, first = self.join.rows(table), 0
-        self.joined, self.alone = self.joined + len(beside.places), self.alone + beside.alone
+        scored.joined, scored.alone = len(beside.places), beside.alone
         for batch in table.batches():
             yield beside.beside(batch, first)
             first += len(batch)
@@ -431,25 +449,49 @@ def _write(run: _Run, ready: Ready) -> Accounting:
     if not is_folder(options.out):
         return _write_one(run, ready.tables)
 
-    def work(shard: Shard) -> ShardRows:
-        return _write_dataset_shard(run, dataset, shard) if dataset else _write_shard(run, ready.table_of(shard))
+    earlier = ((shard, _resumed(run, ready, shard)) for shard in own)
+    became: dict[Shard, Outcome] = {shard: found for shard, found in earlier if found is not None}
+    tables = {shard: ready.table_of(shard) for shard in own if shard not in became}
+    tasks = [Task(shard, (shard, table), table.rows) for shard, table in tables.items()]
+    engine = engine_of(options, partial(_scoring, run.for_engine(), dataset is not None), options.out)
+    became |= {task.shard: outcome for task, outcome in engine.run(tasks, run.progress)}
+    for shard in own:
+        if isinstance(outcome := became[shard], ShardRows):
+            run.add(ready.table_of(shard), outcome.more)
+    return accounted(options.out, output_of, [(shard, became[shard]) for shard in own], alone=options.slice is None)
 
-    return accounted(options.out, output_of, outcomes(own, work), alone=options.slice is None)
+
+@contextmanager
+def _scoring(run: _Run, back: bool, progress: Progress) -> Iterator[tuple[None, Does]]:
+    """The work on a shard and its table, in any process. back: whether the user's dataset is written."""
+    own = replace(run, progress=progress)
+    write = _write_dataset_shard if back else _write_shard
+    with followed(join(run.options.out, FOLDER_RECORD)):
+        yield None, lambda item: write(own, *item)
 
 
-def _write_shard(run: _Run, table: EmbeddingTable) -> ShardRows:
-    path, provenance = table.shard.output(run.options.out), run.provenance(table)
-    if (tally := _finished(run, path, provenance)) is not None:
-        run.progress.kept(table.rows)
-        run.add(table, tally)
-        return ShardRows(tally.statuses, resumed=True)
-    tally = Tally()
+def _resumed(run: _Run, ready: Ready, shard: Shard) -> ShardRows | None:
+    """The accounts of a shard that an earlier run has finished."""
+    try:
+        table, back = ready.table_of(shard), ready.dataset is not None
+        provenance = run.provenance(table, **({"dataset": fingerprint(shard)} if back else {}))
+        tally = _finished(run, shard.output(run.options.out), provenance, prefixed=back)
+    except BadTable:  # of the input: told when it is its turn
+        return None
+    if tally is None:
+        return None
+    run.progress.kept(table.rows)
+    return ShardRows(tally.statuses, resumed=True, more=Scored(tally))
+
+
+def _write_shard(run: _Run, shard: Shard, table: EmbeddingTable) -> ShardRows:
+    path, provenance = shard.output(run.options.out), run.provenance(table)
+    scored = Scored(Tally())
     schema = attach(run.schema(table.carried), provenance)
     with atomic_table(path, schema) as writer:
-        for rows in run.rows(table):
-            writer.write(tally.scored(rows, schema))
-    run.add(table, tally)
-    return ShardRows(tally.statuses)
+        for rows in run.rows(table, scored):
+            writer.write(scored.tally.scored(rows, schema))
+    return ShardRows(scored.tally.statuses, more=scored)
 
 
 def _finished(run: _Run, path: str, provenance: Provenance, *, prefixed: bool = False) -> Tally | None:
@@ -459,19 +501,13 @@ def _finished(run: _Run, path: str, provenance: Provenance, *, prefixed: bool = 
     return run.earlier.told_by(path, provenance, partial(tally_of, prefixed=prefixed))
 
 
-def _write_dataset_shard(run: _Run, dataset: DatasetShards, shard: Shard) -> ShardRows:
-    table = dataset.table_of(shard)
+def _write_dataset_shard(run: _Run, shard: Shard, table: EmbeddingTable) -> ShardRows:
     path, provenance = shard.output(run.options.out), run.provenance(table, dataset=fingerprint(shard))
-    if (tally := _finished(run, path, provenance, prefixed=True)) is not None:
-        run.progress.kept(table.rows)
-        run.add(table, tally)
-        return ShardRows(tally.statuses, resumed=True)
-    tally = Tally()
+    scored = Scored(Tally())
     schema = run.schema(pa.schema([]))
-    scored = [tally.scored(rows, schema) for rows in run.rows(table)]
-    dataset.write(shard, path, pa.Table.from_batches(scored, schema=schema), provenance)
-    run.add(table, tally)
-    return ShardRows(tally.statuses)
+    rows = [scored.tally.scored(rows, schema) for rows in run.rows(table, scored)]
+    DatasetShards({shard: table}).write(shard, path, pa.Table.from_batches(rows, schema=schema), provenance)
+    return ShardRows(scored.tally.statuses, more=scored)
 
 
 def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
@@ -482,10 +518,10 @@ def _write_one(run: _Run, tables: Sequence[EmbeddingTable]) -> Accounting:
     options = run.options
     with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as writer:
         for table in tables:
-            tally = Tally()
-            for rows in run.rows(table):
-                writer.write(tally.scored(rows, schema))
-            run.add(table, tally)
+            scored = Scored(Tally())
+            for rows in run.rows(table, scored):
+                writer.write(scored.tally.scored(rows, schema))
+            run.add(table, scored)
     return Accounting(len(tables), 0, (), dict(run.tally.statuses))
 
 

@@ -10,7 +10,7 @@ ARRAY = {"SLURM_ARRAY_TASK_ID": "12", "SLURM_ARRAY_TASK_MIN": "10", "SLURM_ARRAY
 @pytest.mark.parametrize("count", [1, 3, 7, 20])
 def test_parts_share_the_list_without_a_gap_or_an_overlap(count):
     parts = [Slice(number, count).of(range(13)) for number in range(count)]
-    assert sorted(sum(parts, [])) == list(range(13))
+    assert sorted(item for part in parts for item in part) == list(range(13))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 

@@ -1,0 +1,105 @@
+"""The life of one process on a cluster: set up once, then shard after shard; it tells how far it is when asked.
+
+Knows threads and answers; nothing of Ray, of what is done, or of who asks. The work has a thread of its own, as what is
+set up (which place is written to, how many threads compute) belongs to the thread that set it up.
+"""
+
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections import deque
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from ncaudit.engines.jobs import Job
+from ncaudit.errors import NcauditError
+from ncaudit.progress import Silent
+
+STOP_S = 5.0  # to remove a half-written file
+Heard = tuple[int, int, list[str]]
+Answer = tuple[Any, ...]  # what it is first: ready, rows, refused, system, bug; then what belongs to that
+
+
+class Hand(Silent):
+    """One process. As a Progress it is told how far the work has come, and keeps it until somebody asks."""
+
+    def __init__(self, folder: str, threads: int) -> None:
+        """folder: which the paths of the work start from. threads: that compute at one time."""
+        with suppress(OSError):  # not there on this machine: paths that are whole do without
+            os.chdir(folder)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is loaded
+        self._threads = threads
+        self._orders: queue.SimpleQueue[tuple[Any, Future[Answer]] | None] = queue.SimpleQueue()
+        self._ready: Future[Answer] = Future()
+        self._told: deque[tuple[int, int]] = deque()
+        self._notes: deque[str] = deque()
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+
+    def set_up(self, job: Job) -> Answer:
+        """Begin, and tell what was set up, or why it cannot be."""
+        self._thread = threading.Thread(target=self._live, args=(job,), daemon=True)
+        self._thread.start()
+        return self._ready.result()
+
+    def do(self, item: Any) -> tuple[Answer, Heard]:
+        """One shard, after those that were ordered before it; and how far it has come since it was asked last."""
+        future: Future[Answer] = Future()
+        self._orders.put((item, future))
+        return future.result(), self.hear()
+
+    def hear(self) -> Heard:
+        """Rows done and failed, and notes, since it was asked last."""
+        told = [self._told.popleft() for _ in range(len(self._told))]
+        notes = [self._notes.popleft() for _ in range(len(self._notes))]
+        return sum(done for done, _ in told), sum(failed for _, failed in told), notes
+
+    def stop(self) -> None:
+        """End in the middle of a shard, without anything half-written."""
+        self._stopped = True
+        self._orders.put(None)
+        if self._thread is not None:
+            self._thread.join(STOP_S)
+
+    def advance(self, done: int, failed: int = 0) -> None:
+        if self._stopped:
+            raise KeyboardInterrupt
+        self._told.append((done, failed))
+
+    def note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def _live(self, job: Job) -> None:
+        try:
+            with job(self) as (facts, does):
+                if (torch := sys.modules.get("torch")) is not None:
+                    torch.set_num_threads(self._threads)
+                self._ready.set_result(("ready", facts))
+                while (order := self._orders.get()) is not None:
+                    order[1].set_result(_answer(partial(does, order[0])))
+        except BaseException as error:
+            if not self._ready.done():
+                self._ready.set_result(_answer(partial(_raise, error)))
+
+
+def _answer(work: Any) -> Answer:
+    try:
+        return "rows", work()
+    except NcauditError as error:
+        return "refused", error
+    except OSError as error:
+        return "system", error.errno, error.strerror, error.filename
+    except KeyboardInterrupt:
+        return "refused", NcauditError("it was stopped", fix="rerun to resume: what is finished is kept")
+    except Exception as error:  # a bug, or a device that is lost: the driver ends this process, the others go on
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        told = traceback.format_exception_only(error)[0].partition("\n")[0].strip()
+        return "bug", f"{told} ({os.path.basename(frame.filename)}, line {frame.lineno})"
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
