@@ -179,3 +179,13 @@ def test_every_setting_is_read_by_some_scorer_and_is_an_option():
     assert set(SETTINGS) <= known
     every = [ScorerOptions(variant=variant) for variant in Variant]
     assert set(SETTINGS) <= {one for name in scorers.names() for each in every for one in scorers.reads(name, each)}
+
+
+def test_who_reads_a_setting_is_asked_only_of_those_that_somebody_set(monkeypatch):
+    asked = []
+    monkeypatch.setattr(scorers, "_readers", lambda name: asked.append(name) or iter(["--scorer bicro"]))
+    scorers.refuse_unread(["lemon"], ScorerOptions(scorer="lemon"))
+    assert asked == []
+    with pytest.raises(UsageError, match="--k is not read by --scorer lemon"):
+        scorers.refuse_unread(["lemon"], ScorerOptions(scorer="lemon"), given=("k",))
+    assert asked == ["k"]

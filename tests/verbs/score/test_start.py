@@ -7,8 +7,13 @@ import pytest
 
 from ncaudit import ScoreOptions, score
 
-# seconds each, or a good part of one; scipy's own parts are loaded where a fit needs them
+# seconds each, or a good part of one; scipy's own parts are loaded where a fit of many pairs needs them
 HEAVY = {"scipy", "sklearn", "pandas", "matplotlib", "open_clip", "torchvision", "PIL", "transformers", "tensorboard"}
+WITH_A_FIT = """
+import sys
+from ncaudit import ScoreOptions, score
+score(ScoreOptions(embeddings=[{0!r}], out={1!r}, device="cpu"))
+"""
 FROM_A_FIT = """
 import sys
 from ncaudit import ScoreOptions, score
@@ -39,3 +44,8 @@ def test_applying_a_saved_fit_loads_neither_scipy_nor_scikit_learn(write_embeddi
     first = ScoreOptions(embeddings=[tables], check=False, save_fit=fit, out=str(tmp_path / "first"), device="cpu")
     score(first)
     assert not loaded(FROM_A_FIT.format(tables, fit, out)) & {"scipy", "sklearn"}
+
+
+def test_a_few_pairs_are_fitted_and_checked_without_scipy_and_scikit_learn(write_embeddings, tmp_path):
+    tables = str(write_embeddings(n=100))
+    assert not loaded(WITH_A_FIT.format(tables, str(tmp_path / "out"))) & {"scipy", "sklearn", "matplotlib"}
