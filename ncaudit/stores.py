@@ -177,11 +177,26 @@ def info(path: str, *, fresh: bool = False) -> dict[str, Any]:
 
 
 def kind(path: str) -> str | None:
-    """`file`, `directory`, or None where nothing is."""
+    """`file`, `directory`, or None where nothing is. Raises NcauditError where nobody may look."""
     try:
         return str(info(path)["type"])
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise denied(path, error) from error
+
+
+def denied(path: str, error: BaseException) -> NcauditError:
+    """The error of a place that may not be looked at."""
+    said = first_line(error)
+    fix = "get the right to list and read there (s3:ListBucket, s3:GetObject), or give other credentials"
+    return NcauditError(f"{path} cannot be looked at: {said}", fix=fix)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return next((line for line in told.splitlines() if line.strip()), type(error).__name__)
 
 
 def read(path: str, at_most: int | None = None) -> bytes:
@@ -243,7 +258,7 @@ def unreachable(path: str, error: Exception) -> NcauditError:
     """What a place says for itself, in two lines."""
     if is_elsewhere(error):
         return elsewhere(path)
-    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+    if lacks_credentials(error):
         return NcauditError(f"{path} cannot be reached: there are no credentials for it", fix=KEYS)
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if path.startswith(HUB):  # whose first line is the status alone
@@ -254,6 +269,11 @@ def unreachable(path: str, error: Exception) -> NcauditError:
 
 
 KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket --storage-option anon=true"
+
+
+def lacks_credentials(error: BaseException) -> bool:
+    """Whether nothing on this machine says who asks."""
+    return type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError")
 
 
 def elsewhere(path: str) -> NcauditError:

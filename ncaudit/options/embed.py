@@ -30,8 +30,8 @@ class EmbedOptions(ModelOptions, DataOptions, SliceOptions, EngineOptions):
     out: Annotated[
         str,
         About(
-            "A folder, here or in a store (s3://…): one table per shard, under the shard's own path; see --layout. Or - "
-            "for standard output.",
+            "A folder, here or in a store (s3://…): one table per shard, under the shard's own path (see --layout). Or "
+            "- for standard output.",
             Panel.output, metavar="PATH", is_path=True,
         ),
     ]  # fmt: skip

@@ -5,7 +5,7 @@
 
 A server that speaks S3 runs in a process of its own on this machine, so that its processor time is told apart: of a
 real store none of it is this machine's. First `filter --data` and `embed` write to a folder and to the store, in turn;
-CPU is this process's, user and system. Then a finished run of `embed` with many shards is planned (--dry-run) and rerun,
+CPU is this process's, user and system. Then a finished run of `embed` with many shards is planned (--dry-run) and run,
 its outputs in a folder and in the store: those are copies of one shard's rows, each with its own shard's provenance.
 """
 

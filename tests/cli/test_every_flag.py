@@ -45,8 +45,9 @@ WORDS = {
 # Flags of no field, and where they go instead: each has a test of its own below.
 TO_THE_PRINTER = {"as_json"}
 TO_THE_PLANNER = {"dry_run"}
-OF_THE_ROOT = {"version", "config", "install_completion", "show_completion", "quiet", "verbose", "log"}
-ANYWHERE = {"quiet", "verbose", "log", "help_all"}  # before or after a verb: commands/test_anywhere.py
+OF_STORES = {"storage_option", "scratch"}
+OF_THE_ROOT = {"version", "config", "install_completion", "show_completion", "quiet", "verbose", "log", *OF_STORES}
+ANYWHERE = {"quiet", "verbose", "log", "help_all", *OF_STORES}  # before or after a verb: commands/test_anywhere.py
 OF_NO_VERB = {"scorers": TO_THE_PRINTER | ANYWHERE, "config": {"words", "every"}, "help": {"command", "everything"}}
 
 # What a command cannot do without, beyond what it requires by itself.

@@ -111,7 +111,7 @@ class Claim:
             for place in self._to_be_filled():
                 if place.is_remote:
                     uploads.sweep(place.told, alone=place.alone)
-                    uploads.require_writable(place.folder)
+                    uploads.require_writable(place.at(place.files[0]), place.told)
                 else:
                     require_room(place.told, place.folder, _folders_of(place))
             self._taken = True

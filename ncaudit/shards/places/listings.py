@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ncaudit.stores import is_remote, reaching, spelled, system
+from ncaudit.stores import denied, is_remote, reaching, spelled, system
 
 NAMED_BY = ("ETag", "etag", "md5Hash", "generation", "contentHash")  # what changes with a file, where a store tells it
 TIMED_BY = ("LastModified", "created", "mtime", "updated", "last_modified")
@@ -81,8 +81,9 @@ def forget(folder: str | None = None) -> None:
     """From now on the store is asked again: of this folder, or of all."""
     if folder is None:
         _known.clear()
-    elif is_remote(folder):
-        _known.pop(spelled(folder, folder), None)
+    elif is_remote(folder) and _known.pop(spelled(folder, folder), None):
+        files, inner = system(folder)
+        files.invalidate_cache(inner)  # processes of ours may have written there, too
 
 
 def wrote(path: str, entry: Entry) -> None:
@@ -106,6 +107,8 @@ def found_below(folder: str) -> dict[str, Entry]:
             found = files.find(inner, detail=True)
     except FileNotFoundError:
         return {}
+    except PermissionError as error:
+        raise denied(folder, error) from error
     listed = {name: told for name, told in found.items() if told.get("type") == "file"}
     return {spelled(folder, name): entry_of(_told(files, name, told)) for name, told in listed.items()}
 

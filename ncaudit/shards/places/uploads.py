@@ -17,7 +17,20 @@ from ncaudit.errors import NcauditError, Unwritable
 from ncaudit.shards.places import listings, scratch
 from ncaudit.shards.places.listings import Entry, entry_of
 from ncaudit.shards.places.partials import ABANDONED_S, is_alive, partials_among
-from ncaudit.stores import MEMORY, S3, again, elsewhere, info, is_elsewhere, is_passing, protocol_of, system
+from ncaudit.stores import (
+    KEYS,
+    MEMORY,
+    S3,
+    again,
+    elsewhere,
+    first_line,
+    info,
+    is_elsewhere,
+    is_passing,
+    lacks_credentials,
+    protocol_of,
+    system,
+)
 
 MIB = 1 << 20
 ONE_REQUEST = 64 * MIB  # what is larger goes in parts
@@ -63,22 +76,21 @@ def remove(path: str) -> None:
     listings.removed(path)
 
 
-def require_writable(path: str) -> None:
-    """Raises NcauditError where files cannot be put below this address, as far as can be told without putting one."""
+def require_writable(path: str, told: str) -> None:
+    """Raises NcauditError, with the path `told`, where this file cannot be put, as far as shows without putting it."""
     files, inner = system(path)
     if protocol_of(path) not in S3:
         return  # the record, which comes before all else, will tell
     bucket, key, _ = files.split_path(inner)
-    if not bucket:
-        raise NcauditError(f"{path} names no bucket", fix="write it as s3://BUCKET/FOLDER")
+    if not bucket or not key:
+        raise NcauditError(f"{told} names no bucket", fix="write it as s3://BUCKET/FOLDER")
+    where = {"Bucket": bucket, "Key": key}
     try:
-        begun = again(
-            path, lambda: files.call_s3("create_multipart_upload", Bucket=bucket, Key=f"{key}/.room".lstrip("/"))
-        )
+        begun = again(path, lambda: files.call_s3("create_multipart_upload", **where))
     except Exception as error:  # as in `send`
-        raise refused(path, error) from error
+        raise refused(told, error) from error
     with suppress(Exception):  # it holds nothing
-        files.call_s3("abort_multipart_upload", Bucket=bucket, Key=begun["Key"], UploadId=begun["UploadId"])
+        files.call_s3("abort_multipart_upload", **where, UploadId=begun["UploadId"])
 
 
 def sweep(place: str, *, alone: bool = False) -> None:
@@ -184,11 +196,11 @@ def _completed(files: Any, path: str, upload: Mapping[str, str], parts: list[dic
 
 def refused(path: str, error: Exception) -> NcauditError:
     """Why a store does not take a file, in two lines."""
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    reason = next((line for line in told.splitlines() if line.strip()), type(error).__name__)
-    what = f"{path} cannot be written: {reason}"
+    what = f"{path} cannot be written: {first_line(error)}"
     if is_elsewhere(error):
         return Unwritable(elsewhere(path).message, fix=elsewhere(path).fix)
+    if lacks_credentials(error):
+        return Unwritable(f"{path} cannot be written: there are no credentials for it", fix=KEYS)
     if isinstance(error, PermissionError):
         return Unwritable(
             what, fix="get the right to put objects there (s3:PutObject) or other credentials, or give another place"

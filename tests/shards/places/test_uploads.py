@@ -167,15 +167,15 @@ def test_what_somebody_left_long_ago_is_swept(store):
 
 
 def test_a_place_is_asked_whether_it_takes_files_and_keeps_nothing(store, proxy):
-    uploads.require_writable("s3://pairs/out")
+    uploads.require_writable("s3://pairs/out/x", "s3://pairs/out")
     assert (store.objects(), store.uploads()) == ({}, [])
     with pytest.raises(NcauditError, match="bucket does not exist"):
-        uploads.require_writable("s3://nobody/out")
+        uploads.require_writable("s3://nobody/out/x", "s3://nobody/out")
     with pytest.raises(NcauditError, match="names no bucket"):
-        uploads.require_writable("s3://")
+        uploads.require_writable("s3://", "s3://")
     proxy.fault = lambda method, path: Answer(403, "AccessDenied", "Access Denied") if method == "POST" else None
     with pytest.raises(Unwritable, match="Access Denied"):
-        uploads.require_writable("s3://pairs/out")
+        uploads.require_writable("s3://pairs/out/x", "s3://pairs/out")
 
 
 def test_a_full_scratch_disk_is_told(store, monkeypatch):
