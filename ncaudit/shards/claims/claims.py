@@ -166,6 +166,12 @@ class Claim:
             write_if_other(path, self._record_of(place, facts or {}))
             self._written[path] = version_now(path, fresh=True)
 
+    def begin_all(self) -> None:
+        """Write the records of all folders now: other processes go by them, and this one may write nothing itself."""
+        for place in self.places:
+            if not place.alone and place.record_path not in self._written:
+                self.begin(place)
+
     def begins(self, path: str) -> None:
         """Asked when a file is about to be written: the record of its place must be there first."""
         for place in self._places_of(path):

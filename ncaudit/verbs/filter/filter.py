@@ -24,7 +24,7 @@ from ncaudit.engines.jobs import Does, Task
 from ncaudit.engines.local import ShardError, ShardRows
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.options import STREAM, TABLE_SUFFIX, FilterForm, FilterOptions
+from ncaudit.options import STREAM, TABLE_SUFFIX, EngineKind, FilterForm, FilterOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import DATASET_PREFIX, METADATA_KEY, NOT_SCORED
@@ -138,6 +138,8 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
         looked_first(ready)
         own = {shard: matched[shard] for shard in options.own(list(matched))}
         run.notes += options.told_of(len(own), len(matched))
+        if options.engine is EngineKind.ray:
+            ready.claim.begin_all()
         accounts = _write_one(run, tables) if options.one_output else _write_shards(run, own, _files(tables))
         return _result(run, tables, accounts, monotonic() - begun)
 

@@ -27,7 +27,7 @@ from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.evidence import NOTHING
 from ncaudit.judging.saved_fits import SavedFit, load_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
-from ncaudit.options import STREAM, ScoreOptions
+from ncaudit.options import STREAM, EngineKind, ScoreOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.scoring.fits import Applier, PairScores
@@ -453,6 +453,8 @@ def _write(run: _Run, ready: Ready) -> Accounting:
     became: dict[Shard, Outcome] = {shard: found for shard, found in earlier if found is not None}
     tables = {shard: ready.table_of(shard) for shard in own if shard not in became}
     tasks = [Task(shard, (shard, table), table.rows) for shard, table in tables.items()]
+    if tasks and options.engine is EngineKind.ray:
+        ready.claim.begin_all()
     engine = engine_of(options, partial(_scoring, run.for_engine(), dataset is not None), options.out)
     became |= {task.shard: outcome for task, outcome in engine.run(tasks, run.progress)}
     for shard in own:

@@ -40,7 +40,10 @@ def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(NcauditError, match="no Ray cluster answers"), cluster.joined(address, [], str(tmp_path), SILENT):
+    with (
+        pytest.raises(NcauditError, match="no Ray cluster answers"),
+        cluster.joined(address, [], str(tmp_path), SILENT),
+    ):
         pass
 
 

@@ -22,7 +22,10 @@ def _ray():
 @pytest.fixture
 def run(_ray, tmp_path):
     def ran(*names, job=None, progress=SILENT, most=2):
-        with joined("local", [], str(tmp_path), SILENT) as cluster, pool_of(cluster, Asked(most, 1.0), progress) as pool:
+        with (
+            joined("local", [], str(tmp_path), SILENT) as cluster,
+            pool_of(cluster, Asked(most, 1.0), progress) as pool,
+        ):
             return pool.run(tasks(*names), job or writing(tmp_path))
 
     return ran
