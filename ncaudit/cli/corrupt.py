@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     Example("A fifth of the captions swapped with any others.", "ncaudit corrupt data/ --rate 0.2 --out noisy"),
-    Example("One word of a tenth of the captions exchanged.", "ncaudit corrupt data/ --rate 0.1 --kind word --out noisy"),
+    Example("One word exchanged in a tenth of them.", "ncaudit corrupt data/ --rate 0.1 --kind word --out noisy"),
     Example(
         "Two fifths of the classes of a column changed to any other.",
         "ncaudit corrupt data/ --rate 0.4 --kind label-symmetric --label-column class --out noisy",
