@@ -25,8 +25,9 @@ NEGATIVE, EXACT = {"negative", "exact negative"}, {"exact", "exact negative"}
 class JsonFields:
     """What all objects shown to it have in common. The result does not depend on their order, but for that of fields.
 
-    Whole numbers among others become floats where these hold all of them. Lists of strings stay lists, as they may be captions. Values of several
-    types, other lists and objects become text: a string as it is, anything else as JSON. All null is text.
+    Whole numbers among others become floats where these hold all of them. Lists of strings stay lists, as they may be
+    captions. Values of several types, other lists and objects become text: a string as it is, anything else as JSON.
+    All null is text.
     may_have_fields: names under which objects of strings stay what they are: texts in several languages, say.
     """
 
