@@ -1,6 +1,7 @@
 """Every way in which arrow holds values becomes one that the rest knows, with the same values, sliced or not."""
 
 import uuid
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -110,6 +111,16 @@ WAYS = {
         pa.list_(pa.string()),
         [["q"], None, None, ["q"], None],
     ),
+    "decimals that count in hundreds": (
+        lambda: pa.array([Decimal("1E+3"), None, Decimal("-9.9E+6"), Decimal(0), Decimal(100)], pa.decimal128(5, -2)),
+        pa.decimal128(7, 0),
+        [Decimal(1000), None, Decimal(-9_900_000), Decimal(0), Decimal(100)],
+    ),
+    "lists of such that need 256 bits": (
+        lambda: pa.array([[Decimal("1E+30")], None, [], [None], [Decimal("1E+3")]], pa.list_(pa.decimal128(37, -3))),
+        pa.list_(pa.decimal256(40, 0)),
+        [[Decimal(10**30)], None, [], [None], [Decimal(1000)]],
+    ),
     "runs of views": (lambda: runs(pa.array(["a", None], pa.string_view())), pa.string(), ["a", "a", None, None, None]),
     "runs of uuids": (lambda: runs(uuids().slice(3, 2)), pa.string(), [SPELLED[3]] * 2 + [SPELLED[4]] * 3),
 }  # fmt: skip
@@ -153,3 +164,4 @@ def test_calendar_intervals_and_unions_are_what_parquet_cannot_hold(within):
     assert [parquet_holds(within(kind)) for kind in (pa.month_day_nano_interval(), union)] == [False, False]
     kinds = [pa.duration("us"), pa.decimal256(70, 3), pa.float16(), pa.null(), pa.time64("ns")]
     assert all(parquet_holds(within(kind)) for kind in kinds)
+    assert not parquet_holds(within(normal_type(pa.decimal256(70, -9))))  # no type has room for its values

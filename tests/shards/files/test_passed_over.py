@@ -98,6 +98,16 @@ def test_a_link_to_a_shard_that_is_there_is_no_other_shard(tmp_path):
     assert names(tmp_path / "data/copy.parquet") == ["copy.parquet"]
 
 
+def test_of_several_links_to_one_file_elsewhere_the_first_by_its_name_is_read(tmp_path):
+    """As where a cache keeps two versions of a dataset that share files."""
+    touch(tmp_path, "blobs/0", "blobs/1", "data/new/c.parquet")
+    for link, blob in (("new/a", 0), ("old/a", 0), ("old/b", 1)):
+        (tmp_path / "data/old").mkdir(exist_ok=True)
+        (tmp_path / f"data/{link}.parquet").symlink_to(f"../../blobs/{blob}")
+    assert names(tmp_path / "data") == ["new/a.parquet", "new/c.parquet", "old/b.parquet"]
+    assert names(tmp_path / "data/old") == ["a.parquet", "b.parquet"]
+
+
 def test_brackets_in_names_that_are_there_are_no_patterns(tmp_path):
     touch(tmp_path, "set[1]/0[x].parquet", "set[1]/1.parquet", "set1/2.parquet")
     assert names(tmp_path / "set[1]") == names(tmp_path / "set[1]/*.parquet") == ["0[x].parquet", "1.parquet"]

@@ -146,6 +146,14 @@ def test_json_lines_in_a_file_have_the_types_of_all_of_them(stdin, monkeypatch):
         pass
 
 
+def test_hashes_of_64_bits_come_in_as_they_are(monkeypatch):
+    rows = [{"id": "a", "n": 2**64 - 1}, {"id": "b", "n": 2**63}, {"id": "c", "n": 0}]
+    assert rows_of(lines(*rows)).to_pylist() == rows
+    monkeypatch.setattr(standard_input, "LINES_BYTES", 1)  # one line at a time
+    with pytest.raises(BadTable, match="n is not always int64"):
+        rows_of(lines({"id": "a", "n": 1}, {"id": "b", "n": 2**63}))
+
+
 def test_the_files_fingerprint_speaks_for_every_byte(stdin):
     def found(middle):
         stdin(arrow(pa.record_batch({"x": [[0.0, 9.0], [0.0, middle], [0.0, 9.0]]})))  # statistics are all the same

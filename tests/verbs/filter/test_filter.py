@@ -331,6 +331,17 @@ def test_tables_that_fit_into_no_common_one_are_told(tmp_path):
     assert ncaudit.filter_pairs(FilterOptions(out=str(tmp_path / "k"), **options)).kept == 2
 
 
+def test_a_value_that_one_table_for_all_would_change_is_told_with_its_file(tmp_path):
+    scores_of(tmp_path / "s/a.parquet", [0.9, 0.8], n=[0.5, 1.5])
+    scores_of(tmp_path / "s/b.parquet", [0.9, 0.1], n=[1, 2**53 + 1])
+    options = {"scores": (str(tmp_path / "s"),), "out": str(tmp_path / "one.parquet")}
+    for more in ({}, {"dropped": str(tmp_path / "gone.parquet"), "min_soft_label": 0.5}):
+        with pytest.raises(BadTable, match=r"s/b\.parquet: n is int64 there and double in one table") as told:
+            ncaudit.filter_pairs(FilterOptions(**{"min_soft_label": 0.0, **options, **more}))
+        assert "folder" in told.value.fix
+        assert not (tmp_path / "one.parquet").exists()
+
+
 def test_one_table_of_several_has_the_columns_of_all(tmp_path):
     scores_of(tmp_path / "s/a.parquet", [0.9], ids=["a"], width=[1])
     scores_of(tmp_path / "s/b.parquet", [0.8], ids=["b"], lang=["en"])

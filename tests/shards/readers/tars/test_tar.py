@@ -227,6 +227,19 @@ def test_keys_with_dots_are_told_with_what_was_found(tmp_path, rows):
         read_as(write_tar(tmp_path / "s.tar", files))
 
 
+def test_no_pair_is_taken_for_all_of_a_key_with_dots(tmp_path):
+    """To name the image of one of them would be to lose the others."""
+    files = [file for i in range(5) for file in ((f"www.org/img.v{i}.jpg", b"i"), (f"www.org/img.v{i}.txt", b"t"))]
+    path = write_tar(tmp_path / "s.tar", files)
+    with pytest.raises(BadTable, match=r"10 files share 1 key, the first 'www.org/img'.* first dot") as told:
+        read_as(path)
+    assert "no other dot" in told.value.fix
+    files = [("a.input.jpg", b"i"), ("a.target.jpg", b"i"), ("a.output.txt", b"t")]  # one sample of several files
+    with pytest.raises(BadTable) as told:
+        read_as(write_tar(tmp_path / "one.tar", files))
+    assert "--image-column input.jpg" in told.value.fix
+
+
 def test_a_list_of_captions_is_several_captions(tmp_path):
     files = samples([("a.jpg", b"i"), ("a.json", content)] for content in (b'["one", "two"]', b'"three"', b"[]"))
     files = [(f"{i // 2}{name[1:]}", content) for i, (name, content) in enumerate(files)]
