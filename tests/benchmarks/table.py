@@ -8,8 +8,8 @@ The older code is a git worktree that this script makes of --before, and removes
 on speed began. Rounds alternate which of the two begins, and medians are shown, with the CPU seconds beside, which tell
 more where others use the machine, and the load that was met.
 
-One line of the state file for each measurement: whatever ends a run, the next one goes on there. Lines of another
-commit, of other sizes or of a changed checkout count no more. All of it takes hours, most of them for `labels`;
+One line of the state file for each measurement: whatever ends a run, the next one goes on there. Lines of a package
+that has changed since, or of other sizes, count no more. All of it takes hours, most of them for `labels`;
 --light does it in a quarter of one, with sizes that are too small for a verdict.
 """
 
@@ -39,7 +39,7 @@ class Line:
 
     figure: str
     which: str  # before or after
-    code: str  # its commit, and what was changed since
+    code: str  # a hash of the package
     sizes: str
     round: int
     load: float  # as it began
@@ -52,14 +52,15 @@ def main() -> None:
     sizes = LIGHT if options.light else FULL
     rows, state = rows_of(sizes), Path(options.state)
     names = [name for name in rows if options.only is None or name in options.only]
-    codes = {"before": _commit(options.before), "after": _this()}
+    codes = {"before": _package(options.before), "after": _package("HEAD") + _changes()}
+    told = f"before: {_commit(options.before)}, after: {_commit('HEAD')}{' with changes' if _changes() else ''}"
     if not options.show:
         _measure(rows, names, codes, sizes, options)
     lines = _usable(state, codes, sizes)
     if options.json:
-        print(json.dumps({"machine": machine(), "codes": codes, "lines": [asdict(line) for line in lines]}, indent=1))
+        print(json.dumps({"machine": machine(), "codes": told, "lines": [asdict(line) for line in lines]}, indent=1))
     else:
-        print("\n".join(table(rows, names, lines, codes)))
+        print("\n".join([told, *table(rows, names, lines)]))
 
 
 def _measure(
@@ -110,10 +111,9 @@ def _usable(state: Path, codes: dict[str, str], sizes: Sizes) -> list[Line]:
     return lines
 
 
-def table(rows: dict[str, Row], names: Sequence[str], lines: Sequence[Line], codes: dict[str, str]) -> list[str]:
+def table(rows: dict[str, Row], names: Sequence[str], lines: Sequence[Line]) -> list[str]:
     """The table for docs/: each figure of both codes, with its share of the limit and the CPU seconds it took."""
-    told = [f"{', '.join(f'{name} {value}' for name, value in machine().items())}", ""]
-    told += [f"before: {codes['before']}, after: {codes['after']}", ""]
+    told = [", ".join(f"{name} {value}" for name, value in machine().items()), ""]
     titles = ("what", "before", "after", "limit or peer in the same run", "share, before → after", "CPU s", "load")
     told += [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for name in names:
@@ -126,7 +126,7 @@ def table(rows: dict[str, Row], names: Sequence[str], lines: Sequence[Line], cod
 def _cells(row: Row, found: dict[str, list[Line]]) -> list[str]:
     known = {which: [Measured(**one.measured) for one in lines if one.measured] for which, lines in found.items()}
     values = [_values(known[which]) for which in CODES]
-    shares = " → ".join(_share(known[which]) for which in CODES)
+    shares = " → ".join(_share(known[which]) for which in CODES) if row.beside else ""
     cpu = " → ".join(_median(one.cpu for one in known[which]) for which in CODES)
     loads = [line.load for lines in found.values() for line in lines]
     asked = "" if row.target is None else f" (asked {row.target:g})"
@@ -181,10 +181,15 @@ def _commit(name: str) -> str:
     return _git("rev-parse", "--short=8", f"{name}^{{commit}}")
 
 
-def _this() -> str:
-    """This checkout: its commit, and a hash of what was changed in the package since."""
+def _package(commit: str) -> str:
+    """The package as of that commit: what else changes, such as a page of docs, ends no measurement."""
+    return _git("rev-parse", "--short=8", f"{commit}:ncaudit")
+
+
+def _changes() -> str:
+    """A hash of what was changed in the package of this checkout since; "" for nothing."""
     changed = _git("diff", "HEAD", "--", "ncaudit")
-    return _commit("HEAD") + (f"+{blake2b(changed.encode(), digest_size=3).hexdigest()}" if changed else "")
+    return f"+{blake2b(changed.encode(), digest_size=3).hexdigest()}" if changed else ""
 
 
 def _git(*words: str) -> str:
