@@ -314,7 +314,7 @@ def _folders_of(place: Place) -> set[str]:
 
 
 def ours_in(verb: str, place: Place) -> Callable[[str], bool]:
-    """Tells of files of the place that are there, by their names, whether `verb` wrote them; its record is read once."""
+    """Tells by its name whether `verb` wrote a file of the place that is there; the record is read once for all."""
     return _Ownership(verb, place).of
 
 
