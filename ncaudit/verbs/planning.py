@@ -10,7 +10,7 @@ from typing import Any
 from ncaudit.errors import BadTable, UsageError
 from ncaudit.options import STREAM
 from ncaudit.planned import Plan, Reading
-from ncaudit.shards.claims.claims import Claim, Place, is_ours
+from ncaudit.shards.claims.claims import Claim, Place, ours_in
 from ncaudit.shards.claims.departed import departed, note_on_departed
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.shard import Shard
@@ -76,7 +76,8 @@ def sorted_files(claim: Claim, fate: Fate) -> Sorted:
     """By what is known of each: `fate`."""
     found: dict[str, list[str]] = {"writes": [], "replaces": [], "overwrites": [], "may_replace": []}
     for place in claim.places:
-        kinds = {name: kind for name in place.files if (kind := _kind(claim, place, name, fate)) is not None}
+        ours = ours_in(claim.verb, place)
+        kinds = {name: kind for name in place.files if (kind := _kind(claim, place, name, fate, ours)) is not None}
         for name, kind in kinds.items():
             found[kind].append(place.at(name))
         if kinds and (record := place.record_path) is not None and not locations.lexists(record):
@@ -84,10 +85,10 @@ def sorted_files(claim: Claim, fate: Fate) -> Sorted:
     return Sorted(**{kind: tuple(paths) for kind, paths in found.items()})
 
 
-def _kind(claim: Claim, place: Place, name: str, fate: Fate) -> str | None:
+def _kind(claim: Claim, place: Place, name: str, fate: Fate, ours: Callable[[str], bool]) -> str | None:
     if name not in claim.there[place]:
         return None if fate(place, name) == FITS else "writes"
-    if place.kept is not None or not is_ours(claim.verb, place, name):
+    if place.kept is not None or not ours(name):
         return "overwrites"
     return {FITS: None, AGAIN: "replaces", UNKNOWN: "may_replace"}[fate(place, name)]
 

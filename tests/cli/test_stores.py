@@ -74,7 +74,7 @@ def test_a_run_that_is_killed_in_an_upload_is_finished_by_the_next(store, proxy,
     proxy.fault = fault
     scratch = {**store.environment(proxy.url), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command("score", tables, "--out", OUT, "-q"), env=scratch) as process:
-        wait_for(lambda: any("PUT /pairs/scores/00001.parquet" in one for one in proxy.seen), 120)
+        wait_for(lambda: any("PUT /pairs/scores/00001.parquet" in one for one in proxy.seen), 300)
         process.send_signal(signal.SIGKILL)
     seen = store.objects("scores")
     assert "00000.parquet" in seen

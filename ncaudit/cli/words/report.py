@@ -14,10 +14,14 @@ def lines(result: ReportResult) -> Words:
         *_rate(result),
         f"{result.out}: {_galleries(result)}{_pictures(result)}, {_size(result.page_bytes)}",
         *_judge(result),
-        f"next: open {result.out} in a browser",
+        f"next: {_open(result.out)}",
         *noted(result.notes),
         *accounting(result.accounting),
     ]
+
+
+def _open(page: str) -> str:
+    return f"fetch {page}, and open it in a browser" if "://" in page else f"open {page} in a browser"
 
 
 def _galleries(result: ReportResult) -> str:

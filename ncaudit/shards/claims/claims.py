@@ -357,9 +357,14 @@ def _folders_of(place: Place) -> set[str]:
     return {locations.dirname(place.at(name)) for name in place.files}
 
 
+def ours_in(verb: str, place: Place) -> Callable[[str], bool]:
+    """Tells by its name whether `verb` wrote a file of the place that is there; the record is read once for all."""
+    return _Ownership(verb, place).of
+
+
 def is_ours(verb: str, place: Place, name: str) -> bool:
-    """Whether `verb` wrote this file, which is there."""
-    return _Ownership(verb, place).of(name)
+    """The same of one file."""
+    return ours_in(verb, place)(name)
 
 
 def says_of_itself(path: str, verb: str) -> bool:

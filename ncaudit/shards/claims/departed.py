@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from ncaudit.counts import counted
 from ncaudit.errors import BadTable
 from ncaudit.options import TABLE_SUFFIX
-from ncaudit.shards.claims.claims import Claim, Place, is_ours
+from ncaudit.shards.claims.claims import Claim, Place, ours_in
 from ncaudit.shards.claims.records import EMBED_RECORD, FOLDER_RECORD, departed_in, read_record
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import suffix_of
@@ -40,7 +40,7 @@ def settle_departed(claim: Claim, place: Place, shards: Sequence[Shard], *, prun
 
 def departed(claim: Claim, place: Place, shards: Sequence[Shard]) -> list[str]:
     """The place's tables of the claim's verb that have no input among these shards, nor beside them."""
-    return [name for name in _departed(place, shards) if is_ours(claim.verb, place, name)]
+    return [*filter(ours_in(claim.verb, place), _departed(place, shards))]
 
 
 def note_on_departed(place: Place, gone: Sequence[str]) -> str:

@@ -81,7 +81,8 @@ def forget(folder: str | None = None) -> None:
     """From now on the store is asked again: of this folder, or of all."""
     if folder is None:
         _known.clear()
-    elif is_remote(folder) and _known.pop(spelled(folder, folder), None) is not None:
+    elif is_remote(folder) and (known := _known.get(spelled(folder, folder))) is not None:
+        del _known[known.folder]
         files, inner = system(folder)
         files.invalidate_cache(inner)  # processes of ours may have written there, too
 

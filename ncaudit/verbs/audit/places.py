@@ -12,7 +12,7 @@ from ncaudit import scorers
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import choice
 from ncaudit.options import AuditOptions
-from ncaudit.shards.claims.claims import Claim, Place, asked, is_ours
+from ncaudit.shards.claims.claims import Claim, Place, asked, ours_in
 from ncaudit.shards.claims.departed import tables_below
 from ncaudit.shards.columns import carriable
 from ncaudit.shards.dataset.class_labels import require_class_column
@@ -118,7 +118,8 @@ def _others(claim: Claim, *, prune: bool) -> Iterator[str]:
         others = [name for name in tables_below(place.folder) if name not in place.files]
         if not others:
             continue
-        strange = [name for name in others if not is_ours(claim.verb, place, name)]
+        ours = ours_in(claim.verb, place)
+        strange = [name for name in others if not ours(name)]
         if strange or not prune:
             _refuse(place, strange or others, ours=not strange)
         yield from (place.at(name) for name in others)

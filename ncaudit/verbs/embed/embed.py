@@ -30,7 +30,7 @@ from ncaudit.options import STREAM, EmbedOptions, EngineKind, Precision
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.schema import OK, UNFINISHED
-from ncaudit.shards.claims.claims import Claim, asked, is_ours
+from ncaudit.shards.claims.claims import Claim, asked, ours_in
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import settle_departed
 from ncaudit.shards.claims.records import EMBED_RECORD, read_record
@@ -186,7 +186,7 @@ def others_in_partitions(ready: Ready) -> list[str]:
     files, place = ready.files, next(iter(ready.claim.places), None)
     if place is None or not isinstance(files, ClipRetrievalOutput):
         return []
-    return [name for name in files.others(ready.shards) if is_ours("embed", place, name)]
+    return [*filter(ours_in("embed", place), files.others(ready.shards))]
 
 
 def _departed(ready: Ready) -> list[str]:

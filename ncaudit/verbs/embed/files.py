@@ -21,6 +21,7 @@ from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.provenance import Provenance, attach, provenance_at
+from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.places import manifest
@@ -197,7 +198,14 @@ def _statuses(path: str) -> dict[str, int]:
     told = (manifest.known(path) or {}).get("told", {}).get("statuses")
     if own_json.fits(told, {...: int}):
         return dict(told)
+    return dict(_counted(path))
+
+
+def _count(path: str) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for batch in read_columns(path, {"status": pa.string()}, rows=STATUS_ROWS):
         counts.update({str(c["values"]): int(c["counts"]) for c in batch["status"].value_counts().to_pylist()})
     return dict(counts)
+
+
+_counted = Remembered(_count, at_most=1_000_000)  # asked twice of every finished shard, and small

@@ -106,7 +106,10 @@ def test_an_option_that_this_mode_does_not_read_is_no_mistake_at_its_default(giv
         ("[eval]\nbins = 3\n", "bins stands in [eval] (line 2), which is several commands", "put it into [eval.retr"),
         ("[trane]\n", "there is no command for the table [trane] (line 1)", "write [train]"),
         ("[x]\n", "there is no command for the table [x] (line 1)", "give one of: audit, inspect"),
-        ("score = 3\n", "ncaudit, before a command, has no option score (line 1)", "give one of: log, quiet, verbose"),
+        (
+            "score = 3\n", "ncaudit, before a command, has no option score (line 1)",
+            "give one of: log, quiet, scratch, verbose",
+        ),
         ("quit = true\n", "ncaudit, before a command, has no option quit (line 1)", "write quiet"),
         ("quiet = 1\n", "quiet is 1 (line 1)", "give true or false"),
         ("[score]\n\nsede = 1\n", "ncaudit score has no option sede in [score] (line 3)", "write seed"),

@@ -1,0 +1,93 @@
+"""Addresses, options of stores, and what passes by itself."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from ncaudit import stores
+from ncaudit.errors import NcauditError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def nothing_given(monkeypatch):
+    monkeypatch.setenv(stores.OPTIONS, "")
+    monkeypatch.setattr(stores, "sleep", lambda seconds: None)
+
+
+def test_options_are_words_and_what_they_say():
+    words = ["anon=true", "default_block_size=5", "endpoint_url=http://x?a=b", "client_kwargs.region_name=eu-west-1"]
+    stores.give_options(words)
+    told = {"anon": True, "default_block_size": 5, "endpoint_url": "http://x?a=b"}
+    assert stores.options() == {**told, "client_kwargs": {"region_name": "eu-west-1"}}
+    stores.give_options(['config_kwargs={"signature_version": "s3v4"}', "anon=false"])
+    assert stores.options()["config_kwargs"] == {"signature_version": "s3v4"}
+    assert stores.options()["anon"] is False
+
+
+@pytest.mark.parametrize("name", ["key", "secret", "token", "client_kwargs.aws_session_token", "sas_token"])
+def test_a_secret_is_text_whatever_it_looks_like(name):
+    stores.give_options([f"{name}=12345678"])
+    assert '"12345678"' in os.environ[stores.OPTIONS]
+
+
+@pytest.mark.parametrize(("word", "what"), [("s3cr3t", "takes key=value"), ("=s3cr3t", "takes key=value")])
+def test_what_is_no_option_is_refused_and_not_repeated(word, what):
+    with pytest.raises(UsageError, match=what) as told:
+        stores.give_options([word])
+    assert "s3cr3t" not in f"{told.value.message} {told.value.fix}"
+
+
+def test_one_option_is_no_value_and_a_group_at_once():
+    with pytest.raises(UsageError, match="reaches into client_kwargs"):
+        stores.give_options(["client_kwargs=1", "client_kwargs.region_name=x"])
+
+
+def test_an_environment_that_is_no_json_is_told(monkeypatch):
+    for text in ("{", "[1]"):
+        monkeypatch.setenv(stores.OPTIONS, text)
+        with pytest.raises(UsageError, match="is no JSON object"):
+            stores.options()
+
+
+def test_an_option_that_the_store_would_drop_is_refused(monkeypatch):
+    pytest.importorskip("s3fs")
+    monkeypatch.setenv(stores.OPTIONS, json.dumps({"endpont_url": "http://x"}))
+    with pytest.raises(UsageError, match="s3:// has no such option") as told:
+        stores.system("s3://bucket/x")
+    assert "endpoint_url" in told.value.fix
+    assert stores.system("memory://x")[1] == "/x"  # which takes any
+
+
+def test_what_passes_is_tried_again_and_what_does_not_is_raised_at_once():
+    tries = []
+
+    def action(error, times):
+        tries.append(1)
+        if len(tries) <= times:
+            raise error
+        return "done"
+
+    for error in (ConnectionResetError(), TimeoutError(), OSError(errno.EBUSY, "SlowDown")):
+        tries.clear()
+        assert stores.again("s3://b/x", lambda error=error: action(error, 3)) == "done"
+        assert len(tries) == 4
+    tries.clear()
+    with pytest.raises(PermissionError):
+        stores.again("s3://b/x", lambda: action(PermissionError("denied"), 9))
+    assert len(tries) == 1
+    tries.clear()
+    with pytest.raises(ConnectionResetError):
+        stores.again("s3://b/x", lambda: action(ConnectionResetError(), 99))
+    assert len(tries) == len(stores.WAITS_S) + 1  # it is given up
+
+
+def test_a_place_that_may_not_be_looked_at_is_told_in_two_lines(monkeypatch):
+    def deny(path):
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(stores, "info", deny)
+    with pytest.raises(NcauditError, match="s3://b/x cannot be looked at: Access Denied") as told:
+        stores.kind("s3://b/x")
+    assert "s3:ListBucket" in told.value.fix
