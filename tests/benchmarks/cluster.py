@@ -39,6 +39,11 @@ MODEL = f"local-dir:{SAMPLE / 'tiny-clip'}"
 EMBED = ("--model", MODEL, "--device", "cpu", "--workers", "0", "--batch-pairs", "64", "--precision", "float32")
 SCORE = ("--scorer", "clip-score", "--no-check", "--device", "cpu")
 FILTER = ("--keep-share", "0.5")
+STEPS = (
+    ("embed", "data", "emb", EMBED),
+    ("score", "emb-here", "scores", SCORE),
+    ("filter", "scores-here", "kept", FILTER),
+)
 TABLES = "*.parquet"
 DONE_BEFORE_KILL = 4
 
@@ -74,9 +79,7 @@ def _cut(folder: Path, shards: int, rows: int) -> None:
 def _compared(place: Path, cluster: object) -> bool:
     ray = ("--engine", "ray", "--ray-address", cluster.address)
     alike = True
-    for verb, source, made, words in (
-        ("embed", "data", "emb", EMBED), ("score", "emb-here", "scores", SCORE), ("filter", "scores-here", "kept", FILTER)
-    ):  # fmt: skip
+    for verb, source, made, words in STEPS:
         line = [verb, place / source, *words, "--out"]
         here, there = place / f"{made}-here", place / f"{made}-ray"
         with _timed(f"{verb}, here"):
