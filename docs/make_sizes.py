@@ -1,4 +1,4 @@
-"""Prints the table of docs/clusters.md that says how long 10 M, 100 M and 1,000 M pairs take: `python docs/make_sizes.py`.
+"""Prints the table of docs/clusters.md, how long 10 M, 100 M and 1,000 M pairs take: `python docs/make_sizes.py`.
 
 Knows what was measured on one machine, and multiplies; nothing here was run at those sizes. A test finds the page out
 of date.
