@@ -143,11 +143,11 @@ def _overhead(place: Path, address: str, many: int) -> None:
     with joined(address, [], str(place), SILENT) as cluster:
         with pool_of(cluster, Asked(1, 1.0), SILENT) as pool:
             pool.set_up_first(_nothing)
-            tasks = [Task(Shard(f"/{n}", f"{n}"), n) for n in range(many)]
+            tasks, before = [Task(Shard(f"/{n}", f"{n}"), n) for n in range(many)], _peak_gib()
             with _timed(f"{many:,} tasks that do nothing, one process on Ray") as spent:
                 pool.run(tasks, _nothing)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            print(f"  {1000 * spent[0] / many:.2f} ms each; most memory of the driver {peak:.2f} GiB, torch included")
+            grown = f"{before:.2f} GiB before (torch is loaded), {_peak_gib():.2f} at its most"
+            print(f"  {1000 * spent[0] / many:.2f} ms each; memory of the driver: {grown}")
         shards = find_shards([str(place / "data")])
         tasks = [Task(shard, shard) for shard in shards]
         for name in ("here", "Ray"):
@@ -167,6 +167,10 @@ def _overhead(place: Path, address: str, many: int) -> None:
                 with _timed(f"{len(tasks)} shards, one process on Ray that is ready") as there:
                     pool.run(tasks, job)
         print(f"  ratio of wall time {there[0] / ready.seconds:.2f}")
+
+
+def _peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 class Ready:
