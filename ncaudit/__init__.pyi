@@ -1389,7 +1389,7 @@ def show(
 def status(options: StatusOptions, progress: Progress | bool | None = None) -> StatusResult: ...
 @overload
 def status(
-    out: _Path,
+    folder: _Path,
     *,
     verify: bool = False,
     progress: Progress | bool | None = None,
@@ -1399,7 +1399,7 @@ def status(
     Raises NcauditError where the folder is none that a verb writes a table per shard to.
 
     Parameters, or one StatusOptions:
-        out: str; required
+        folder: str; required
             The folder that embed, score, labels or filter writes to.
         verify: bool; default False
             Read every finished table too, and hold its pages against their checksums.

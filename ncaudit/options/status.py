@@ -10,7 +10,7 @@ from ncaudit.options.shared.about import About, Options, Panel
 class StatusOptions(Options):
     """`ncaudit status`: how far the runs that fill a folder are."""
 
-    out: Annotated[
+    folder: Annotated[
         str,
         About(
             "The folder that embed, score, labels or filter writes to.",

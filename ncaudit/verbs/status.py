@@ -62,9 +62,9 @@ def status(options: StatusOptions, progress: Progress = SILENT) -> StatusResult:
 
     Raises NcauditError where the folder is none that a verb writes a table per shard to.
     """
-    if is_remote(options.out):
-        listings.look(options.out)  # once, in place of a question per file
-    record = _record_in(options.out)
+    if is_remote(options.folder):
+        listings.look(options.folder)  # once, in place of a question per file
+    record = _record_in(options.folder)
     expected = _expected(record)
     progress.job("status", {LOOK: 1.0})
     progress.stage(LOOK, len(expected), "shards")
@@ -112,7 +112,7 @@ class _Found:
         self, options: StatusOptions, record: Record, expected: Mapping[str, int | None], progress: Progress
     ) -> None:
         self._options, self._record, self._expected, self._progress = options, record, expected, progress
-        self._failures = failures_in(options.out)
+        self._failures = failures_in(options.folder)
         self._beside = _beside(record["files"], expected)
         self._finished = self._rows = self._bad_rows = 0
         self._failed: list[ShardError] = []
@@ -129,7 +129,7 @@ class _Found:
             if not wrote(path, self._record["verb"]):
                 self._missing.append(name)  # somebody else's is in its place
                 return
-            rows, failed = _counted(self._options.out, name, path)
+            rows, failed = _counted(self._options.folder, name, path)
             if self._options.verify:
                 _verify(path, name)
         except BadTable as error:
@@ -145,7 +145,7 @@ class _Found:
 
     def result(self) -> StatusResult:
         """All of it."""
-        out, record, expected = self._options.out, self._record, self._expected
+        out, record, expected = self._options.folder, self._record, self._expected
         gone = departed_in(record)
         there = {_fitted(name) for name in (*record["files"], *expected)}
         foreign = [name for name in tables_below(out) if name not in there and name not in gone]
@@ -162,7 +162,7 @@ class _Found:
         )  # fmt: skip
 
     def _at(self, name: str) -> str:
-        return join(self._options.out, *_fitted(name).split("/"))
+        return join(self._options.folder, *_fitted(name).split("/"))
 
 
 def _fitted(name: str) -> str:

@@ -48,9 +48,11 @@ def of_two_machines() -> Iterator[object]:
     pytest.importorskip("ray", reason="needs the extra ncaudit[ray]")
     from ray.cluster_utils import Cluster
 
-    with apart() as folder:
+    with apart() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        os.makedirs(os.path.join(folder, "ray"))  # where it notes its address, and makes no folder for that
         head = {
-            "num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False, "temp_dir": folder,
+            "num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False,
         }  # fmt: skip
         cluster = Cluster(initialize_head=True, head_node_args=head)
         try:

@@ -35,6 +35,7 @@ LINES = {
     "score-by-rank": "ncaudit score embeddings/ --device cpu --out scores-3/ --scorer structure --no-check",
     "inspect-scores": "ncaudit inspect scores/",
     "show": "ncaudit show known.parquet --worst 2",
+    "status": "ncaudit status scores/",
     "show-classes": "ncaudit show classes.parquet --worst 1",
     "filter": "ncaudit filter scores/ --data data/ --min-soft-label 0.5 --out kept/",
     "sample": "ncaudit sample scores/ --n 20 --out review.csv",

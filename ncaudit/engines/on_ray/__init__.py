@@ -1,1 +1,1 @@
-"""Shards done by the processes of a Ray cluster. Imported only where that is asked for: Ray is an extra."""
+"""Shards done by the processes of a Ray cluster, where options ask for that. Ray itself, an extra, is loaded late."""

@@ -140,6 +140,7 @@ def _marked(out: str) -> Iterator[str | None]:
         finally:
             with suppress(OSError):
                 os.remove(path)
+                os.rmdir(os.path.dirname(path))  # if nothing is in it, it may have been made for this
 
 
 def _look_over(ray: Any, inputs: Sequence[str], marker: str | None, out: str) -> None:

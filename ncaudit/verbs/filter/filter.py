@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.counts import counted
-from ncaudit.engines.chosen import engine_of
 from ncaudit.engines.jobs import Does, Task
 from ncaudit.engines.local import ShardError, ShardRows
+from ncaudit.engines.on_ray.chosen import engine_of
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, EngineKind, FilterForm, FilterOptions

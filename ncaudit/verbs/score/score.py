@@ -18,9 +18,9 @@ from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.core.parallel import in_order
 from ncaudit.counts import counted
-from ncaudit.engines.chosen import engine_of
 from ncaudit.engines.jobs import Does, Task
 from ncaudit.engines.local import Accounting, Outcome, ShardRows
+from ncaudit.engines.on_ray.chosen import engine_of
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample

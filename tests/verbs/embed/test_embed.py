@@ -235,7 +235,7 @@ def test_an_empty_shard_gives_an_empty_table_and_an_empty_dataset_an_error(tmp_p
     assert embed(options(tmp_path)).accounting.shards_resumed == 2
 
 
-def test_a_damaged_shard_fails_alone_and_leaves_nothing_behind(tmp_path):
+def test_a_damaged_shard_fails_alone_and_leaves_nothing_but_the_reason(tmp_path):
     for stem in ("0", "1", "2"):
         write(tmp_path / "data" / f"{stem}.parquet", pairs(3, seed=ord(stem)))
     path = tmp_path / "data" / "1.parquet"
@@ -246,7 +246,7 @@ def test_a_damaged_shard_fails_alone_and_leaves_nothing_behind(tmp_path):
     ]
     assert result.accounting.too_many_failed(1.0)
     assert result.accounting.rows == 6
-    assert sorted(bytes_of(tmp_path / "out")) == ["0.parquet", "2.parquet", "_run.json"]
+    assert sorted(bytes_of(tmp_path / "out")) == ["0.parquet", "2.parquet", "_failed/1.parquet.json", "_run.json"]
 
 
 def test_a_dataset_without_captions_is_told_before_anything_is_written(tmp_path):

@@ -184,7 +184,7 @@ def test_a_worker_process_numbers_partitions_as_the_whole_run_does(written, tmp_
         "options": vars(own), "key": None, "types": "", "record": {}, "model": None,
         "shards": [shard.name for shard in found],
     }  # fmt: skip
-    with model_in_workers._set_up(orders, SILENT) as (_, work):
+    with model_in_workers.set_up(orders, SILENT) as (_, work):
         work(found[1])
     assert files(tmp_path) == {name: data for name, data in files(clip).items() if "_1." in name}
 
