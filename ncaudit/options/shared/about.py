@@ -131,6 +131,9 @@ class Options:
 
     __signature__ = _Signature()
 
+    def __post_init__(self) -> None:
+        _settle(self)  # also of a class that has nothing of its own to check
+
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if "__post_init__" in cls.__dict__:

@@ -5,6 +5,7 @@ import inspect
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,7 @@ def test_help_and_docstrings_load_neither_torch_nor_arrow_nor_numpy(words):
     loaded = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "ncaudit.options.shared.about" in loaded
     assert not {"torch", "pyarrow", "numpy"} & loaded
+
+
+def test_paths_are_text_also_in_options_that_check_nothing():
+    assert options.StatusOptions(folder=Path("scores")).folder == "scores"
