@@ -10,8 +10,8 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 BOUND = "OMP_NUM_THREADS"  # by which users, job systems and test runners keep a process small
-# Threads of one sum that wait for the next one: some microseconds awake, then asleep. Left to itself the GNU run time has
-# them burn their cores for milliseconds, those of others included: beside four busy loops on two cores a fit took 7
+# Threads of one sum that wait for the next one: some microseconds awake, then asleep. Left to itself the GNU run time
+# has them burn their cores for milliseconds, those of others included: beside four busy loops on two cores a fit took 7
 # times its quiet time, with 3,000 spins 4 times, and lost nothing when quiet; 100 spins cost 3 % then. The run times of
 # LLVM and Intel count milliseconds.
 SPINS = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "1"}
