@@ -574,8 +574,8 @@ def embed(
             What one line, one cell or one file of an archive may take, unpacked, in bytes; 1024 or
             more. Rows beyond it fail; where rows cannot be told apart, their shard fails.
         out: str; required
-            A folder, here or in a store (s3://…): one table per shard, under the shard's own path; see
-            `layout`. Or - for standard output.
+            A folder, here or in a store (s3://…): one table per shard, under the shard's own path (see
+            `layout`). Or - for standard output.
         overwrite: bool; default False
             Replace files in the way that this command did not write; never an input.
         layout: Layout; default 'parquet'
