@@ -28,8 +28,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filter import write_dataset, write_scores  # beside this file
 
-from ncaudit.options import EmbedOptions, FilterOptions, ScoreOptions
+from ncaudit.options import EmbedOptions, FilterOptions
 from ncaudit.schema import METADATA_KEY
 from ncaudit.shards.files.provenance import attach, fingerprint, fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
@@ -37,7 +38,6 @@ from ncaudit.shards.places import listings, manifest
 from ncaudit.verbs.embed.embed import embed
 from ncaudit.verbs.filter.filter import filter_pairs
 from ncaudit.verbs.plan import plan
-from ncaudit.verbs.score.score import score
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_data"
@@ -103,15 +103,16 @@ def timed(what: str, server: Server, run: Callable[[], Any]) -> Took:
     return Took(what, time.monotonic() - wall, own_cpu() - cpu, server.cpu() - behind, peak)
 
 
-def writing(folder: Path, server: Server, rounds: int) -> list[Took]:
+def writing(folder: Path, server: Server, rounds: int, mb: int) -> list[Took]:
     """filter and embed, to a folder and to the store in turn; of each the quickest of the rounds."""
     places = {"local": str(folder / "here"), "store": f"s3://{BUCKET}/there"}
-    embedded, scored, data = folder / "embeddings", folder / "scores", [str(SAMPLE / "train.parquet")]
-    embed(EmbedOptions(sources=data, out=str(embedded), model=TINY, workers=0, device="cpu"))
-    score(ScoreOptions(embeddings=[str(embedded)], out=str(scored)))
+    data, scored, sample = folder / "s.parquet", folder / "scores/s.parquet", [str(SAMPLE / "train.parquet")]
+    scored.parent.mkdir()
+    write_scores(scored, write_dataset(data, mb, 30_000, 1_000), data)
+    chosen: dict[str, Any] = {"scores": [str(scored)], "data": [str(data)], "keep_share": 0.8}
     runs: dict[str, Callable[[str], Any]] = {
-        "filter": lambda to: filter_pairs(FilterOptions(scores=[str(scored)], data=data, out=to, keep_share=0.8)),
-        "embed": lambda to: embed(EmbedOptions(sources=data, out=to, model=TINY, workers=0, device="cpu")),
+        "filter": lambda to: filter_pairs(FilterOptions(out=to, **chosen)),
+        "embed": lambda to: embed(EmbedOptions(sources=sample, out=to, model=TINY, workers=0, device="cpu")),
     }
     best: dict[str, Took] = {}
     for number, what, place in product(range(-1, rounds), runs, places):  # the first round warms up
@@ -189,12 +190,13 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=10_000)
     parser.add_argument("--rows", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--mb", type=int, default=300, help="size of the dataset that is filtered")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     server = Server()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            found = writing(Path(folder), server, asked.rounds)
+            found = writing(Path(folder), server, asked.rounds, asked.mb)
             found += resuming(Path(folder), server, asked.shards, asked.rows)
     finally:
         server.close()
