@@ -5,7 +5,8 @@
 Starts a head and two machines of one CPU each on this one, cuts the sample into shards below --place, and does all of
 it once locally and once on the cluster: while it embeds, a machine is taken away. Then what an engine costs: `--many`
 tasks that do nothing, and embedding in one process that is ready, here and behind Ray (starting is told apart).
-Afterwards nothing is left but what it prints, unless --place is given. Exits with 1 where a byte differs.
+Afterwards nothing is left but what it prints, unless --place is given (a store must be there, and its address in the
+environment: AWS_ENDPOINT_URL). Exits with 1 where a byte differs.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from fsspec.core import url_to_fs
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -51,37 +53,41 @@ DONE_BEFORE_KILL = 4
 def main() -> int:
     asked = _arguments()
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(asked.place or folder)
-        _cut(place / "data", asked.shards, asked.rows)
+        place = (asked.place or folder).rstrip("/")
+        _cut(f"{place}/data", asked.shards, asked.rows)
         with of_two_machines() as cluster:
             alike = _compared(place, cluster)
-            _overhead(place, cluster.address, asked.many)
+            _overhead(place, folder, cluster.address, asked.many)
     return 0 if alike else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--place", help="where everything is written and left; by default a temporary folder")
+    parser.add_argument(
+        "--place", help="a folder, or an address such as s3://bucket/there; by default a temporary folder"
+    )
     parser.add_argument("--shards", type=int, default=64)
     parser.add_argument("--rows", type=int, default=2000, help="of the sample, 2000 at most")
     parser.add_argument("--many", type=int, default=10_000, help="tasks that do nothing")
     return parser.parse_args()
 
 
-def _cut(folder: Path, shards: int, rows: int) -> None:
-    folder.mkdir(parents=True)
+def _cut(folder: str, shards: int, rows: int) -> None:
+    files, root = url_to_fs(folder)
+    files.makedirs(root, exist_ok=True)
     table = pq.read_table(SAMPLE / "train.parquet").slice(0, rows)
     each = -(-len(table) // shards)
     for number in range(shards):
-        pq.write_table(table.slice(number * each, each), folder / f"{number:05}.parquet")
+        with files.open(f"{root}/{number:05}.parquet", "wb") as file:
+            pq.write_table(table.slice(number * each, each), file)
 
 
-def _compared(place: Path, cluster: object) -> bool:
+def _compared(place: str, cluster: object) -> bool:
     ray = ("--engine", "ray", "--ray-address", cluster.address)
     alike = True
     for verb, source, made, words in STEPS:
-        line = [verb, place / source, *words, "--out"]
-        here, there = place / f"{made}-here", place / f"{made}-ray"
+        line = [verb, f"{place}/{source}", *words, "--out"]
+        here, there = f"{place}/{made}-here", f"{place}/{made}-ray"
         with _timed(f"{verb}, here"):
             _ran(_begun(*line, here))
         if verb == "score":  # a fit takes as long wherever it is made: both go by one
@@ -109,16 +115,23 @@ def _ran(process: subprocess.Popen[bytes]) -> None:
         raise SystemExit(f"a command ended with {process.returncode}")
 
 
-def _kill_a_machine(cluster: object, out: Path, running: subprocess.Popen[bytes]) -> None:
-    while len(list(out.glob(TABLES))) < DONE_BEFORE_KILL and running.poll() is None:
+def _kill_a_machine(cluster: object, out: str, running: subprocess.Popen[bytes]) -> None:
+    while len(_tables(out)) < DONE_BEFORE_KILL and running.poll() is None:
         time.sleep(0.05)
-    done = len(list(out.glob(TABLES)))
+    done = len(_tables(out))
     cluster.remove_node(cluster.machines.pop(), allow_graceful=False)
     print(f"  a machine was killed after {done} tables" + ("" if running.poll() is None else ", TOO LATE"))
 
 
-def _bytes(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob(TABLES))}
+def _tables(folder: str) -> list[str]:
+    files, root = url_to_fs(folder)
+    files.invalidate_cache()
+    return sorted(files.glob(f"{root}/{TABLES}"))
+
+
+def _bytes(folder: str) -> dict[str, bytes]:
+    files, _ = url_to_fs(folder)
+    return {path.rpartition("/")[2]: files.cat_file(path) for path in _tables(folder)}
 
 
 def _nothing_each(name: object) -> ShardRows:
@@ -139,8 +152,8 @@ def _embedding(options: EmbedOptions, progress: object):
         model.close()
 
 
-def _overhead(place: Path, address: str, many: int) -> None:
-    with joined(address, [], str(place), SILENT) as cluster:
+def _overhead(place: str, scratch: str, address: str, many: int) -> None:
+    with joined(address, [], scratch, SILENT) as cluster:
         with pool_of(cluster, Asked(1, 1.0), SILENT) as pool:
             pool.set_up_first(_nothing)
             tasks, before = [Task(Shard(f"/{n}", f"{n}"), n) for n in range(many)], _peak_gib()
@@ -148,11 +161,11 @@ def _overhead(place: Path, address: str, many: int) -> None:
                 pool.run(tasks, _nothing)
             grown = f"{before:.2f} GiB before (torch is loaded), {_peak_gib():.2f} at its most"
             print(f"  {1000 * spent[0] / many:.2f} ms each; memory of the driver: {grown}")
-        shards = find_shards([str(place / "data")])
+        shards = find_shards([f"{place}/data"])
         tasks = [Task(shard, shard) for shard in shards]
         for name in ("here", "Ray"):
             options = EmbedOptions(
-                sources=[str(place / "data")], out=str(place / f"again-{name}"), model=MODEL, device="cpu", workers=0,
+                sources=[f"{place}/data"], out=f"{scratch}/again-{name}", model=MODEL, device="cpu", workers=0,
                 batch_pairs=64, precision="float32",
             )  # fmt: skip
             job = partial(_embedding, options)

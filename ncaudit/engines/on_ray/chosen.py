@@ -36,3 +36,11 @@ class OnRay:
 def engine_of(options: EngineOptions, job: Job, out: str) -> Engine:
     """Where the job is done. out: the folder that is written to."""
     return OnRay(options, job, out) if options.engine is EngineKind.ray else Here(job)
+
+
+def require_engine(options: EngineOptions) -> None:
+    """Raises NcauditError where the engine is plainly not there: asked before any work."""
+    if options.engine is EngineKind.ray:
+        from ncaudit.engines.on_ray.cluster import require  # Ray is an extra
+
+        require(options.ray_address)

@@ -70,6 +70,13 @@ def _own_folder(stack: ExitStack) -> str | None:
     return stack.enter_context(folder)
 
 
+def require(address: str) -> None:
+    """Raises NcauditError where there is no Ray, or plainly no cluster: asked before any work."""
+    ray = _ray()
+    if not ray.is_initialized() and address != LOCAL:
+        _reached(address)
+
+
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of a user's run is told to anybody unasked
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns of a change to come
@@ -86,7 +93,7 @@ def _join(ray: Any, address: str, folder: str | None) -> None:
         told |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
         told |= {"_temp_dir": folder} if folder else {}
     else:
-        told |= {"address": _reached(ray, address)}
+        told |= {"address": _reached(address)}
     try:
         ray.init(**told)
     except (ConnectionError, RuntimeError, OSError, ValueError) as error:
@@ -94,7 +101,7 @@ def _join(ray: Any, address: str, folder: str | None) -> None:
         raise NcauditError(f"Ray at {address} cannot be joined: {said}", fix=START) from error
 
 
-def _reached(ray: Any, address: str) -> str:
+def _reached(address: str) -> str:
     """Where it listens. Asked before Ray does, which would wait for many minutes."""
     if address == AUTO:
         address = os.environ.get("RAY_ADDRESS") or _running() or AUTO

@@ -21,6 +21,7 @@ from ncaudit.core.device import pick_devices
 from ncaudit.counts import counted
 from ncaudit.encoders.open_clip import ModelIdentity, ModelSource, model_source
 from ncaudit.engines.local import Accounting, Outcome, ShardRows, account, outcomes
+from ncaudit.engines.on_ray.chosen import require_engine
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.matchers.heads.behind import learnt_from_note
@@ -131,6 +132,7 @@ class Ready:
 
 def made_ready(options: EmbedOptions, progress: Progress) -> Ready:
     """Raises NcauditError for whatever is wrong with inputs and outputs, as far as looks can tell."""
+    require_engine(options)
     shards = find_shards(options.sources, max_row_bytes=options.max_row_bytes)
     _refuse_overlap(options, shards)
     look = _looked_at(options, shards, progress)

@@ -21,7 +21,7 @@ import pyarrow as pa
 from ncaudit.counts import counted
 from ncaudit.engines.jobs import Does, Task
 from ncaudit.engines.local import ShardError, ShardRows
-from ncaudit.engines.on_ray.chosen import engine_of
+from ncaudit.engines.on_ray.chosen import engine_of, require_engine
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, EngineKind, FilterForm, FilterOptions
@@ -164,6 +164,7 @@ class Ready:
 
 def made_ready(options: FilterOptions, progress: Progress) -> Ready:
     """Raises NcauditError for whatever is wrong with rules, inputs and outputs, as far as looks can tell."""
+    require_engine(options)
     run = Run(options, Chooser(options), progress, earlier=EarlierOutputs(progress.note))
     tables = _open(options)
     for scores in tables:

@@ -20,7 +20,7 @@ from ncaudit.core.parallel import in_order
 from ncaudit.counts import counted
 from ncaudit.engines.jobs import Does, Task
 from ncaudit.engines.local import Accounting, Outcome, ShardRows
-from ncaudit.engines.on_ray.chosen import engine_of
+from ncaudit.engines.on_ray.chosen import engine_of, require_engine
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
@@ -172,6 +172,7 @@ class Ready:
 
 def made_ready(options: ScoreOptions, progress: Progress) -> Ready:
     """Raises NcauditError for whatever is wrong with inputs and outputs; what verdicts and joined tables lack, too."""
+    require_engine(options)
     judges = read_judges(options.verdicts, options.max_row_bytes) if options.verdicts else []
     other = open_join(options.join, str(options.join_key), options.max_row_bytes) if options.join else None
     tables = _open_tables(options, other)
