@@ -137,7 +137,7 @@ class Options:
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         if "__post_init__" in cls.__dict__:
-            cls.__post_init__ = _after(_settle, cls.__dict__["__post_init__"])  # type: ignore[attr-defined]
+            type.__setattr__(cls, "__post_init__", _after(_settle, cls.__dict__["__post_init__"]))
         type.__setattr__(cls, "__doc__", _Docstring(inspect.cleandoc(cls.__dict__.get("__doc__") or "")))
 
 
