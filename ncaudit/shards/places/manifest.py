@@ -33,7 +33,7 @@ class Manifest:
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._parts = [path for path in listing.below(f"{listing.folder}/{FOLDER}")]
-        self._files = {line["name"]: line for line in _lines(listing.folder, self._parts)}
+        self._files = {line["name"]: line for line in _entries(listing.folder, self._parts)}
 
     def of(self, path: str) -> Facts | None:
         """What it tells of a file that is as it was then; None where it tells nothing of it."""
@@ -120,7 +120,7 @@ def _take_away(path: str) -> None:
         files.rm_file(inner)
 
 
-def _lines(folder: str, parts: Sequence[str]) -> list[Facts]:
+def _entries(folder: str, parts: Sequence[str]) -> list[Facts]:
     """What all parts say, those that are put together first; a part that is damaged or gone says nothing."""
     if not parts:
         return []
