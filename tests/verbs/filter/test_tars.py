@@ -227,7 +227,7 @@ def test_a_sidecar_of_another_tar_is_told_and_nothing_is_written(world):
     result = run(world)
     (error,) = result.shard_errors
     assert f"1.parquet has no row for '{11:09}', which is in " in error.message
-    assert sorted(os.listdir(world / "out")) == [RECORD, "0.parquet", "0.tar", "0_stats.json", "sizes.json"]
+    assert sorted(os.listdir(world / "out")) == [RECORD, "0.parquet", "0.tar", "0_stats.json", "_failed", "sizes.json"]
 
 
 @pytest.mark.parametrize("place", ["data", "scores"])

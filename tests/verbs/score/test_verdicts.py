@@ -194,7 +194,7 @@ def no_fit(monkeypatch):
     def fitted(*_):
         raise AssertionError("a fit is made")
 
-    monkeypatch.setattr("ncaudit.verbs.score.score.the_fit", fitted)
+    monkeypatch.setattr("ncaudit.verbs.score.parts.the_fit", fitted)
 
 
 def test_names_of_several_rows_or_of_none_are_told_before_the_fit(tmp_path, write_embeddings, no_fit):
