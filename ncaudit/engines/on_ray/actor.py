@@ -6,16 +6,17 @@ set up (which place is written to, how many threads compute) belongs to the thre
 
 import os
 import queue
-import sys
 import threading
 import traceback
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from ncaudit.engines.jobs import Job
+from ncaudit.engines.pace import computing
 from ncaudit.errors import NcauditError
 from ncaudit.progress import Silent
 
@@ -27,8 +28,11 @@ Answer = tuple[Any, ...]  # what it is first: ready, rows, refused, system, bug;
 class Hand(Silent):
     """One process. As a Progress it is told how far the work has come, and keeps it until somebody asks."""
 
-    def __init__(self, folder: str, threads: int) -> None:
-        """folder: which the paths of the work start from. threads: that compute at one time."""
+    def __init__(self, folder: str, threads: int, environment: Mapping[str, str]) -> None:
+        """folder: which the paths of the work start from. threads: that compute at one time. environment: what the
+        driver has been told of stores, which stands in no order and in no log.
+        """
+        os.environ.update(environment)
         with suppress(OSError):  # not there on this machine: paths that are whole do without
             os.chdir(folder)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is loaded
@@ -75,9 +79,7 @@ class Hand(Silent):
 
     def _live(self, job: Job) -> None:
         try:
-            with job(self) as (facts, does):
-                if (torch := sys.modules.get("torch")) is not None:
-                    torch.set_num_threads(self._threads)
+            with job(self) as (facts, does), computing(self._threads, exact=True):
                 self._ready.set_result(("ready", facts))
                 while (order := self._orders.get()) is not None:
                     order[1].set_result(_answer(partial(does, order[0])))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from ncaudit import stores
 from ncaudit.counts import counted
 from ncaudit.engines.jobs import Job, Task
 from ncaudit.engines.local import Outcome
@@ -21,6 +22,7 @@ from ncaudit.engines.on_ray.cluster import Cluster
 from ncaudit.errors import Displaced, NcauditError
 from ncaudit.interruption import heed
 from ncaudit.progress import Progress
+from ncaudit.shards.places import scratch
 
 IN_FLIGHT = 2  # while one is done, the next is there already
 KILLS = 3  # of the processes that had a task in hand, after which it has failed
@@ -105,7 +107,7 @@ class Pool:
     def _hire(self, job: Any) -> None:
         kind = self._ray.remote(num_cpus=self._asked.cpus, num_gpus=self._asked.gpus, max_concurrency=CALLS)(Hand)
         threads = max(1, int(self._asked.cpus))
-        process = _Process(self._number, kind.remote(os.getcwd(), threads))
+        process = _Process(self._number, kind.remote(os.getcwd(), threads, _told_of_stores()))
         self._number += 1
         self._processes.append(process)
         self._calls[process.handle.set_up.remote(job)] = ("ready", process)
@@ -252,3 +254,8 @@ def pool_of(cluster: Cluster, asked: Asked, progress: Progress) -> Iterator[Pool
         yield pool
     finally:
         pool.close()
+
+
+def _told_of_stores() -> dict[str, str]:
+    """The options of stores, and where scratch is, as processes that are started here would have them."""
+    return {name: os.environ[name] for name in (stores.OPTIONS, scratch.PLACE) if name in os.environ}

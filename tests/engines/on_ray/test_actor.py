@@ -6,6 +6,7 @@ import time
 import pytest
 
 from ncaudit.engines.on_ray.actor import Hand
+from ncaudit.stores import OPTIONS, options
 from tests.worlds.counted_work import refused, writing
 
 
@@ -13,7 +14,7 @@ from tests.worlds.counted_work import refused, writing
 def hand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    found = Hand(str(tmp_path), 1)
+    found = Hand(str(tmp_path), 1, {})
     yield found
     found.stop()
 
@@ -44,3 +45,11 @@ def test_stopped_in_the_middle_it_leaves_nothing_half_written(hand, tmp_path):
     hand.stop()
     doing.join()
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_what_the_driver_was_told_of_stores_is_in_its_environment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("OMP_NUM_THREADS", OPTIONS):
+        monkeypatch.setenv(name, "1")  # as it was, afterwards
+    Hand(str(tmp_path), 1, {OPTIONS: '{"anon": true}'})
+    assert options() == {"anon": True}
