@@ -140,14 +140,16 @@ def _marked(out: str) -> Iterator[str | None]:
     if locations.is_remote(out):
         yield None
         return
-    path = os.path.join(os.path.abspath(out), partial_name("machines"))
+    folder = os.path.abspath(out)
+    path, made = os.path.join(folder, partial_name("machines")), not os.path.isdir(folder)
     with created(path):
         try:
             yield path
         finally:
             with suppress(OSError):
                 os.remove(path)
-                os.rmdir(os.path.dirname(path))  # if nothing is in it, it may have been made for this
+                if made:
+                    os.rmdir(folder)  # unless something is in it by now
 
 
 def _look_over(ray: Any, inputs: Sequence[str], marker: str | None, out: str) -> None:
