@@ -470,7 +470,7 @@ def test_headings_are_in_order_and_every_picture_has_words(tmp_path, world):
 @pytest.mark.parametrize(
     "options",
     [{"out": "page.pdf"}, {"cards": 0}, {"judge": 1}, {"judge_only": True, "judge": 0}, {"image_root": "x"},
-     {"max_mib": 0}, {"truth_table": "x.csv"}, {"judge_only": True, "cards": 3}, {"out": "s3://b/r.html"},
+     {"max_mib": 0}, {"truth_table": "x.csv"}, {"judge_only": True, "cards": 3}, {"out": "hf://b/r.html"},
      {"scores": ["-"]}],
     ids=str,
 )  # fmt: skip
