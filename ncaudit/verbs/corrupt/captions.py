@@ -126,7 +126,7 @@ def corrupt(options: CorruptOptions, progress: Progress = SILENT) -> CorruptResu
     be changed, the truth columns are already there, or the output would overwrite the input.
     """
     shards, claim = made_ready(options)
-    with made_by(options), computing(options.threads), claim.held():
+    with made_by(options), computing(options.threads, exact=True), claim.held():
         return _corrupt(options, shards, claim, progress)
 
 

@@ -122,7 +122,7 @@ def corrupt_labels(options: CorruptOptions, progress: Progress = SILENT) -> Corr
     than two classes, or when a truth column is there already or the output would overwrite the input.
     """
     column, shards, claim = made_ready_for_labels(options)
-    with made_by(options), computing(options.threads), claim.held():
+    with made_by(options), computing(options.threads, exact=True), claim.held():
         return _corrupt(options, shards, column, claim, progress)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from ncaudit.core.neighbours.clusters import kmeans
 from ncaudit.core.neighbours.search import nearest
+from ncaudit.core.parallel import one_thread_each
 from ncaudit.core.statistics.derangement import derange
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import CorruptKind, CorruptOptions
@@ -128,7 +129,8 @@ def _tfidf(captions: Sequence[str], seed: int) -> npt.NDArray[np.float32]:
         raise NcauditError("no caption holds a word to compare", fix="give --embeddings, or --kind shuffle") from error
     if counts.shape[1] <= TFIDF_DIMS:
         return np.ascontiguousarray(counts.toarray(), dtype=np.float32)
-    reduced = TruncatedSVD(min(TFIDF_DIMS, len(captions)), random_state=seed).fit_transform(counts)
+    with one_thread_each():  # of several, each would add up its own part, and last bits would differ
+        reduced = TruncatedSVD(min(TFIDF_DIMS, len(captions)), random_state=seed).fit_transform(counts)
     return np.ascontiguousarray(normalize(reduced), dtype=np.float32)
 
 

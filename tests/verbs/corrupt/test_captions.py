@@ -334,3 +334,11 @@ def test_the_command_tells_the_real_rate_and_ends_with_a_fix_when_it_cannot(tmp_
     refused = cli(str(tmp_path / "out"), "--out", str(tmp_path / "again"), "--rate", "0.3")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "fix: give the dataset as it was" in refused.stderr
+
+
+@pytest.mark.parametrize("kind", ["topic", "near"])
+def test_what_is_chosen_does_not_depend_on_the_threads(tmp_path, kind):
+    source = world(tmp_path / "in", rows=200)
+    for threads in (1, 2):
+        run(source, tmp_path / f"out{threads}", kind=kind, threads=threads, **clustered(kind, 5))
+    assert made_in(tmp_path / "out1") == made_in(tmp_path / "out2")
