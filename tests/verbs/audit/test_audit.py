@@ -182,7 +182,7 @@ def test_what_a_later_step_would_refuse_is_refused_before_any_work(here, data, m
     [
         ({"out": "run.parquet"}, "audit writes a folder"),
         ({"out": "-"}, "audit writes a folder"),
-        ({"out": "s3://bucket/run"}, "is an address"),
+        ({"out": "hf://bucket/run"}, "hf://bucket/run"),
         ({"max_failed": 2}, "--max-failed"),
         ({"noisy_precision": 7}, "--noisy-precision"),
         ({"columns": ["url"], "label_column": "kind"}, "leaves out the --label-column kind"),
