@@ -5,6 +5,7 @@ Knows claims, shards and plans; nothing of what any verb does.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ncaudit.errors import BadTable, UsageError
@@ -97,19 +98,30 @@ def _kind(claim: Claim, place: Place, name: str, fate: Fate, ours: Callable[[str
 class Shards:
     """The shards of a run that have an output each. finished: None where that cannot be told yet.
 
-    rows: of those that can be read.
+    rows: of those that can be read; own: those that this run does, None for all.
     """
 
     all: Sequence[Shard]
     rows: Mapping[Shard, int]
     finished: Collection[Shard] | None
+    own: Sequence[Shard] | None = None
+
+    @cached_property
+    def mine(self) -> frozenset[Shard]:
+        """Those that this run does."""
+        return frozenset(self.all if self.own is None else self.own)
+
+    @property
+    def done(self) -> int | None:
+        """How many of these are finished."""
+        return None if self.finished is None else len(self.mine.intersection(self.finished))
 
     @property
     def left(self) -> int | None:
-        """Rows of the shards that are not finished."""
+        """Rows of those that are not finished."""
         if self.finished is None:
             return None
-        return sum(rows for shard, rows in self.rows.items() if shard not in self.finished)
+        return sum(self.rows.get(shard, 0) for shard in self.mine.difference(self.finished))
 
     def pace(self, out: str) -> dict[str, Any]:
         """How fast the tables in `out` were made, and how long the rest would take."""
@@ -117,7 +129,9 @@ class Shards:
         return {"rows_per_s": pace, "seconds": self.left / pace if pace and self.left is not None else None}
 
     def of(self, shard: Shard) -> str:
-        """What is known of a shard's outputs."""
+        """What is known of a shard's outputs; those of other parts stay, whatever they are."""
+        if shard not in self.mine:
+            return FITS
         if self.finished is None:
             return UNKNOWN
         return FITS if shard in self.finished else AGAIN
@@ -148,9 +162,8 @@ def plan_of_shards(
     prune: None where the verb does not mind what lies there without an input.
     """
     removes, told = ((), []) if prune is None else gone(claim, shards.all, prune=prune)
-    finished = None if shards.finished is None else len(shards.finished)
     return plan_of_claim(
-        claim, out, fate or shards.fate(out), shards=len(shards.all), finished=finished, rows_left=shards.left,
+        claim, out, fate or shards.fate(out), shards=len(shards.mine), finished=shards.done, rows_left=shards.left,
         removes=removes, notes=(*notes, *told), **shards.pace(out), **more,
     )  # fmt: skip
 

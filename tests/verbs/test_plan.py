@@ -44,10 +44,12 @@ VERBS = {
 PLAIN = {
     "embed": EmbedOptions(sources=["data"], out="out", **MODEL),
     "embed to partitions": EmbedOptions(sources=["data"], out="out", layout="clip-retrieval", **MODEL),
+    "embed a part": EmbedOptions(sources=["data"], out="out", slice="0/2", **MODEL),
     "score": ScoreOptions(embeddings=["emb"], out="out", check=False, save_fit="fit"),
     "score the data": ScoreOptions(embeddings=["emb"], data=["data"], out="out", check=False),
     "labels": LabelsOptions(embeddings=["emb"], label_column="class", k=3, out="out"),
     "filter": FilterOptions(scores=["scores"], keep_share=0.5, out="out"),
+    "filter a part": FilterOptions(scores=["scores"], keep_share=0.5, out="out", slice="1/2"),
     "filter the data": FilterOptions(scores=["scores"], data=["data"], verdict=["clean"], out="out", dropped="away"),
     "corrupt": CorruptOptions(sources=["data"], rate=0.4, out="out"),
     "corrupt labels": CorruptOptions(
@@ -169,6 +171,24 @@ def test_a_plan_counts_what_is_read_and_what_is_left(here):
     assert plan.columns["caption"] == "caption"
 
 
+def test_the_fit_of_all_parts_is_planned_without_their_tables_and_each_part_without_those_of_others(here):
+    fit = ScoreOptions(embeddings=["emb"], out="out", check=False, fit_only=True)
+    told = {f"out/{name}" for name in (".ncaudit.json", "_fit/fit.json", "_fit/fit.safetensors", "_fit/repeats.bin")}
+    assert written(planned(fit)) == told
+    run(fit)
+    assert is_finished(planned(fit))
+    assert not planned(fit).work
+    part, other = (replace(fit, fit_only=False, slice=f"{number}/2") for number in (0, 1))
+    run(other)
+    plan = planned(part)
+    assert (plan.shards, plan.finished, plan.rows_left) == (2, 0, 2 * ROWS)
+    assert (written(plan), plan.replaces) == ({"out/0.parquet", "out/2.parquet"}, ())
+    assert any("2 of 3 shards" in note for note in plan.notes)
+    run(part)
+    assert is_finished(planned(part))
+    assert planned(part).finished == 2
+
+
 def test_what_was_made_with_other_options_would_be_made_again(here):
     run(PLAIN["embed"])
     plan = planned(replace(PLAIN["embed"], columns=["key"]))
@@ -253,6 +273,7 @@ REFUSED = {
     "another dataset": (replace(PLAIN["filter the data"], data=["emb"]), None),
     "a truth that is there": (replace(PLAIN["corrupt"], sources=["known"]), "known"),
     "a scorer that reads no such option": (ScoreOptions(embeddings=["emb"], out="out", scorer="csls", k=3), None),
+    "a part without the fit of all": (ScoreOptions(embeddings=["emb"], out="out", slice="0/2"), None),
     "pairs to look at": (ShowOptions(scores=["emb"], data=["data"], images="pictures"), None),
     "an objective's setting": (replace(PLAIN["train"], tune="heads", neighbours=3), None),
 }

@@ -50,9 +50,15 @@ def slice_of(text: str, environment: Mapping[str, str] = os.environ) -> Slice:
     if (found := WRITTEN.fullmatch(text)) is None:
         raise UsageError(f"--slice is {text}", fix=HOW)
     number, count = int(found[1]), int(found[2])
+    if not count:
+        raise UsageError(f"--slice is {text}: there are no parts", fix=HOW)
     if number >= count:
-        raise UsageError(f"--slice is {text}: parts are counted from 0", fix=f"give 0/{count} to {count - 1}/{count}")
+        raise UsageError(f"--slice is {text}: parts are counted from 0", fix=_from_0_on(count))
     return Slice(number, count)
+
+
+def _from_0_on(count: int) -> str:
+    return f"give 0/{count} to {count - 1}/{count}" if count > 1 else "give 0/1, which is all of them"
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Slice:

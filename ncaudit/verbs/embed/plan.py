@@ -39,8 +39,8 @@ def plan_embed(options: EmbedOptions, progress: Progress = SILENT) -> Plan:
         work = _work(source_of(options, heads).name, options.batch_pairs or 0, len(ready.shards), rows)
         return plan_of_one(ready.claim, STREAM, rows, work=work, **told)
     known = known_before(ready, heads, progress)
-    shards = Shards(ready.shards, look.rows, _finished(ready, known))
-    left = len(ready.shards) - len(shards.finished or ())
+    shards = Shards(ready.shards, look.rows, _finished(ready, known), ready.own)
+    left = len(shards.mine) - (shards.done or 0)
     told |= {"work": _work(known.source.name, known.batch, left, shards.left), "notes": _notes(ready, known)}
     return _of_layout(ready, shards, told)
 
@@ -89,4 +89,4 @@ def _notes(ready: Ready, known: Known) -> list[str]:
             f"{ready.options.out} holds tables that were made{whose}: whether they hold for {known.source.name} shows"
             f" once that is loaded{refused}"
         )
-    return notes
+    return [*notes, *ready.options.told_of(len(ready.own), len(ready.shards))]

@@ -51,10 +51,12 @@ def _of_shards(ready: Ready) -> Plan:
         run.progress.advance(scores.rows)
         return ShardRows(run.count(found.codes, found.labels), resumed=found.finished)
 
-    accounts = run_shards(list(ready.matched), work)  # raises where none can be decided, as the run would
+    own = run.options.own(list(ready.matched))
+    run.notes += run.options.told_of(len(own), len(ready.matched))
+    accounts = run_shards(own, work)  # raises where none can be decided, as the run would
     run.notes += [f"{one.shard} would fail: {one.message}" for one in accounts.shard_errors]
     counts.update(accounts.statuses)
-    shards = Shards([*ready.matched], rows, finished)
+    shards = Shards([*ready.matched], rows, finished, own)
     return plan_of_shards(
         ready.claim, run.options.out, shards, fate=_fate(ready, shards), **_told(ready, counts, shards.left)
     )

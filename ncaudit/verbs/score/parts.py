@@ -6,6 +6,7 @@ Knows what lies beside the fit; makes nothing of it.
 from collections.abc import Sequence
 
 from ncaudit.errors import NcauditError
+from ncaudit.judging.saved_fits import SavedFit
 from ncaudit.options import ScoreOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.files.locations import is_file, join
@@ -23,7 +24,13 @@ def rates_for(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress:
     """The fit with its noise rates; of a part those that are there. Raises NcauditError where they are not."""
     if options.slice is None:
         return rates_of(options, tables, the_fit(options, tables, progress), progress)
-    saved = fit_that_is_there(options, tables, progress)
+    return rates_of_part(options, tables, fit_that_is_there(options, tables, progress), progress)
+
+
+def rates_of_part(
+    options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit | None, progress: Progress
+) -> Rates:
+    """Those of the fit that is there. Raises NcauditError where it is not, or never saw some of the tables."""
     if saved is None:
         raise NcauditError(f"{options.out} holds no fit of these tables that its parts could go by", fix=FIT_FIRST)
     rates, new = known_rates(options, tables, saved, progress)

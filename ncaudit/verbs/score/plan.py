@@ -1,6 +1,6 @@
 """What `score` would do. Knows the fit that is there, and which tables hold with it; fits nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from ncaudit.planned import Plan, Reading
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.claims.claims import Place
 from ncaudit.shards.claims.departed import notes_on_departed
+from ncaudit.shards.files.locations import is_file, join
 from ncaudit.shards.files.provenance import EarlierOutputs, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.embeddings import EmbeddingTable
@@ -28,7 +29,9 @@ from ncaudit.verbs.planning import (
     reading,
     refuse_streams,
 )
-from ncaudit.verbs.score.fit import fit_that_is_there, why_anew
+from ncaudit.verbs.score.fit import FIT_FOLDER, fit_that_is_there, why_anew
+from ncaudit.verbs.score.kept_repeats import REPEATS
+from ncaudit.verbs.score.parts import rates_of_part, repeats_for
 from ncaudit.verbs.score.rates import RATES, Rates, known_rates
 from ncaudit.verbs.score.score import Ready, made_ready, provenance_of_scores
 
@@ -44,22 +47,37 @@ def plan_score(options: ScoreOptions, progress: Progress = SILENT) -> Plan:
     if not is_folder(options.out):
         rows = sum(table.rows for table in tables)
         return plan_of_one(ready.claim, options.out, rows, work=tuple(_work(ready, saved, tables, tables)), **told)
-    rates, new = known_rates(options, tables, saved, progress) if saved else (None, list(tables))
+    rates, new = _rates(options, tables, saved, progress)
     finished = _finished(ready, rates, new, progress)
     rows_of = dict(_rows(ready))
-    left = [table for table in tables if finished is None or _shard_of(ready, table) not in finished]
+    own = [] if options.fit_only else ready.own
+    left = [ready.table_of(shard) for shard in own if finished is None or shard not in finished]
+    told["notes"] += options.told_of(len(own), len(ready.shards))
     told["work"] = tuple(_work(ready, saved, new, left))
     if saved is None and not options.refit and (why := why_anew(options, tables)) is not None:
         told["notes"].append(why)
     if finished is None:
         told["notes"].append("which tables hold shows once the judged pairs are scored again")
-    shards = Shards(ready.shards, rows_of, finished)
+    shards = Shards(ready.shards, rows_of, finished, own)
     fate = shards.fate(options.out, partial(_of_fit, options, saved, bool(new)))
     return plan_of_shards(ready.claim, options.out, shards, fate=fate, prune=options.prune, **told)
 
 
+def _rates(
+    options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit | None, progress: Progress
+) -> tuple[Rates | None, list[EmbeddingTable]]:
+    """What is known of the noise rate, and the tables that no fit has seen. Raises NcauditError as a part would."""
+    if options.slice is not None:
+        rates = rates_of_part(options, tables, saved, progress)
+        repeats_for(options, tables, progress)
+        return rates, []
+    return known_rates(options, tables, saved, progress) if saved else (None, list(tables))
+
+
 def _of_fit(options: ScoreOptions, saved: SavedFit | None, later: bool, place: Place, name: str) -> str:
     """What is known of a file beside the tables. later: whether there are tables that the fit never saw."""
+    if name.endswith(REPEATS):
+        return FITS if saved and is_file(place.at(name)) else AGAIN
     if name.endswith(RATES):
         return AGAIN if saved and later else FITS
     if place.flag == "--save-fit":
@@ -126,6 +144,8 @@ def _work(
             yield "measure what the audit can tell on these data (the power check)"
     elif later := sum(table.rows for table in new):
         yield f"estimate the noise rate of {counted(later, 'row')} that came after the fit"
+    if options.fit_only and not (saved and is_file(join(options.out, FIT_FOLDER, REPEATS))):
+        yield "count how often photos and captions occur"
     if ready.judges:
         yield f"correct the labels by the verdicts of {counted(len(ready.judges), 'judge')}"
     if rows:

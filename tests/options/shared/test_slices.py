@@ -32,6 +32,14 @@ def test_a_job_whose_parts_would_leave_a_gap_is_refused(changed, what):
         slice_of("slurm", {**ARRAY, **changed})
 
 
+@pytest.mark.parametrize(("text", "fix"), [("2/2", "0/2 to 1/2"), ("1/1", "0/1, which is all"), ("0/0", "I/N")])
+def test_parts_that_there_are_are_named(text, fix):
+    with pytest.raises(UsageError) as told:
+        slice_of(text)
+    assert fix in str(told.value.fix)
+    assert "-1" not in str(told.value.fix)
+
+
 @pytest.mark.parametrize("text", ["3", "1/0", "4/4", "-1/3", "a/b", "1/3/5", "٣/٤ x"])
 def test_what_is_no_part_is_refused(text):
     with pytest.raises(UsageError, match="--slice"):
