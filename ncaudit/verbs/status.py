@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from ncaudit.engines.local import ShardError
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import TABLE_SUFFIX, StatusOptions
@@ -26,6 +24,7 @@ from ncaudit.shards.places import listings
 from ncaudit.shards.places.partials import is_alive, partials_among
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.parquet import open_parquet
+from ncaudit.shards.readers.word_counts import word_counts
 from ncaudit.shards.rewriting.kept_samples import table_beside
 
 LOOK = "look at the tables"
@@ -197,21 +196,10 @@ def _rows_of(path: str) -> int:
 
 
 def _failed_rows(path: str) -> int:
-    """Rows whose status is not ok: told by the footer where all of a group are, else by the column."""
-    file = open_parquet(path)
-    names = file.schema_arrow.names
-    if "status" not in names:
+    """Rows whose status is not ok."""
+    if "status" not in open_parquet(path).schema_arrow.names:
         return 0
-    place = file.schema.names.index("status")
-    asked = [n for n in range(file.metadata.num_row_groups) if not _all_ok(file.metadata.row_group(n).column(place))]
-    if not asked:
-        return 0
-    return sum(word != OK for word in file.read_row_groups(asked, columns=["status"])["status"].to_pylist())
-
-
-def _all_ok(column: pq.ColumnChunkMetaData) -> bool:
-    told = column.statistics
-    return told is not None and told.has_min_max and told.min == told.max == OK and told.null_count == 0
+    return sum(rows for word, rows in word_counts(path, "status").items() if word != OK)
 
 
 def _verify(path: str, name: str) -> None:
