@@ -17,7 +17,7 @@ from ncaudit.schema import OK
 from ncaudit.shards.claims.departed import tables_below
 from ncaudit.shards.claims.failures import failures_in
 from ncaudit.shards.claims.records import EMBED_RECORD, FOLDER_RECORD, Record, departed_in, read_record
-from ncaudit.shards.files.locations import exists, is_dir, is_file, is_remote, join, names_in
+from ncaudit.shards.files.locations import exists, folders_in, is_dir, is_file, is_remote, join
 from ncaudit.shards.files.provenance import wrote
 from ncaudit.shards.files.shard import Shard, fitting
 from ncaudit.shards.places import listings
@@ -87,7 +87,7 @@ def _not_ours(out: str) -> NcauditError:
         return NcauditError(f"{out} does not exist", fix="name a folder that embed, score, labels or filter writes to")
     if not is_dir(out):
         return NcauditError(f"{out} is one file, which appears when it is whole", fix="name a folder of tables")
-    inner = [name for name in sorted(names_in(out)) if _is_ours(join(out, name))]
+    inner = [name for name in sorted(folders_in(out)) if _is_ours(join(out, name))]
     fix = f"name one of those in it: {', '.join(join(out, name) for name in inner[:3])}" if inner else (
         "name a folder that embed, score, labels or filter writes to"
     )  # fmt: skip
