@@ -25,6 +25,7 @@ from ncaudit.engines.worker_process import Facts
 from ncaudit.errors import Displaced, NcauditError
 from ncaudit.progress import Progress
 from ncaudit.shards.files.shard import Shard
+from ncaudit.shards.places import manifest
 
 STOP_S = 5.0  # to remove a half-written file; then it is killed
 KILLED = -9
@@ -205,11 +206,9 @@ class _Worker:
 
 def _start(module: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", _PROGRAM.format(path=sys.path, module=module)]
-    pipe = subprocess.PIPE
+    pipe, told = subprocess.PIPE, {**os.environ, **waiting(), manifest.RUN: manifest.run()}
     try:
-        return subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True, env={**os.environ, **waiting()}
-        )
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True, env=told)
     except OSError as error:
         errors.close()
         what = f"worker processes cannot be started: {error.strerror}"

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from ncaudit.engines.local import ShardError
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import TABLE_SUFFIX, StatusOptions
@@ -19,13 +17,14 @@ from ncaudit.schema import OK
 from ncaudit.shards.claims.departed import tables_below
 from ncaudit.shards.claims.failures import failures_in
 from ncaudit.shards.claims.records import EMBED_RECORD, FOLDER_RECORD, Record, departed_in, read_record
-from ncaudit.shards.files.locations import exists, is_dir, is_file, is_remote, join, names_in
+from ncaudit.shards.files.locations import exists, folders_in, is_dir, is_file, is_remote, join
 from ncaudit.shards.files.provenance import wrote
 from ncaudit.shards.files.shard import Shard, fitting
 from ncaudit.shards.places import listings
 from ncaudit.shards.places.partials import is_alive, partials_among
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.parquet import open_parquet
+from ncaudit.shards.readers.word_counts import word_counts
 from ncaudit.shards.rewriting.kept_samples import table_beside
 
 LOOK = "look at the tables"
@@ -88,7 +87,7 @@ def _not_ours(out: str) -> NcauditError:
         return NcauditError(f"{out} does not exist", fix="name a folder that embed, score, labels or filter writes to")
     if not is_dir(out):
         return NcauditError(f"{out} is one file, which appears when it is whole", fix="name a folder of tables")
-    inner = [name for name in sorted(names_in(out)) if _is_ours(join(out, name))]
+    inner = [name for name in sorted(folders_in(out)) if _is_ours(join(out, name))]
     fix = f"name one of those in it: {', '.join(join(out, name) for name in inner[:3])}" if inner else (
         "name a folder that embed, score, labels or filter writes to"
     )  # fmt: skip
@@ -197,21 +196,10 @@ def _rows_of(path: str) -> int:
 
 
 def _failed_rows(path: str) -> int:
-    """Rows whose status is not ok: told by the footer where all of a group are, else by the column."""
-    file = open_parquet(path)
-    names = file.schema_arrow.names
-    if "status" not in names:
+    """Rows whose status is not ok."""
+    if "status" not in open_parquet(path).schema_arrow.names:
         return 0
-    place = file.schema.names.index("status")
-    asked = [n for n in range(file.metadata.num_row_groups) if not _all_ok(file.metadata.row_group(n).column(place))]
-    if not asked:
-        return 0
-    return sum(word != OK for word in file.read_row_groups(asked, columns=["status"])["status"].to_pylist())
-
-
-def _all_ok(column: pq.ColumnChunkMetaData) -> bool:
-    told = column.statistics
-    return told is not None and told.has_min_max and told.min == told.max == OK and told.null_count == 0
+    return sum(rows for word, rows in word_counts(path, "status").items() if word != OK)
 
 
 def _verify(path: str, name: str) -> None:

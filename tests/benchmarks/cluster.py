@@ -1,12 +1,14 @@
-"""embed, score and filter on a Ray of two machines, one of which is killed in the middle: the bytes of a local run?
+"""embed, score and filter from and to a store, on a Ray of two machines, one of which is killed: a local run's bytes?
 
-    python tests/benchmarks/cluster.py [--place FOLDER] [--shards 64] [--rows 2000] [--many 10000]
+    python tests/benchmarks/cluster.py [--shards 64] [--rows 2000] [--many 10000] [--place FOLDER]
 
-Starts a head and two machines of one CPU each on this one, cuts the sample into shards below --place, and does all of
-it once locally and once on the cluster: while it embeds, a machine is taken away. Then what an engine costs: `--many`
-tasks that do nothing, and embedding in one process that is ready, here and behind Ray (starting is told apart).
-Afterwards nothing is left but what it prints, unless --place is given (a store must be there, and its address in the
-environment: AWS_ENDPOINT_URL). Exits with 1 where a byte differs.
+Starts a server that speaks S3, and a Ray of a head and two machines of one CPU each, all on this one; cuts the sample
+into shards; embeds, scores and filters them with the local engine in a folder, and on Ray from and to the store. While
+that embeds, a machine is taken away. Each table that Ray has left must have the bytes of the local one. Then what an
+engine costs: `--many` tasks that do nothing (0: none of this), and embedding in one process that is ready, here and
+behind Ray (starting is told apart). Nothing is left but what it prints. --place: write there in place of the store: to
+a folder, or to another store, whose address stands in the environment (AWS_ENDPOINT_URL). Exits with 1 where a byte
+differs.
 """
 
 import argparse
@@ -15,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
+from store import BUCKET, Server  # beside this file
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -43,8 +46,8 @@ SCORE = ("--scorer", "clip-score", "--no-check", "--device", "cpu")
 FILTER = ("--keep-share", "0.5")
 STEPS = (
     ("embed", "data", "emb", EMBED),
-    ("score", "emb-here", "scores", SCORE),
-    ("filter", "scores-here", "kept", FILTER),
+    ("score", "emb", "scores", SCORE),
+    ("filter", "scores", "kept", FILTER),
 )
 TABLES = "*.parquet"
 DONE_BEFORE_KILL = 4
@@ -52,23 +55,26 @@ DONE_BEFORE_KILL = 4
 
 def main() -> int:
     asked = _arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        place = (asked.place or folder).rstrip("/")
-        _cut(f"{place}/data", asked.shards, asked.rows)
-        with of_two_machines() as cluster:
-            alike = _compared(place, cluster)
-            _overhead(place, folder, cluster.address, asked.many)
+    with ExitStack() as stack:
+        here = stack.enter_context(tempfile.TemporaryDirectory())
+        if asked.place is None:
+            stack.enter_context(closing(Server()))
+        place = (asked.place or f"s3://{BUCKET}/cluster").rstrip("/")
+        for folder in (here, place):
+            _cut(f"{folder}/data", asked.shards, asked.rows)
+        cluster = stack.enter_context(of_two_machines())  # which has the store's address, too
+        alike = _compared(here, place, cluster)
+        if asked.many:
+            _overhead(here, cluster.address, asked.many)
     return 0 if alike else 1
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--place", help="a folder, or an address such as s3://bucket/there; by default a temporary folder"
-    )
+    parser.add_argument("--place", help="a folder, or s3://bucket/there; by default a store of its own")
     parser.add_argument("--shards", type=int, default=64)
     parser.add_argument("--rows", type=int, default=2000, help="of the sample, 2000 at most")
-    parser.add_argument("--many", type=int, default=10_000, help="tasks that do nothing")
+    parser.add_argument("--many", type=int, default=10_000, help="tasks that do nothing; 0: measure no engine")
     return parser.parse_args()
 
 
@@ -82,26 +88,26 @@ def _cut(folder: str, shards: int, rows: int) -> None:
             pq.write_table(table.slice(number * each, each), file)
 
 
-def _compared(place: str, cluster: object) -> bool:
-    ray = ("--engine", "ray", "--ray-address", cluster.address)
+def _compared(here: str, place: str, cluster: object) -> bool:
     alike = True
     for verb, source, made, words in STEPS:
-        line = [verb, f"{place}/{source}", *words, "--out"]
-        here, there = f"{place}/{made}-here", f"{place}/{made}-ray"
-        with _timed(f"{verb}, here"):
-            _ran(_begun(*line, here))
-        if verb == "score":  # a fit takes as long wherever it is made: both go by one
-            _ran(_begun(*line, there, *ray))
-        else:
-            with _timed(f"{verb}, on Ray" + (", a machine killed in the middle" if verb == "embed" else "")):
-                running = _begun(*line, there, *ray)
-                if verb == "embed":
-                    _kill_a_machine(cluster, there, running)
-                _ran(running)
-        same = _bytes(here) == _bytes(there)
-        print(f"  {verb}: {len(_bytes(there))} tables, {'all bytes as of the local run' if same else 'BYTES DIFFER'}")
-        alike = alike and same and len(_bytes(here)) > 0
+        with _timed(f"{verb}, local engine, in a folder"):
+            _ran(_begun(verb, f"{here}/{source}", *words, "--out", f"{here}/{made}"))
+        to, at = f"{place}/{made}", ("--engine", "ray", "--ray-address", cluster.address)
+        killed = verb == "embed"
+        with _timed(f"{verb}, Ray, in {place}" + (", a machine killed in the middle" if killed else "")):
+            running = _begun(verb, f"{place}/{source}", *words, "--out", to, *at)
+            if killed:
+                _kill_a_machine(cluster, to, running)
+            _ran(running)
+        alike = _is_same(verb, _bytes(f"{here}/{made}"), _bytes(to)) and alike
     return alike
+
+
+def _is_same(verb: str, here: dict[str, bytes], there: dict[str, bytes]) -> bool:
+    same = here == there and len(here) > 0
+    print(f"  {verb}: {len(there)} tables, {'all bytes as of the local run' if same else 'BYTES DIFFER'}", flush=True)
+    return same
 
 
 def _begun(*words: object) -> subprocess.Popen[bytes]:
@@ -152,8 +158,8 @@ def _embedding(options: EmbedOptions, progress: object):
         model.close()
 
 
-def _overhead(place: str, scratch: str, address: str, many: int) -> None:
-    with joined(address, [], scratch, SILENT) as cluster:
+def _overhead(folder: str, address: str, many: int) -> None:
+    with joined(address, [], folder, SILENT) as cluster:
         with pool_of(cluster, Asked(1, 1.0), SILENT) as pool:
             pool.set_up_first(_nothing)
             tasks, before = [Task(Shard(f"/{n}", f"{n}"), n) for n in range(many)], _peak_gib()
@@ -161,11 +167,11 @@ def _overhead(place: str, scratch: str, address: str, many: int) -> None:
                 pool.run(tasks, _nothing)
             grown = f"{before:.2f} GiB before (torch is loaded), {_peak_gib():.2f} at its most"
             print(f"  {1000 * spent[0] / many:.2f} ms each; memory of the driver: {grown}")
-        shards = find_shards([f"{place}/data"])
+        shards = find_shards([f"{folder}/data"])
         tasks = [Task(shard, shard) for shard in shards]
         for name in ("here", "Ray"):
             options = EmbedOptions(
-                sources=[f"{place}/data"], out=f"{scratch}/again-{name}", model=MODEL, device="cpu", workers=0,
+                sources=[f"{folder}/data"], out=f"{folder}/again-{name}", model=MODEL, device="cpu", workers=0,
                 batch_pairs=64, precision="float32",
             )  # fmt: skip
             job = partial(_embedding, options)

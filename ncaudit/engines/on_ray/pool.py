@@ -22,7 +22,7 @@ from ncaudit.engines.on_ray.cluster import Cluster
 from ncaudit.errors import Displaced, NcauditError
 from ncaudit.interruption import heed
 from ncaudit.progress import Progress
-from ncaudit.shards.places import scratch
+from ncaudit.shards.places import manifest, scratch
 
 IN_FLIGHT = 2  # while one is done, the next is there already
 KILLS = 3  # of the processes that had a task in hand, after which it has failed
@@ -257,5 +257,6 @@ def pool_of(cluster: Cluster, asked: Asked, progress: Progress) -> Iterator[Pool
 
 
 def _told_of_stores() -> dict[str, str]:
-    """The options of stores, and where scratch is, as processes that are started here would have them."""
-    return {name: os.environ[name] for name in (stores.OPTIONS, scratch.PLACE) if name in os.environ}
+    """The options of stores, where scratch is, whose run it is: as processes that are started here would have it."""
+    told = {name: os.environ[name] for name in (stores.OPTIONS, scratch.PLACE) if name in os.environ}
+    return {**told, manifest.RUN: manifest.run()}

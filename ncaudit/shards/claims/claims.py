@@ -243,7 +243,7 @@ class Claim:
     def _finish(self) -> None:
         """Say of single files what they hold, so that what people change in them is theirs."""
         for place in self._remote_folders():
-            manifest.settle(place.folder)
+            manifest.settle(place.folder, by_others=place.record_path in self._written)
         for place in self.places:
             path = place.record_path
             if place.alone and path in self._written and locations.is_file(place.told):

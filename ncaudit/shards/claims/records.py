@@ -13,6 +13,7 @@ from ncaudit import own_json
 from ncaudit.errors import NcauditError
 from ncaudit.shards.files.locations import is_remote, join
 from ncaudit.shards.files.writer import atomic_file
+from ncaudit.shards.places import uploads
 from ncaudit.shards.places.partials import partial_name, shortened
 
 FOLDER_RECORD = ".ncaudit.json"  # hidden: readers of a folder of parquet, and people, pass over it
@@ -47,15 +48,17 @@ def write_record(path: str, record: Mapping[str, Any]) -> None:
         what = f"{path} is a folder, and the record of what ncaudit writes there belongs in its place"
         raise NcauditError(what, fix="move it away or delete it")
     with atomic_file(path, asked=False) as file:
-        file.write(json.dumps(record, indent=2, sort_keys=True).encode() + b"\n")
+        file.write(_text(record))
+
+
+def _text(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def write_first(path: str, record: Record) -> Record:
     """Write a record where none is; whichever is there afterwards, of this run or of one that was quicker."""
-    if is_remote(path):  # where the last of two wins, and both read the same one afterwards
-        if read_record(path) is None:
-            write_record(path, record)
-        return read_record(path) or record
+    if is_remote(path):
+        return _first_in_store(path, record)
     folder, name = os.path.split(path)
     beside = os.path.join(folder, partial_name(name))
     write_record(beside, record)
@@ -68,6 +71,16 @@ def write_first(path: str, record: Record) -> Record:
     finally:
         os.remove(beside)
     return read_record(path) or record
+
+
+def _first_in_store(path: str, record: Record) -> Record:
+    if (there := read_record(path)) is None:
+        uploads.send_first(path, _text(record))
+        there = read_record(path)
+    if there is None:  # what is there says nothing, or the store takes no file on a condition: there the last one wins
+        write_record(path, record)
+        there = read_record(path)
+    return there or record
 
 
 def named_in(record: Record | None) -> frozenset[str]:

@@ -182,6 +182,14 @@ def names_in(folder: str) -> list[str]:
     return [path[len(start) :] for path in _below(folder) if "/" not in path[len(start) :]]
 
 
+def folders_in(folder: str) -> set[str]:
+    """The names of the folders in a folder; behind an address: of what something lies below."""
+    if is_remote(folder):
+        start = join(absolute(folder), "")
+        return {name for path in _below(folder) for name, more, _ in [path[len(start) :].partition("/")] if more}
+    return {name for name in names_in(folder) if is_dir(join(folder, name))}
+
+
 def names_below(folder: str, enter: Callable[[str], bool]) -> list[str]:
     """The names, with `/`, of all files in a folder and below it, in their order. enter: by its name, whether to look
     into a folder."""

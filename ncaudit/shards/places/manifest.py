@@ -3,11 +3,13 @@
 Knows listings, JSON and gzip; nothing of what tables mean. It lies in `_manifest/`, which readers of tables pass over.
 It is believed only of a file that the listing has in that very size and version; whatever it does not tell is read from
 the file itself, so that it may be lost, damaged or deleted without harm. Every process writes parts of its own, after
-each file anew, and never another's: two writers survive. Who ends last puts the parts together.
+each file anew, and never another's: two writers survive. A part is named for the run that started the process, which
+puts the parts together when it ends.
 """
 
 import gzip
 import json
+import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +22,7 @@ from ncaudit.shards.places.listings import Entry, Listing
 from ncaudit.stores import again, is_remote, spelled, system
 
 FOLDER = "_manifest"
+RUN = "NCAUDIT_RUN"  # in the environment of processes that a run has started
 PART_FILES = 64  # a part is written anew after each file: it must stay small
 PIECE_FILES = 2_000  # of those that are put together
 SETTLED_S = 3_600  # another process has not touched its part for so long: it has ended
@@ -49,8 +52,9 @@ class Manifest:
         told = [line for line in self._files.values() if self.of(f"{self._listing.folder}/{line['name']}")]
         for first in range(0, len(told), PIECE_FILES):
             _put(self._at(f"all.{secrets.token_hex(6)}"), told[first : first + PIECE_FILES])
+        own = f"/{FOLDER}/part.{run()}."
         for path in self._parts:
-            if path in _mine or path not in loose or self._is_settled(path):
+            if own in path or path not in loose or self._is_settled(path):
                 _take_away(path)
 
     def _is_settled(self, path: str) -> bool:
@@ -66,7 +70,12 @@ class Manifest:
 
 _read: dict[str, tuple[Listing, Manifest]] = {}
 _own: dict[str, tuple[str, list[Facts]]] = {}  # folder -> the part that this process writes on, and what is in it
-_mine: set[str] = set()  # parts of this process
+_here = secrets.token_hex(6)
+
+
+def run() -> str:
+    """What this process calls the run that it belongs to: its own, where none has started it."""
+    return os.environ.get(RUN) or f"{_here}{os.getpid():x}"  # a process that was forked is another one
 
 
 def known(path: str) -> Facts | None:
@@ -90,22 +99,22 @@ def tell(folder: str, path: str, entry: Entry, facts: Facts) -> None:
     folder, path = spelled(folder, folder), spelled(path, path)
     part, lines = _own.get(folder, ("", []))
     if not part or len(lines) >= PART_FILES:
-        part, lines = f"{folder}/{FOLDER}/part.{secrets.token_hex(6)}.jsonl.gz", []
+        part, lines = f"{folder}/{FOLDER}/part.{run()}.{secrets.token_hex(6)}.jsonl.gz", []
         _own[folder] = part, lines
-        _mine.add(part)
     name = path[len(folder) + 1 :]
     lines[:] = [line for line in lines if line["name"] != name]
     lines.append({"name": name, "size": entry.size, "version": entry.version, **facts})
     _put(part, lines)
 
 
-def settle(folder: str) -> None:
-    """This process has written all its files to the folder: the parts are put together."""
+def settle(folder: str, *, by_others: bool = False) -> None:
+    """This run has written all its files to the folder: the parts are put together.
+
+    by_others: also where this process has written none, as those may have that it started, and that have ended.
+    """
     folder = spelled(folder, folder)
-    if _own.pop(folder, None) is None:
-        return
-    Manifest(listings.look(folder)).settle()
-    _mine.difference_update([part for part in _mine if part.startswith(f"{folder}/")])
+    if _own.pop(folder, None) is not None or by_others:
+        Manifest(listings.look(folder)).settle()
 
 
 def _put(path: str, lines: Iterable[Facts]) -> None:

@@ -3,7 +3,6 @@
 Knows layouts and provenance; nothing of models or of how rows are made.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -25,8 +24,8 @@ from ncaudit.shards.files.remembered import Remembered
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.places import manifest
-from ncaudit.shards.readers import read_columns
 from ncaudit.shards.readers.parquet import open_parquet
+from ncaudit.shards.readers.word_counts import word_counts
 from ncaudit.shards.rewriting.clip_retrieval_writer import (
     ClipRetrievalWriter,
     atomic_clip_retrieval,
@@ -35,7 +34,6 @@ from ncaudit.shards.rewriting.clip_retrieval_writer import (
 )
 from ncaudit.verbs.outputs import tables_of
 
-STATUS_ROWS = 65_536
 KINDS = {"img_emb": ".npy", "text_emb": ".npy", "metadata": ".parquet", "failed": ".parquet"}
 
 
@@ -198,14 +196,8 @@ def _statuses(path: str) -> dict[str, int]:
     told = (manifest.known(path) or {}).get("told", {}).get("statuses")
     if own_json.fits(told, {...: int}):
         return dict(told)
-    return dict(_counted(path))
+    return _counted(path)
 
 
-def _count(path: str) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for batch in read_columns(path, {"status": pa.string()}, rows=STATUS_ROWS):
-        counts.update({str(c["values"]): int(c["counts"]) for c in batch["status"].value_counts().to_pylist()})
-    return dict(counts)
-
-
-_counted = Remembered(_count, at_most=1_000_000)  # asked twice of every finished shard, and small
+# asked twice of every finished shard, and small
+_counted = Remembered(lambda path: word_counts(path, "status"), at_most=1_000_000)

@@ -12,7 +12,6 @@ SAID = {"said": {"verb": "score"}, "fingerprint": "1-ab", "told": {"statuses": {
 @pytest.fixture
 def files(monkeypatch):
     monkeypatch.setattr(manifest, "_own", {})
-    monkeypatch.setattr(manifest, "_mine", set())
     found = fsspec.filesystem("memory")
     yield found
     found.rm("/told", recursive=True)
@@ -27,7 +26,7 @@ def write(tmp_path, name, content=b"abc"):
 
 def another_process(monkeypatch):
     monkeypatch.setattr(manifest, "_own", {})
-    monkeypatch.setattr(manifest, "_mine", set())
+    monkeypatch.setenv(manifest.RUN, "another")
 
 
 def parts(files):
@@ -50,19 +49,34 @@ def test_a_file_is_told_of_at_once_and_as_it_was(files, tmp_path):
 
 def test_two_writers_keep_what_both_have_told(files, tmp_path, monkeypatch):
     write(tmp_path, "0")
-    mine, own = manifest._mine, manifest._own
+    own = manifest._own
     another_process(monkeypatch)
     write(tmp_path, "1")
     assert parts(files) == ["part", "part"]
     manifest.settle(FOLDER)
     assert parts(files) == ["all", "part"]  # the other is still at work
-    monkeypatch.setattr(manifest, "_mine", mine)
+    monkeypatch.delenv(manifest.RUN)
     monkeypatch.setattr(manifest, "_own", own)
     write(tmp_path, "2")
     assert all(known(name) for name in "012")
     manifest.settle(FOLDER)
     assert parts(files) == ["all"]
     assert all(known(name) for name in "012")
+
+
+def test_what_the_processes_of_a_run_have_told_is_put_together_when_it_ends(files, tmp_path, monkeypatch):
+    own = manifest.run()
+    another_process(monkeypatch)
+    write(tmp_path, "0")
+    monkeypatch.setattr(manifest, "_own", {})
+    monkeypatch.setenv(manifest.RUN, own)  # as a process has it that this run has started
+    write(tmp_path, "1")
+    monkeypatch.setattr(manifest, "_own", {})
+    monkeypatch.delenv(manifest.RUN)
+    manifest.settle(FOLDER, by_others=True)
+    assert parts(files) == ["all", "part"]  # that of the other run stays
+    assert known("0")
+    assert known("1")
 
 
 def test_what_a_killed_process_told_is_kept_and_put_together_later(files, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from ncaudit.errors import NcauditError, Unwritable
+from ncaudit.shards.claims import records
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.places import scratch, uploads
 from tests.worlds.stores import CUT, Answer, wait_for
@@ -133,6 +134,7 @@ def test_a_failed_upload_in_parts_is_aborted(proxy, store, in_parts):
 KILLED = """
 import sys
 from ncaudit.shards.places import uploads
+from ncaudit.shards.claims import records
 from ncaudit.shards.files.writer import atomic_file
 uploads.ONE_REQUEST = uploads.PART = 5 << 20
 with atomic_file("s3://pairs/out/x.bin") as file:
@@ -192,3 +194,31 @@ def test_a_note_is_data(store):
     with scratch.note(json.dumps({"path": PLACE, "upload": "1"}).encode()):
         assert [scratch.is_note(name) for name in os.listdir(scratch.folder())] == [True]
     assert os.listdir(scratch.folder()) == []
+
+
+RECORD = "s3://pairs/out/_run.json"
+
+
+def test_of_two_runs_that_begin_at_one_moment_one_is_first_and_both_go_by_its_record(store, monkeypatch):
+    send_first = uploads.send_first
+
+    def behind_another(path, data):
+        """Between this run's look, which found nothing, and its own record."""
+        records.write_record(path, {"verb": "embed", "batch_pairs": 16})
+        send_first(path, data)
+
+    monkeypatch.setattr(uploads, "send_first", behind_another)
+    assert records.write_first(RECORD, {"verb": "embed", "batch_pairs": 64})["batch_pairs"] == 16
+    assert records.read_record(RECORD)["batch_pairs"] == 16
+
+
+def test_a_store_that_knows_no_conditions_takes_a_record_too(store, proxy):
+    proxy.fault = first_times(1, Answer(501, "NotImplemented"), having="_run.json")
+    assert records.write_first(RECORD, {"verb": "embed"}) == {"verb": "embed"}
+    assert json.loads(store.objects("out")["_run.json"]) == {"verb": "embed"}
+
+
+def test_a_damaged_record_is_no_first_one(store):
+    write(b"{", RECORD)
+    assert records.write_first(RECORD, {"verb": "embed"}) == {"verb": "embed"}
+    assert json.loads(store.objects("out")["_run.json"]) == {"verb": "embed"}
