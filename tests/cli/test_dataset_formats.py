@@ -152,7 +152,7 @@ def test_what_cannot_be_written_back_is_told(kind, world, parquet, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_an_address_is_written_to_by_nobody(world, parquet):
+def test_an_address_that_is_for_reading_is_written_to_by_nobody(world, parquet):
     root, paths = world
     places = (
         ("embed", paths["csv"], *MODEL),
@@ -160,9 +160,9 @@ def test_an_address_is_written_to_by_nobody(world, parquet):
         ("corrupt", paths["parquet"], "--rate", ".5"),
     )
     for words in (*places, ("labels", root / "parquet/emb", "--label-column", "n")):
-        ran = run(*words, "--out", "s3://bucket/x")
+        ran = run(*words, "--out", "hf://bucket/x")
         assert ran.exit_code == 2
-        assert "s3://bucket/x is an address, and outputs are written to local files" in ran.stderr
+        assert "hf://bucket/x: hf:// is read, and never written to" in ran.stderr
 
 
 def test_images_below_an_address_are_read_for_a_local_table(world, parquet, tmp_path):

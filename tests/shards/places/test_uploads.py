@@ -19,8 +19,9 @@ PLACE = "s3://pairs/out/x.bin"
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch):
-    """Nobody waits: of the tries within tries only our own are left."""
+def at_once(monkeypatch, tmp_path):
+    """Nobody waits: of the tries within tries only our own are left. Scratch is nobody else's."""
+    monkeypatch.setenv(scratch.PLACE, str(tmp_path))
     monkeypatch.setattr("ncaudit.stores.sleep", lambda seconds: None)
     monkeypatch.setattr("ncaudit.stores.PATIENCE", {"retries": {"max_attempts": 1}})
     monkeypatch.setattr(pytest.importorskip("s3fs").S3FileSystem, "retries", 1)
