@@ -132,18 +132,20 @@ def system(path: str) -> tuple[Any, str]:
         raise _lacking(path, protocol, error) from error
     except ValueError as error:
         places = "give a local path, or s3://, gs:// or hf://"
-        raise NcauditError(f"{path}: {protocol}:// is no place to read from", fix=places) from error
+        raise NcauditError(f"{path}: {protocol}:// is no kind of place that is known", fix=places) from error
     except NcauditError:
         raise
     except Exception as error:  # as in `reaching`
         raise unreachable(path, error) from error
+    if protocol in STRICT and not inner.strip("/"):  # s3fs would speak of "all of S3", others of nothing
+        raise NcauditError(f"{path} names no bucket", fix=f"write {protocol}://BUCKET/PATH")
     return found, inner
 
 
 def _lacking(path: str, protocol: str, error: ImportError) -> NcauditError:
     package = PACKAGES.get(protocol)
     told = f"pip install {package}" if package else str(error).splitlines()[0]
-    return NcauditError(f"{path}: reading from {protocol}:// needs another package", fix=told)
+    return NcauditError(f"{path}: {protocol}:// needs another package", fix=told)
 
 
 def _with_patience(given: Mapping[str, Any]) -> dict[str, Any]:

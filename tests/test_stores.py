@@ -60,6 +60,12 @@ def test_an_option_that_the_store_would_drop_is_refused(monkeypatch):
     assert stores.system("memory://x")[1] == "/x"  # which takes any
 
 
+def test_an_address_without_a_bucket_is_told():
+    pytest.importorskip("s3fs")
+    with pytest.raises(NcauditError, match="s3:// names no bucket"):
+        stores.system("s3://")
+
+
 def test_what_passes_is_tried_again_and_what_does_not_is_raised_at_once():
     tries = []
 

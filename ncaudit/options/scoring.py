@@ -318,6 +318,9 @@ class ScoreOptions(ScorerOptions, SliceOptions, EngineOptions):
             yield Unread(("verdicts",), "speak for all shards at once, and --slice does a part of them",
                          "correct the fit first: --fit-only --verdicts FILE --save-fit FIT; then --fit FIT, --slice")
             yield Unread(("fit_only",), "fits for all parts, and --slice does one of them", "give one of them")
+        elif self.fit_only and not self.save_fit:
+            yield Unread(("verdicts",), "correct what --fit-only fits, and nothing keeps that for the parts",
+                         "add --save-fit FIT, and give the parts --fit FIT")
         if not is_folder(self.out):
             yield Unread(("fit_only",), f"keeps the fit in a folder, and --out is {self.out}", "give a folder")
 

@@ -90,6 +90,20 @@ def test_parts_score_by_one_fit_and_refuse_to_make_their_own(alone, tmp_path):
     assert run("status", out).exit_code == 0
 
 
+def test_parts_go_by_a_fit_that_people_have_corrected(alone, tmp_path):
+    pairs = pq.read_table(alone / "scores")["pair_id"].to_pylist()
+    judged, out, fit = tmp_path / "judged.csv", tmp_path / "scores", tmp_path / "fit"
+    judged.write_text("pair_id,is_match\n" + "".join(f"{pair},{number % 3 > 0}\n" for number, pair in enumerate(pairs)))
+    words = ["score", alone / "emb", *SCORE]
+    assert run(*words, "--out", tmp_path / "whole", "--verdicts", judged).exit_code == 0
+    told = run(*words, "--out", out, "--verdicts", judged, "--fit-only", "--save-fit", fit)
+    assert told.exit_code == 0
+    assert "--fit FIT" in told.output.split("next: ")[1]
+    parts(2, *words, "--out", out, "--fit", fit)
+    labels = [pq.read_table(folder)["soft_label"] for folder in (out, tmp_path / "whole")]
+    assert labels[0].equals(labels[1])
+
+
 def test_a_table_that_came_after_the_fit_is_refused_by_a_part(alone, tmp_path):
     emb, out = tmp_path / "emb", tmp_path / "scores"
     emb.mkdir()

@@ -4,7 +4,7 @@ Knows options, progress and printing; nothing of any one command. What is partic
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter
 from typing import Annotated, Any, TypeVar
@@ -24,6 +24,7 @@ from ncaudit.errors import UsageError
 from ncaudit.options.shared.about import Options, Panel, options_of
 from ncaudit.options.shared.streams import STREAM
 from ncaudit.progress import Progress
+from ncaudit.stores import MEMORY
 from ncaudit.verbs.plan import PLANNERS
 
 
@@ -42,6 +43,7 @@ class NoOptions(Options):
     """Of a command that takes none."""
 
 
+OUTPUTS = ("out", "dropped", "save_fit", "images")  # options that name what is written, which may lie in a store
 Chosen = TypeVar("Chosen", bound=Options)
 Run = Callable[[Chosen, Progress], Answer]
 _DRY = Annotated[
@@ -88,11 +90,19 @@ def _run(kind: type[Chosen], run: Run[Chosen], refuses: Callable[[Chosen], None]
     if as_json and streams:
         raise UsageError("--json and --out - both want standard output", fix="give one of them")
     with live.progress(run.__name__) as progress, logged(progress) as heard:
+        _tell_of_memory(given, heard)
         answer = run(_options(kind, refuses, given), heard)  # what refuses may load torch: a sign of life comes before
     _log_notes(answer.words)
     if answer.is_told:
         output.result(answer.result, answer.words, as_json=as_json, to_stderr=streams)
     raise typer.Exit(answer.code)
+
+
+def _tell_of_memory(given: Mapping[str, Any], progress: Progress) -> None:
+    """Before any work, which would be for nothing: no later command finds what is written there."""
+    kept = next((str(given[name]) for name in OUTPUTS if str(given.get(name) or "").startswith(MEMORY)), None)
+    if kept is not None:
+        progress.note(f"{kept} is memory of this command alone, and gone when it ends")
 
 
 def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> None:

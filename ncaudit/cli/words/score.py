@@ -25,6 +25,12 @@ from ncaudit.options import STREAM
 from ncaudit.schema import VERDICTS
 from ncaudit.verbs.score.score import ScoreResult
 
+PARTS = "next: the same command with --slice I/N in place of --fit-only, I from 0"
+BY_VERDICTS = (
+    "next: the parts, with --fit FIT (what --save-fit kept) and --slice I/N, I from 0, in place of --fit-only,"
+    " --save-fit and --verdicts"
+)
+
 
 def lines(result: ScoreResult) -> Words:
     """The summary for people: the answer, what to do next, what the answer means, and what it rests on."""
@@ -47,7 +53,7 @@ def _fitted(result: ScoreResult) -> Words:
         *_rate(result),
         f"{result.scorer}, fit {result.fit_id}: {result.label_means}",
         f"fit and counts of repeats are kept in {result.out} for all parts",
-        "next: the same command with --slice I/N in place of --fit-only, I from 0",
+        BY_VERDICTS if result.judged_pairs is not None else PARTS,
         *_details(result),
         *noted(result.notes),
     ]

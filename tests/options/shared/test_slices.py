@@ -46,6 +46,14 @@ def test_what_is_no_part_is_refused(text):
         ScoreOptions(embeddings=["e"], out="o", slice=text)
 
 
+def test_a_correction_of_the_fit_that_nothing_keeps_is_refused():
+    given = {"embeddings": ["e"], "out": "o", "verdicts": ["v.csv"], "fit_only": True}
+    with pytest.raises(UsageError, match="nothing keeps that") as told:
+        ScoreOptions(**given)
+    assert "--save-fit" in told.value.fix
+    assert ScoreOptions(**given, save_fit="fit").fit_only
+
+
 @pytest.mark.parametrize(
     ("kind", "given"),
     [

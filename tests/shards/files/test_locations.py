@@ -76,7 +76,7 @@ def test_a_missing_package_and_an_unknown_place_are_told_with_the_fix(monkeypatc
         locations.is_file("s3://bucket/x.parquet")
     assert told.value.fix == "pip install s3fs"
     monkeypatch.undo()
-    with pytest.raises(NcauditError, match="nosuch:// is no place to read from"):
+    with pytest.raises(NcauditError, match="nosuch:// is no kind of place that is known"):
         locations.is_file("nosuch://bucket/x.parquet")
 
 
