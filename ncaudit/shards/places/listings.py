@@ -5,7 +5,6 @@ of every folder that it writes to, tells it what it writes itself, and asks the 
 """
 
 import hashlib
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any
 
 from ncaudit.stores import denied, is_remote, reaching, spelled, system
 
-NAMED_BY = ("ETag", "etag", "md5Hash", "generation", "contentHash")  # what changes with a file, where a store tells it
+NAMED_BY = ("ETag", "etag", "md5Hash", "generation", "contentHash", "blob_id")  # what changes with a file, where a store tells it
 TIMED_BY = ("LastModified", "created", "mtime", "updated", "last_modified")
 
 
@@ -125,7 +124,7 @@ def entry_of(told: Mapping[str, Any]) -> Entry:
     when = next((_seconds(told[name]) for name in TIMED_BY if told.get(name)), None)
     named = next((str(told[name]) for name in NAMED_BY if told.get(name)), None)
     size = int(told.get("size") or 0)
-    known = named or when or secrets.token_hex()  # of what nobody tells the version of, it is never the same one
+    known = named or when or sorted((name, repr(value)) for name, value in told.items())  # whatever there is to go by
     version = hashlib.sha256(f"{size} {known}".encode()).hexdigest()[:32]
     return Entry(size, version, when)
 
