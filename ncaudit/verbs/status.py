@@ -5,6 +5,7 @@ Knows records, tables and their footers; nothing of how any of them is made.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +62,22 @@ def status(options: StatusOptions, progress: Progress = SILENT) -> StatusResult:
 
     Raises NcauditError where the folder is none that a verb writes a table per shard to.
     """
-    if is_remote(options.folder):
-        listings.look(options.folder)  # once, in place of a question per file
+    with _listed(options.folder):
+        return _status(options, progress)
+
+
+@contextmanager
+def _listed(folder: str) -> Iterator[None]:
+    """A store is asked once, in place of a question per file; and anew by whatever this process does afterwards."""
+    if is_remote(folder):
+        listings.look(folder)
+    try:
+        yield
+    finally:
+        listings.forget(folder)
+
+
+def _status(options: StatusOptions, progress: Progress) -> StatusResult:
     record = _record_in(options.folder)
     expected = _expected(record)
     progress.job("status", {LOOK: 1.0})
