@@ -12,7 +12,8 @@ from typing import Any
 
 from ncaudit.stores import denied, is_remote, reaching, spelled, system
 
-NAMED_BY = ("ETag", "etag", "md5Hash", "generation", "contentHash", "blob_id")  # what changes with a file, where a store tells it
+# what changes with a file, where a store tells it
+NAMED_BY = ("ETag", "etag", "md5Hash", "generation", "contentHash", "blob_id")
 TIMED_BY = ("LastModified", "created", "mtime", "updated", "last_modified")
 
 

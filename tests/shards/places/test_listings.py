@@ -54,6 +54,11 @@ def test_what_is_removed_is_gone_from_the_listing(files):
     locations.remove(f"{FOLDER}/A/0.parquet")  # as often as one likes
 
 
+def test_a_file_is_the_same_while_its_size_and_what_the_store_calls_it_are():
+    assert entry_of({"size": 3, "ETag": '"a"'}) == entry_of({"size": 3, "ETag": '"a"'})
+    assert entry_of({"size": 3, "ETag": '"a"'}).version != entry_of({"size": 4, "ETag": '"a"'}).version
+
+
 def test_a_file_whose_version_nobody_tells_is_known_by_whatever_else_is_told():
     assert entry_of({"size": 3}).version == entry_of({"size": 3}).version  # or it would seem changed while it is read
     assert entry_of({"size": 3}).version != entry_of({"size": 4}).version
