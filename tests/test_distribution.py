@@ -113,7 +113,9 @@ def test_the_metadata_tell_where_it_runs_and_what_it_stands_on(metadata):
 
 
 def test_whatever_is_imported_is_asked_for():
-    asked = {re.split(r"[\s><=\[;]", one)[0].lower().replace("_", "-") for one in PROJECT["dependencies"]}
+    extras = [one for name, more in PROJECT["optional-dependencies"].items() if name != "dev" for one in more]
+    every = [*PROJECT["dependencies"], *extras]
+    asked = {re.split(r"[\s><=\[;]", one)[0].lower().replace("_", "-") for one in every}
     known = importlib.metadata.packages_distributions()
     missing = {
         name
