@@ -124,6 +124,7 @@ class Shard:
 def spelled(name: str) -> str:
     r"""A file's name as text that every table can hold: bytes that are not UTF-8 are spelled out.
 
+    >>> import os
     >>> print(spelled(os.fsdecode(b"caf\xe9.parquet")))
     caf\xe9.parquet
     """
