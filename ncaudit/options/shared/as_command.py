@@ -45,7 +45,7 @@ def shown(words: Sequence[str]) -> str:
     store.
 
     >>> shown(["ncaudit", "score", "--storage-option", "key=abc", "--storage-option=secret=d", "s3://me:pass@bucket"])
-    "ncaudit score --storage-option 'key=***' --storage-option=secret=*** 's3://***@bucket'"
+    "ncaudit score --storage-option 'key=***' '--storage-option=secret=***' 's3://***@bucket'"
     """
     told, after = list[str](), False
     for word in words:
