@@ -67,11 +67,7 @@ class ModelInWorkers:
 
     def at_batch(self, batch_pairs: int) -> "ModelInWorkers":
         """The same, which must have found this batch size. Raises NcauditError where it has found another one."""
-        if batch_pairs != self.batch_pairs:
-            raise NcauditError(
-                f"another part of this run takes batches of {batch_pairs}, and this one of {self.batch_pairs}",
-                fix="give --batch-pairs to all parts",
-            )
+        require_batch(batch_pairs, self.batch_pairs)
         return self
 
     def run(self, shards: Sequence[Shard], progress: Progress) -> list[tuple[Shard, Outcome]]:
@@ -93,6 +89,13 @@ class ModelInWorkers:
         )
         settled = {"options": asdict(own), "key": self._key, "types": self._types, "shards": self._shards}
         return {**settled, "record": {}, "model": None, **more}
+
+
+def require_batch(of_all: int, found: int) -> None:
+    """Raises NcauditError where a part of a run has found another batch size than the part that began it."""
+    if of_all != found:
+        what = f"another part of this run takes batches of {of_all}, and this one of {found}"
+        raise NcauditError(what, fix="give --batch-pairs to all parts")
 
 
 def decoders(workers: int | None, count: int, number: int, threads: int | None = None) -> int:

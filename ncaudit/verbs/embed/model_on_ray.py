@@ -15,12 +15,11 @@ from ncaudit.engines.jobs import Task
 from ncaudit.engines.local import Outcome
 from ncaudit.engines.on_ray.cluster import Cluster, joined
 from ncaudit.engines.on_ray.pool import Asked, Pool
-from ncaudit.errors import NcauditError
 from ncaudit.options import EmbedOptions, Layout, Precision
 from ncaudit.progress import Progress
 from ncaudit.shards.dataset.null_types import Types, as_text
 from ncaudit.shards.files.shard import Shard
-from ncaudit.verbs.embed.model_in_workers import set_up
+from ncaudit.verbs.embed.model_in_workers import require_batch, set_up
 
 
 class ModelOnRay:
@@ -62,9 +61,7 @@ class ModelOnRay:
 
     def at_batch(self, batch_pairs: int) -> "ModelOnRay":
         """The same, which must have found this batch size. Raises NcauditError where it has found another one."""
-        if batch_pairs != self.batch_pairs:
-            what = f"another part of this run takes batches of {batch_pairs}, and this one of {self.batch_pairs}"
-            raise NcauditError(what, fix="give --batch-pairs to all parts")
+        require_batch(batch_pairs, self.batch_pairs)
         return self
 
     def run(self, shards: Sequence[Shard], progress: Progress) -> list[tuple[Shard, Outcome]]:
