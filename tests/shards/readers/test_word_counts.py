@@ -40,6 +40,18 @@ def test_mixed_row_groups_alone_are_read(tmp_path, read):
     assert read == [1]
 
 
+def test_a_page_that_a_disk_has_lost_is_found(tmp_path):
+    path = written(tmp_path, ["ok"] * 8)
+    group = pq.read_metadata(path).row_group(1)
+    chunk = next(c for c in map(group.column, range(group.num_columns)) if c.path_in_schema == "status")
+    start = chunk.dictionary_page_offset
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(bytes(chunk.total_compressed_size))
+    with pytest.raises(BadTable):
+        word_counts(path, "status")
+
+
 def test_without_statistics_all_is_read(tmp_path, read):
     words = ["ok"] * 4 + ["image_missing"] * 3
     path = written(tmp_path, words, write_statistics=False)
