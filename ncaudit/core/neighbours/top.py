@@ -28,8 +28,9 @@ def top_columns(values: Tensor, count: int) -> Tensor:
     # group g holds columns g, g + width, g + 2 width, …: in this layout the maximum runs over whole vectors
     group = _top_groups(values[:, : width * GROUP].view(len(values), GROUP, width), count)
     members = group[:, None, :] + width * torch.arange(GROUP, device=values.device)[None, :, None]
-    rest = torch.arange(width * GROUP, values.shape[1], device=values.device).expand(len(values), -1)
-    column = torch.cat([members.flatten(1), rest], dim=1)
+    column, rest = members.flatten(1), torch.arange(width * GROUP, values.shape[1], device=values.device)
+    if len(rest):
+        column = torch.cat([column, rest.expand(len(values), -1)], dim=1)
     return column.gather(1, _largest(values.gather(1, column), count))
 
 

@@ -25,7 +25,7 @@ from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.evidence import NOTHING
-from ncaudit.judging.saved_fits import SavedFit, load_fit
+from ncaudit.judging.saved_fits import SavedFit, options_of_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import STREAM, EngineKind, ScoreOptions
 from ncaudit.progress import SILENT, Progress
@@ -412,7 +412,7 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
 
 def _stratum_column(options: ScoreOptions) -> str | None:
     """The column whose values labels are calibrated by: what was asked for, or what the fit that was given rests on."""
-    told = load_fit(options.fit).fit.options.get("stratify", "auto") if options.fit else options.stratify
+    told = options_of_fit(options.fit).get("stratify", "auto") if options.fit else options.stratify
     return None if told in ("auto", "none") else str(told)
 
 
