@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from ncaudit.core.losses import pair_losses
+from ncaudit.core.losses import by_formula, pair_losses
 from ncaudit.errors import UsageError
 
 Doubted = Literal["ignore", "push"]
@@ -34,15 +34,12 @@ def batch_loss(
     >>> batch_loss(torch.zeros(3, 3), torch.ones(3), scale=10.0).exp()  # two negatives of p = 1/3: (2/3)^-2
     tensor(2.2500)
     """
+    if doubted != "push":
+        return by_formula.batch_complementary_loss(similarity, scale=scale, allowed=allowed).mean()
     negatives = pair_losses.batch_negatives(similarity, allowed)
-    push = doubted == "push"
-    complement = pair_losses.complementary_loss(
-        *negatives[:3], scale=scale, allowed=negatives.allowed, doubt=1 - label if push else None
-    ).mean()
-    if not push:
-        return complement
+    complement = pair_losses.complementary_loss(*negatives[:3], scale=scale, allowed=negatives.allowed, doubt=1 - label)
     trusted = pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
-    return TRUSTED_WEIGHT * pair_losses.weighted_mean(trusted, label) + complement
+    return TRUSTED_WEIGHT * pair_losses.weighted_mean(trusted, label) + complement.mean()
 
 
 def check(*, doubted: str) -> None:

@@ -11,7 +11,7 @@ from ncaudit.nearest import did_you_mean
 from ncaudit.objectives import by_class
 from ncaudit.options.scoring import Loss
 from ncaudit.options.shared import common
-from ncaudit.options.shared.about import About, Panel
+from ncaudit.options.shared.about import About, Panel, flag_of
 from ncaudit.options.shared.checks import (
     choose,
     compatible,
@@ -48,6 +48,13 @@ class TrainingRecipe(StrEnum):
     bicro = "bicro"
 
 
+class Negatives(StrEnum):
+    """Which pairs of a batch are told apart: `all`, or only those `allowed`, which do not compare like matches."""
+
+    all = "all"
+    allowed = "allowed"
+
+
 @dataclass(frozen=True)
 class Pace:
     """How fast and how long training goes where the user has not said it."""
@@ -74,6 +81,7 @@ SOFT_LABEL = "soft_label"
 OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
 LABELS_OR_NONE = ("crcl", "gce", "rince", "sce", "tal")  # that bound what a wrong pair does, with labels or without
+PACED = ("weighted-infonce", *LABELS_OR_NONE)  # to which a label of 0 means no pull, and not a push
 RCL, PUSH = "rcl", "push"  # which trusts all alike unless doubted pairs are pushed
 OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
@@ -210,6 +218,38 @@ class TrainOptions(ModelOptions, DataOptions):
             Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
+    self_paced: Annotated[
+        float | None,
+        About(
+            "Learn first from pairs that fit: a pair's weight falls by a cosine to 0 where its loss is NUMBER times "
+            "that of one at chance, log of the batch. Above 0. By default off.",
+            Panel.training, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    structure_weight: Annotated[
+        float | None,
+        About(
+            "Beside any objective: weight of the loss that wants captions to lie to each other as their images do. "
+            "Above 0. By default off.",
+            Panel.training, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    negatives: Annotated[
+        Negatives,
+        About(
+            "What a pair is told from: all others of its batch, or only those allowed, which do not compare like "
+            "matches. The same photo or caption never counts.",
+            Panel.training, rare=True, metavar="NAME",
+        ),
+    ] = Negatives.all  # fmt: skip
+    match_share: Annotated[
+        float,
+        About(
+            "With --negatives allowed: this share of a batch's random pairs compares best, and is taken for matches. "
+            "Above 0, below 1.",
+            Panel.training, rare=True, metavar="SHARE",
+        ),
+    ] = 0.001  # fmt: skip
     cmp_weight: Annotated[
         float | None,
         About(
@@ -424,7 +464,7 @@ class TrainOptions(ModelOptions, DataOptions):
             not self.tensorboard or "://" not in self.out, "--tensorboard writes to files of this machine alone",
             "leave it out (metrics.jsonl in --out has the numbers), or give a folder of this machine",
         )  # fmt: skip
-        choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
+        choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss, negatives=Negatives)
         if self.head is not None:
             choose(self, head=HeadKind)
         known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
@@ -454,6 +494,7 @@ class TrainOptions(ModelOptions, DataOptions):
         if self.by_class:
             _check_by_class(self)
         _check_labels(self)
+        _check_additions(self)
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:
@@ -465,6 +506,7 @@ class TrainOptions(ModelOptions, DataOptions):
             yield Unread(("label_column",), "weighs pairs, and --recipe bicro finds its own labels")
         if self.trusts_all:
             yield Unread(("label_column",), f"weighs pairs, and --objective {self.objective} trusts all alike")
+        yield from _unread_additions(self)
         if self.val_data or self.by_class:
             why = "there is --val-data" if self.val_data else f"--objective {self.objective} holds nothing out"
             yield Unread(("val_share",), f"is of the training pairs, and {why}")
@@ -573,11 +615,33 @@ def _check_labels(options: TrainOptions) -> None:
     """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
     may_do_without = options.objective in (None, *LABELS_OR_NONE) or options.trusts_all or options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
+    labelled = labelled or options.self_paced is not None
     compatible(
         may_do_without or bool(labelled) or options.recipe is TrainingRecipe.bicro,
         f"--objective {options.objective} weighs pairs by their labels, and there are none",
         "give --scores, or with --label-column a column of the data itself; or --objective infonce, which trusts all",
     )  # fmt: skip
+
+
+def _check_additions(options: TrainOptions) -> None:
+    for name in ("self_paced", "structure_weight"):
+        if (given := getattr(options, name)) is not None:
+            require_positive(flag_of(name), given)
+    require_below_one("--match-share", options.match_share, "share")
+    require_positive("--match-share", options.match_share)
+
+
+def _unread_additions(options: TrainOptions) -> Iterator[Unread]:
+    chosen = options.chosen_objective
+    if chosen not in PACED:
+        yield Unread(
+            ("self_paced",), f"weighs pairs, and --objective {chosen} takes no weights",
+            f"leave it out, or give one of: {', '.join(sorted(PACED))}",
+        )  # fmt: skip
+    if options.by_class:
+        yield Unread(("negatives",), f"is for losses of pairs, and --objective {chosen} learns classes")
+    if options.negatives is Negatives.all:
+        yield Unread(("match_share",), "is for --negatives allowed", "leave it out, or give --negatives allowed")
 
 
 STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")

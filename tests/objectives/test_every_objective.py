@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ncaudit import objectives
-from ncaudit.core.losses import pair_losses, robust_losses
+from ncaudit.core.losses import by_formula, pair_losses, robust_losses
 
 OF_LABELS = sorted(set(objectives.names()) - set(objectives.by_class.names()))
 # settings that make another loss of one; spread "similarity" has no true gradient, for its target is taken as it stands
@@ -153,7 +153,7 @@ def test_every_objective_computes_a_loss_that_the_core_has(name, monkeypatch):
     def spied(own, real):
         return lambda *a, **k: called.append(own) or real(*a, **k)
 
-    for module in (pair_losses, robust_losses):
+    for module in (by_formula, pair_losses, robust_losses):
         for own in [own for own in dir(module) if own.endswith("_loss")]:
             monkeypatch.setattr(module, own, spied(own, getattr(module, own)))
     similarity, label, allowed = batch(5)

@@ -186,7 +186,8 @@ def _hinge(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
 def _hardest(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
     if negative.shape[1] == 0:
         return torch.zeros_like(room)
-    return _hinge(room, negative, allowed).amax(dim=1)
+    hardest = (negative if allowed is None else negative.masked_fill(~allowed, -torch.inf)).amax(dim=1)
+    return (room + hardest).clamp(min=0)  # one hinge a row, not one a column
 
 
 def _mean(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:

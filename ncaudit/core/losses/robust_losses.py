@@ -11,6 +11,8 @@ from math import log
 import torch
 from torch import Tensor
 
+from ncaudit.core.losses.by_formula import both_directions, not_negatives, probabilities
+
 
 def generalised_cross_entropy_loss(
     similarity: Tensor, *, scale: float | Tensor, exponent: float, allowed: Tensor | None = None
@@ -107,21 +109,30 @@ def active_complementary_loss(
     >>> [active_complementary_loss(torch.zeros(2, 2), y, scale=1.0, complement_weight=5.0)[0] for y in (one, none)]
     [tensor(6.8493), tensor(5.)]
     """
-    logits = _logits(similarity, scale, allowed)
-    image, text = (_active(logits.log_softmax(dim=dim), label, complement_weight, dim) for dim in (1, 0))
-    return image + text
+    nobody = not_negatives(similarity, allowed)
+    return both_directions(
+        scale * similarity, lambda logits, dim: _active(logits, nobody, label, complement_weight, dim)
+    )
 
 
-def _active(log_p: Tensor, label: Tensor, complement_weight: float, dim: int) -> Tensor:
-    tangent = log_p.exp().tan()
-    own = tangent.diagonal()
-    others = tangent.masked_fill(_eye(log_p), 0).sum(dim=dim)
-    return complement_weight * others / (own + others) ** (1 - label) - label * log_p.diagonal()
+def _active(logits: Tensor, nobody: Tensor, label: Tensor, weight: float, dim: int) -> tuple[Tensor, Tensor]:
+    """One direction, and its derivatives by the logits: see `by_formula.both_directions`."""
+    p, own_log_p = probabilities(logits, nobody, dim)
+    tangent = p.tan()
+    own = tangent.diagonal().clone()
+    others = tangent.fill_diagonal_(0).sum(dim=dim)
+    every = own + others
+    share = weight * every ** (label - 1)  # what a tangent in the numerator is multiplied with
+    by_every = (label - 1) * share * others / every  # the derivative by the denominator, which has the own one, too
+    own_p = p.diagonal().clone()
+    loss = share * others - label * own_log_p
+    slope = tangent.square_().mul_(p).add_(p).mul_((share + by_every).unsqueeze(dim))  # by p, times p
+    slope.diagonal().copy_(by_every * (1 + own**2) * own_p - label)
+    slope.addcmul_(p, -slope.sum(dim=dim, keepdim=True))
+    return loss, slope
 
 
-def _own_log_probabilities(
-    similarity: Tensor, scale: float | Tensor, allowed: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _own_log_probabilities(similarity: Tensor, scale: float | Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
     """log p_ii and log q_ii, (n,) each, <= 0."""
     logits = _logits(similarity, scale, allowed)
     own = logits.diagonal()
