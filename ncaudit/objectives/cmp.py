@@ -19,7 +19,7 @@ def batch_loss(
     >>> batch_loss(torch.tensor([[0.5, 0.1], [0.3, 1.0]]), torch.ones(2), scale=1.0)  # (.5 + .7 + .2 + 0) / 2
     tensor(0.7000)
     """
-    return by_formula.batch_mean_ranking_loss(similarity, margin=margin, allowed=allowed).mean()
+    return by_formula.batch_ranking_loss(similarity, margin=margin, allowed=allowed, negatives="mean").mean()
 
 
 def of_rows(image: Tensor, text: Tensor, *, allowed: Tensor | None, margin: float) -> Tensor:

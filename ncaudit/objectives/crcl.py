@@ -24,7 +24,7 @@ def batch_loss(
 
     >>> import torch
     >>> batch_loss(torch.zeros(2, 2), torch.zeros(2), scale=1.0)  # 5 * (1/2 + 1/2): half of all are the others
-    tensor(5.)
+    tensor(5.0000)
     """
     return robust_losses.active_complementary_loss(
         similarity, label, scale=scale, complement_weight=complement_weight, allowed=allowed

@@ -83,7 +83,7 @@ def triplet_alignment_loss(
     >>> triplet_alignment_loss(similarity, margin=0.1, temperature=0.015)
     tensor([0.0500, 0.0000])
     """
-    nobody = ~_negatives(similarity, allowed)
+    nobody = not_negatives(similarity, allowed)
     # a row without any negative must stay finite: the gradient of a logsumexp of nothing is not a number
     logits = (similarity / temperature).masked_fill(nobody, torch.finfo(similarity.dtype).min / 2)
     room = margin - similarity.diagonal()
@@ -107,27 +107,28 @@ def active_complementary_loss(
 
     >>> one, none = torch.ones(2), torch.zeros(2)  # 2 log 2 + 5 * 2 tan .5, and 5 * 2 / 2
     >>> [active_complementary_loss(torch.zeros(2, 2), y, scale=1.0, complement_weight=5.0)[0] for y in (one, none)]
-    [tensor(6.8493), tensor(5.)]
+    [tensor(6.8493), tensor(5.0000)]
     """
-    nobody = not_negatives(similarity, allowed)
-    return both_directions(
-        scale * similarity, lambda logits, dim: _active(logits, nobody, label, complement_weight, dim)
-    )
+
+    def direction(negative: Tensor, own: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        return _active(negative, own, label, complement_weight, dim)
+
+    return both_directions(scale * similarity, direction, allowed)
 
 
-def _active(logits: Tensor, nobody: Tensor, label: Tensor, weight: float, dim: int) -> tuple[Tensor, Tensor]:
+def _active(negative: Tensor, own: Tensor, label: Tensor, weight: float, dim: int) -> tuple[Tensor, Tensor]:
     """One direction, and its derivatives by the logits: see `by_formula.both_directions`."""
-    p, own_log_p = probabilities(logits, nobody, dim)
+    p, own_log_p = probabilities(negative, own, dim)
     tangent = p.tan()
-    own = tangent.diagonal().clone()
+    of_own = tangent.diagonal().clone()
     others = tangent.fill_diagonal_(0).sum(dim=dim)
-    every = own + others
+    every = of_own + others
     share = weight * every ** (label - 1)  # what a tangent in the numerator is multiplied with
     by_every = (label - 1) * share * others / every  # the derivative by the denominator, which has the own one, too
     own_p = p.diagonal().clone()
     loss = share * others - label * own_log_p
     slope = tangent.square_().mul_(p).add_(p).mul_((share + by_every).unsqueeze(dim))  # by p, times p
-    slope.diagonal().copy_(by_every * (1 + own**2) * own_p - label)
+    slope.diagonal().copy_(by_every * (1 + of_own**2) * own_p - label)
     slope.addcmul_(p, -slope.sum(dim=dim, keepdim=True))
     return loss, slope
 
@@ -145,15 +146,12 @@ def _logits(similarity: Tensor, scale: float | Tensor, allowed: Tensor | None) -
     return logits if allowed is None else logits.masked_fill(~(allowed | _eye(similarity)), -torch.inf)
 
 
-def _negatives(similarity: Tensor, allowed: Tensor | None) -> Tensor:
-    others = ~_eye(similarity)
-    return others if allowed is None else others & allowed
-
-
 def _some_negative(similarity: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
     """Whether each image, and each caption, has any negative: (n,) bool each."""
-    negatives = _negatives(similarity, allowed)
-    return negatives.any(dim=1), negatives.any(dim=0)
+    negatives = (~not_negatives(similarity, allowed)).view(torch.uint8)  # `any` of booleans takes ten times as long
+    if len(negatives) == 0:
+        return negatives.new_zeros(0, dtype=torch.bool), negatives.new_zeros(0, dtype=torch.bool)
+    return negatives.amax(dim=1).bool(), negatives.amax(dim=0).bool()
 
 
 def _eye(similarity: Tensor) -> Tensor:

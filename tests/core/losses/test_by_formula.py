@@ -11,6 +11,7 @@ from ncaudit.core.losses import by_formula, pair_losses
 from ncaudit.core.losses.robust_losses import active_complementary_loss
 
 PAIRS = 7
+RANKING = {"mean ranking": "mean", "hardest ranking": "hardest"}
 LABEL = torch.linspace(0, 1, PAIRS, dtype=torch.float64)
 
 
@@ -18,8 +19,8 @@ def general(name: str, similarity: Tensor, scale: Tensor, allowed: Tensor) -> Te
     """As the pairs' own losses have it, derived by autograd."""
     negatives = pair_losses.batch_negatives(similarity, allowed)
     given = {"allowed": negatives.allowed}
-    if name == "mean ranking":
-        return pair_losses.ranking_loss(*negatives[:3], margin=0.5, negatives="mean", **given) + 0 * scale
+    if name in RANKING:
+        return pair_losses.ranking_loss(*negatives[:3], margin=LABEL, negatives=RANKING[name], **given) + 0 * scale
     if name == "complementary":
         return pair_losses.complementary_loss(*negatives[:3], scale=scale, **given)
     if name == "soft infonce":
@@ -35,8 +36,9 @@ def active(log_p: Tensor, dim: int) -> Tensor:
 
 
 def at_once(name: str, similarity: Tensor, scale: Tensor, allowed: Tensor) -> Tensor:
-    if name == "mean ranking":
-        return by_formula.batch_mean_ranking_loss(similarity, margin=0.5, allowed=allowed) + 0 * scale
+    if name in RANKING:
+        found = by_formula.batch_ranking_loss(similarity, margin=LABEL, allowed=allowed, negatives=RANKING[name])
+        return found + 0 * scale
     if name == "complementary":
         return by_formula.batch_complementary_loss(similarity, scale=scale, allowed=allowed)
     if name == "soft infonce":
@@ -44,7 +46,7 @@ def at_once(name: str, similarity: Tensor, scale: Tensor, allowed: Tensor) -> Te
     return active_complementary_loss(similarity, LABEL, scale=scale, complement_weight=5.0, allowed=allowed)
 
 
-EVERY = pytest.mark.parametrize("name", ["mean ranking", "complementary", "soft infonce", "active complementary"])
+EVERY = pytest.mark.parametrize("name", [*RANKING, "complementary", "soft infonce", "active complementary"])
 
 
 @EVERY
