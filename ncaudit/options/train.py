@@ -11,7 +11,7 @@ from ncaudit.nearest import did_you_mean
 from ncaudit.objectives import by_class
 from ncaudit.options.scoring import Loss
 from ncaudit.options.shared import common
-from ncaudit.options.shared.about import About, Panel
+from ncaudit.options.shared.about import About, Panel, flag_of
 from ncaudit.options.shared.checks import (
     choose,
     compatible,
@@ -48,6 +48,13 @@ class TrainingRecipe(StrEnum):
     bicro = "bicro"
 
 
+class Negatives(StrEnum):
+    """Which pairs of a batch are told apart: `all`, or only those `allowed`, which do not compare like matches."""
+
+    all = "all"
+    allowed = "allowed"
+
+
 @dataclass(frozen=True)
 class Pace:
     """How fast and how long training goes where the user has not said it."""
@@ -65,13 +72,17 @@ CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: s
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
 # of which an objective has some or none
 OBJECTIVE_SETTINGS = (
-    *("margin", "margin_base", "spread", "drop_below"),
+    *("margin", "margin_base", "spread", "drop_below", "doubted"),
+    *("temperature", "exponent", "negatives_weight", "reverse_weight", "complement_weight"),
     *("cmp_weight", "class_temperature", "pseudo_label"),
 )
 SOFT_LABEL = "soft_label"
 # that an option is of
 OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
+LABELS_OR_NONE = ("crcl", "gce", "rince", "sce", "tal")  # that bound what a wrong pair does, with labels or without
+PACED = ("weighted-infonce", *LABELS_OR_NONE)  # to which a label of 0 means no pull, and not a push
+RCL, PUSH = "rcl", "push"  # which trusts all alike unless doubted pairs are pushed
 OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
 
@@ -128,9 +139,9 @@ class TrainOptions(ModelOptions, DataOptions):
     objective: Annotated[
         str | None,
         About(
-            f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce and cmp ignore labels; "
-            f"{' and '.join(by_class.names())} learn noisy classes. By default weighted-infonce, for the recipe bicro "
-            "bicro.",
+            f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce, cmp and rcl ignore labels; "
+            f"{', '.join(LABELS_OR_NONE)} learn with or without; {' and '.join(by_class.names())} learn noisy classes. "
+            "By default weighted-infonce, for the recipe bicro bicro.",
             Panel.training, metavar="NAME", among=objectives.names,
         ),
     ] = None  # fmt: skip
@@ -138,7 +149,7 @@ class TrainOptions(ModelOptions, DataOptions):
         float | None,
         About(
             "How far pairs are to lead others, above 0, at most 2. For bicro that of a pair with label 1, by default "
-            "0.2; for cmp, nirnl, and cross-entropy with a --cmp-weight by default 0.9.",
+            "0.2; for tal by default 0.1; for cmp, nirnl, and cross-entropy with a --cmp-weight by default 0.9.",
             Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
@@ -163,6 +174,82 @@ class TrainOptions(ModelOptions, DataOptions):
             Panel.training, rare=True, of=OF_OBJECTIVES, metavar="SHARE",
         ),
     ] = None  # fmt: skip
+    doubted: Annotated[
+        str | None,
+        About(
+            "For rcl: ignore labels, or push pairs apart as far as their labels doubt them. By default ignore.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NAME", among=lambda: ("ignore", PUSH),
+        ),
+    ] = None  # fmt: skip
+    temperature: Annotated[
+        float | None,
+        About(
+            "For tal and rince, whose temperature is fixed: above 0, at most 1. The lower, the more the nearest wrong "
+            "pairs count. By default 0.015 for tal, 0.05 for rince.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    exponent: Annotated[
+        float | None,
+        About(
+            "For gce and rince: above 0, where they are like infonce, to 1, where a wrong pair does the least. By "
+            "default 0.5 for gce, 0.1 for rince.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    negatives_weight: Annotated[
+        float | None,
+        About(
+            "For rince: how much the batch counts against a pair, above 0, at most 1. By default 0.01.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    reverse_weight: Annotated[
+        float | None,
+        About(
+            "For sce: weight of the bounded term beside infonce, 0 or more. By default 16.118.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    complement_weight: Annotated[
+        float | None,
+        About(
+            "For crcl: weight of what it says of the wrong pairs, 0 or more. By default 5.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    self_paced: Annotated[
+        float | None,
+        About(
+            "Learn first from pairs that fit: a pair's weight falls by a cosine to 0 where its loss is NUMBER times "
+            "that of one at chance, log of the batch. Above 0. By default off.",
+            Panel.training, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    structure_weight: Annotated[
+        float | None,
+        About(
+            "Beside any objective: weight of the loss that wants captions to lie to each other as their images do. "
+            "Above 0. By default off.",
+            Panel.training, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    negatives: Annotated[
+        Negatives,
+        About(
+            "What a pair is told from: all others of its batch, or only those allowed, which do not compare like "
+            "matches. The same photo or caption never counts.",
+            Panel.training, rare=True, metavar="NAME",
+        ),
+    ] = Negatives.all  # fmt: skip
+    match_share: Annotated[
+        float,
+        About(
+            "With --negatives allowed: this share of a batch's random pairs compares best, and is taken for matches. "
+            "Above 0, below 1.",
+            Panel.training, rare=True, metavar="SHARE",
+        ),
+    ] = 0.001  # fmt: skip
     cmp_weight: Annotated[
         float | None,
         About(
@@ -377,7 +464,7 @@ class TrainOptions(ModelOptions, DataOptions):
             not self.tensorboard or "://" not in self.out, "--tensorboard writes to files of this machine alone",
             "leave it out (metrics.jsonl in --out has the numbers), or give a folder of this machine",
         )  # fmt: skip
-        choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
+        choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss, negatives=Negatives)
         if self.head is not None:
             choose(self, head=HeadKind)
         known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
@@ -407,6 +494,7 @@ class TrainOptions(ModelOptions, DataOptions):
         if self.by_class:
             _check_by_class(self)
         _check_labels(self)
+        _check_additions(self)
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:
@@ -416,8 +504,9 @@ class TrainOptions(ModelOptions, DataOptions):
             yield Unread(STAGES, "is for --recipe bicro")
         elif not self.by_class:
             yield Unread(("label_column",), "weighs pairs, and --recipe bicro finds its own labels")
-        if self.objective in TRUSTING:
+        if self.trusts_all:
             yield Unread(("label_column",), f"weighs pairs, and --objective {self.objective} trusts all alike")
+        yield from _unread_additions(self)
         if self.val_data or self.by_class:
             why = "there is --val-data" if self.val_data else f"--objective {self.objective} holds nothing out"
             yield Unread(("val_share",), f"is of the training pairs, and {why}")
@@ -426,6 +515,11 @@ class TrainOptions(ModelOptions, DataOptions):
     def by_class(self) -> bool:
         """Whether the objective asks for the pairs' classes."""
         return self.objective in by_class.names()
+
+    @property
+    def trusts_all(self) -> bool:
+        """Whether the objective that was asked for looks at no label."""
+        return self.objective in TRUSTING or (self.objective == RCL and self.doubted != PUSH)
 
     @property
     def soft_label_column(self) -> str:
@@ -519,13 +613,35 @@ def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:
 
 def _check_labels(options: TrainOptions) -> None:
     """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
-    weighs = options.objective is not None and options.objective not in TRUSTING and not options.by_class
+    may_do_without = options.objective in (None, *LABELS_OR_NONE) or options.trusts_all or options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
+    labelled = labelled or options.self_paced is not None
     compatible(
-        not weighs or bool(labelled) or options.recipe is TrainingRecipe.bicro,
+        may_do_without or bool(labelled) or options.recipe is TrainingRecipe.bicro,
         f"--objective {options.objective} weighs pairs by their labels, and there are none",
         "give --scores, or with --label-column a column of the data itself; or --objective infonce, which trusts all",
     )  # fmt: skip
+
+
+def _check_additions(options: TrainOptions) -> None:
+    for name in ("self_paced", "structure_weight"):
+        if (given := getattr(options, name)) is not None:
+            require_positive(flag_of(name), given)
+    require_below_one("--match-share", options.match_share, "share")
+    require_positive("--match-share", options.match_share)
+
+
+def _unread_additions(options: TrainOptions) -> Iterator[Unread]:
+    chosen = options.chosen_objective
+    if chosen not in PACED:
+        yield Unread(
+            ("self_paced",), f"weighs pairs, and --objective {chosen} takes no weights",
+            f"leave it out, or give one of: {', '.join(sorted(PACED))}",
+        )  # fmt: skip
+    if options.by_class:
+        yield Unread(("negatives",), f"is for losses of pairs, and --objective {chosen} learns classes")
+    if options.negatives is Negatives.all:
+        yield Unread(("match_share",), "is for --negatives allowed", "leave it out, or give --negatives allowed")
 
 
 STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")

@@ -28,7 +28,8 @@ from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
-from ncaudit.options import HEADS, MAX_ROW_BYTES, Precision, TrainingRecipe, TrainOptions
+from ncaudit.objectives.additions import Additions, with_additions
+from ncaudit.options import HEADS, Negatives, Precision, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Claim, Place, asked
@@ -55,7 +56,12 @@ SUMMARY: own_json.Shape = {  # what a finished run tells of itself
     **{name: int for name in ("kept_epoch", "train_pairs", "val_pairs", "val_photos", "dropped_pairs", "shards")},
     **{"unlabelled_pairs": int, "mean_label": (None, float), "statuses": {...: int}},
 }
-RECORDED_WHERE_ON = {"caption_lines", "max_row_bytes"}  # younger than runs that may still be resumed
+# younger than runs that may still be resumed: told where they are not at their default
+RECORDED_WHERE_ON = {
+    *("caption_lines", "max_row_bytes"),
+    *("doubted", "temperature", "exponent", "negatives_weight", "reverse_weight", "complement_weight"),
+    *("self_paced", "structure_weight", "negatives", "match_share"),
+}
 Json = dict[str, Any]
 
 
@@ -172,7 +178,14 @@ def objective_of(options: TrainOptions) -> AnyObjective:
     found = objectives.get_any(options.chosen_objective, **options.objective_settings)
     if options.neighbours is not None and not getattr(found, "partitions", False):
         raise UsageError(f"objective {found.name!r} asks no neighbours", fix="leave out --neighbours")
-    return found
+    return with_additions(found, _additions(options))
+
+
+def _additions(options: TrainOptions) -> Additions:
+    likely = options.match_share if options.negatives is Negatives.allowed else None
+    return Additions(
+        self_paced=options.self_paced, null_share=likely, structure_weight=options.structure_weight
+    )
 
 
 def folder_of(options: TrainOptions, trained: Trained) -> TrainingFolder:
@@ -251,7 +264,7 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
     column = options.class_column if options.by_class else options.soft_label_column
     chosen = {"objective": options.chosen_objective, "label_column": column, "head": options.head_kind}
     given = {**asdict(options), **vars(options.pace), **chosen}
-    unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if given[name] in (False, MAX_ROW_BYTES)}
+    unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if given[name] == getattr(TrainOptions, name)}
     named = {name: value for name, value in given.items() if name not in unsaid}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     return {
