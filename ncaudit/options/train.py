@@ -42,10 +42,14 @@ class HeadStart(StrEnum):
 
 
 class TrainingRecipe(StrEnum):
-    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks."""
+    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks.
+
+    `rematch` gives the halves of noisy pairs to whom they may truly belong.
+    """
 
     simple = "simple"
     bicro = "bicro"
+    rematch = "rematch"
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,11 @@ OBJECTIVE_SETTINGS = (
 SOFT_LABEL = "soft_label"
 # that an option is of
 OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
+OF_RECIPES = "recipes"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
-OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
+REFUSING = ("drop",)  # objectives that choose their pairs by the labels before training
+JUDGING = (TrainingRecipe.rematch,)  # recipes in which the matcher judges its pairs as it learns, of towers or heads
+OBJECTIVES = {TrainingRecipe.bicro: "bicro"}  # of recipes, where it is not that of all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +127,8 @@ class TrainOptions(ModelOptions, DataOptions):
     recipe: Annotated[
         TrainingRecipe,
         About(
-            "simple learns with the labels given. bicro, for heads, trains two networks that find the noise for each "
+            "simple learns with the labels given. rematch also teaches the pictures of noisy pairs, with captions of "
+            "others that they may truly have. bicro, for heads, trains two networks that find the noise for each "
             "other, without scores; both are in --out.",
             Panel.training, metavar="NAME",
         ),
@@ -236,9 +244,9 @@ class TrainOptions(ModelOptions, DataOptions):
     relabel_every: Annotated[
         int | None,
         About(
-            "Make new labels after so many epochs, 1 or more, by two networks that each learn from half of the photos "
-            "and judge the other half: three times the work. By default never.",
-            Panel.training, rare=True, of=OF_HEADS, metavar="EPOCHS",
+            "Make new labels after so many epochs, 1 or more, by two heads that each learn from half of the photos and "
+            "judge the other half: three times the work. For the recipe rematch: search again. By default never.",
+            Panel.training, rare=True, of=OF_RECIPES, metavar="EPOCHS",
         ),
     ] = None  # fmt: skip
     # its mixture finds more of the noise than that of the paper's loss
@@ -273,8 +281,8 @@ class TrainOptions(ModelOptions, DataOptions):
     noisy_from: Annotated[
         float,
         About(
-            "Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do.",
-            Panel.training, rare=True, of=OF_RECIPE, metavar="SHARE",
+            "For bicro and rematch: share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do.",
+            Panel.training, rare=True, of=OF_RECIPES, metavar="SHARE",
         ),
     ] = 0.5  # fmt: skip
     anchor_k: Annotated[
@@ -412,6 +420,8 @@ class TrainOptions(ModelOptions, DataOptions):
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at; the settings of objectives each of them knows itself."""
         yield from _unread_of_heads(self) if self.tune == HEADS else _unread_of_towers(self)
+        if self.recipe not in (TrainingRecipe.bicro, TrainingRecipe.rematch):
+            yield Unread(("noisy_from",), "is for --recipe bicro and rematch")
         if self.recipe is not TrainingRecipe.bicro:
             yield Unread(STAGES, "is for --recipe bicro")
         elif not self.by_class:
@@ -452,7 +462,7 @@ class TrainOptions(ModelOptions, DataOptions):
     @property
     def chosen_objective(self) -> str:
         """What was asked for, or what suits the recipe."""
-        return self.objective or OBJECTIVES[self.recipe]
+        return self.objective or OBJECTIVES.get(self.recipe, "weighted-infonce")
 
     @property
     def objective_settings(self) -> dict[str, float | str]:
@@ -464,6 +474,16 @@ class TrainOptions(ModelOptions, DataOptions):
     def warming_epochs(self) -> int:
         """Epochs of the warm-up: what was asked for, or a fifth of all."""
         return self.pace.epochs // WARMUP_OF_EPOCHS if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def noisy_after(self) -> int:
+        """Epochs after which noisy pairs join."""
+        return int(self.noisy_from * self.pace.epochs)
+
+    @property
+    def judges(self) -> bool:
+        """Whether the matcher judges its pairs as it learns."""
+        return self.recipe in JUDGING
 
     @property
     def last_blocks(self) -> int | None:
@@ -522,17 +542,17 @@ def _check_labels(options: TrainOptions) -> None:
     weighs = options.objective is not None and options.objective not in TRUSTING and not options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
     compatible(
-        not weighs or bool(labelled) or options.recipe is TrainingRecipe.bicro,
+        not weighs or bool(labelled) or options.recipe is not TrainingRecipe.simple,
         f"--objective {options.objective} weighs pairs by their labels, and there are none",
         "give --scores, or with --label-column a column of the data itself; or --objective infonce, which trusts all",
     )  # fmt: skip
 
 
-STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")
+STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "anchor_k")
 
 
 def _check_recipe(options: TrainOptions) -> None:
-    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None
+    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None and not options.judges
     for flag, given in (("--recipe bicro", bicro), ("--relabel-every", relabels)):
         compatible(
             not given or options.tune == HEADS, f"{flag} is for --tune heads, not for --tune {options.tune}",
@@ -543,8 +563,19 @@ def _check_recipe(options: TrainOptions) -> None:
     )
     compatible(not (bicro and options.scores), "--recipe bicro finds its own labels", "leave out --scores")
     require_at_least("--relabel-every", options.relabel_every, 1)
+    require_share("--noisy-from", options.noisy_from, zero=True)
     if bicro:
         _check_stages(options)
+    if options.judges:
+        _check_judging(options)
+
+
+def _check_judging(options: TrainOptions) -> None:
+    compatible(
+        options.objective not in (*TRUSTING, *REFUSING),
+        f"--recipe {options.recipe} weighs pairs anew as it learns, and --objective {options.objective} does not "
+        "look at that", "leave out --objective, or give one that weighs pairs, such as weighted-infonce",
+    )  # fmt: skip
 
 
 def _check_stages(options: TrainOptions) -> None:
@@ -552,7 +583,6 @@ def _check_stages(options: TrainOptions) -> None:
     require_at_least("--anchor-k", options.anchor_k, 1)
     require_share("--warmup-keep", options.warmup_keep)
     require_below_one("--split-threshold", options.split_threshold, "probability")
-    require_share("--noisy-from", options.noisy_from, zero=True)
     epochs, kept = options.pace.epochs, round(options.warmup_keep * options.pace.batch_pairs)
     require(
         options.warming_epochs < epochs, f"--warmup-epochs is {options.warming_epochs} of {epochs} epochs",
@@ -578,7 +608,7 @@ def _check_by_class(options: TrainOptions) -> None:
     )  # fmt: skip
     compatible(
         options.recipe is TrainingRecipe.simple and options.relabel_every is None,
-        f"--recipe bicro and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
+        f"--recipe and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
     )  # fmt: skip
     require_at_least("--neighbours", options.neighbours, 1)
 

@@ -42,6 +42,8 @@ from ncaudit.verbs.train.data.labelled_tables import EmbeddedSet, open_training_
 from ncaudit.verbs.train.data.training_set import READ, READ_VAL
 from ncaudit.verbs.train.lessons.by_class import ClassLessons
 from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
+from ncaudit.verbs.train.lessons.judged.recipes import judging
+from ncaudit.verbs.train.lessons.judged.seen_by_heads import JudgedByHeads
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 from ncaudit.verbs.train.lessons.relabelling import Relabelling
 from ncaudit.verbs.train.lessons.view import as_pairs, identities
@@ -113,7 +115,7 @@ def networks_of(options: TrainOptions) -> tuple[int | None, ...]:
     """The networks that learn: for each the half of the photos that it starts from, None for all of them."""
     if options.recipe is TrainingRecipe.bicro:
         return (0, 1)  # from equal starts, linear heads would stay one network, and repeat each other's mistakes
-    return (None,) if options.relabel_every is None else (None, 0, 1)
+    return (None,) if options.relabel_every is None or options.judges else (None, 0, 1)
 
 
 def halves_of(pairs: EmbeddedPairs, seed: int) -> Folds:
@@ -166,7 +168,7 @@ def _only(sample: Batch, folds: Folds, half: int) -> Batch:
 
 def _trains_on(options: TrainOptions, objective: AnyObjective) -> TrainsOn:
     """Which pairs are read for training. Where labels are made anew, what is refused now may be wanted later."""
-    if isinstance(objective, ClassObjective) or options.relabel_every is not None:
+    if isinstance(objective, ClassObjective) or options.relabel_every is not None or options.judges:
         return objectives.every_pair
     return objective.trains_on
 
@@ -182,9 +184,11 @@ def _lessons(
         stages = Stages(
             warmup_epochs=options.warming_epochs, warmup_keep=options.warmup_keep, anchor_k=options.anchor_k,
             split_loss=options.split_loss, split_threshold=options.split_threshold,
-            noisy_after=int(options.noisy_from * options.pace.epochs),
+            noisy_after=options.noisy_after,
         )  # fmt: skip
         return CoTeaching(networks, pairs, stages, objective.trains_on, options.seed)
+    if options.judges:
+        return judging(options, JudgedByHeads(networks[0], pairs))
     if options.relabel_every is not None and folds is not None:
         return Relabelling(networks, pairs, folds, objective, every=options.relabel_every, seed=options.seed)
     return AsGiven(pairs)
