@@ -44,12 +44,16 @@ class HeadStart(StrEnum):
 class TrainingRecipe(StrEnum):
     """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks.
 
-    `rematch` gives the halves of noisy pairs to whom they may truly belong.
+    `rematch` gives the halves of noisy pairs to whom they may truly belong. `consensus` believes what the start and the
+    matcher agree on. `crcl` refines its labels and begins anew with them. `gentle` hardly moves, and audits again.
     """
 
     simple = "simple"
-    bicro = "bicro"
     rematch = "rematch"
+    consensus = "consensus"
+    crcl = "crcl"
+    gentle = "gentle"
+    bicro = "bicro"
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ TOWERS, HEADS, LAST = "towers", "heads", "last:"
 TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
 CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e-3 both fit the noise
+GENTLE_TOWERS_PACE = Pace(learning_rate=1e-6, batch_pairs=128, epochs=8)  # of the first epoch: the rest is found
+GENTLE_HEADS_PACE = Pace(learning_rate=1e-5, batch_pairs=1_024, epochs=20)
 CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: sets with classes are mostly small
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
 # of which an objective has some or none
@@ -78,7 +84,9 @@ OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe 
 OF_RECIPES = "recipes"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
 REFUSING = ("drop",)  # objectives that choose their pairs by the labels before training
-JUDGING = (TrainingRecipe.rematch,)  # recipes in which the matcher judges its pairs as it learns, of towers or heads
+# recipes in which the matcher judges its pairs as it learns, of towers or heads
+JUDGING = (TrainingRecipe.rematch, TrainingRecipe.consensus, TrainingRecipe.crcl, TrainingRecipe.gentle)
+ROUNDS = 4  # of the recipe crcl: an epoch each at least
 OBJECTIVES = {TrainingRecipe.bicro: "bicro"}  # of recipes, where it is not that of all
 
 
@@ -128,8 +136,9 @@ class TrainOptions(ModelOptions, DataOptions):
         TrainingRecipe,
         About(
             "simple learns with the labels given. rematch also teaches the pictures of noisy pairs, with captions of "
-            "others that they may truly have. bicro, for heads, trains two networks that find the noise for each "
-            "other, without scores; both are in --out.",
+            "others that they may truly have. consensus believes what the start and the matcher agree on, crcl refines "
+            "its labels and begins anew with them, gentle hardly moves the matcher and audits again. bicro, for heads, "
+            "trains two networks that find the noise for each other; both are in --out.",
             Panel.training, metavar="NAME",
         ),
     ] = TrainingRecipe.simple  # fmt: skip
@@ -245,7 +254,8 @@ class TrainOptions(ModelOptions, DataOptions):
         int | None,
         About(
             "Make new labels after so many epochs, 1 or more, by two heads that each learn from half of the photos and "
-            "judge the other half: three times the work. For the recipe rematch: search again. By default never.",
+            "judge the other half: three times the work. rematch searches again, by default never; gentle audits "
+            "again, by default four times in all.",
             Panel.training, rare=True, of=OF_RECIPES, metavar="EPOCHS",
         ),
     ] = None  # fmt: skip
@@ -319,7 +329,7 @@ class TrainOptions(ModelOptions, DataOptions):
         float | None,
         About(
             "AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for "
-            "heads, 2e-4 for the recipe bicro, 0.03 by class.",
+            "heads, 2e-4 for the recipe bicro, 0.03 by class; of the first epoch of gentle 1e-6, for heads 1e-5.",
             Panel.training, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
@@ -426,6 +436,8 @@ class TrainOptions(ModelOptions, DataOptions):
             yield Unread(STAGES, "is for --recipe bicro")
         elif not self.by_class:
             yield Unread(("label_column",), "weighs pairs, and --recipe bicro finds its own labels")
+        if self.recipe in (TrainingRecipe.consensus, TrainingRecipe.crcl):
+            yield Unread(("relabel_every",), f"is not for --recipe {self.recipe}, which makes labels in every epoch")
         if self.objective in TRUSTING:
             yield Unread(("label_column",), f"weighs pairs, and --objective {self.objective} trusts all alike")
         if self.val_data or self.by_class:
@@ -498,8 +510,10 @@ class TrainOptions(ModelOptions, DataOptions):
     @property
     def pace(self) -> Pace:
         """What was asked for, and for the rest what suits that which is tuned."""
+        gentle = self.recipe is TrainingRecipe.gentle
         own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else CLASS_PACE if self.by_class else HEADS_PACE
-        own = own if self.tune == HEADS else TOWERS_PACE
+        own = GENTLE_HEADS_PACE if gentle else own
+        own = own if self.tune == HEADS else GENTLE_TOWERS_PACE if gentle else TOWERS_PACE
         asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
         return replace(own, **asked)
 
@@ -575,6 +589,11 @@ def _check_judging(options: TrainOptions) -> None:
         options.objective not in (*TRUSTING, *REFUSING),
         f"--recipe {options.recipe} weighs pairs anew as it learns, and --objective {options.objective} does not "
         "look at that", "leave out --objective, or give one that weighs pairs, such as weighted-infonce",
+    )  # fmt: skip
+    epochs = options.pace.epochs
+    compatible(
+        options.recipe is not TrainingRecipe.crcl or epochs >= ROUNDS,
+        f"--recipe crcl begins {ROUNDS} times, and --epochs is {epochs}", f"give {ROUNDS} --epochs or more",
     )  # fmt: skip
 
 

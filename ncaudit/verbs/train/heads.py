@@ -28,7 +28,7 @@ from ncaudit.matchers.heads.projection import (
 from ncaudit.matchers.heads.starts import CCA_DIMS, begin_at_likeliest_scale, cca_start, identity_start, jitter
 from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
-from ncaudit.matchers.steps.optimisation import Learner, Recipe
+from ncaudit.matchers.steps.optimisation import Learner, Recipe, Throttle
 from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
 from ncaudit.options import Align, HeadKind, HeadStart, TrainingRecipe, TrainOptions
 from ncaudit.progress import Progress, Step, unheard
@@ -94,10 +94,12 @@ class HeadsOnEmbeddings:
             start, networks = begin(embedded, options, device, folds, partial(progress.advance, 1))
             heads = StackedHeads(networks) if options.recipe is TrainingRecipe.bicro else networks[0]
             widths = {"image_width": heads.image_width, "text_width": heads.text_width}
+            throttle = Throttle()
             description = {"model": embedded.model, "start": start.value, **widths}
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
-                chunk, own = options.chunk_pairs, replace(recipe, total_steps=recipe.total_steps // len(networks))
+                chunk, steps = options.chunk_pairs, recipe.total_steps // len(networks)
+                own = replace(recipe, total_steps=steps, throttle=throttle)
                 loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
                 tuners = [head_tuner(each, loss, own, device, precision, chunk_pairs=chunk) for each in networks]
                 return InTurn(tuners, heads, device) if len(tuners) > 1 else tuners[0]
@@ -107,7 +109,7 @@ class HeadsOnEmbeddings:
 
             for note in unlabelled_notes(embedded.pairs.unlabelled, len(embedded.train)):
                 progress.note(note)
-            lessons = _lessons(options, networks, embedded, folds, objective)
+            lessons = _lessons(options, networks, embedded, folds, objective, throttle)
             yield Opened(embedded.pairs, description, learner, describe, lessons)
 
 
@@ -174,7 +176,12 @@ def _trains_on(options: TrainOptions, objective: AnyObjective) -> TrainsOn:
 
 
 def _lessons(
-    options: TrainOptions, networks: list[Heads], embedded: EmbeddedSet, folds: Folds | None, objective: AnyObjective
+    options: TrainOptions,
+    networks: list[Heads],
+    embedded: EmbeddedSet,
+    folds: Folds | None,
+    objective: AnyObjective,
+    throttle: Throttle,
 ) -> Lessons:
     pairs = embedded.train
     if isinstance(objective, ClassObjective):
@@ -188,7 +195,7 @@ def _lessons(
         )  # fmt: skip
         return CoTeaching(networks, pairs, stages, objective.trains_on, options.seed)
     if options.judges:
-        return judging(options, JudgedByHeads(networks[0], pairs))
+        return judging(options, JudgedByHeads(networks[0], pairs), throttle)
     if options.relabel_every is not None and folds is not None:
         return Relabelling(networks, pairs, folds, objective, every=options.relabel_every, seed=options.seed)
     return AsGiven(pairs)

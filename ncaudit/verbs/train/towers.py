@@ -16,7 +16,7 @@ from ncaudit.encoders.decode_pool import DecodePool, default_workers
 from ncaudit.encoders.model_folder import require_sound_weights, sound_settings
 from ncaudit.encoders.open_clip import CONFIG, Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
-from ncaudit.matchers.steps.optimisation import Learner, Recipe
+from ncaudit.matchers.steps.optimisation import Learner, Recipe, Throttle
 from ncaudit.matchers.towers.fine_tuning import fine_tuner
 from ncaudit.matchers.towers.folder import WEIGHTS, files_of_tokenizer, save_description, save_weights
 from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
@@ -82,21 +82,23 @@ class Towers:
             pairs = open_training_set(options, encoder, pool, trains_on, progress, called=options.judges)
             for note in unlabelled_notes(pairs.unlabelled, len(pairs.train)):
                 progress.note(note)
-            seen = self._seen(encoder, pairs, objective, progress)
+            seen, throttle = self._seen(encoder, pairs, objective, progress), Throttle()
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
                 if seen is not None:
                     seen.precision = precision
                 loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
                 return fine_tuner(
-                    encoder, loss, recipe, precision, train_batchnorm=options.train_batchnorm,
-                    last_blocks=options.last_blocks, chunk_pairs=options.chunk_pairs,
+                    encoder, loss, replace(recipe, throttle=throttle), precision,
+                    train_batchnorm=options.train_batchnorm, last_blocks=options.last_blocks,
+                    chunk_pairs=options.chunk_pairs,
                 )  # fmt: skip
 
             def describe(out: str) -> None:
                 save_description(encoder.model, self._source, out)
 
-            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, self._lessons(pairs, seen, objective))
+            lessons = self._lessons(pairs, seen, objective, throttle)
+            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, lessons)
 
     def stages(self) -> tuple[str, ...]:
         """As `Trained` has it."""
@@ -117,10 +119,14 @@ class Towers:
         return SeenByTowers(encoder, pairs.train, pairs.roll, start, progress)
 
     def _lessons(
-        self, pairs: DecodedSet, seen: SeenByTowers | JudgedByTowers | None, objective: AnyObjective
+        self,
+        pairs: DecodedSet,
+        seen: SeenByTowers | JudgedByTowers | None,
+        objective: AnyObjective,
+        throttle: Throttle,
     ) -> Lessons:
         if isinstance(seen, JudgedByTowers):
-            return judging(self._options, seen)
+            return judging(self._options, seen, throttle)
         if seen is None or not isinstance(objective, ClassObjective):
             return AsGiven(pairs.train)
         neighbours, seed = self._options.neighbours, self._options.seed

@@ -26,7 +26,7 @@ from ncaudit.scoring.folds import Folds
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs
 from ncaudit.verbs.train.data.split import epoch_generator
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
-from ncaudit.verbs.train.lessons.lessons import by_network
+from ncaudit.verbs.train.lessons.lessons import Straight, by_network
 from ncaudit.verbs.train.lessons.one_epoch import Lesson, Places
 from ncaudit.verbs.train.lessons.view import blocks_seen_by, identities, joined
 
@@ -35,7 +35,7 @@ Json = dict[str, Any]
 Labels = npt.NDArray[np.float32]
 
 
-class Relabelling:
+class Relabelling(Straight):
     """The lessons of the main network and of the two that judge."""
 
     networks = 1 + HALVES

@@ -23,13 +23,14 @@ from ncaudit.verbs.train.data.training_set import EVERY_ROW
 from ncaudit.verbs.train.lessons.judged.audited import audited
 from ncaudit.verbs.train.lessons.judged.judged_pairs import JudgedPairs, Labels, Places, Taught
 from ncaudit.verbs.train.lessons.judged.rematches import CLEAN_FROM, FEWEST, NOISY_BELOW, Rematches, find
+from ncaudit.verbs.train.lessons.lessons import Straight
 
 WAIT = 0.1  # of the clean pairs: those that tell chances
 DRAW = 7  # tells this draw's numbers from those that shuffle an epoch
 Json = dict[str, Any]
 
 
-class Rematching:
+class Rematching(Straight):
     """The lessons of one network."""
 
     networks = 1
