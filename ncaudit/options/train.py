@@ -42,9 +42,17 @@ class HeadStart(StrEnum):
 
 
 class TrainingRecipe(StrEnum):
-    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks."""
+    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks.
+
+    `rematch` gives the halves of noisy pairs to whom they may truly belong. `consensus` believes what the start and the
+    matcher agree on. `crcl` refines its labels and begins anew with them. `gentle` hardly moves, and audits again.
+    """
 
     simple = "simple"
+    rematch = "rematch"
+    consensus = "consensus"
+    crcl = "crcl"
+    gentle = "gentle"
     bicro = "bicro"
 
 
@@ -68,6 +76,8 @@ TOWERS, HEADS, LAST = "towers", "heads", "last:"
 TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
 CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e-3 both fit the noise
+GENTLE_TOWERS_PACE = Pace(learning_rate=1e-6, batch_pairs=128, epochs=8)  # of the first epoch: the rest is found
+GENTLE_HEADS_PACE = Pace(learning_rate=1e-5, batch_pairs=1_024, epochs=20)
 CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: sets with classes are mostly small
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
 # of which an objective has some or none
@@ -79,11 +89,16 @@ OBJECTIVE_SETTINGS = (
 SOFT_LABEL = "soft_label"
 # that an option is of
 OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
+OF_RECIPES = "recipes"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
 LABELS_OR_NONE = ("crcl", "gce", "rince", "sce", "tal")  # that bound what a wrong pair does, with labels or without
 PACED = ("weighted-infonce", *LABELS_OR_NONE)  # to which a label of 0 means no pull, and not a push
 RCL, PUSH = "rcl", "push"  # which trusts all alike unless doubted pairs are pushed
-OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
+REFUSING = ("drop",)  # objectives that choose their pairs by the labels before training
+# recipes in which the matcher judges its pairs as it learns, of towers or heads
+JUDGING = (TrainingRecipe.rematch, TrainingRecipe.consensus, TrainingRecipe.crcl, TrainingRecipe.gentle)
+ROUNDS = 4  # of the recipe crcl: an epoch each at least
+OBJECTIVES = {TrainingRecipe.bicro: "bicro"}  # of recipes, where it is not that of all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +146,10 @@ class TrainOptions(ModelOptions, DataOptions):
     recipe: Annotated[
         TrainingRecipe,
         About(
-            "simple learns with the labels given. bicro, for heads, trains two networks that find the noise for each "
-            "other, without scores; both are in --out.",
+            "simple learns with the labels given. rematch also teaches the pictures of noisy pairs, with captions of "
+            "others that they may truly have. consensus believes what the start and the matcher agree on, crcl refines "
+            "its labels and begins anew with them, gentle hardly moves the matcher and audits again. bicro, for heads, "
+            "trains two networks that find the noise for each other; both are in --out.",
             Panel.training, metavar="NAME",
         ),
     ] = TrainingRecipe.simple  # fmt: skip
@@ -323,9 +340,10 @@ class TrainOptions(ModelOptions, DataOptions):
     relabel_every: Annotated[
         int | None,
         About(
-            "Make new labels after so many epochs, 1 or more, by two networks that each learn from half of the photos "
-            "and judge the other half: three times the work. By default never.",
-            Panel.training, rare=True, of=OF_HEADS, metavar="EPOCHS",
+            "Make new labels after so many epochs, 1 or more, by two heads that each learn from half of the photos and "
+            "judge the other half: three times the work. rematch searches again, by default never; gentle audits "
+            "again, by default four times in all.",
+            Panel.training, rare=True, of=OF_RECIPES, metavar="EPOCHS",
         ),
     ] = None  # fmt: skip
     # its mixture finds more of the noise than that of the paper's loss
@@ -360,8 +378,8 @@ class TrainOptions(ModelOptions, DataOptions):
     noisy_from: Annotated[
         float,
         About(
-            "Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do.",
-            Panel.training, rare=True, of=OF_RECIPE, metavar="SHARE",
+            "For bicro and rematch: share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do.",
+            Panel.training, rare=True, of=OF_RECIPES, metavar="SHARE",
         ),
     ] = 0.5  # fmt: skip
     anchor_k: Annotated[
@@ -398,7 +416,7 @@ class TrainOptions(ModelOptions, DataOptions):
         float | None,
         About(
             "AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for "
-            "heads, 2e-4 for the recipe bicro, 0.03 by class.",
+            "heads, 2e-4 for the recipe bicro, 0.03 by class; of the first epoch of gentle 1e-6, for heads 1e-5.",
             Panel.training, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
@@ -500,10 +518,14 @@ class TrainOptions(ModelOptions, DataOptions):
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at; the settings of objectives each of them knows itself."""
         yield from _unread_of_heads(self) if self.tune == HEADS else _unread_of_towers(self)
+        if self.recipe not in (TrainingRecipe.bicro, TrainingRecipe.rematch):
+            yield Unread(("noisy_from",), "is for --recipe bicro and rematch")
         if self.recipe is not TrainingRecipe.bicro:
             yield Unread(STAGES, "is for --recipe bicro")
         elif not self.by_class:
             yield Unread(("label_column",), "weighs pairs, and --recipe bicro finds its own labels")
+        if self.recipe in (TrainingRecipe.consensus, TrainingRecipe.crcl):
+            yield Unread(("relabel_every",), f"is not for --recipe {self.recipe}, which makes labels in every epoch")
         if self.trusts_all:
             yield Unread(("label_column",), f"weighs pairs, and --objective {self.objective} trusts all alike")
         yield from _unread_additions(self)
@@ -546,7 +568,7 @@ class TrainOptions(ModelOptions, DataOptions):
     @property
     def chosen_objective(self) -> str:
         """What was asked for, or what suits the recipe."""
-        return self.objective or OBJECTIVES[self.recipe]
+        return self.objective or OBJECTIVES.get(self.recipe, "weighted-infonce")
 
     @property
     def objective_settings(self) -> dict[str, float | str]:
@@ -558,6 +580,16 @@ class TrainOptions(ModelOptions, DataOptions):
     def warming_epochs(self) -> int:
         """Epochs of the warm-up: what was asked for, or a fifth of all."""
         return self.pace.epochs // WARMUP_OF_EPOCHS if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def noisy_after(self) -> int:
+        """Epochs after which noisy pairs join."""
+        return int(self.noisy_from * self.pace.epochs)
+
+    @property
+    def judges(self) -> bool:
+        """Whether the matcher judges its pairs as it learns."""
+        return self.recipe in JUDGING
 
     @property
     def last_blocks(self) -> int | None:
@@ -572,8 +604,10 @@ class TrainOptions(ModelOptions, DataOptions):
     @property
     def pace(self) -> Pace:
         """What was asked for, and for the rest what suits that which is tuned."""
+        gentle = self.recipe is TrainingRecipe.gentle
         own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else CLASS_PACE if self.by_class else HEADS_PACE
-        own = own if self.tune == HEADS else TOWERS_PACE
+        own = GENTLE_HEADS_PACE if gentle else own
+        own = own if self.tune == HEADS else GENTLE_TOWERS_PACE if gentle else TOWERS_PACE
         asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
         return replace(own, **asked)
 
@@ -617,7 +651,7 @@ def _check_labels(options: TrainOptions) -> None:
     labelled = options.scores or options.label_column or options.relabel_every is not None
     labelled = labelled or options.self_paced is not None
     compatible(
-        may_do_without or bool(labelled) or options.recipe is TrainingRecipe.bicro,
+        may_do_without or bool(labelled) or options.recipe is not TrainingRecipe.simple,
         f"--objective {options.objective} weighs pairs by their labels, and there are none",
         "give --scores, or with --label-column a column of the data itself; or --objective infonce, which trusts all",
     )  # fmt: skip
@@ -644,11 +678,11 @@ def _unread_additions(options: TrainOptions) -> Iterator[Unread]:
         yield Unread(("match_share",), "is for --negatives allowed", "leave it out, or give --negatives allowed")
 
 
-STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")
+STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "anchor_k")
 
 
 def _check_recipe(options: TrainOptions) -> None:
-    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None
+    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None and not options.judges
     for flag, given in (("--recipe bicro", bicro), ("--relabel-every", relabels)):
         compatible(
             not given or options.tune == HEADS, f"{flag} is for --tune heads, not for --tune {options.tune}",
@@ -659,8 +693,24 @@ def _check_recipe(options: TrainOptions) -> None:
     )
     compatible(not (bicro and options.scores), "--recipe bicro finds its own labels", "leave out --scores")
     require_at_least("--relabel-every", options.relabel_every, 1)
+    require_share("--noisy-from", options.noisy_from, zero=True)
     if bicro:
         _check_stages(options)
+    if options.judges:
+        _check_judging(options)
+
+
+def _check_judging(options: TrainOptions) -> None:
+    compatible(
+        options.objective not in (*TRUSTING, *REFUSING),
+        f"--recipe {options.recipe} weighs pairs anew as it learns, and --objective {options.objective} does not "
+        "look at that", "leave out --objective, or give one that weighs pairs, such as weighted-infonce",
+    )  # fmt: skip
+    epochs = options.pace.epochs
+    compatible(
+        options.recipe is not TrainingRecipe.crcl or epochs >= ROUNDS,
+        f"--recipe crcl begins {ROUNDS} times, and --epochs is {epochs}", f"give {ROUNDS} --epochs or more",
+    )  # fmt: skip
 
 
 def _check_stages(options: TrainOptions) -> None:
@@ -668,7 +718,6 @@ def _check_stages(options: TrainOptions) -> None:
     require_at_least("--anchor-k", options.anchor_k, 1)
     require_share("--warmup-keep", options.warmup_keep)
     require_below_one("--split-threshold", options.split_threshold, "probability")
-    require_share("--noisy-from", options.noisy_from, zero=True)
     epochs, kept = options.pace.epochs, round(options.warmup_keep * options.pace.batch_pairs)
     require(
         options.warming_epochs < epochs, f"--warmup-epochs is {options.warming_epochs} of {epochs} epochs",
@@ -694,7 +743,7 @@ def _check_by_class(options: TrainOptions) -> None:
     )  # fmt: skip
     compatible(
         options.recipe is TrainingRecipe.simple and options.relabel_every is None,
-        f"--recipe bicro and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
+        f"--recipe and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
     )  # fmt: skip
     require_at_least("--neighbours", options.neighbours, 1)
 

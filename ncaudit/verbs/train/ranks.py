@@ -22,7 +22,7 @@ def for_rank(options: TrainOptions, ranks: Ranks) -> TrainOptions:
         return options
     if options.recipe is not TrainingRecipe.simple or options.relabel_every is not None:
         raise UsageError(
-            f"{ranks.count} processes, but --recipe bicro and --relabel-every make their labels in one",
+            f"{ranks.count} processes, but --recipe and --relabel-every make their labels in one",
             fix="train in one process",
         )
     batch_pairs = options.pace.batch_pairs
