@@ -11,7 +11,7 @@ from ncaudit.nearest import did_you_mean
 from ncaudit.objectives import by_class
 from ncaudit.options.scoring import Loss
 from ncaudit.options.shared import common
-from ncaudit.options.shared.about import About, Panel
+from ncaudit.options.shared.about import About, Panel, flag_of
 from ncaudit.options.shared.checks import (
     choose,
     compatible,
@@ -72,6 +72,7 @@ SOFT_LABEL = "soft_label"
 # that an option is of
 OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
+AUTO_OBJECTIVE = "auto"
 OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
 
 
@@ -129,9 +130,9 @@ class TrainOptions(ModelOptions, DataOptions):
         str | None,
         About(
             f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce and cmp ignore labels; "
-            f"{' and '.join(by_class.names())} learn noisy classes. By default weighted-infonce, for the recipe bicro "
-            "bicro.",
-            Panel.training, metavar="NAME", among=objectives.names,
+            f"{' and '.join(by_class.names())} learn noisy classes; {AUTO_OBJECTIVE} compares some by short trainings, "
+            "judged on pairs held out. By default weighted-infonce, for the recipe bicro bicro.",
+            Panel.training, metavar="NAME", among=lambda: [AUTO_OBJECTIVE, *objectives.names()],
         ),
     ] = None  # fmt: skip
     margin: Annotated[
@@ -404,6 +405,8 @@ class TrainOptions(ModelOptions, DataOptions):
             "--train-batchnorm needs whole batches, but --chunk-pairs shows it pieces", "leave out one of them",
         )  # fmt: skip
         _check_recipe(self)
+        if self.is_open:
+            _check_auto(self)
         if self.by_class:
             _check_by_class(self)
         _check_labels(self)
@@ -426,6 +429,16 @@ class TrainOptions(ModelOptions, DataOptions):
     def by_class(self) -> bool:
         """Whether the objective asks for the pairs' classes."""
         return self.objective in by_class.names()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the objective is to be chosen."""
+        return self.objective == AUTO_OBJECTIVE
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything tells soft labels."""
+        return bool(self.scores or self.own_label_column)
 
     @property
     def soft_label_column(self) -> str:
@@ -519,12 +532,26 @@ def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:
 
 def _check_labels(options: TrainOptions) -> None:
     """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
-    weighs = options.objective is not None and options.objective not in TRUSTING and not options.by_class
+    trusting = (*TRUSTING, AUTO_OBJECTIVE)  # without labels it compares what asks for none
+    weighs = options.objective is not None and options.objective not in trusting and not options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
     compatible(
         not weighs or bool(labelled) or options.recipe is TrainingRecipe.bicro,
         f"--objective {options.objective} weighs pairs by their labels, and there are none",
         "give --scores, or with --label-column a column of the data itself; or --objective infonce, which trusts all",
+    )  # fmt: skip
+
+
+def _check_auto(options: TrainOptions) -> None:
+    compatible(
+        options.recipe is TrainingRecipe.simple and options.relabel_every is None,
+        "--objective auto compares objectives on pairs with the labels given, and a recipe makes its own",
+        "leave out --recipe and --relabel-every, or name the objective",
+    )  # fmt: skip
+    given = next(iter(options.objective_settings), None)
+    compatible(
+        given is None, f"{flag_of(given or '')} is of one objective, and --objective auto compares several",
+        "leave it out, or name the objective",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
@@ -137,8 +137,14 @@ def _measured(draw: Draw, name: str, noisy: Any, folder: Path) -> dict[str, Any]
     run = trained(out, **{**options, **method.options})
     last = noisy.recalls(run.last).packed()
     chosen = noisy.recalls(run.chosen).packed() if run.chosen != run.last else {}
-    objective = {"objective": run.result.objective, "pairs_per_s": round(run.result.pairs_per_s, 1)}
-    return {"last": last, "chosen": chosen, "epoch": run.result.kept_epoch, "facts": {**noisy.facts, **objective}}
+    facts = {**noisy.facts, "pairs_per_s": round(run.result.pairs_per_s, 1), **_choice(run.result)}
+    return {"last": last, "chosen": chosen, "epoch": run.result.kept_epoch, "facts": facts}
+
+
+def _choice(result: Any) -> dict[str, Any]:
+    """What --objective auto took, and of what."""
+    choice = getattr(result, "choice", None)
+    return {} if choice is None else {"choice": asdict(choice)}
 
 
 def _told(line: Line) -> str:
