@@ -33,6 +33,7 @@ from ncaudit.options.shared.streams import STREAM, TABLE_SUFFIX, StreamFormat
 from ncaudit.options.show import Against, Reason, ShowOptions
 from ncaudit.options.status import StatusOptions
 from ncaudit.options.train import (
+    AUTO_OBJECTIVE,
     CLASS_PACE,
     CO_TEACHING_PACE,
     HEADS,
@@ -54,6 +55,7 @@ from ncaudit.options.train import (
 )
 
 __all__ = [
+    "AUTO_OBJECTIVE",
     "AUTO_SCORER",
     "CLASS_PACE",
     "CO_TEACHING_PACE",

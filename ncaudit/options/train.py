@@ -91,6 +91,7 @@ SOFT_LABEL = "soft_label"
 OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
 OF_RECIPES = "recipes"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
+AUTO_OBJECTIVE = "auto"
 LABELS_OR_NONE = ("crcl", "gce", "rince", "sce", "tal")  # that bound what a wrong pair does, with labels or without
 PACED = ("weighted-infonce", *LABELS_OR_NONE)  # to which a label of 0 means no pull, and not a push
 RCL, PUSH = "rcl", "push"  # which trusts all alike unless doubted pairs are pushed
@@ -157,9 +158,10 @@ class TrainOptions(ModelOptions, DataOptions):
         str | None,
         About(
             f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce, cmp and rcl ignore labels; "
-            f"{', '.join(LABELS_OR_NONE)} learn with or without; {' and '.join(by_class.names())} learn noisy classes. "
+            f"{', '.join(LABELS_OR_NONE)} learn with or without; {' and '.join(by_class.names())} learn noisy classes; "
+            f"{AUTO_OBJECTIVE} compares some by short trainings, judged on pairs held out. "
             "By default weighted-infonce, for the recipe bicro bicro.",
-            Panel.training, metavar="NAME", among=objectives.names,
+            Panel.training, metavar="NAME", among=lambda: [AUTO_OBJECTIVE, *objectives.names()],
         ),
     ] = None  # fmt: skip
     margin: Annotated[
@@ -509,6 +511,8 @@ class TrainOptions(ModelOptions, DataOptions):
             "--train-batchnorm needs whole batches, but --chunk-pairs shows it pieces", "leave out one of them",
         )  # fmt: skip
         _check_recipe(self)
+        if self.is_open:
+            _check_auto(self)
         if self.by_class:
             _check_by_class(self)
         _check_labels(self)
@@ -542,6 +546,16 @@ class TrainOptions(ModelOptions, DataOptions):
     def trusts_all(self) -> bool:
         """Whether the objective that was asked for looks at no label."""
         return self.objective in TRUSTING or (self.objective == RCL and self.doubted != PUSH)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the objective is to be chosen."""
+        return self.objective == AUTO_OBJECTIVE
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anything tells soft labels."""
+        return bool(self.scores or self.own_label_column)
 
     @property
     def soft_label_column(self) -> str:
@@ -647,7 +661,9 @@ def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:
 
 def _check_labels(options: TrainOptions) -> None:
     """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
-    may_do_without = options.objective in (None, *LABELS_OR_NONE) or options.trusts_all or options.by_class
+    # auto without labels compares what asks for none
+    may_do_without = options.objective in (None, AUTO_OBJECTIVE, *LABELS_OR_NONE) or options.trusts_all
+    may_do_without = may_do_without or options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
     labelled = labelled or options.self_paced is not None
     compatible(
@@ -676,6 +692,19 @@ def _unread_additions(options: TrainOptions) -> Iterator[Unread]:
         yield Unread(("negatives",), f"is for losses of pairs, and --objective {chosen} learns classes")
     if options.negatives is Negatives.all:
         yield Unread(("match_share",), "is for --negatives allowed", "leave it out, or give --negatives allowed")
+
+
+def _check_auto(options: TrainOptions) -> None:
+    compatible(
+        options.recipe is TrainingRecipe.simple and options.relabel_every is None,
+        "--objective auto compares objectives on pairs with the labels given, and a recipe makes its own",
+        "leave out --recipe and --relabel-every, or name the objective",
+    )  # fmt: skip
+    given = next(iter(options.objective_settings), None)
+    compatible(
+        given is None, f"{flag_of(given or '')} is of one objective, and --objective auto compares several",
+        "leave it out, or name the objective",
+    )  # fmt: skip
 
 
 STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "anchor_k")

@@ -5,6 +5,7 @@ from ncaudit.cli.layout.vocabulary import Table, Words, command
 from ncaudit.cli.shared.accounts import accounting
 from ncaudit.counts import counted
 from ncaudit.options import TrainingRecipe
+from ncaudit.verbs.train.auto.choice import Choice, Compared, Reason
 from ncaudit.verbs.train.train import TrainResult
 
 NO_BETTER = "no epoch is better than the start model"
@@ -26,6 +27,7 @@ def _run(result: TrainResult) -> Words:
         *_better(result),
         kept,
         *_next(result),
+        *_choice(result),
         _head(result),
         *dropped,
         *_split(result),
@@ -53,6 +55,38 @@ def _labels(result: TrainResult) -> str:
     if result.objective in objectives.by_class.names():
         return f"{result.unlabelled_pairs:,} without a class" if result.unlabelled_pairs else "all with a class"
     return f"mean label {result.mean_label:.2f}" if result.labelled else "no --scores: every label is 1"
+
+
+def _choice(result: TrainResult) -> Words:
+    """What --objective auto took and why, and a line for each that it compared."""
+    choice = result.choice
+    if choice is None:
+        return []
+    told: Words = [f"--objective auto took {choice.objective}: {_why(choice)}"]
+    if choice.compared:
+        title = (
+            f"compared by what each taught on {counted(choice.learnt_pairs, 'pair')}, told on "
+            f"{choice.judged_pairs:,} others"
+        )
+        told.append(Table(title, ["", "AUROC", "beside infonce"], [_compared(one) for one in choice.compared]))
+    return told if choice.labelled else [*told, "no labels: only objectives that ask for none were compared"]
+
+
+def _why(choice: Choice) -> str:
+    reasons = {
+        Reason.better: "it tells pairs held out from random ones best",
+        Reason.plain: "none does clearly better on pairs held out, so noise does little harm here",
+        Reason.too_few: f"{counted(choice.judged_pairs, 'pair')} are too few to compare on",
+        Reason.no_signal: "whatever is learnt, pairs held out look like random ones, so there is nothing to choose by",
+    }
+    return reasons[choice.reason]
+
+
+def _compared(one: Compared) -> list[str]:
+    if one.auroc is None:
+        return [one.objective, "", one.why_not]
+    gain = "" if one.gain is None else f"{one.gain:+.3f} ± {one.standard_error:.3f}"
+    return [one.objective, f"{one.auroc:.3f}", gain]
 
 
 def _split(result: TrainResult) -> list[str]:

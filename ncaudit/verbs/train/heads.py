@@ -29,12 +29,13 @@ from ncaudit.matchers.heads.starts import CCA_DIMS, begin_at_likeliest_scale, cc
 from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Learner, Recipe, Throttle
-from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
+from ncaudit.objectives import AnyObjective, ClassObjective, Objective, TrainsOn
 from ncaudit.options import Align, HeadKind, HeadStart, TrainingRecipe, TrainOptions
 from ncaudit.progress import Progress, Step, unheard
 from ncaudit.scoring.folds import Folds, assign
 from ncaudit.scoring.pairs import as_bank
 from ncaudit.scoring.shared_space import shares_space
+from ncaudit.verbs.train.auto.trials import Sampled
 from ncaudit.verbs.train.data.classes import unlabelled_notes
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch
 from ncaudit.verbs.train.data.head_origins import origins
@@ -48,11 +49,12 @@ from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 from ncaudit.verbs.train.lessons.relabelling import Relabelling
 from ncaudit.verbs.train.lessons.view import as_pairs, identities
 from ncaudit.verbs.train.lessons.view_of_heads import SeenByHeads
-from ncaudit.verbs.train.matcher_kind import Opened
+from ncaudit.verbs.train.matcher_kind import Opened, recipe_of
 
 START_PAIRS = 32_768  # that the start is computed from: 80 MB of 640 + 640 dimensions
 HIDDEN = 1_024
 BEGIN = "where the heads start"  # a stage
+TRIAL_PAIRS, TRIAL_FOLDS = 8_192, 2  # that short trainings learn from and are judged on, each half in turn
 
 
 class HeadsOnEmbeddings:
@@ -111,6 +113,22 @@ class HeadsOnEmbeddings:
                 progress.note(note)
             lessons = _lessons(options, networks, embedded, folds, objective, throttle)
             yield Opened(embedded.pairs, description, learner, describe, lessons)
+
+    @contextmanager
+    def sampled(self, precision: torch.dtype, progress: Progress) -> Iterator[Sampled]:
+        """As `Trained` has it; heads begin at what the pairs they learn from tell."""
+        options, device = self._options, pick_device(self._options.device)
+        with open_training_embeddings(options, objectives.every_pair, progress) as embedded:
+
+            def learner(pairs: Batch, objective: Objective, steps: int) -> Learner:
+                sample = pairs.take(torch.arange(min(len(pairs), START_PAIRS))).to(device)
+                heads = _begun(_start(embedded, sample, options), sample, options, device, options.seed)
+                recipe = recipe_of(options, steps)
+                return head_tuner(
+                    heads, objective.batch_loss, recipe, device, precision, chunk_pairs=options.chunk_pairs
+                )
+
+            yield Sampled(_sample(embedded, options.seed, TRIAL_PAIRS), learner, TRIAL_FOLDS, TRIAL_FOLDS)
 
 
 def networks_of(options: TrainOptions) -> tuple[int | None, ...]:
@@ -201,10 +219,10 @@ def _lessons(
     return AsGiven(pairs)
 
 
-def _sample(embedded: EmbeddedSet, seed: int) -> Batch:
+def _sample(embedded: EmbeddedSet, seed: int, most: int = START_PAIRS) -> Batch:
     """Some of the training pairs, in random order, in float32."""
     train = embedded.train
-    places = np.random.default_rng([seed % 2**63, 0]).permutation(len(train))[:START_PAIRS]
+    places = np.random.default_rng([seed % 2**63, 0]).permutation(len(train))[:most]
     order = np.argsort(np.argsort(places))  # they are read in the order of the tables
     found = as_batch(train.take(np.sort(places))).take(torch.from_numpy(order))
     return Batch(found.image.float(), found.text.float(), found.label, found.photo, found.caption)

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from ncaudit.matchers.steps.optimisation import Learner, Recipe
 from ncaudit.objectives import AnyObjective
+from ncaudit.options import TrainOptions
 from ncaudit.progress import Progress
+from ncaudit.verbs.train.auto.trials import Sampled
 from ncaudit.verbs.train.data.training_set import TrainingSet
 from ncaudit.verbs.train.lessons.lessons import Lessons
 
@@ -29,6 +31,14 @@ class Opened:
     learner: Callable[[Recipe, torch.dtype], Learner]  # computing in that type where it can
     describe: Callable[[str], None]  # everything but the weights, into a folder
     lessons: Lessons  # what each step teaches
+
+
+def recipe_of(options: TrainOptions, total_steps: int) -> Recipe:
+    """What decides a step of so many."""
+    return Recipe(
+        learning_rate=options.pace.learning_rate, weight_decay=options.weight_decay, total_steps=total_steps,
+        warmup_share=options.warmup_share, clip_norm=options.clip_norm,
+    )  # fmt: skip
 
 
 class Trained(Protocol):
@@ -54,3 +64,6 @@ class Trained(Protocol):
 
     def opened(self, objective: AnyObjective, progress: Progress) -> AbstractContextManager[Opened]:
         """Read and check everything; what was opened is closed at the end."""
+
+    def sampled(self, precision: torch.dtype, progress: Progress) -> AbstractContextManager[Sampled]:
+        """Some of the training pairs, and how each short training begins; precision: what it computes in."""

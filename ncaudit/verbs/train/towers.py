@@ -16,24 +16,28 @@ from ncaudit.encoders.decode_pool import DecodePool, default_workers
 from ncaudit.encoders.model_folder import require_sound_weights, sound_settings
 from ncaudit.encoders.open_clip import CONFIG, Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
+from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Learner, Recipe, Throttle
 from ncaudit.matchers.towers.fine_tuning import fine_tuner
 from ncaudit.matchers.towers.folder import WEIGHTS, files_of_tokenizer, save_description, save_weights
-from ncaudit.objectives import AnyObjective, ClassObjective, TrainsOn
+from ncaudit.objectives import AnyObjective, ClassObjective, Objective, TrainsOn
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.files.locations import join, on_this_machine, real
+from ncaudit.verbs.train.auto.trials import Sampled
 from ncaudit.verbs.train.data.classes import unlabelled_notes
-from ncaudit.verbs.train.data.decoded_pairs import DecodedSet, open_training_set
+from ncaudit.verbs.train.data.decoded_pairs import DecodedSet, open_training_set, sampled_pairs
 from ncaudit.verbs.train.data.training_set import READ, READ_VAL
 from ncaudit.verbs.train.lessons.by_class import ClassLessons
 from ncaudit.verbs.train.lessons.judged.recipes import judging
 from ncaudit.verbs.train.lessons.judged.seen_by_towers import JudgedByTowers
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 from ncaudit.verbs.train.lessons.view_of_towers import SeenByTowers
-from ncaudit.verbs.train.matcher_kind import Opened
+from ncaudit.verbs.train.matcher_kind import Opened, recipe_of
 
 LOAD = "load the model"  # a stage
+# Short trainings hold pixels in memory, 450 MB at 224 x 224, and a step is dear: two thirds learn, one is judged
+TRIAL_PAIRS, TRIAL_FOLDS = 3_072, 3
 
 
 class Towers:
@@ -74,8 +78,7 @@ class Towers:
     def opened(self, objective: AnyObjective, progress: Progress) -> Iterator[Opened]:
         """The model and its pairs, read and checked."""
         options = self._options
-        workers = default_workers(threads=options.threads) if options.workers is None else options.workers
-        with DecodePool(workers) as pool:
+        with DecodePool(self._workers()) as pool:
             progress.stage(LOAD, None)
             encoder = self._start_model()
             trains_on = objectives.every_pair if options.judges else _trains_on(objective)
@@ -100,9 +103,29 @@ class Towers:
             lessons = self._lessons(pairs, seen, objective, throttle)
             yield Opened(pairs, encoder.identity.as_dict(), learner, describe, lessons)
 
+    @contextmanager
+    def sampled(self, precision: torch.dtype, progress: Progress) -> Iterator[Sampled]:
+        """As `Trained` has it; every short training begins at the start model, which is loaded anew."""
+        options = self._options
+        with DecodePool(self._workers()) as pool:
+            pairs = sampled_pairs(options, self._start_model(), pool, TRIAL_PAIRS)
+
+        def learner(pairs: Batch, objective: Objective, steps: int) -> Learner:
+            return fine_tuner(
+                self._start_model(), objective.batch_loss, recipe_of(options, steps), precision,
+                train_batchnorm=options.train_batchnorm, last_blocks=options.last_blocks,
+                chunk_pairs=options.chunk_pairs,
+            )  # fmt: skip
+
+        yield Sampled(pairs, learner, TRIAL_FOLDS, judged=1)
+
     def stages(self) -> tuple[str, ...]:
         """As `Trained` has it."""
         return LOAD, *((READ_VAL,) if self._options.val_data else ()), READ
+
+    def _workers(self) -> int:
+        asked = self._options.workers
+        return default_workers(threads=self._options.threads) if asked is None else asked
 
     def _start_model(self) -> Encoder:
         return load_encoder(replace(self._options, precision=Precision.float32))

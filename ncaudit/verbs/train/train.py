@@ -25,7 +25,6 @@ from ncaudit.engines.ranks import Ranks, joined, launched
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.matchers.checkpoints import RESTART
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
-from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
 from ncaudit.objectives.additions import Additions, with_additions
@@ -39,8 +38,11 @@ from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.places import listings
 from ncaudit.verbs.outputs import inputs_of
+from ncaudit.verbs.train.auto.choice import CHOOSE, READ_SOME, Choice
+from ncaudit.verbs.train.auto.choice import made as made_choice
+from ncaudit.verbs.train.auto.choice import recorded as recorded_choice
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
-from ncaudit.verbs.train.matcher_kind import Opened, Trained
+from ncaudit.verbs.train.matcher_kind import Opened, Trained, recipe_of
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.session import JOB, START, Course, Session, epoch_of
 from ncaudit.verbs.train.towers import Towers
@@ -51,7 +53,7 @@ NOT_RECORDED = {
     *("out", "restart", "overwrite", "workers", "threads", "device", "tensorboard"),
     *("scores", "data", "embeddings", "val_data", "model", "pretrained", "image_root"),
 }
-THREADS = "threads"
+THREADS, CHOICE = "threads", "choice"
 SUMMARY: own_json.Shape = {  # what a finished run tells of itself
     **{name: int for name in ("kept_epoch", "train_pairs", "val_pairs", "val_photos", "dropped_pairs", "shards")},
     **{"unlabelled_pairs": int, "mean_label": (None, float), "statuses": {...: int}},
@@ -97,6 +99,7 @@ class TrainResult(
     neighbours: int | None = None  # that voted for a pair's class
     start_map: float | None = None  # by class, mean of both ways, in [0, 1]; None without validation classes
     kept_map: float | None = None
+    choice: Choice | None = None  # of --objective auto: what was taken, why, and what was compared
     stopped_early: bool = False
     finished_earlier: bool = False
     resumed_after_epoch: int | None = None
@@ -127,24 +130,28 @@ def train(options: TrainOptions, progress: Progress = SILENT) -> TrainResult:
 def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResult:
     begun = monotonic()
     # an unknown name, or a setting that it has not, is told before anything is read
-    objective = ranks.together(lambda: objective_of(options))
+    asked_for = ranks.together(lambda: None if options.is_open else objective_of(options))
     trained = ranks.together(lambda: kind_of(options))
     folder = folder_of(options, trained)
     run, summary = ranks.on_first(lambda: _recorded(options, trained, folder))
     if summary is not None:
         metrics = ranks.on_first(partial(left_whole, options, trained, folder, summary))
         ranks.on_first(folder.drop_state)
-        return _result(options, summary, metrics, finished_earlier=True)
+        return _result(options, run, summary, metrics, finished_earlier=True)
     with ExitStack() as stack:
         stack.enter_context(computing(_goes_on_with(options, run, progress)))
         stack.enter_context(folder.kept())
-        ranks.on_first(lambda: stack.enter_context(folder.at_work(run)))
+        ranks.on_first(lambda: stack.enter_context(folder.at_work(without_choice(run))))
         course = _course(options)
         # how long an epoch takes, nothing tells before the first one
-        before, epochs = dict.fromkeys([*trained.stages(), START], 0.0), range(1, course.epochs + 1)
+        choosing = [READ_SOME, CHOOSE] if options.is_open and CHOICE not in run else []
+        before, epochs = dict.fromkeys([*choosing, *trained.stages(), START], 0.0), range(1, course.epochs + 1)
         progress.job(JOB, before | {epoch_of(epoch, course.epochs): 1.0 for epoch in epochs})
+        if choosing:
+            run = _with_choice(options, trained, folder, run, ranks, progress)
+        objective = asked_for or objectives.get(run[CHOICE]["objective"])
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
-        recipe = _recipe(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
+        recipe = recipe_of(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
         learner = ranks.together(lambda: opened.learner(recipe, getattr(torch, run["precision"])))
         curves = ranks.together(lambda: _curves(options, ranks))
         ranks.on_first(lambda: _claim(options, folder, run, opened))
@@ -155,9 +162,19 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
     summary = _summary(session, opened)
     ranks.on_first(lambda: folder.finish(run, summary))
     return _result(
-        options, summary, session.metrics, seconds=monotonic() - begun, pairs_per_s=session.pairs_per_s,
+        options, run, summary, session.metrics, seconds=monotonic() - begun, pairs_per_s=session.pairs_per_s,
         resumed_after_epoch=session.resumed_after,
     )  # fmt: skip
+
+
+def _with_choice(
+    options: TrainOptions, trained: Trained, folder: TrainingFolder, run: Json, ranks: Ranks, progress: Progress
+) -> Json:
+    """The run with the objective that was chosen for it, recorded before anything else is done: a rerun goes by it."""
+    made = ranks.together(lambda: made_choice(options, trained, getattr(torch, run["precision"]), ranks, progress))
+    chosen = {**run, CHOICE: ranks.on_first(lambda: made.as_json())}
+    ranks.on_first(lambda: folder.claim(chosen, restart=options.restart))
+    return chosen
 
 
 def _goes_on_with(options: TrainOptions, run: Json, progress: Progress) -> int | None:
@@ -252,13 +269,6 @@ def _course(options: TrainOptions) -> Course:
     )  # fmt: skip
 
 
-def _recipe(options: TrainOptions, total_steps: int) -> Recipe:
-    return Recipe(
-        learning_rate=options.pace.learning_rate, weight_decay=options.weight_decay, total_steps=total_steps,
-        warmup_share=options.warmup_share, clip_norm=options.clip_norm,
-    )  # fmt: skip
-
-
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
     """What makes this run the one it is; paths, workers and timings are not in it."""
     column = options.class_column if options.by_class else options.soft_label_column
@@ -267,7 +277,7 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
     unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if given[name] == getattr(TrainOptions, name)}
     named = {name: value for name, value in given.items() if name not in unsaid}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
-    return {
+    run = {
         **told_format("train"),
         **asked,
         "precision": _precision(options, asked, recorded),
@@ -275,6 +285,13 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
         "model": trained.identity(),
         **{name: _contents(getattr(options, name)) for name in ("data", "embeddings", "scores", "val_data")},
     }
+    return {**run, **_choice_of(run, recorded)} if options.is_open else run
+
+
+def _choice_of(run: Json, recorded: Json | None) -> Json:
+    """The objective that this very run has chosen before, with what it was compared with."""
+    same = recorded is not None and without_choice(recorded) == json.loads(json.dumps(run))
+    return {CHOICE: recorded[CHOICE]} if recorded and same and recorded_choice(recorded.get(CHOICE)) else {}
 
 
 def _precision(options: TrainOptions, asked: Json, recorded: Json | None) -> str:
@@ -295,6 +312,11 @@ def _threads(options: TrainOptions, asked: Json, recorded: Json | None) -> Json:
     return {THREADS: threads(options.threads)}
 
 
+def without_choice(run: Json) -> Json:
+    """What makes a run the one it is before it has chosen its objective."""
+    return {name: value for name, value in run.items() if name != CHOICE}
+
+
 def _contents(sources: Sequence[str] | None) -> list[Json] | None:
     if not sources:
         return None
@@ -312,14 +334,16 @@ def _summary(session: Session, opened: Opened) -> Json:
     }  # fmt: skip
 
 
-def _result(options: TrainOptions, summary: Json, metrics: Sequence[Json], **more: Any) -> TrainResult:
+def _result(options: TrainOptions, run: Json, summary: Json, metrics: Sequence[Json], **more: Any) -> TrainResult:
+    choice = recorded_choice(run.get(CHOICE))
     kept = metrics[summary["kept_epoch"]]
     told = {
         name: summary[name] for name in ("train_pairs", "val_pairs", "val_photos", "dropped_pairs", "unlabelled_pairs")
     }
     told["mean_label"] = metrics[-1].get("mean_label", summary["mean_label"])
     return TrainResult(
-        out=options.out, tune=options.tune, objective=options.chosen_objective, recipe=options.recipe,
+        out=options.out, tune=options.tune, recipe=options.recipe, choice=choice,
+        objective=options.chosen_objective if choice is None else choice.objective,
         epochs=metrics[-1]["epoch"], clean_pairs=metrics[-1].get("clean_pairs"),
         stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
         steps=metrics[-1]["step"], labelled=_labelled(options, metrics),

@@ -292,6 +292,25 @@ def open_training_set(
     )  # fmt: skip
 
 
+def sampled_pairs(options: TrainOptions, encoder: Encoder, pool: DecodePool, most: int) -> Batch:
+    """About `most` of the training pairs, with all of their photos' captions, in random order; no validation photo.
+
+    Only their images are decoded. Raises NcauditError as `open_labelled` does, and where none is left.
+    """
+    shards = open_labelled(options)
+    decoding, chosen = Decoding(pool, encoder.preprocess, options.max_image_pixels), HeldPairs(encoder.preprocess)
+    expected = expected_pairs(shards)
+    kept_out = val_share(options.held_share, expected)
+    share = min(1.0, kept_out + most / max(1, expected))
+    for window in (pairs for shard in shards for pairs, _ in shard.windows()):
+        wanted = held_out(window.photo, share=share, seed=options.seed)
+        part = window.select(wanted & ~held_out(window.photo, share=kept_out, seed=options.seed))
+        sound, pixels = decoding.collect(part, decoding.submit(part))
+        chosen.add(pixels, sound, encoder.tokenize)
+    require_batch(len(chosen), options)
+    return chosen.all.take(torch.from_numpy(epoch_generator(options.seed, 0).permutation(len(chosen))))
+
+
 class _Taken:
     """Windows of decoded pairs, each pair on its side."""
 

@@ -1,0 +1,173 @@
+"""`--objective auto`: which objective to train with, chosen on the user's own pairs without a clean one.
+
+Plain InfoNCE stays unless another does clearly better on pairs held out: where noise does no harm, nothing is gained by
+doubting. Knows objectives, trials and what is trained; nothing of files, heads or towers.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ncaudit import objectives, own_json
+from ncaudit.engines.ranks import Ranks
+from ncaudit.objectives import Objective
+from ncaudit.options import TrainOptions
+from ncaudit.progress import SILENT, Progress, Step, unheard
+from ncaudit.verbs.train.auto.trials import Course, Fold, Sampled, folds, gain, placed
+from ncaudit.verbs.train.matcher_kind import Trained
+
+PLAIN = "infonce"
+READ_SOME, CHOOSE = "read pairs to compare on", "compare objectives"  # stages
+UNLABELLED = (PLAIN, "rince", "sce", "rcl")  # ask for no label
+LABELLED = (PLAIN, "weighted-infonce", "drop", "soft-infonce", "rince")
+ERRORS = 2.0  # standard errors that another has to be above plain InfoNCE
+SIGNAL = 3.0  # standard errors above one half, below which nothing was learnt that could be judged
+FEWEST_JUDGED, FEWEST_LEARNT = 100, 100  # pairs of a fold
+Json = dict[str, Any]
+
+
+class Reason(StrEnum):
+    """Why an objective was taken."""
+
+    better = "better"  # clearly above plain InfoNCE
+    plain = "plain"  # plain InfoNCE, since nothing is clearly above it
+    too_few = "too-few"  # pairs to compare on
+    no_signal = "no-signal"  # held-out pairs are not above random ones, whatever is learnt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """One objective, and how well what it taught tells pairs held out from random ones."""
+
+    objective: str
+    auroc: float | None  # of observed against random pairs, half of these of the same topic; None: it was not tried
+    gain: float | None = None  # against plain InfoNCE
+    standard_error: float | None = None  # of the gain
+    why_not: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was taken, why, and what it was compared with, on so many pairs."""
+
+    objective: str
+    reason: Reason
+    labelled: bool  # whether there were labels; without them only objectives that ask for none are compared
+    learnt_pairs: int  # by each of the short trainings
+    judged_pairs: int
+    compared: tuple[Compared, ...] = ()
+
+    def as_json(self) -> Json:
+        """For the run's record."""
+        return {**asdict(self), "compared": [asdict(each) for each in self.compared]}
+
+
+_COMPARED: own_json.Shape = {
+    "objective": str, "auroc": (None, float), "gain": (None, float), "standard_error": (None, float), "why_not": str,
+}  # fmt: skip
+SHAPE: own_json.Shape = {
+    "objective": str, "reason": str, "labelled": bool, "learnt_pairs": int, "judged_pairs": int,
+    "compared": [_COMPARED],
+}  # fmt: skip
+
+
+def recorded(told: Any) -> Choice | None:
+    """The choice that a run's record tells; None where it tells none that this version could have made."""
+    if not own_json.fits(told, SHAPE):
+        return None
+    if told["reason"] not in list(Reason) or told["objective"] not in candidates(told["labelled"]):
+        return None
+    compared = tuple(Compared(**{name: each[name] for name in _COMPARED}) for each in told["compared"])
+    return Choice(**{**{name: told[name] for name in SHAPE}, "reason": Reason(told["reason"]), "compared": compared})
+
+
+def made(
+    options: TrainOptions, trained: Trained, precision: torch.dtype, ranks: Ranks, progress: Progress
+) -> Choice:
+    """Compare on some of the training pairs. Every rank makes its part of each step."""
+    progress.stage(READ_SOME, None)
+    with trained.sampled(precision, SILENT) as sampled:
+        pace, labelled = options.pace, options.labelled
+        course = Course(epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, ranks=ranks)
+        progress.stage(CHOOSE, sampled.judged * pace.epochs * len(candidates(labelled)), "epochs")
+        return choose(sampled, course, labelled=labelled, step=partial(progress.advance, 1))
+
+
+def candidates(labelled: bool) -> list[str]:
+    """What is compared, the most trusted first."""
+    return [name for name in (LABELLED if labelled else UNLABELLED) if name in objectives.names()]
+
+
+def choose(sampled: Sampled, course: Course, *, labelled: bool, step: Step = unheard) -> Choice:
+    """Compare, and take the best. step: called after each epoch of each short training."""
+    parts = folds(sampled, course.seed)
+    learnt, judged = min(len(part.learnt) for part in parts), sum(len(part.judged) for part in parts)
+    told: Json = {"labelled": labelled, "learnt_pairs": learnt, "judged_pairs": judged}
+    if learnt < FEWEST_LEARNT or judged < FEWEST_JUDGED:
+        return Choice(objective=_usual(labelled), reason=Reason.too_few, **told)
+    found = {name: _tried(name, sampled, parts, course, step) for name in candidates(labelled)}
+    photo = torch.cat([part.judged.photo for part in parts])
+    compared = [_compared(name, each, found[PLAIN], photo) for name, each in found.items()]
+    return _chosen(compared, found, photo, told)
+
+
+def _usual(labelled: bool) -> str:
+    """What is taken where nothing can be compared: labels are believed, where there are any."""
+    return "weighted-infonce" if labelled else PLAIN
+
+
+def _tried(
+    name: str, sampled: Sampled, parts: Sequence[Fold], course: Course, step: Step
+) -> Tensor | str:
+    """The placements of all judged pairs, or why there are none."""
+    objective = objectives.get(name)
+    if why := next(_reasons(objective, parts), ""):
+        return why
+    found = [placed(sampled, part, objective, course, step) for part in parts]
+    sound = [each for each in found if each is not None]
+    return torch.cat(sound) if len(sound) == len(found) else "its training diverged"
+
+
+def _reasons(objective: Objective, parts: Sequence[Fold]) -> Iterator[str]:
+    """Why it cannot learn from these labels."""
+    for part in parts:
+        label = part.learnt.label.numpy()
+        left = int(objective.trains_on(label).sum())
+        if left < min(FEWEST_LEARNT, len(label)):
+            yield f"it leaves {left:,} of {len(label):,} pairs to learn from"
+        elif objective.name in LABELLED[1:3] and not np.any(label > 0):
+            yield "every label is 0"
+
+
+def _compared(name: str, found: Tensor | str, plain: Tensor | str, photo: Tensor) -> Compared:
+    if isinstance(found, str):
+        return Compared(objective=name, auroc=None, why_not=found)
+    auroc = float(found.mean())
+    if name == PLAIN or isinstance(plain, str):
+        return Compared(objective=name, auroc=auroc)
+    more, error = gain(found, plain, photo)
+    return Compared(objective=name, auroc=auroc, gain=more, standard_error=error)
+
+
+def _chosen(
+    compared: Sequence[Compared], found: Mapping[str, Tensor | str], photo: Tensor, told: Mapping[str, Any]
+) -> Choice:
+    best = max(compared, key=lambda one: -1.0 if one.auroc is None else one.auroc)
+    placements = found[best.objective]
+    ordered = tuple(sorted(compared, key=lambda one: -(one.auroc or 0.0)))
+    if isinstance(placements, str) or not _is_above_chance(placements, photo):
+        return Choice(objective=PLAIN, reason=Reason.no_signal, compared=ordered, **told)
+    clearly = best.objective != PLAIN and (best.gain is None or best.gain > ERRORS * (best.standard_error or 0.0))
+    taken, reason = (best.objective, Reason.better) if clearly else (PLAIN, Reason.plain)
+    return Choice(objective=taken, reason=reason, compared=ordered, **told)
+
+
+def _is_above_chance(placements: Tensor, photo: Tensor) -> bool:
+    above, error = gain(placements, torch.full_like(placements, 0.5), photo)
+    return above > SIGNAL * error
