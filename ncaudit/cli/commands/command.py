@@ -119,6 +119,7 @@ def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str
 
 def _options(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> Chosen:
     options = checked(kind(**dict(given_fields(kind, given))))
+    anywhere.refuse_unread(options)
     refuses(options)
     log.line(f"options: {_told(options)}")
     return options
