@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncaudit.engines.jobs import Engine, Here, Job, Site, Task, ThisProcess, Told
+from ncaudit.engines.jobs import Job, Site, Task, ThisProcess, Told
 from ncaudit.engines.local import Outcome
 from ncaudit.options import EngineKind
 from ncaudit.options.shared.engines import EngineOptions
@@ -68,30 +68,6 @@ def site_of(options: EngineOptions, out: str) -> Iterator[Site]:
         return
     with ExitStack() as stack:
         yield RaySite(options, out, stack)
-
-
-@dataclass(frozen=True)
-class AtOneSite:
-    """A job with a site of its own."""
-
-    options: EngineOptions
-    job: Job
-    out: str
-
-    def run(self, tasks: Sequence[Task], progress: Progress) -> list[tuple[Task, Outcome]]:
-        """As `Engine` has it."""
-        with site_of(self.options, self.out) as site:
-            return site.engine(self.job).run(tasks, progress)
-
-    def each(self, tasks: Sequence[Task], progress: Progress) -> Told:
-        """As `Engine` has it."""
-        with site_of(self.options, self.out) as site:
-            yield from site.engine(self.job).each(tasks, progress)
-
-
-def engine_of(options: EngineOptions, job: Job, out: str) -> Engine:
-    """Where the one job of a command is done. out: the folder that is written to."""
-    return AtOneSite(options, job, out) if options.engine is EngineKind.ray else Here(job)
 
 
 def require_engine(options: EngineOptions) -> None:
