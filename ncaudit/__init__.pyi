@@ -956,6 +956,10 @@ def labels(
     k: int | None = None,
     device: str = 'auto',
     threads: int | None = None,
+    engine: Literal['local', 'ray'] | EngineKind = 'local',
+    ray_address: str = 'auto',
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     seed: int = 0,
     max_failed: float = 1.0,
     progress: Progress | bool | None = None,
@@ -1003,6 +1007,18 @@ def labels(
             Threads that compute, 1 or more. By default one per core that this process may use;
             OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
             train` records it.
+        engine: EngineKind; default 'local'
+            Of a Ray cluster: Who does the shards: local, which is this machine, or ray, a Ray cluster
+            (pip install 'ncaudit[ray]').
+        ray_address: str; default 'auto'
+            Of a Ray cluster: The Ray cluster: auto, the one that this machine is part of; HOST:PORT of
+            its head; or local, which starts one on this machine alone.
+        actors: int or None; default None
+            Of a Ray cluster: Processes on the cluster at one time, 1 or more. By default one per GPU
+            that is used, else one per CPU.
+        gpus_per_actor: float or None; default None
+            Of a Ray cluster: GPUs of each process on the cluster, 0 or more; below 1 several share one.
+            By default 1 for embed where the cluster has GPUs, else 0.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         max_failed: float; default 1.0

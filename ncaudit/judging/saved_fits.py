@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from ncaudit import own_json
 from ncaudit.errors import BadTable
 from ncaudit.scoring.fits import Fit
-from ncaudit.shards.files.locations import is_file, join, open_file
+from ncaudit.shards.files.locations import exists, is_file, join, open_file
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.version import FORMATS, format_of, written_by
 
@@ -85,6 +85,9 @@ def has_fit(folder: str) -> bool:
 
 def load_fit(folder: str) -> SavedFit:
     """Read what `save_fit` wrote. Raises BadTable when it is not there, damaged, or of two different fits."""
+    if not has_fit(folder):
+        what = f"{folder} holds no fit: {FACTS} is not there" if exists(folder) else f"{folder} does not exist"
+        raise BadTable(what, fix=FIT_ANEW)
     try:
         with open_file(join(folder, TENSORS)) as file:
             tensors = load(file.read())  # not mapped: a file that is cut while it is used would end the process

@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from ncaudit import stores
 from ncaudit.engines.jobs import Job
 from ncaudit.engines.pace import computing
 from ncaudit.errors import NcauditError
@@ -28,11 +29,11 @@ Answer = tuple[Any, ...]  # what it is first: ready, rows, refused, system, bug;
 class Hand(Silent):
     """One process. As a Progress it is told how far the work has come, and keeps it until somebody asks."""
 
-    def __init__(self, folder: str, threads: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: str, threads: int, environment: Mapping[str, str | None]) -> None:
         """folder: which the paths of the work start from. threads: that compute at one time. environment: what the
         driver has been told of stores, which stands in no order and in no log.
         """
-        os.environ.update(environment)
+        stores.take_environment(environment)
         with suppress(OSError):  # not there on this machine: paths that are whole do without
             os.chdir(folder)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is loaded
@@ -45,7 +46,11 @@ class Hand(Silent):
         self._thread: threading.Thread | None = None
 
     def set_up(self, job: Job) -> Answer:
-        """Begin, and tell what was set up, or why it cannot be."""
+        """Begin, and tell what was set up, or why it cannot be. What was set up before is ended first."""
+        if self._thread is not None:
+            self._orders.put(None)
+            self._thread.join()
+            self._ready = Future()
         self._thread = threading.Thread(target=self._live, args=(job,), daemon=True)
         self._thread.start()
         return self._ready.result()
