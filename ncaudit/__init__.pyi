@@ -58,6 +58,7 @@ from ncaudit.options.show import Against
 from ncaudit.options.show import Reason
 from ncaudit.options.train import HeadKind
 from ncaudit.options.train import HeadStart
+from ncaudit.options.train import Negatives
 from ncaudit.options.train import TrainingRecipe
 from ncaudit.planned import Plan as Plan
 from ncaudit.progress import Progress
@@ -1441,6 +1442,10 @@ def train(
     batch_pairs: int | None = None,
     learning_rate: float | None = None,
     val_share: float = 0.05,
+    self_paced: float | None = None,
+    structure_weight: float | None = None,
+    negatives: Literal['all', 'allowed'] | Negatives = 'all',
+    match_share: float = 0.001,
     weight_decay: float = 0.05,
     warmup_share: float = 0.1,
     clip_norm: float = 1.0,
@@ -1450,6 +1455,12 @@ def train(
     margin_base: float | None = None,
     spread: str | None = None,
     drop_below: float | None = None,
+    doubted: str | None = None,
+    temperature: float | None = None,
+    exponent: float | None = None,
+    negatives_weight: float | None = None,
+    reverse_weight: float | None = None,
+    complement_weight: float | None = None,
     relabel_every: int | None = None,
     split_loss: Literal['ranking', 'infonce'] | Loss = 'infonce',
     warmup_epochs: int | None = None,
@@ -1541,8 +1552,9 @@ def train(
             simple learns with the labels given. bicro, for heads, trains two networks that find the
             noise for each other, without scores; both are in `out`.
         objective: str or None; default None
-            The loss, and how labels enter it: bicro, cmp, cross-entropy, drop, infonce, nirnl, rcl,
-            soft-infonce, weighted-infonce. infonce and cmp ignore labels; cross-entropy and nirnl learn
+            The loss, and how labels enter it: bicro, cmp, crcl, cross-entropy, drop, gce, infonce,
+            nirnl, rcl, rince, sce, soft-infonce, tal, weighted-infonce. infonce, cmp and rcl ignore
+            labels; crcl, gce, rince, sce, tal learn with or without; cross-entropy and nirnl learn
             noisy classes. By default weighted-infonce, for the recipe bicro bicro.
         epochs: int or None; default None
             Passes over the training pairs, 1 or more. By default 8 for towers, 20 for heads, 40 for
@@ -1557,6 +1569,18 @@ def train(
         val_share: float; default 0.05
             Share of the photos held out to validate on, 0 to below 1. At 0 none is, and the last epoch
             is kept.
+        self_paced: float or None; default None
+            Learn first from pairs that fit: a pair's weight falls by a cosine to 0 where its loss is
+            NUMBER times that of one at chance, log of the batch. Above 0. By default off.
+        structure_weight: float or None; default None
+            Beside any objective: weight of the loss that wants captions to lie to each other as their
+            images do. Above 0. By default off.
+        negatives: Negatives; default 'all'
+            What a pair is told from: all others of its batch, or only those allowed, which do not
+            compare like matches. The same photo or caption never counts.
+        match_share: float; default 0.001
+            With `negatives` allowed: this share of a batch's random pairs compares best, and is taken
+            for matches. Above 0, below 1.
         weight_decay: float; default 0.05
             AdamW's weight decay, 0 or more; biases, norms and the temperature have none.
         warmup_share: float; default 0.1
@@ -1569,8 +1593,8 @@ def train(
             Stop after so many epochs in a row without a better rSum, 1 or more. By default never.
         margin: float or None; default None
             Of settings of objectives: How far pairs are to lead others, above 0, at most 2. For bicro
-            that of a pair with label 1, by default 0.2; for cmp, nirnl, and cross-entropy with a
-            `cmp_weight` by default 0.9.
+            that of a pair with label 1, by default 0.2; for tal by default 0.1; for cmp, nirnl, and
+            cross-entropy with a `cmp_weight` by default 0.9.
         margin_base: float or None; default None
             Of settings of objectives: For bicro: how late the margin rises with the label, above 1. By
             default 10.
@@ -1580,6 +1604,25 @@ def train(
         drop_below: float or None; default None
             Of settings of objectives: For drop: pairs with smaller labels are left out, 0 to 1. By
             default 0.5.
+        doubted: str or None; default None
+            Of settings of objectives: For rcl: ignore labels, or push pairs apart as far as their
+            labels doubt them. By default ignore.
+        temperature: float or None; default None
+            Of settings of objectives: For tal and rince, whose temperature is fixed: above 0, at most
+            1. The lower, the more the nearest wrong pairs count. By default 0.015 for tal, 0.05 for
+            rince.
+        exponent: float or None; default None
+            Of settings of objectives: For gce and rince: above 0, where they are like infonce, to 1,
+            where a wrong pair does the least. By default 0.5 for gce, 0.1 for rince.
+        negatives_weight: float or None; default None
+            Of settings of objectives: For rince: how much the batch counts against a pair, above 0, at
+            most 1. By default 0.01.
+        reverse_weight: float or None; default None
+            Of settings of objectives: For sce: weight of the bounded term beside infonce, 0 or more. By
+            default 16.118.
+        complement_weight: float or None; default None
+            Of settings of objectives: For crcl: weight of what it says of the wrong pairs, 0 or more.
+            By default 5.
         relabel_every: int or None; default None
             Of heads: Make new labels after so many epochs, 1 or more, by two networks that each learn
             from half of the photos and judge the other half: three times the work. By default never.
