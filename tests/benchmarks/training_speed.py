@@ -88,7 +88,8 @@ def lines(rows: list[Row]) -> list[str]:
 def measure_objectives(rounds: int = 5) -> list[Row]:
     """One row per objective of pairs, and per addition: pairs/s of linear heads, and its share of infonce's."""
     names = [name for name in objectives.names() if name not in {*objectives.by_class.names(), "infonce"}]
-    cases = {"infonce": PLAIN, **{name: {"objective": name} for name in names}, **ADDED}
+    named = {"infonce": PLAIN, **{name: {"objective": name} for name in names}, **ADDED}
+    cases = {name: {**asked, "epochs": 3} for name, asked in named.items()}  # of eight steps each
     with tempfile.TemporaryDirectory() as folder:
         write_pairs(Path(folder))
         train = head_trainer(Path(folder), "linear", "cpu", label_column="label")
@@ -164,7 +165,7 @@ def head_trainer(folder: Path, head: str, device: str, **more: Any) -> Callable[
 
     def train(asked: Row) -> float:
         read = {} if asked.get("objective") in IGNORES_LABELS and "doubted" not in asked else more
-        return ncaudit.train(ncaudit.TrainOptions(**own, **files, **read, **asked)).pairs_per_s
+        return ncaudit.train(ncaudit.TrainOptions(**(own | files | read | asked))).pairs_per_s
 
     return train
 

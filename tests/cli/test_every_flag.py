@@ -121,6 +121,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "objective": {"scores": ["scores"]},
         "key": {"scores": ["scores"]},
         "hidden": {**HEADS, "head": "mlp"},
+        "match_share": {"negatives": "allowed"},
     },
 }
 # Values that are checked for more than their type.
