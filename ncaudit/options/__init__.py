@@ -34,6 +34,7 @@ from ncaudit.options.show import Against, Reason, ShowOptions
 from ncaudit.options.status import StatusOptions
 from ncaudit.options.train import (
     CLASS_PACE,
+    CLASS_TOWERS_PACE,
     CO_TEACHING_PACE,
     HEADS,
     HEADS_PACE,
@@ -56,6 +57,7 @@ from ncaudit.options.train import (
 __all__ = [
     "AUTO_SCORER",
     "CLASS_PACE",
+    "CLASS_TOWERS_PACE",
     "CO_TEACHING_PACE",
     "HEADS",
     "HEADS_PACE",
