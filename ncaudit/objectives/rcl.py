@@ -34,12 +34,12 @@ def batch_loss(
     >>> batch_loss(torch.zeros(3, 3), torch.ones(3), scale=10.0).exp()  # two negatives of p = 1/3: (2/3)^-2
     tensor(2.2500)
     """
-    if doubted != "push":
-        return by_formula.batch_complementary_loss(similarity, scale=scale, allowed=allowed).mean()
-    negatives = pair_losses.batch_negatives(similarity, allowed)
-    complement = pair_losses.complementary_loss(*negatives[:3], scale=scale, allowed=negatives.allowed, doubt=1 - label)
+    doubt = 1 - label if doubted == "push" else None
+    complement = by_formula.batch_complementary_loss(similarity, scale=scale, allowed=allowed, doubt=doubt).mean()
+    if doubt is None:
+        return complement
     trusted = pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
-    return TRUSTED_WEIGHT * pair_losses.weighted_mean(trusted, label) + complement.mean()
+    return TRUSTED_WEIGHT * pair_losses.weighted_mean(trusted, label) + complement
 
 
 def check(*, doubted: str) -> None:

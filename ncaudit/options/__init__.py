@@ -35,6 +35,7 @@ from ncaudit.options.status import StatusOptions
 from ncaudit.options.train import (
     AUTO_OBJECTIVE,
     CLASS_PACE,
+    CLASS_TOWERS_PACE,
     CO_TEACHING_PACE,
     HEADS,
     HEADS_PACE,
@@ -58,6 +59,7 @@ __all__ = [
     "AUTO_OBJECTIVE",
     "AUTO_SCORER",
     "CLASS_PACE",
+    "CLASS_TOWERS_PACE",
     "CO_TEACHING_PACE",
     "HEADS",
     "HEADS_PACE",

@@ -67,7 +67,7 @@ class Negatives(StrEnum):
 class Pace:
     """How fast and how long training goes where the user has not said it."""
 
-    learning_rate: float
+    learning_rate: float | None  # None: chosen once it is known how many steps there are
     batch_pairs: int
     epochs: int
 
@@ -79,6 +79,7 @@ CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e
 GENTLE_TOWERS_PACE = Pace(learning_rate=1e-6, batch_pairs=128, epochs=8)  # of the first epoch: the rest is found
 GENTLE_HEADS_PACE = Pace(learning_rate=1e-5, batch_pairs=1_024, epochs=20)
 CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: sets with classes are mostly small
+CLASS_TOWERS_PACE = Pace(learning_rate=None, batch_pairs=128, epochs=8)
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
 # of which an objective has some or none
 OBJECTIVE_SETTINGS = (
@@ -418,7 +419,8 @@ class TrainOptions(ModelOptions, DataOptions):
         float | None,
         About(
             "AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for "
-            "heads, 2e-4 for the recipe bicro, 0.03 by class; of the first epoch of gentle 1e-6, for heads 1e-5.",
+            "heads, 2e-4 for the recipe bicro; of the first epoch of gentle 1e-6, for heads 1e-5; by class 0.03 for heads, "
+            "and for towers from 1e-3 for few steps to 1e-5 for many.",
             Panel.training, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
@@ -621,7 +623,8 @@ class TrainOptions(ModelOptions, DataOptions):
         gentle = self.recipe is TrainingRecipe.gentle
         own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else CLASS_PACE if self.by_class else HEADS_PACE
         own = GENTLE_HEADS_PACE if gentle else own
-        own = own if self.tune == HEADS else GENTLE_TOWERS_PACE if gentle else TOWERS_PACE
+        of_towers = GENTLE_TOWERS_PACE if gentle else CLASS_TOWERS_PACE if self.by_class else TOWERS_PACE
+        own = own if self.tune == HEADS else of_towers
         asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
         return replace(own, **asked)
 

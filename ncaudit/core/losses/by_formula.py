@@ -43,13 +43,20 @@ class _BothDirections(torch.autograd.Function):
         return (by_row * gradient[:, None]).addcmul_(by_column, gradient[None, :]), None, None
 
 
-def batch_complementary_loss(similarity: Tensor, *, scale: float | Tensor, allowed: Tensor | None = None) -> Tensor:
+def batch_complementary_loss(
+    similarity: Tensor, *, scale: float | Tensor, allowed: Tensor | None = None, doubt: Tensor | None = None
+) -> Tensor:
     """`pair_losses.complementary_loss` of every pair of a batch against the others, (n,).
 
     >>> batch_complementary_loss(torch.zeros(3, 3), scale=10.0).exp()  # (1 - 1/3)^-2
     tensor([2.2500, 2.2500, 2.2500])
     """
-    return both_directions(scale * similarity, _complement, allowed) / 2
+
+    def direction(negative: Tensor, own: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        loss, slope = _complement(negative, own, dim)
+        return (loss, slope) if doubt is None else _with_own(loss, slope, negative, own, doubt, dim)
+
+    return both_directions(scale * similarity, direction, allowed) / 2
 
 
 def batch_soft_infonce_loss(
@@ -131,6 +138,22 @@ def _complement(negative: Tensor, own: Tensor, dim: int) -> tuple[Tensor, Tensor
     slope = odds.addcmul_(share, -behind * sum_of_odds - lead)
     slope.scatter_add_(dim, at, lead * (1 - sum_of_odds))
     return loss.squeeze(dim), slope
+
+
+def _with_own(
+    loss: Tensor, slope: Tensor, negative: Tensor, own: Tensor, doubt: Tensor, dim: int
+) -> tuple[Tensor, Tensor]:
+    """The same with -doubt log(1 - p) of the pair itself added, where it has any negative."""
+    top = negative.amax(dim=dim)
+    doubt = doubt.masked_fill(top == -torch.inf, 0)
+    top = top.clamp(min=torch.finfo(top.dtype).min)
+    others = (negative - top.unsqueeze(dim)).exp_()
+    total = others.sum(dim=dim)
+    ahead = own - top - total.clamp(min=1).log()
+    pushed = doubt * ahead.sigmoid()
+    slope.addcmul_(others, -(pushed / total.clamp(min=1)).unsqueeze(dim))
+    slope.diagonal().add_(pushed)
+    return loss + doubt * softplus(ahead).masked_fill(doubt == 0, 0), slope
 
 
 def _leading(negative: Tensor, dim: int) -> tuple[Tensor, Tensor]:

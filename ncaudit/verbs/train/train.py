@@ -6,7 +6,7 @@ Knows options and what makes a run the one it is; nothing of Typer, of how a ste
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -43,6 +43,7 @@ from ncaudit.verbs.train.auto.choice import made as made_choice
 from ncaudit.verbs.train.auto.choice import recorded as recorded_choice
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
 from ncaudit.verbs.train.matcher_kind import Opened, Trained, recipe_of
+from ncaudit.verbs.train.pace import class_learning_rate
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.session import JOB, START, Course, Session, epoch_of
 from ncaudit.verbs.train.towers import Towers
@@ -142,16 +143,17 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         stack.enter_context(computing(_goes_on_with(options, run, progress)))
         stack.enter_context(folder.kept())
         ranks.on_first(lambda: stack.enter_context(folder.at_work(without_choice(run))))
-        course = _course(options)
         # how long an epoch takes, nothing tells before the first one
         choosing = [READ_SOME, CHOOSE] if options.is_open and CHOICE not in run else []
-        before, epochs = dict.fromkeys([*choosing, *trained.stages(), START], 0.0), range(1, course.epochs + 1)
-        progress.job(JOB, before | {epoch_of(epoch, course.epochs): 1.0 for epoch in epochs})
+        before, last = dict.fromkeys([*choosing, *trained.stages(), START], 0.0), options.pace.epochs
+        progress.job(JOB, before | {epoch_of(epoch, last): 1.0 for epoch in range(1, last + 1)})
         if choosing:
             run = _with_choice(options, trained, folder, run, ranks, progress)
         objective = asked_for or objectives.get(run[CHOICE]["objective"])
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
-        recipe = recipe_of(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
+        course, recipe = _course(options, opened)
+        if options.pace.learning_rate is None:
+            progress.note(f"learning rate {recipe.learning_rate:g}: chosen for {counted(recipe.total_steps, 'step')}")
         learner = ranks.together(lambda: opened.learner(recipe, getattr(torch, run["precision"])))
         curves = ranks.together(lambda: _curves(options, ranks))
         ranks.on_first(lambda: _claim(options, folder, run, opened))
@@ -261,12 +263,18 @@ def _curves(options: TrainOptions, ranks: Ranks) -> Curves:
     return TensorBoard(options.out) if options.tensorboard and ranks.is_first else NO_CURVES
 
 
-def _course(options: TrainOptions) -> Course:
+def _course(options: TrainOptions, opened: Opened) -> tuple[Course, Recipe]:
+    """How long and how fast; of towers by class the pairs decide that, where nobody else did."""
     pace = options.pace
-    return Course(
-        epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=pace.learning_rate,
+    given = pace.learning_rate
+    course = Course(
+        epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=given or 0.0,
         patience=options.patience,
     )  # fmt: skip
+    steps = course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks)
+    if given is None:
+        course = replace(course, learning_rate=class_learning_rate(steps, opened.start["image_dims"]))
+    return course, replace(recipe_of(options, steps), learning_rate=course.learning_rate)
 
 
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:

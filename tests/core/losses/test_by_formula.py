@@ -13,6 +13,7 @@ from ncaudit.core.losses.robust_losses import active_complementary_loss
 PAIRS = 7
 RANKING = {"mean ranking": "mean", "hardest ranking": "hardest"}
 LABEL = torch.linspace(0, 1, PAIRS, dtype=torch.float64)
+DOUBT = {"complementary": None, "complementary with doubt": 1 - LABEL}
 
 
 def general(name: str, similarity: Tensor, scale: Tensor, allowed: Tensor) -> Tensor:
@@ -21,8 +22,8 @@ def general(name: str, similarity: Tensor, scale: Tensor, allowed: Tensor) -> Te
     given = {"allowed": negatives.allowed}
     if name in RANKING:
         return pair_losses.ranking_loss(*negatives[:3], margin=LABEL, negatives=RANKING[name], **given) + 0 * scale
-    if name == "complementary":
-        return pair_losses.complementary_loss(*negatives[:3], scale=scale, **given)
+    if name in DOUBT:
+        return pair_losses.complementary_loss(*negatives[:3], scale=scale, doubt=DOUBT[name], **given)
     if name == "soft infonce":
         return pair_losses.soft_infonce_loss(*negatives[:3], label=LABEL, scale=scale, **given)
     logits = (scale * similarity).masked_fill(~(negatives.allowed[0] | torch.eye(PAIRS, dtype=torch.bool)), -torch.inf)
@@ -39,14 +40,14 @@ def at_once(name: str, similarity: Tensor, scale: Tensor, allowed: Tensor) -> Te
     if name in RANKING:
         found = by_formula.batch_ranking_loss(similarity, margin=LABEL, allowed=allowed, negatives=RANKING[name])
         return found + 0 * scale
-    if name == "complementary":
-        return by_formula.batch_complementary_loss(similarity, scale=scale, allowed=allowed)
+    if name in DOUBT:
+        return by_formula.batch_complementary_loss(similarity, scale=scale, allowed=allowed, doubt=DOUBT[name])
     if name == "soft infonce":
         return by_formula.batch_soft_infonce_loss(similarity, LABEL, scale=scale, allowed=allowed)
     return active_complementary_loss(similarity, LABEL, scale=scale, complement_weight=5.0, allowed=allowed)
 
 
-EVERY = pytest.mark.parametrize("name", [*RANKING, "complementary", "soft infonce", "active complementary"])
+EVERY = pytest.mark.parametrize("name", [*RANKING, *DOUBT, "soft infonce", "active complementary"])
 
 
 @EVERY
