@@ -1435,7 +1435,7 @@ def train(
     dims: int | None = None,
     hidden: int | None = None,
     tune: str = 'towers',
-    recipe: Literal['simple', 'bicro'] | TrainingRecipe = 'simple',
+    recipe: Literal['simple', 'rematch', 'consensus', 'crcl', 'gentle', 'bicro'] | TrainingRecipe = 'simple',
     objective: str | None = None,
     epochs: int | None = None,
     batch_pairs: int | None = None,
@@ -1451,11 +1451,11 @@ def train(
     spread: str | None = None,
     drop_below: float | None = None,
     relabel_every: int | None = None,
+    noisy_from: float = 0.5,
     split_loss: Literal['ranking', 'infonce'] | Loss = 'infonce',
     warmup_epochs: int | None = None,
     warmup_keep: float = 0.3,
     split_threshold: float = 0.5,
-    noisy_from: float = 0.5,
     anchor_k: int = 10,
     label_column: str | None = None,
     cmp_weight: float | None = None,
@@ -1538,8 +1538,11 @@ def train(
             towers: a whole model, on `data`. last:N: the last N blocks of each tower (of a ResNet or
             ConvNeXt: stages) and what follows them. heads: projections, on `embeddings` as they are.
         recipe: TrainingRecipe; default 'simple'
-            simple learns with the labels given. bicro, for heads, trains two networks that find the
-            noise for each other, without scores; both are in `out`.
+            simple learns with the labels given. rematch also teaches the pictures of noisy pairs, with
+            captions of others that they may truly have. consensus believes what the start and the
+            matcher agree on, crcl refines its labels and begins anew with them, gentle hardly moves the
+            matcher and audits again. bicro, for heads, trains two networks that find the noise for each
+            other; both are in `out`.
         objective: str or None; default None
             The loss, and how labels enter it: bicro, cmp, cross-entropy, drop, infonce, nirnl, rcl,
             soft-infonce, weighted-infonce. infonce and cmp ignore labels; cross-entropy and nirnl learn
@@ -1553,7 +1556,8 @@ def train(
             processes together.
         learning_rate: float or None; default None
             AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for
-            towers, 1e-3 for heads, 2e-4 for the recipe bicro, 0.03 by class.
+            towers, 1e-3 for heads, 2e-4 for the recipe bicro, 0.03 by class; of the first epoch of
+            gentle 1e-6, for heads 1e-5.
         val_share: float; default 0.05
             Share of the photos held out to validate on, 0 to below 1. At 0 none is, and the last epoch
             is kept.
@@ -1581,8 +1585,12 @@ def train(
             Of settings of objectives: For drop: pairs with smaller labels are left out, 0 to 1. By
             default 0.5.
         relabel_every: int or None; default None
-            Of heads: Make new labels after so many epochs, 1 or more, by two networks that each learn
-            from half of the photos and judge the other half: three times the work. By default never.
+            Of recipes: Make new labels after so many epochs, 1 or more, by two heads that each learn
+            from half of the photos and judge the other half: three times the work. rematch searches
+            again, by default never; gentle audits again, by default four times in all.
+        noisy_from: float; default 0.5
+            Of recipes: For bicro and rematch: share of the epochs after which noisy pairs join, 0 to 1;
+            at 1 they never do.
         split_loss: Loss; default 'infonce'
             Of recipe bicro: The loss that tells trusted pairs from noisy ones: infonce, or ranking,
             which is the paper's.
@@ -1593,9 +1601,6 @@ def train(
             Of recipe bicro: Share of each batch that the warm-up keeps, above 0, at most 1.
         split_threshold: float; default 0.5
             Of recipe bicro: Probability of being clean above which a pair is trusted, 0 to below 1.
-        noisy_from: float; default 0.5
-            Of recipe bicro: Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never
-            do.
         anchor_k: int; default 10
             Of recipe bicro: Anchors per direction behind a noisy pair's label, 1 or more; the paper's
             is 1.

@@ -615,6 +615,7 @@ def _check_stages(options: TrainOptions) -> None:
 
 def _check_by_class(options: TrainOptions) -> None:
     given = f"--objective {options.objective}"
+    recipe = TrainingRecipe.bicro if options.recipe is TrainingRecipe.simple else options.recipe
     where = "embedding tables" if options.tune == HEADS else "dataset, or of its score tables,"
     compatible(
         bool(options.label_column), f"{given} learns from classes, and no column holds them",
@@ -627,7 +628,7 @@ def _check_by_class(options: TrainOptions) -> None:
     )  # fmt: skip
     compatible(
         options.recipe is TrainingRecipe.simple and options.relabel_every is None,
-        f"--recipe and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
+        f"--recipe {recipe} and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
     )  # fmt: skip
     require_at_least("--neighbours", options.neighbours, 1)
 

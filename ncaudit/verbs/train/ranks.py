@@ -21,8 +21,9 @@ def for_rank(options: TrainOptions, ranks: Ranks) -> TrainOptions:
     if ranks.count == 1:
         return options
     if options.recipe is not TrainingRecipe.simple or options.relabel_every is not None:
+        recipe = TrainingRecipe.bicro if options.recipe is TrainingRecipe.simple else options.recipe
         raise UsageError(
-            f"{ranks.count} processes, but --recipe and --relabel-every make their labels in one",
+            f"{ranks.count} processes, but --recipe {recipe} and --relabel-every make their labels in one",
             fix="train in one process",
         )
     batch_pairs = options.pace.batch_pairs
