@@ -419,8 +419,8 @@ class TrainOptions(ModelOptions, DataOptions):
         float | None,
         About(
             "AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for "
-            "heads, 2e-4 for the recipe bicro; of the first epoch of gentle 1e-6, for heads 1e-5; by class 0.03 for heads, "
-            "and for towers from 1e-3 for few steps to 1e-5 for many.",
+            "heads, 2e-4 for the recipe bicro; of the first epoch of gentle 1e-6, for heads 1e-5; by class 0.03 for "
+            "heads, and for towers from 1e-3 for few steps to 1e-5 for many.",
             Panel.training, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
@@ -763,6 +763,7 @@ def _check_stages(options: TrainOptions) -> None:
 
 def _check_by_class(options: TrainOptions) -> None:
     given = f"--objective {options.objective}"
+    recipe = TrainingRecipe.bicro if options.recipe is TrainingRecipe.simple else options.recipe
     where = "embedding tables" if options.tune == HEADS else "dataset, or of its score tables,"
     compatible(
         bool(options.label_column), f"{given} learns from classes, and no column holds them",
@@ -775,7 +776,7 @@ def _check_by_class(options: TrainOptions) -> None:
     )  # fmt: skip
     compatible(
         options.recipe is TrainingRecipe.simple and options.relabel_every is None,
-        f"--recipe and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
+        f"--recipe {recipe} and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
     )  # fmt: skip
     require_at_least("--neighbours", options.neighbours, 1)
 

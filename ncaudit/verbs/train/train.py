@@ -25,6 +25,7 @@ from ncaudit.engines.ranks import Ranks, joined, launched
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.matchers.checkpoints import RESTART
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
+from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
 from ncaudit.objectives.additions import Additions, with_additions
@@ -101,6 +102,10 @@ class TrainResult(
     start_map: float | None = None  # by class, mean of both ways, in [0, 1]; None without validation classes
     kept_map: float | None = None
     choice: Choice | None = None  # of --objective auto: what was taken, why, and what was compared
+    noisy_pairs: int | None = None  # that the recipe rematch looked for captions for
+    rematched: int | None = None  # of them, those that found any; None where nothing was looked for
+    half_there: float | None = None  # how often their true captions are among those of the others, in [0, 1]
+    agreement: Mapping[str, int] | None = None  # pairs that both, one and none of consensus' views call clean
     stopped_early: bool = False
     finished_earlier: bool = False
     resumed_after_epoch: int | None = None
@@ -356,8 +361,8 @@ def _result(options: TrainOptions, run: Json, summary: Json, metrics: Sequence[J
         stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
         steps=metrics[-1]["step"], labelled=_labelled(options, metrics),
         loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
-        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **_of_classes(metrics, kept), **told,
-        **more,
+        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **_of_classes(metrics, kept),
+        **_of_recipe(options, metrics[-1]), **told, **more,
     )  # fmt: skip
 
 
@@ -371,6 +376,14 @@ def _of_classes(metrics: Sequence[Json], kept: Json) -> dict[str, Any]:
     parts = {name: last[name] for name in PARTITIONS if name in last}
     maps = {"start_map": start.get("map"), "kept_map": (kept["val"] or {}).get("map")}
     return {"parts": parts or None, "neighbours": last.get("neighbours"), **maps}
+
+
+def _of_recipe(options: TrainOptions, last: Json) -> dict[str, Any]:
+    """What the last epoch tells of rematched pairs, or of two views."""
+    if options.recipe is TrainingRecipe.rematch:
+        return {name: last.get(name) for name in ("noisy_pairs", "rematched", "half_there")}
+    agreed = {name: last[name] for name in ("agreed_clean", "disagreed", "agreed_noisy") if name in last}
+    return {"agreement": agreed or None}
 
 
 def _retrieval(values: Mapping[str, Any] | None) -> RetrievalMetrics | None:

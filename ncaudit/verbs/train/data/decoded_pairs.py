@@ -347,11 +347,11 @@ class _Taken:
 
     def roll(self, classes: TrainingClasses | None) -> Roll:
         """Of the training pairs. Raises BadTable where two of them have the same name."""
-        pair, *rest = (np.concatenate(column) for column in zip(*self._roll, strict=True))
+        pair, photo, caption, label, carried = (np.concatenate(column) for column in zip(*self._roll, strict=True))
         if repeats := len(pair) - len(np.unique(pair)):
             pairs = counted(repeats, "training pair has", "training pairs have")
             raise BadTable(f"{pairs} the pair_id of another", fix=REMEDY)
-        return Roll(pair, *rest, classes=0 if classes is None else len(classes))
+        return Roll(pair, photo, caption, label, carried, 0 if classes is None else len(classes))
 
     def training_pairs(self, found: "Found") -> HeldPairs | StreamedPairs:
         """All that was taken and is not held out."""

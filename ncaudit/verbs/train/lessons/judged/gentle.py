@@ -107,5 +107,5 @@ def factor(angle: float, epochs: int) -> float:
 
 def _angle(before: Tensor, now: Tensor) -> Tensor:
     # not from the cosine: that of two rows a thousandth apart is 1 in float32
-    half = (before.to(now.device) - now).norm(dim=1) / 2
-    return 2 * half.clamp(max=1).asin()
+    apart: Tensor = torch.linalg.vector_norm(before.to(now.device) - now, dim=1)
+    return 2 * (apart / 2).clamp(max=1).asin()

@@ -206,7 +206,7 @@ def _kept(pairs: Pairs, noisy: Tensor, edges: Tensor, chance: Tensor, left: Tens
     table = table / table.sum(dim=1, keepdim=True).clamp(min=1)
     of_pair = torch.searchsorted(picture, pairs.image_id[noisy].contiguous())
     told = (table[of_pair] * left[:, None]).float()
-    return Rematches(*(part.cpu().numpy() for part in (noisy, other[of_pair], told)), there)
+    return Rematches(noisy.cpu().numpy(), other[of_pair].cpu().numpy(), told.cpu().numpy(), there)
 
 
 def _distinct(ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,8 +75,8 @@ class Rematching(Straight):
         """Go on with the labels and finds that were in use."""
         self._label, found = state["label"].numpy(), state["found"]
         if found is not None:
-            tensors = (found[name].numpy() for name in ("places", "other", "chance"))
-            self._found = Rematches(*tensors, found["there"])
+            places, other, chance = (found[name].numpy() for name in ("places", "other", "chance"))
+            self._found = Rematches(places, other, chance, found["there"])
 
     def _search(self, label: Labels) -> Rematches | None:
         pairs = self._pairs.seen()
@@ -125,5 +125,5 @@ def drawn(found: Rematches, taught: Taught, generator: np.random.Generator) -> T
 
 def _first_above(mass: npt.NDArray[np.float64], at: npt.NDArray[np.float64]) -> Places:
     """The first column of each row, ascending sums, that is above `at`; 0 where none is, as nothing has a chance."""
-    above = mass > at[:, None]
-    return above.argmax(axis=1)
+    column: Places = (mass > at[:, None]).argmax(axis=1)
+    return column
