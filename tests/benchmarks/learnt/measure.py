@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import torch
 from figures import ROOT, machine
 
@@ -26,6 +27,8 @@ from learnt.runs import trained
 from learnt.state import Line, State
 from learnt.winner import winner
 from ncaudit.errors import NcauditError
+
+SHORTLY = {"R@1": "r1", "mean of six": "six"}
 
 
 @dataclass(frozen=True)
@@ -150,13 +153,9 @@ def _choice(result: Any) -> dict[str, Any]:
 def _told(line: Line) -> str:
     if line.why:
         return f"{line.draw.told()}: {line.method}: {line.why}"
-    r1 = " ".join(f"{epoch} {_mean(line, epoch):.2f}" for epoch in ("last", "chosen"))
-    return f"{line.draw.told()}: {line.method}: R@1 {r1} (epoch {line.epoch}), {line.seconds:.0f} s"
-
-
-def _mean(line: Line, epoch: str) -> float:
-    values = torch.from_numpy(line.recalls(epoch).r1.copy())
-    return float(values[~values.isnan()].mean())
+    told = [f"{what} {np.nanmean(getattr(line.recalls('last'), name)):.2f}" for what, name in SHORTLY.items()]
+    chosen = f", epoch {line.epoch} {np.nanmean(line.recalls('chosen').r1):.2f}" if line.chosen else ""
+    return f"{line.draw.told()}: {line.method}: {', '.join(told)}{chosen}; {line.seconds:.0f} s"
 
 
 def commit() -> str:
