@@ -37,9 +37,9 @@ from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.places import listings
 from ncaudit.verbs.outputs import inputs_of
-from ncaudit.verbs.train.auto.choice import CHOOSE, READ_SOME, Choice
-from ncaudit.verbs.train.auto.choice import made as made_choice
+from ncaudit.verbs.train.auto.choice import Choice
 from ncaudit.verbs.train.auto.choice import recorded as recorded_choice
+from ncaudit.verbs.train.choosing import COMPARE, READ_SOME, made_choice
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
 from ncaudit.verbs.train.matcher_kind import Opened, Trained, recipe_of
 from ncaudit.verbs.train.ranks import for_rank
@@ -138,7 +138,7 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         ranks.on_first(lambda: stack.enter_context(folder.at_work(without_choice(run))))
         course = _course(options)
         # how long an epoch takes, nothing tells before the first one
-        choosing = [READ_SOME, CHOOSE] if options.is_open and CHOICE not in run else []
+        choosing = [READ_SOME, COMPARE] if options.is_open and CHOICE not in run else []
         before, epochs = dict.fromkeys([*choosing, *trained.stages(), START], 0.0), range(1, course.epochs + 1)
         progress.job(JOB, before | {epoch_of(epoch, course.epochs): 1.0 for epoch in epochs})
         if choosing:
