@@ -58,15 +58,15 @@ def measure(asked: Asked) -> None:
     """All of it, phase by phase: which row is the best is known when the first phase is over."""
     until = None if asked.seconds is None else monotonic() + asked.seconds
     with tempfile.TemporaryDirectory(dir=asked.work) as folder:
-        for world in asked.worlds:
-            if world != RENDERED and (why := photos.why_not()):
-                print(f"{world}: left out: {why}", flush=True)
-                continue
-            for phase in asked.phases:
+        for phase in asked.phases:
+            for world in asked.worlds:
                 _all(list(_to_do(asked, world, phase)), asked, Path(folder) / world, until)
 
 
 def _to_do(asked: Asked, world: str, phase: str) -> Iterator[Job]:
+    if world != RENDERED and (why := photos.why_not()):
+        print(f"{world}, {phase}: left out: {why}", flush=True)
+        return
     state = State(asked.state, asked.form.sizes)
     code, lines = commit(), state.lines()
     best = winner(lines, world, asked.form)
