@@ -49,9 +49,12 @@ class Sizes:
     head_batch_pairs: int = 1_024
     head_learning_rate: float = 1e-3
 
-    def as_dict(self) -> dict[str, float | str]:
-        """As a line of the state file tells them."""
-        return asdict(self)
+    def of(self, world: str) -> dict[str, float | str]:
+        """Those that a world's figures depend on, as a line of the state file tells them."""
+        every = asdict(self)
+        apart = list(every).index("parts")
+        names = list(every)[apart:] if world == PHOTOS else list(every)[:apart]
+        return {name: every[name] for name in names}
 
 
 @dataclass(frozen=True)
