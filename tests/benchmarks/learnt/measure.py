@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 import numpy as np
@@ -122,12 +122,13 @@ def _one(job: Job, asked: Asked, folder: Path, until: float | None) -> None:
 
 
 def _line(draw: Draw, name: str, form: Form, noisy: Callable[[], Any], folder: Path) -> Line:
-    begun, who = monotonic(), {"code": commit(), "machine": machine(), "sizes": form.sizes.of(draw.world)}
+    begun, spent, who = monotonic(), process_time(), {"code": commit(), "machine": machine(), "sizes": form.sizes.of(draw.world)}
     try:
         found = _measured(draw, name, noisy(), folder)
     except NcauditError as error:
         found = {"why": f"failed: {str(error).splitlines()[0]}"}
-    return Line(draw, name, seconds=round(monotonic() - begun, 1), **who, **found)
+    took = {"seconds": round(monotonic() - begun, 1), "cpu_s": round(process_time() - spent, 1)}
+    return Line(draw, name, **took, **who, **found)
 
 
 def _measured(draw: Draw, name: str, noisy: Any, folder: Path) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def _told(line: Line) -> str:
         return f"{line.draw.told()}: {line.method}: {line.why}"
     told = [f"{what} {np.nanmean(getattr(line.recalls('last'), name)):.2f}" for what, name in SHORTLY.items()]
     chosen = f", epoch {line.epoch} {np.nanmean(line.recalls('chosen').r1):.2f}" if line.chosen else ""
-    return f"{line.draw.told()}: {line.method}: {', '.join(told)}{chosen}; {line.seconds:.0f} s"
+    return f"{line.draw.told()}: {line.method}: {', '.join(told)}{chosen}; {line.seconds:.0f} s, CPU {line.cpu_s:.0f} s"
 
 
 def commit() -> str:

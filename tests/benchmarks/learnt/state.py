@@ -26,6 +26,7 @@ class Line:
     code: str  # the commit that measured it
     machine: dict[str, Any]
     seconds: float = 0.0
+    cpu_s: float = 0.0  # says more where others use the machine; the draw's tables are in it that was first in need
     epoch: int = 0  # that validated best
     last: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
