@@ -122,7 +122,8 @@ def _one(job: Job, asked: Asked, folder: Path, until: float | None) -> None:
 
 
 def _line(draw: Draw, name: str, form: Form, noisy: Callable[[], Any], folder: Path) -> Line:
-    begun, spent, who = monotonic(), process_time(), {"code": commit(), "machine": machine(), "sizes": form.sizes.of(draw.world)}
+    begun, spent = monotonic(), process_time()
+    who = {"code": commit(), "machine": machine(), "sizes": form.sizes.of(draw.world)}
     try:
         found = _measured(draw, name, noisy(), folder)
     except NcauditError as error:
