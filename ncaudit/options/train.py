@@ -703,7 +703,8 @@ def _check_auto(options: TrainOptions) -> None:
         "--objective auto compares objectives on pairs with the labels given, and a recipe makes its own",
         "leave out --recipe and --relabel-every, or name the objective",
     )  # fmt: skip
-    given = next(iter(options.objective_settings), None)
+    settings = [*options.objective_settings, *(["neighbours"] if options.neighbours is not None else [])]
+    given = next(iter(settings), None)
     compatible(
         given is None, f"{flag_of(given or '')} is of one objective, and --objective auto compares several",
         "leave it out, or name the objective",

@@ -59,6 +59,7 @@ OF_THEIR_OWN = {
     "ModelIdentity": "model",
     "RetrievalMetrics": "retrieval metrics",
     "ClassRetrievals": "by class",
+    "Choice": "choice",
     "PriorScore": "prior score",
     "Run": "run",
     "ReportResult": "report",

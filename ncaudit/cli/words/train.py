@@ -70,7 +70,9 @@ def _choice(result: TrainResult) -> Words:
             f"compared by what each taught on {counted(choice.learnt_pairs, 'pair')}, told on "
             f"{choice.judged_pairs:,} others"
         )
-        told.append(Table(title, ["", "AUROC", "beside infonce"], [_compared(one) for one in choice.compared]))
+        rows = [_compared(one) for one in choice.compared if one.auroc is not None]
+        told.append(Table(title, ["", "AUROC", "beside infonce"], rows))
+    told += [f"not compared: {one.objective}: {one.why_not}" for one in choice.compared if one.why_not]
     return told if choice.labelled else [*told, "no labels: only objectives that ask for none were compared"]
 
 
@@ -79,14 +81,12 @@ def _why(choice: Choice) -> str:
         Reason.better: "it tells pairs held out from random ones best",
         Reason.plain: "none does clearly better on pairs held out, so noise does little harm here",
         Reason.too_few: f"{counted(choice.judged_pairs, 'pair')} are too few to compare on",
-        Reason.no_signal: "whatever is learnt, pairs held out look like random ones, so there is nothing to choose by",
+        Reason.no_signal: "pairs held out look like random ones, whatever is learnt, so nothing tells which is best",
     }
     return reasons[choice.reason]
 
 
 def _compared(one: Compared) -> list[str]:
-    if one.auroc is None:
-        return [one.objective, "", one.why_not]
     gain = "" if one.gain is None else f"{one.gain:+.3f} ± {one.standard_error:.3f}"
     return [one.objective, f"{one.auroc:.3f}", gain]
 

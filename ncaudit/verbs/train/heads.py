@@ -54,7 +54,7 @@ from ncaudit.verbs.train.matcher_kind import Opened, recipe_of
 START_PAIRS = 32_768  # that the start is computed from: 80 MB of 640 + 640 dimensions
 HIDDEN = 1_024
 BEGIN = "where the heads start"  # a stage
-TRIAL_PAIRS, TRIAL_FOLDS = 8_192, 2  # that short trainings learn from and are judged on, each half in turn
+TRIAL_PAIRS, TRIAL_FOLDS = 4_096, 2  # that short trainings learn from and are judged on, each half in turn
 
 
 class HeadsOnEmbeddings:

@@ -39,9 +39,9 @@ from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.places import listings
 from ncaudit.verbs.outputs import inputs_of
-from ncaudit.verbs.train.auto.choice import CHOOSE, READ_SOME, Choice
-from ncaudit.verbs.train.auto.choice import made as made_choice
+from ncaudit.verbs.train.auto.choice import Choice
 from ncaudit.verbs.train.auto.choice import recorded as recorded_choice
+from ncaudit.verbs.train.choosing import COMPARE, READ_SOME, made_choice
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
 from ncaudit.verbs.train.matcher_kind import Opened, Trained, recipe_of
 from ncaudit.verbs.train.pace import class_learning_rate
@@ -149,7 +149,7 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         stack.enter_context(folder.kept())
         ranks.on_first(lambda: stack.enter_context(folder.at_work(without_choice(run))))
         # how long an epoch takes, nothing tells before the first one
-        choosing = [READ_SOME, CHOOSE] if options.is_open and CHOICE not in run else []
+        choosing = [READ_SOME, COMPARE] if options.is_open and CHOICE not in run else []
         before, last = dict.fromkeys([*choosing, *trained.stages(), START], 0.0), options.pace.epochs
         progress.job(JOB, before | {epoch_of(epoch, last): 1.0 for epoch in range(1, last + 1)})
         if choosing:

@@ -43,15 +43,18 @@ class Sizes:
     batch_pairs: int = 128
     learning_rate: float = 2e-3
     parts: int = 3  # of the photos: each is tested once for every seed
-    captions: int = 2  # per photo that is learnt from; tests have all of them
+    captions: int = 5  # per photo that is learnt from; tests have all of them
     head: str = "mlp"
     head_epochs: int = 10
-    head_batch_pairs: int = 512
+    head_batch_pairs: int = 1_024
     head_learning_rate: float = 1e-3
 
-    def as_dict(self) -> dict[str, float | str]:
-        """As a line of the state file tells them."""
-        return asdict(self)
+    def of(self, world: str) -> dict[str, float | str]:
+        """Those that a world's figures depend on, as a line of the state file tells them."""
+        every = asdict(self)
+        apart = list(every).index("parts")
+        names = list(every)[apart:] if world == PHOTOS else list(every)[:apart]
+        return {name: every[name] for name in names}
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,17 @@ class Form:
     sizes: Sizes
     choosing: Sequence[int]  # seeds on which the best is found
     confirming: Sequence[int]  # seeds that are quoted
-    grid: Sequence[int]  # those of them for every kind and rate
+    grid: Sequence[int]  # those of them for every kind and rate; else two thirds of the time would go there
     kinds: Sequence[str] = KINDS
     rates: Sequence[float] = RATES
     methods: Sequence[str] = tuple(METHODS)
 
 
-LONG = Form(Sizes(), choosing=(0, 1), confirming=(10, 11, 12, 13, 14), grid=(10, 11))
+LONG = Form(Sizes(), choosing=(0, 1), confirming=(10, 11, 12, 13, 14), grid=(10,))
 SHORT = Form(
-    Sizes(train_pairs=1_000, test_pairs=1_000, val_pairs=200, epochs=4, parts=3, captions=1, head_epochs=5),
+    Sizes(
+        train_pairs=1_000, test_pairs=1_000, val_pairs=200, epochs=4, captions=1, head_epochs=5, head_batch_pairs=256,
+    ),
     choosing=(0,), confirming=(10, 11), grid=(), methods=tuple(METHODS)[:8],
 )  # fmt: skip
 

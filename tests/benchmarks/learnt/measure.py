@@ -13,9 +13,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
+import numpy as np
 import torch
 from figures import ROOT, machine
 
@@ -26,6 +27,8 @@ from learnt.runs import trained
 from learnt.state import Line, State
 from learnt.winner import winner
 from ncaudit.errors import NcauditError
+
+SHORTLY = {"R@1": "r1", "mean of six": "six"}
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,15 @@ def measure(asked: Asked) -> None:
     """All of it, phase by phase: which row is the best is known when the first phase is over."""
     until = None if asked.seconds is None else monotonic() + asked.seconds
     with tempfile.TemporaryDirectory(dir=asked.work) as folder:
-        for world in asked.worlds:
-            if world != RENDERED and (why := photos.why_not()):
-                print(f"{world}: left out: {why}", flush=True)
-                continue
-            for phase in asked.phases:
+        for phase in asked.phases:
+            for world in asked.worlds:
                 _all(list(_to_do(asked, world, phase)), asked, Path(folder) / world, until)
 
 
 def _to_do(asked: Asked, world: str, phase: str) -> Iterator[Job]:
+    if world != RENDERED and (why := photos.why_not()):
+        print(f"{world}, {phase}: left out: {why}", flush=True)
+        return
     state = State(asked.state, asked.form.sizes)
     code, lines = commit(), state.lines()
     best = winner(lines, world, asked.form)
@@ -119,12 +122,14 @@ def _one(job: Job, asked: Asked, folder: Path, until: float | None) -> None:
 
 
 def _line(draw: Draw, name: str, form: Form, noisy: Callable[[], Any], folder: Path) -> Line:
-    begun, who = monotonic(), {"code": commit(), "machine": machine(), "sizes": form.sizes.as_dict()}
+    begun, spent = monotonic(), process_time()
+    who = {"code": commit(), "machine": machine(), "sizes": form.sizes.of(draw.world)}
     try:
         found = _measured(draw, name, noisy(), folder)
     except NcauditError as error:
         found = {"why": f"failed: {str(error).splitlines()[0]}"}
-    return Line(draw, name, seconds=round(monotonic() - begun, 1), **who, **found)
+    took = {"seconds": round(monotonic() - begun, 1), "cpu_s": round(process_time() - spent, 1)}
+    return Line(draw, name, **took, **who, **found)
 
 
 def _measured(draw: Draw, name: str, noisy: Any, folder: Path) -> dict[str, Any]:
@@ -150,13 +155,9 @@ def _choice(result: Any) -> dict[str, Any]:
 def _told(line: Line) -> str:
     if line.why:
         return f"{line.draw.told()}: {line.method}: {line.why}"
-    r1 = " ".join(f"{epoch} {_mean(line, epoch):.2f}" for epoch in ("last", "chosen"))
-    return f"{line.draw.told()}: {line.method}: R@1 {r1} (epoch {line.epoch}), {line.seconds:.0f} s"
-
-
-def _mean(line: Line, epoch: str) -> float:
-    values = torch.from_numpy(line.recalls(epoch).r1.copy())
-    return float(values[~values.isnan()].mean())
+    told = [f"{what} {np.nanmean(getattr(line.recalls('last'), name)):.2f}" for what, name in SHORTLY.items()]
+    chosen = f", epoch {line.epoch} {np.nanmean(line.recalls('chosen').r1):.2f}" if line.chosen else ""
+    return f"{line.draw.told()}: {line.method}: {', '.join(told)}{chosen}; {line.seconds:.0f} s, CPU {line.cpu_s:.0f} s"
 
 
 def commit() -> str:

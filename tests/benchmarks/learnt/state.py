@@ -26,6 +26,7 @@ class Line:
     code: str  # the commit that measured it
     machine: dict[str, Any]
     seconds: float = 0.0
+    cpu_s: float = 0.0  # says more where others use the machine; the draw's tables are in it that was first in need
     epoch: int = 0  # that validated best
     last: dict[str, str] = field(default_factory=dict)
     chosen: dict[str, str] = field(default_factory=dict)
@@ -41,7 +42,7 @@ class State:
     """What the file knows. Several processes may add to it."""
 
     def __init__(self, path: Path, sizes: Sizes) -> None:
-        self.path, self._sizes = path, json.loads(json.dumps(sizes.as_dict()))
+        self.path, self._sizes = path, sizes
 
     def lines(self) -> dict[tuple[Draw, str], Line]:
         """The last line of each cell of these sizes that was measured; one that was cut short is none."""
@@ -52,7 +53,7 @@ class State:
                 line = Line(**{**told, "draw": Draw(**told["draw"])})
             except (ValueError, TypeError, KeyError):
                 continue
-            if line.sizes == self._sizes:
+            if line.sizes == self._sizes.of(line.draw.world):
                 found[line.draw, line.method] = line
         return found
 

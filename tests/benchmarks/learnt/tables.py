@@ -140,9 +140,9 @@ def _machines(lines: Lines) -> list[str]:
         for line in lines.values()
     }
     codes = sorted({line.code for line in lines.values() if line.code})
-    hours = sum(line.seconds for line in lines.values()) / 3600
+    hours = sum(line.cpu_s for line in lines.values()) / 3600
     error = (
         "Differences are paired, over the same seeds and test photos; ± is their standard error over both, and bold is "
         "two of them from nothing."
     )
-    return [f"{'; '.join(sorted(seen))}; code {', '.join(codes)}; {hours:.1f} hours of one core.", error]
+    return [f"{'; '.join(sorted(seen))}; code {', '.join(codes)}; {hours:.1f} core-hours.", error]

@@ -24,7 +24,7 @@ def by_seed(lines: Lines, world: str, noise: tuple[str, float], name: str, epoch
     for (draw, method), line in lines.items():
         if (draw.world, draw.kind, draw.rate, method) == (world, *noise, name) and not line.why:
             found.setdefault(draw.seed, []).append(getattr(line.recalls(epoch), metric(world)))
-    whole = {seed: np.nanmax(np.stack(parts), axis=0) for seed, parts in found.items()}
+    whole = {seed: np.fmax.reduce(parts) for seed, parts in found.items()}
     return {seed: values for seed, values in whole.items() if not np.isnan(values).any()}
 
 

@@ -9,6 +9,7 @@ from ncaudit.cli.layout.rendering import plain
 from ncaudit.cli.words import train
 from ncaudit.core.metrics.retrieval import RetrievalMetrics
 from ncaudit.engines.local import Accounting
+from ncaudit.verbs.train.auto.choice import Choice, Compared, Reason
 from ncaudit.verbs.train.train import TrainResult
 
 START = RetrievalMetrics(10.0, 20.0, 30.0, 11.0, 21.0, 31.0, rsum=123.0, i2t_median_rank=3, t2i_median_rank=3,
@@ -89,3 +90,39 @@ def test_a_finished_run_is_told_in_one_line_and_its_accounts():
         "out already holds this run, finished: nothing to do (--restart does it again)",
         "5,050 rows = 5,050 ok + 0 failed (2 shards)",
     ]
+
+
+CHOICE = Choice(
+    objective="drop", reason=Reason.better, labelled=True, learnt_pairs=2_000, judged_pairs=4_000,
+    compared=(
+        Compared(objective="drop", auroc=0.9231, gain=0.0123, standard_error=0.0021),
+        Compared(objective="infonce", auroc=0.9108),
+        Compared(objective="soft-infonce", auroc=None, why_not="its training diverged"),
+    ),
+)  # fmt: skip
+
+
+def test_what_auto_took_and_compared_stands_before_what_was_tuned():
+    assert told(objective="drop", choice=CHOICE)[7:-2] == [
+        "--objective auto took drop: it tells pairs held out from random ones best",
+        "compared by what each taught on 2,000 pairs, told on 4,000 others",
+        "         AUROC  beside infonce",
+        "drop     0.923  +0.012 ± 0.002",
+        "infonce  0.911",
+        "not compared: soft-infonce: its training diverged",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (Reason.plain, "none does clearly better on pairs held out, so noise does little harm here"),
+        (Reason.too_few, "4,000 pairs are too few to compare on"),
+        (Reason.no_signal, "pairs held out look like random ones, whatever is learnt, so nothing tells which is best"),
+    ],
+)
+def test_why_auto_took_it_is_said(reason, said):
+    choice = replace(CHOICE, objective="infonce", reason=reason, compared=(), labelled=False)
+    words = told(choice=choice)
+    assert words[7] == f"--objective auto took infonce: {said}"
+    assert words[8] == "no labels: only objectives that ask for none were compared"

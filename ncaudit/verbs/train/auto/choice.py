@@ -1,13 +1,12 @@
 """`--objective auto`: which objective to train with, chosen on the user's own pairs without a clean one.
 
 Plain InfoNCE stays unless another does clearly better on pairs held out: where noise does no harm, nothing is gained by
-doubting. Knows objectives, trials and what is trained; nothing of files, heads or towers.
+doubting. Knows objectives and trials; nothing of options, files, heads or towers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,11 @@ import torch
 from torch import Tensor
 
 from ncaudit import objectives, own_json
-from ncaudit.engines.ranks import Ranks
 from ncaudit.objectives import Objective
-from ncaudit.options import TrainOptions
-from ncaudit.progress import SILENT, Progress, Step, unheard
+from ncaudit.progress import Step, unheard
 from ncaudit.verbs.train.auto.trials import Course, Fold, Sampled, folds, gain, placed
-from ncaudit.verbs.train.matcher_kind import Trained
 
 PLAIN = "infonce"
-READ_SOME, CHOOSE = "read pairs to compare on", "compare objectives"  # stages
 UNLABELLED = (PLAIN, "rince", "sce", "rcl")  # ask for no label
 LABELLED = (PLAIN, "weighted-infonce", "drop", "soft-infonce", "rince")
 ERRORS = 2.0  # standard errors that another has to be above plain InfoNCE
@@ -85,18 +80,6 @@ def recorded(told: Any) -> Choice | None:
         return None
     compared = tuple(Compared(**{name: each[name] for name in _COMPARED}) for each in told["compared"])
     return Choice(**{**{name: told[name] for name in SHAPE}, "reason": Reason(told["reason"]), "compared": compared})
-
-
-def made(
-    options: TrainOptions, trained: Trained, precision: torch.dtype, ranks: Ranks, progress: Progress
-) -> Choice:
-    """Compare on some of the training pairs. Every rank makes its part of each step."""
-    progress.stage(READ_SOME, None)
-    with trained.sampled(precision, SILENT) as sampled:
-        pace, labelled = options.pace, options.labelled
-        course = Course(epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, ranks=ranks)
-        progress.stage(CHOOSE, sampled.judged * pace.epochs * len(candidates(labelled)), "epochs")
-        return choose(sampled, course, labelled=labelled, step=partial(progress.advance, 1))
 
 
 def candidates(labelled: bool) -> list[str]:
