@@ -277,9 +277,8 @@ def _course(options: TrainOptions, opened: Opened) -> tuple[Course, Recipe]:
         patience=options.patience,
     )  # fmt: skip
     steps = course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks)
-    if given is None:
-        course = replace(course, learning_rate=class_learning_rate(steps, opened.start["image_dims"]))
-    return course, replace(recipe_of(options, steps), learning_rate=course.learning_rate)
+    rate = class_learning_rate(steps, opened.start["image_dims"]) if given is None else given
+    return replace(course, learning_rate=rate), recipe_of(options, steps, rate)
 
 
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
