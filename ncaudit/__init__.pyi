@@ -1565,7 +1565,8 @@ def train(
             processes together.
         learning_rate: float or None; default None
             AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for
-            towers, 1e-3 for heads, 2e-4 for the recipe bicro, 0.03 by class.
+            towers, 1e-3 for heads, 2e-4 for the recipe bicro; by class 0.03 for heads, and for towers
+            from 1e-3 for few steps to 1e-5 for many.
         val_share: float; default 0.05
             Share of the photos held out to validate on, 0 to below 1. At 0 none is, and the last epoch
             is kept.

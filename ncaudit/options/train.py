@@ -616,7 +616,8 @@ def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:
 
 def _check_labels(options: TrainOptions) -> None:
     """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
-    may_do_without = options.objective in (None, *LABELS_OR_NONE) or options.trusts_all or options.by_class
+    known = options.objective in objectives.names()  # what is unknown is told by the objectives
+    may_do_without = not known or options.objective in LABELS_OR_NONE or options.trusts_all or options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
     labelled = labelled or options.self_paced is not None
     compatible(
