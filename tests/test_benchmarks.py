@@ -73,3 +73,10 @@ def test_light_figures_are_printed_and_what_cannot_be_measured_is_told(tmp_path)
     assert found["failed"] == {}
     assert [figure["unit"] for figure in found["figures"]] == ["s", "rows/s"]
     assert all(0 < figure["share"] for figure in found["figures"])
+
+
+@pytest.mark.slow
+def test_the_training_by_class_is_measured_with_and_without_classes():
+    printed = ran("label_training.py", "--worlds", "digits", "--rates", "0.4", "--seeds", "1", "--rows", "nirnl", "cmp")
+    assert "digits: MAP % on clean pairs, 1 seeds" in printed
+    assert "best at 0.4: nirnl" in printed
