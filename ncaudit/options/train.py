@@ -664,9 +664,8 @@ def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:
 
 def _check_labels(options: TrainOptions) -> None:
     """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
-    # auto without labels compares what asks for none
-    may_do_without = options.objective in (None, AUTO_OBJECTIVE, *LABELS_OR_NONE) or options.trusts_all
-    may_do_without = may_do_without or options.by_class
+    known = options.objective in objectives.names()  # auto compares what it can; objectives tell what is unknown
+    may_do_without = not known or options.objective in LABELS_OR_NONE or options.trusts_all or options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
     labelled = labelled or options.self_paced is not None
     compatible(

@@ -248,7 +248,8 @@ def _asked(
 
 def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool, pace: Row = TOWERS_PACE) -> Row:
     begun, out = perf_counter(), str(root / "out")
-    common = {"out": out, "seed": seed, "restart": True, "val_share": 0.0, **OBJECTIVES[name]}
+    held = {} if "label_column" in OBJECTIVES[name] else {"val_share": 0.0}  # by class nothing is held out anyway
+    common = {"out": out, "seed": seed, "restart": True, **held, **OBJECTIVES[name]}
     if towers:
         start, data = f"local-dir:{sample_folder()}/tiny-clip", [str(root / "train.parquet")]
         trained = ncaudit.train(ncaudit.TrainOptions(data=data, model=start, **TOWERS, **pace, **common))

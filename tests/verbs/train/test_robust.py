@@ -138,6 +138,7 @@ def test_settings_that_do_not_go_together_are_refused_when_the_options_are_made(
     [
         ({"objective": "gce", "exponent": 2.0}, "exponent is 2.0"),
         ({"objective": "tal", "temperature": 0.0}, "temperature is 0.0"),
+        ({"objective": "tall"}, "no objective is called 'tall'"),
         ({"objective": "tal", "doubted": "push"}, "objective 'tal' has no setting 'doubted'"),
         ({"objective": "rcl", "doubted": "shove", "label_column": None}, "doubted is 'shove'"),
     ],
