@@ -104,11 +104,11 @@ def _rematched(result: TrainResult) -> list[str]:
     if not result.noisy_pairs:
         return ["no pair is noisy (label below 0.5), so none was rematched"]
     noisy = counted(result.noisy_pairs, "noisy pair")
-    if result.rematched is None or result.half_there is None:
+    if result.rematched is None:
         return [f"{noisy}, and none was rematched: too few clean pairs to tell chances, or no epoch left to use them"]
     return [
-        f"{result.rematched:,} of {noisy} learnt other captions; the true ones of {result.half_there:.0%} seem to be "
-        "among the data"
+        f"{result.rematched:,} of {noisy} learnt captions of others, right by a chance of {result.rematch_chance:.2f} "
+        f"in the mean; about {result.half_there:.0%} of the true captions seem to be there"
     ]
 
 

@@ -104,6 +104,7 @@ class TrainResult(
     choice: Choice | None = None  # of --objective auto: what was taken, why, and what was compared
     noisy_pairs: int | None = None  # that the recipe rematch looked for captions for
     rematched: int | None = None  # of them, those that found any; None where nothing was looked for
+    rematch_chance: float | None = None  # that what a noisy picture learnt is right, in the mean
     half_there: float | None = None  # how often their true captions are among those of the others, in [0, 1]
     agreement: Mapping[str, int] | None = None  # pairs that both, one and none of consensus' views call clean
     stopped_early: bool = False
@@ -380,7 +381,7 @@ def _of_classes(metrics: Sequence[Json], kept: Json) -> dict[str, Any]:
 def _of_recipe(options: TrainOptions, last: Json) -> dict[str, Any]:
     """What the last epoch tells of rematched pairs, or of two views."""
     if options.recipe is TrainingRecipe.rematch:
-        return {name: last.get(name) for name in ("noisy_pairs", "rematched", "half_there")}
+        return {name: last.get(name) for name in ("noisy_pairs", "rematched", "rematch_chance", "half_there")}
     agreed = {name: last[name] for name in ("agreed_clean", "disagreed", "agreed_noisy") if name in last}
     return {"agreement": agreed or None}
 

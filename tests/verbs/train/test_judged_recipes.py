@@ -111,7 +111,8 @@ def test_rematch_finds_captions_for_noisy_pictures_and_says_so(towers):
     assert after["rematched"] > 0.5 * NOISY
     assert after["mean_label"] > before["mean_label"]
     assert (result.noisy_pairs, result.rematched) == (NOISY, epochs(towers)[-1]["rematched"])
-    assert f"{result.rematched} of {NOISY} noisy pairs learnt other captions" in " ".join(told(result))
+    said = f"{result.rematched} of {NOISY} noisy pairs learnt captions of others, right by a chance of "
+    assert said + f"{result.rematch_chance:.2f}" in " ".join(told(result))
 
 
 @pytest.mark.parametrize(

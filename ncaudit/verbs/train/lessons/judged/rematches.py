@@ -39,7 +39,7 @@ MANY = 3_000  # witnesses that need not take turns
 KEPT = 8  # finds of a picture
 LEAST = 0.02  # chance of a find
 CLEAN_FROM, NOISY_BELOW = 0.9, 0.5  # labels, as of verdicts
-DOUBT = 12.0  # 1 / variance of how often halves are there, before anything is known: evenly between never and always
+DOUBT = 4.0  # 1 / variance of how often halves are there, before anything is known: as likely never as always
 Numbers = npt.NDArray[np.float64]
 
 
