@@ -1543,7 +1543,8 @@ def train(
         objective: str or None; default None
             The loss, and how labels enter it: bicro, cmp, cross-entropy, drop, infonce, nirnl, rcl,
             soft-infonce, weighted-infonce. infonce and cmp ignore labels; cross-entropy and nirnl learn
-            noisy classes. By default weighted-infonce, for the recipe bicro bicro.
+            noisy classes; auto compares some by short trainings, judged on pairs held out. By default
+            weighted-infonce, for the recipe bicro bicro.
         epochs: int or None; default None
             Passes over the training pairs, 1 or more. By default 8 for towers, 20 for heads, 40 for
             heads by class.
