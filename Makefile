@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin/python
 PIP := $(BIN) -m pip install --quiet --disable-pip-version-check
-# training.py and labels.py run these parts themselves; run.py stands first; table.py takes hours, and is asked for.
-PARTS := $(addprefix tests/benchmarks/,demo.py training_speed.py label_training.py labels_speed.py)
-PARTS += $(addprefix tests/benchmarks/,figures.py rows.py run.py table.py)
+# labels.py runs two of these parts itself; run.py stands first; table.py and training.py take hours, and are asked for.
+PARTS := $(addprefix tests/benchmarks/,label_training.py labels_speed.py)
+PARTS += $(addprefix tests/benchmarks/,figures.py rows.py run.py table.py training.py)
 BENCHMARKS := $(filter-out $(PARTS),$(sort $(wildcard tests/benchmarks/*.py)))
 
 .PHONY: demo test fuzz chaos bench bench-light clean

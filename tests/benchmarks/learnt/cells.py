@@ -75,7 +75,7 @@ SHORT = Form(
     Sizes(
         train_pairs=1_000, test_pairs=1_000, val_pairs=200, epochs=4, captions=1, head_epochs=5, head_batch_pairs=256,
     ),
-    choosing=(0,), confirming=(10, 11), grid=(), methods=tuple(METHODS)[:8],
+    choosing=(0,), confirming=(10,), grid=(), methods=tuple(METHODS)[:8],
 )  # fmt: skip
 
 
