@@ -14,10 +14,11 @@ from ncaudit.core.neighbours.self_search import nearest_in_set
 from ncaudit.engines.jobs import ThisProcess
 from ncaudit.engines.on_ray.chosen import site_of
 from ncaudit.judging import fit_sample
-from ncaudit.options import EngineKind, LabelsOptions, ScoreOptions
+from ncaudit.options import EngineKind, FilterOptions, LabelsOptions, ScoreOptions
 from ncaudit.progress import SILENT
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.repeats import of_tables, spread
+from ncaudit.verbs.filter.filter import filter_pairs
 from ncaudit.verbs.labels.labels import labels
 from ncaudit.verbs.labels.searched import searching
 from ncaudit.verbs.score.counted import count_repeats
@@ -60,7 +61,7 @@ def as_here(folder: Path) -> dict[str, bytes]:
 
 
 def of_tables_alone(folder: Path) -> dict[str, bytes]:
-    return {name: data for name, data in as_here(folder).items() if name.endswith((".parquet", "audit.json"))}
+    return {name: data for name, data in as_here(folder).items() if name.endswith(".parquet") or name == "audit.json"}
 
 
 def test_one_site_does_job_after_job_and_all_bytes_are_those_of_one_process(site, tmp_path, monkeypatch):
@@ -91,7 +92,11 @@ def test_scores_and_their_fit_are_those_of_one_process(tables, tmp_path):
     for name in ("fit.json", "fit.safetensors"):
         assert (tmp_path / "there/_fit" / name).read_bytes() == (tmp_path / "here/_fit" / name).read_bytes()
     assert (there.fit_id, there.noise_rate, there.notes) == (here.fit_id, here.noise_rate, here.notes)
-    assert sorted(os.listdir(tmp_path / "there/_fit")) == ["fit.json", "fit.safetensors", "rates.json", "repeats.bin"]
+    assert sorted(os.listdir(tmp_path / "there/_fit")) == ["fit.json", "fit.safetensors", "repeats.bin"]
+    chosen = {"scores": [str(tmp_path / "here")], "keep_share": 0.3, "keep_share_by": "shard"}
+    kept = filter_pairs(FilterOptions(out=str(tmp_path / "kept-here"), **chosen))
+    assert filter_pairs(FilterOptions(out=str(tmp_path / "kept-there"), **chosen, **RAY)).kept == kept.kept
+    assert of_tables_alone(tmp_path / "kept-there") == of_tables_alone(tmp_path / "kept-here")
 
 
 def test_judged_classes_are_those_of_one_process(tables, tmp_path):

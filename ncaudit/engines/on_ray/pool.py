@@ -65,7 +65,7 @@ class Pool:
         self._came: deque[tuple[Task, Outcome]] = deque()
         self._kills: Counter[int] = Counter()
         self._lost_before_work = 0
-        self._number = 0
+        self._number = self._jobs = 0
         self._waiting_since: float | None = None
         self._facts: Any = None
         self._asked_at = 0.0
@@ -104,9 +104,10 @@ class Pool:
         self._kills.clear()
         self._left.extend(sorted(tasks, key=lambda task: -task.rows))
         settled = self._ray.put(job)
+        self._jobs += 1
         for process in self._processes if turn else ():
             process.ready = False
-            self._calls[process.handle.set_up.remote(settled)] = ("ready", process)
+            self._calls[process.handle.set_up.remote(settled, self._jobs)] = ("ready", process)
         while self._open:
             while len(self._processes) < min(self._asked.most, len(self._open)):
                 self._hire(settled)
@@ -121,7 +122,7 @@ class Pool:
         process = _Process(self._number, kind.remote(os.getcwd(), threads, _told_of_stores()))
         self._number += 1
         self._processes.append(process)
-        self._calls[process.handle.set_up.remote(job)] = ("ready", process)
+        self._calls[process.handle.set_up.remote(job, self._jobs)] = ("ready", process)
 
     def _feed(self) -> None:
         """One task more to each in turn, so that the largest begin everywhere before anybody has a second one."""

@@ -81,6 +81,29 @@ def test_another_job_can_be_set_up_when_the_one_before_it_is_done(tmp_path, monk
     hand.stop()
 
 
+def test_of_two_jobs_that_are_ordered_at_one_time_the_later_one_is_done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hand, begun, go = Hand(str(tmp_path), 1, {}), threading.Event(), threading.Event()
+
+    @contextmanager
+    def slow(progress):
+        begun.set()
+        go.wait()
+        yield None, lambda item: ShardRows({}, more="first")
+
+    first = threading.Thread(target=hand.set_up, args=(slow, 1))
+    first.start()
+    begun.wait()
+    later = threading.Thread(target=hand.set_up, args=(partial(_telling, "later"), 2))
+    later.start()
+    go.set()
+    first.join()
+    later.join()
+    assert hand.set_up(slow, 1) == ("ready", None)  # its turn comes late, and is over
+    assert hand.do("x")[0][1].more == "later x"
+    hand.stop()
+
+
 @contextmanager
 def _telling(word, progress):
     yield None, lambda item: ShardRows({}, more=f"{word} {item}")
