@@ -48,6 +48,9 @@ class Site(Protocol):
     def elsewhere(self) -> bool:
         """Whether the work is done by other processes, maybe on other machines: what they need is sent to them."""
 
+    def ready(self, shard: Shard, progress: Progress) -> None:
+        """Be there, before the time of any work is told. shard: one of those that there will be work on."""
+
     def engine(self, job: Job) -> Engine:
         """Does this job there."""
 
@@ -75,9 +78,20 @@ class ThisProcess:
 
     elsewhere: bool = False
 
+    def ready(self, shard: Shard, progress: Progress) -> None:
+        """As `Site` has it."""
+
     def engine(self, job: Job) -> Here:
         """As `Site` has it."""
         return Here(job)
+
+
+@contextmanager
+def idle(progress: Progress) -> Iterator[tuple[None, Does]]:
+    """The job of a process that has none yet: it loads what takes seconds."""
+    import torch  # noqa: F401
+
+    yield None, lambda item: ShardRows({})
 
 
 def finding(find: Callable[[Any, Progress], Any]) -> Job:

@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 from ncaudit.engines.jobs import Here, Job, Site, Task, ThisProcess  # noqa: E402
 from ncaudit.engines.local import Outcome  # noqa: E402
 from ncaudit.progress import SILENT, Progress  # noqa: E402
+from ncaudit.shards.files.shard import Shard  # noqa: E402
 from ncaudit.shards.files.sources import find_shards  # noqa: E402
 from ncaudit.shards.tables.embeddings import open_embeddings  # noqa: E402
 from ncaudit.shards.tables.repeats.kept import REPEATS  # noqa: E402
@@ -49,6 +50,9 @@ class Beside:
 
     pool: ProcessPoolExecutor
     elsewhere: bool = True
+
+    def ready(self, shard: Shard, progress: Progress) -> None:
+        pass
 
     def engine(self, job: Job) -> "_Beside":
         return _Beside(self.pool, job)

@@ -8,6 +8,7 @@ from typing import Any
 from ncaudit.engines.jobs import Here, Job, Task
 from ncaudit.engines.local import Outcome
 from ncaudit.progress import Progress
+from ncaudit.shards.files.shard import Shard
 
 
 @dataclass
@@ -16,6 +17,9 @@ class Elsewhere:
 
     elsewhere: bool = True
     jobs: list[int] = field(default_factory=list)
+
+    def ready(self, shard: Shard, progress: Progress) -> None:
+        pass
 
     def engine(self, job: Job) -> "There":
         return There(self, job)

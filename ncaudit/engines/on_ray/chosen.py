@@ -5,11 +5,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncaudit.engines.jobs import Job, Site, Task, ThisProcess, Told
+from ncaudit.engines.jobs import Job, Site, Task, ThisProcess, Told, idle
 from ncaudit.engines.local import Outcome
 from ncaudit.options import EngineKind
 from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.progress import Progress
+from ncaudit.shards.files.shard import Shard
 
 
 @dataclass
@@ -23,6 +24,14 @@ class RaySite:
     stack: ExitStack
     elsewhere: bool = True
     _pool: Any = field(default=None, init=False)
+
+    def ready(self, shard: Shard, progress: Progress) -> None:
+        """As `Site` has it: the first process is, the others begin with the first job."""
+        if self._pool is None:
+            pool = self.pool_for([Task(shard, None)], progress)
+            progress.status("starting processes on the cluster")
+            pool.set_up_first(idle)
+            progress.status("")
 
     def engine(self, job: Job) -> "OnRay":
         """As `Site` has it."""

@@ -362,8 +362,10 @@ def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
     """The first look at all rows, that a ranking rule needs."""
     for scores in tables:
         scores.spool()
+    if ranks_there := site.elsewhere and run.chooser.keeps_share:
+        site.ready(_files(tables)[0].shard, run.progress)
     run.progress.stage(RANK, _known_rows(tables))
-    if site.elsewhere and run.chooser.keeps_share:
+    if ranks_there:
         prepare(site, run.chooser, _files(tables), run.progress)
     else:
         run.chooser.prepare(tables, run.progress.advance)
@@ -381,6 +383,8 @@ def _write_shards(
 ) -> _Accounts:
     """One file per shard: of the dataset, or of the score tables themselves."""
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
+    for shard in [*matched][:1]:
+        site.ready(shard, run.progress)
     run.progress.stage(WRITE, sum(scores.rows for scores in matched.values()))
 
     options, alone = run.options, run.options.slice is None

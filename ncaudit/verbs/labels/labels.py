@@ -300,6 +300,7 @@ def _judged(run: Run) -> _Found:
     """Read all tables, once per modality and once for the classes, and judge."""
     progress, tables = run.progress, run.tables
     rows = sum(table.rows for table in tables)
+    run.site.ready(tables[0].shard, progress)
     progress.stage("read the classes", rows)
     found = dict(found_by(run.site.engine(finding(_read)), _tasks(tables), progress))
     read = [found.pop(number) for number in range(len(tables))]

@@ -36,6 +36,7 @@ def count_repeats(
     keep: the file where the counts are kept. What a killed run had written below `folder` is not written again.
     """
     rows = sum(table.rows for table in tables)
+    site.ready(tables[0].shard, progress)
     progress.stage(stages.REPEATS, rows)
     if rows < IN_MEMORY_ROWS and not site.elsewhere:
         repeats = count_pairs(contents(tables, progress))

@@ -126,6 +126,7 @@ def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: 
 
 
 def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress, site: Site) -> Sample:
+    site.ready(tables[0].shard, progress)
     progress.stage(stages.DRAW, sum(table.rows for table in tables))
     sample = draw(site, tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):

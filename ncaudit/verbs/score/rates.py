@@ -130,6 +130,7 @@ def _rated(
     options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress, site: Site
 ) -> Rated:
     shards = {table.shard.name: fingerprint(table.shard) for table in tables}
+    site.ready(tables[0].shard, progress)
     progress.stage(stages.DRAW_LATER, sum(table.rows for table in tables))
     sample = draw(site, tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):
