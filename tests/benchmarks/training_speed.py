@@ -98,7 +98,7 @@ def measure_objectives(rounds: int = 5) -> list[Row]:
         {
             "what": name, "rounds": rounds, "train": statistics.median(one[i] for one in rates),
             "share": statistics.median(one[i] / one[0] for one in rates),
-            "asked": None if name in ADDED else OBJECTIVE_SHARE,
+            "asked": None if name in {"infonce", *ADDED} else OBJECTIVE_SHARE,
         }
         for i, name in enumerate(cases)
     ]  # fmt: skip
