@@ -88,7 +88,7 @@ def test_without_labels_only_what_asks_for_none_is_compared():
 
 def test_labels_that_leave_nothing_to_learn_from_are_told_and_the_rest_is_compared():
     found = chosen({}, pairs(label=0.0))
-    why = {one.objective: one.why_not for one in found.compared if one.auroc is None}
+    why = {one.objective: one.why_not for one in found.compared if one.rank is None}
     assert why["drop"] == "it leaves 0 of 300 pairs to learn from"
     assert why["weighted-infonce"] == "every label is 0"
     assert found.objective == "infonce"
