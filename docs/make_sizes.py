@@ -10,7 +10,7 @@ MACHINES = 64
 EMBED_PAIRS_PER_S = 12.7  # ViT-B/32 in float32, real photos
 SCORE_ROWS_PER_S = 1_450.0  # 512 dimensions
 FILTER_MB_PER_S = 265.0  # --data, half of the rows kept
-READ_ROWS_PER_S = 1 / 3e-5  # one process: to draw the sample, and once more to count repeats
+READ_ROWS_PER_S = 1 / 3e-5  # to draw the sample, and once more to count repeats
 # Measured by tests/benchmarks/cluster.py
 ENGINE_S = 0.01  # of one process, per shard: to hand it out and to take it back
 # Assumed
@@ -21,7 +21,7 @@ HOUR, GB = 3600, 1e9
 
 def table() -> str:
     """As the page has it."""
-    head = ("pairs", "shards of 10,000", "`embed`", "`score`", "`filter --data`", "by one process", "tables")
+    head = ("pairs", "shards of 10,000", "`embed`", "`score`", "`filter --data`", "sample, repeats", "tables")
     lines = [head, ("---",) * len(head), *map(_row, (10_000_000, 100_000_000, 1_000_000_000))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -31,7 +31,7 @@ def _row(pairs: int) -> tuple[str, ...]:
     kept = pairs * PHOTO_MB / FILTER_MB_PER_S
     once = 2 * pairs / READ_ROWS_PER_S
     size = f"{pairs * TABLE_BYTES / GB:,.0f} GB"
-    return f"{pairs // 10**6:,} M", f"{pairs // SHARD:,}", *map(_shared, (embed, score, kept)), _long(once), size
+    return f"{pairs // 10**6:,} M", f"{pairs // SHARD:,}", *map(_shared, (embed, score, kept, once)), size
 
 
 def _shared(seconds: float) -> str:

@@ -104,6 +104,36 @@ def _meant(name: str, value: str) -> Any:
         return value
 
 
+# What names a store and who asks it. Those of credentials go together: a key of one and a token of another are none.
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+NAMING = re.compile(
+    r"NCAUDIT_STORAGE_OPTIONS|AWS_(DEFAULT_)?REGION|AWS_ENDPOINT_URL(_S3)?|AWS_REQUEST_CHECKSUM_CALCULATION|"
+    r"AWS_RESPONSE_CHECKSUM_VALIDATION|FSSPEC_.+|HF_TOKEN|HF_ENDPOINT|GOOGLE_CLOUD_PROJECT|AZURE_STORAGE_.+"
+)
+NAMING_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE", "GOOGLE_APPLICATION_CREDENTIALS")
+
+
+def environment() -> dict[str, str | None]:
+    """What another process needs in its environment to open the same places as this one; None: what must not be there.
+
+    It holds secrets: it is for that process's memory alone.
+    """
+    told: dict[str, str | None] = {name: value for name, value in os.environ.items() if NAMING.fullmatch(name)}
+    told |= {name: os.environ[name] for name in NAMING_FILES if name in os.environ}
+    if any(name in os.environ for name in CREDENTIALS):
+        told |= {name: os.environ.get(name) for name in CREDENTIALS}
+    return told
+
+
+def take_environment(told: Mapping[str, str | None]) -> None:
+    """Become a process that `environment` was made for. A file that is not on this machine is not named here."""
+    for name, value in told.items():
+        if value is None:
+            os.environ.pop(name, None)
+        elif name not in NAMING_FILES or os.path.exists(value):
+            os.environ[name] = value
+
+
 def options() -> dict[str, Any]:
     """What has been given. Raises UsageError where somebody has put something else into the environment."""
     try:
@@ -183,9 +213,28 @@ def kind(path: str) -> str | None:
     try:
         return str(info(path)["type"])
     except FileNotFoundError:
+        require_bucket(path)
         return None
     except PermissionError as error:
         raise denied(path, error) from error
+
+
+def require_bucket(path: str) -> None:
+    """Raises NcauditError where the bucket itself is missing: nothing that lies in it could be there."""
+    protocol = protocol_of(path)
+    if protocol not in S3:  # others do not tell it apart from a file that is missing
+        return
+    files, inner = system(path)
+    bucket = inner.strip("/").partition("/")[0]
+    try:
+        with reaching(path):
+            again(path, lambda: files.call_s3("head_bucket", Bucket=bucket))
+    except FileNotFoundError as error:
+        asked = options().get("endpoint_url") or os.environ.get("AWS_ENDPOINT_URL") or "Amazon S3"
+        what = f"{path}: there is no bucket {bucket} at {asked}"
+        raise NcauditError(what, fix=BUCKET) from error
+    except (PermissionError, NcauditError):  # it is not ours to ask for: what is asked next tells why
+        return
 
 
 def denied(path: str, error: BaseException) -> NcauditError:
@@ -270,6 +319,7 @@ def unreachable(path: str, error: Exception) -> NcauditError:
     return NcauditError(f"{path} cannot be reached: {reason}", fix=fix)
 
 
+BUCKET = "check its name; another store is named by AWS_ENDPOINT_URL, or --storage-option endpoint_url=https://…"
 KEYS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket --storage-option anon=true"
 
 

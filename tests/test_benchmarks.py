@@ -208,3 +208,10 @@ def test_ways_to_train_are_compared_in_the_rendered_world_and_a_rerun_measures_n
     assert first.count("rendered, random 40%, seed 0: ") == 2
     assert "| oracle | " in first
     assert "seed 0: " not in ran("training.py", *words, "--only", "start", "oracle")
+
+
+@pytest.mark.slow
+def test_the_training_by_class_is_measured_with_and_without_classes():
+    printed = ran("label_training.py", "--worlds", "digits", "--rates", "0.4", "--seeds", "1", "--rows", "nirnl", "cmp")
+    assert "digits: MAP % on clean pairs, 1 seeds" in printed
+    assert "best at 0.4: nirnl" in printed

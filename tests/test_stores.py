@@ -26,6 +26,25 @@ def test_options_are_words_and_what_they_say():
     assert stores.options()["anon"] is False
 
 
+def test_other_processes_get_what_names_a_store_and_who_asks_and_nothing_else(monkeypatch, tmp_path):
+    for name in [name for name in os.environ if name.startswith(("AWS_", "HF_", "FSSPEC_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv(stores.OPTIONS)
+    assert not set(stores.environment()) - {name for name in os.environ if not name.startswith("AWS_")}
+    given = {"AWS_ENDPOINT_URL": "http://x", "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "k"}
+    for name, value in {**given, "AWS_EXECUTION_ENV": "here", "AWS_CA_BUNDLE": str(tmp_path / "gone")}.items():
+        monkeypatch.setenv(name, value)
+    told = stores.environment()
+    assert {name: told[name] for name in given} == given
+    assert told["AWS_SESSION_TOKEN"] is None  # of another key
+    assert "AWS_EXECUTION_ENV" not in told
+    for name in ("AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"):
+        monkeypatch.setenv(name, "of that machine")
+    stores.take_environment(told)
+    assert "AWS_SESSION_TOKEN" not in os.environ
+    assert os.environ["AWS_CA_BUNDLE"] == "of that machine"  # the driver's is no file here
+
+
 @pytest.mark.parametrize("name", ["key", "secret", "token", "client_kwargs.aws_session_token", "sas_token"])
 def test_a_secret_is_text_whatever_it_looks_like(name):
     stores.give_options([f"{name}=12345678"])

@@ -17,7 +17,7 @@ from ncaudit.core.classes.ridge import principal
 from ncaudit.core.classes.sparse import SparseClasses, drawn
 from ncaudit.core.classes.votes import partition, sparse_votes, winners
 from ncaudit.core.neighbours.search import Nearest
-from ncaudit.core.neighbours.self_search import nearest_in_set
+from ncaudit.core.neighbours.self_search import Rounds, nearest_in_set, one_by_one
 from ncaudit.core.parallel import in_parallel
 from ncaudit.errors import NcauditError
 from ncaudit.judging import calibration
@@ -77,6 +77,7 @@ def audit(
     k: int | None = None,
     seed: int = 0,
     device: torch.device | None = None,
+    by: Rounds = one_by_one,
     status: Callable[[str], None] = lambda name: None,
     step: Step = unheard,
 ) -> LabelAudit:
@@ -84,7 +85,8 @@ def audit(
 
     read: gives (n, d) float16 or float32 unit rows, of the images for 0, of the captions for 1; called once for each,
     and only one is held at a time. given: of each row, weights add up to 1 or 0. photo: (n,) int64, equal photos vouch
-    for nothing. k: neighbours that vote; None: chosen from 10, 20, 30, 50. device: where neighbours are searched.
+    for nothing. k: neighbours that vote; None: chosen from 10, 20, 30, 50. device: where neighbours are searched. by:
+    who does it, see `nearest_in_set`.
     status: told what is being done; step: called after each of STEPS such.
     Raises NcauditError when there is nothing to compare.
     """
@@ -94,7 +96,7 @@ def audit(
     for modality, name in enumerate(("image", "text")):
         status(f"{name} neighbours")
         unit = _centred(read(modality))
-        near = nearest_in_set(unit.to(device), most, [photo.to(device)], seed=seed)
+        near = nearest_in_set(unit.to(device), most, [photo.to(device)], seed=seed, by=by)
         recall = min(recall, near.recall)
         found.append(Nearest(near.similarity.cpu(), near.index.int().cpu()))
         del near

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from ncaudit import own_json
 from ncaudit.errors import BadTable
 from ncaudit.scoring.fits import Fit
-from ncaudit.shards.files.locations import is_file, join, open_file
+from ncaudit.shards.files.locations import exists, is_file, join, open_file
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.version import FORMATS, format_of, written_by
 
@@ -85,18 +85,37 @@ def has_fit(folder: str) -> bool:
 
 def load_fit(folder: str) -> SavedFit:
     """Read what `save_fit` wrote. Raises BadTable when it is not there, damaged, or of two different fits."""
+    if not has_fit(folder):
+        what = f"{folder} holds no fit: {FACTS} is not there" if exists(folder) else f"{folder} does not exist"
+        raise BadTable(what, fix=FIT_ANEW)
     try:
         with open_file(join(folder, TENSORS)) as file:
             tensors = load(file.read())  # not mapped: a file that is cut while it is used would end the process
-        facts = own_json.read(join(folder, FACTS), SHAPE, fix=FIT_ANEW)
+        facts = _facts_in(folder)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise BadTable(f"{folder} holds no whole fit ({type(error).__name__}: {error})", fix=FIT_ANEW) from error
+        raise _not_whole(folder, error) from error
     fit = Fit(facts["scorer"], facts["options"], tensors, facts["facts"], facts["pair_ids"])
     saved = SavedFit(fit, facts["model"], facts["shards"], format_of(facts))
     if saved.fit_id != facts["fit_id"]:
         what = f"{folder}: {FACTS} and {TENSORS} do not belong together"
         raise BadTable(what, fix="fit anew: --refit, without --fit")
     return saved
+
+
+def options_of_fit(folder: str) -> dict[str, Any]:
+    """What a fit was made with, by its small file alone. Raises BadTable as `load_fit` does."""
+    try:
+        return dict(_facts_in(folder)["options"])
+    except (OSError, ValueError, KeyError) as error:
+        raise _not_whole(folder, error) from error
+
+
+def _facts_in(folder: str) -> Any:
+    return own_json.read(join(folder, FACTS), SHAPE, fix=FIT_ANEW)
+
+
+def _not_whole(folder: str, error: Exception) -> BadTable:
+    return BadTable(f"{folder} holds no whole fit ({type(error).__name__}: {error})", fix=FIT_ANEW)
 
 
 def _contiguous(fit: Fit) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ncaudit.core.losses import pair_losses
+from ncaudit.core.losses import by_formula, pair_losses
 from ncaudit.errors import NcauditError
 
 
@@ -30,9 +30,8 @@ def batch_loss(
     >>> batch_loss(similarity, torch.tensor([1.0, 0.0]), scale=1.0)  # pair 1 at margin 0: none; (.1 + 0) / 2
     tensor(0.0500)
     """
-    negatives = pair_losses.batch_negatives(similarity, allowed)
     own = pair_losses.soft_margin(label, margin=margin, m=margin_base)
-    return pair_losses.ranking_loss(*negatives[:3], margin=own, allowed=negatives.allowed).mean()
+    return by_formula.batch_ranking_loss(similarity, margin=own, allowed=allowed).mean()
 
 
 def check(*, margin: float, margin_base: float) -> None:

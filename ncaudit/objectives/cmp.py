@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ncaudit.core.losses import pair_losses
+from ncaudit.core.losses import by_formula
 from ncaudit.errors import NcauditError
 
 
@@ -19,8 +19,7 @@ def batch_loss(
     >>> batch_loss(torch.tensor([[0.5, 0.1], [0.3, 1.0]]), torch.ones(2), scale=1.0)  # (.5 + .7 + .2 + 0) / 2
     tensor(0.7000)
     """
-    negatives = pair_losses.batch_negatives(similarity, allowed)
-    return pair_losses.ranking_loss(*negatives[:3], margin=margin, allowed=negatives.allowed, negatives="mean").mean()
+    return by_formula.batch_ranking_loss(similarity, margin=margin, allowed=allowed, negatives="mean").mean()
 
 
 def of_rows(image: Tensor, text: Tensor, *, allowed: Tensor | None, margin: float) -> Tensor:

@@ -4,7 +4,7 @@ from typing import get_args
 
 from torch import Tensor
 
-from ncaudit.core.losses import pair_losses
+from ncaudit.core.losses import by_formula, pair_losses
 from ncaudit.errors import UsageError
 
 
@@ -31,6 +31,8 @@ def batch_loss(
     tensor([[-0.2500,  0.0000],
             [ 0.0000,  0.2500]])
     """
+    if spread == "uniform":
+        return by_formula.batch_soft_infonce_loss(similarity, label, scale=scale, allowed=allowed).mean()
     negatives = pair_losses.batch_negatives(similarity, allowed)
     return pair_losses.soft_infonce_loss(
         *negatives[:3], label=label, scale=scale, allowed=negatives.allowed, spread=spread

@@ -1,6 +1,5 @@
 """InfoNCE weighted by the soft label: a doubted pair pulls little, but still serves the others as a negative."""
 
-import torch
 from torch import Tensor
 
 from ncaudit.core.losses import pair_losses
@@ -13,8 +12,9 @@ def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allo
     Divided by the sum of the labels, not by n: with n the step would shrink with the share of noise, and labels that
     are all .5 would train slower than labels that are all 1, though both say the same. So equal labels give `infonce`.
 
+    >>> import torch
     >>> batch_loss(torch.zeros(2, 2), torch.tensor([0.5, 0.0]), scale=10.0).exp()  # the first pair alone: log 2
     tensor(2.)
     """
     loss = pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
-    return (label * loss).sum() / label.sum().clamp(min=torch.finfo(loss.dtype).tiny)
+    return pair_losses.weighted_mean(loss, label)

@@ -1,20 +1,25 @@
 """Options of `labels`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from ncaudit.options.shared import common
-from ncaudit.options.shared.about import About, Options, Panel
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import choose, require_at_least, require_share, settle_places
 from ncaudit.options.shared.effect import Unread, of_files, of_streams, refuse_changed
+from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.streams import STREAM, StreamFormat, is_folder, streams_csv
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelsOptions(Options):
+class LabelsOptions(EngineOptions):
     """`ncaudit labels`: embedding tables with a class column to label tables."""
+
+    LACKS: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "--slice": ("it judges all pairs against each other, a part alone otherwise", "leave it out; see --engine ray")
+    }
 
     embeddings: Annotated[
         Sequence[str],
@@ -60,11 +65,13 @@ class LabelsOptions(Options):
         require_at_least("--threads", self.threads, 1)
         require_share("--max-failed", self.max_failed, zero=True)
         require_row_bytes(self.max_row_bytes)
+        self.check_engine()
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at."""
         yield from of_files(self.out)
+        yield from self.unread_of_engine(self.out)
         yield from of_streams(self.out, stream=self.out == STREAM, csv=streams_csv(self.out, self.format))
         if not is_folder(self.out):
             yield Unread(("redo",), f"redoes what is finished in a folder, and --out {self.out} is written anew anyway")

@@ -42,17 +42,32 @@ class HeadStart(StrEnum):
 
 
 class TrainingRecipe(StrEnum):
-    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks."""
+    """How training treats noise: `simple` believes the labels it is given, `bicro` finds its own in two networks.
+
+    `rematch` gives the halves of noisy pairs to whom they may truly belong. `consensus` believes what the start and the
+    matcher agree on. `crcl` refines its labels and begins anew with them. `gentle` hardly moves, and audits again.
+    """
 
     simple = "simple"
+    rematch = "rematch"
+    consensus = "consensus"
+    crcl = "crcl"
+    gentle = "gentle"
     bicro = "bicro"
+
+
+class Negatives(StrEnum):
+    """Which pairs of a batch are told apart: `all`, or only those `allowed`, which do not compare like matches."""
+
+    all = "all"
+    allowed = "allowed"
 
 
 @dataclass(frozen=True)
 class Pace:
     """How fast and how long training goes where the user has not said it."""
 
-    learning_rate: float
+    learning_rate: float | None  # None: chosen once it is known how many steps there are
     batch_pairs: int
     epochs: int
 
@@ -61,19 +76,31 @@ TOWERS, HEADS, LAST = "towers", "heads", "last:"
 TOWERS_PACE = Pace(learning_rate=1e-5, batch_pairs=128, epochs=8)
 HEADS_PACE = Pace(learning_rate=1e-3, batch_pairs=1_024, epochs=20)  # a step costs a thousandth of the towers'
 CO_TEACHING_PACE = Pace(learning_rate=2e-4, batch_pairs=512, epochs=20)  # at 1e-3 both fit the noise
+GENTLE_TOWERS_PACE = Pace(learning_rate=1e-6, batch_pairs=128, epochs=8)  # of the first epoch: the rest is found
+GENTLE_HEADS_PACE = Pace(learning_rate=1e-5, batch_pairs=1_024, epochs=20)
 CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: sets with classes are mostly small
+CLASS_TOWERS_PACE = Pace(learning_rate=None, batch_pairs=128, epochs=8)
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
 # of which an objective has some or none
 OBJECTIVE_SETTINGS = (
-    *("margin", "margin_base", "spread", "drop_below"),
+    *("margin", "margin_base", "spread", "drop_below", "doubted"),
+    *("temperature", "exponent", "negatives_weight", "reverse_weight", "complement_weight"),
     *("cmp_weight", "class_temperature", "pseudo_label"),
 )
 SOFT_LABEL = "soft_label"
 # that an option is of
 OF_OBJECTIVES, OF_HEADS, OF_RECIPE = "settings of objectives", "heads", "recipe bicro"
+OF_RECIPES = "recipes"
 TRUSTING = ("infonce", "cmp")  # objectives that trust all pairs alike
 AUTO_OBJECTIVE = "auto"
-OBJECTIVES = {TrainingRecipe.simple: "weighted-infonce", TrainingRecipe.bicro: "bicro"}
+LABELS_OR_NONE = ("crcl", "gce", "rince", "sce", "tal")  # that bound what a wrong pair does, with labels or without
+PACED = ("weighted-infonce", *LABELS_OR_NONE)  # to which a label of 0 means no pull, and not a push
+RCL, PUSH = "rcl", "push"  # which trusts all alike unless doubted pairs are pushed
+REFUSING = ("drop",)  # objectives that choose their pairs by the labels before training
+# recipes in which the matcher judges its pairs as it learns, of towers or heads
+JUDGING = (TrainingRecipe.rematch, TrainingRecipe.consensus, TrainingRecipe.crcl, TrainingRecipe.gentle)
+ROUNDS = 4  # of the recipe crcl: an epoch each at least
+OBJECTIVES = {TrainingRecipe.bicro: "bicro"}  # of recipes, where it is not that of all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,17 +148,20 @@ class TrainOptions(ModelOptions, DataOptions):
     recipe: Annotated[
         TrainingRecipe,
         About(
-            "simple learns with the labels given. bicro, for heads, trains two networks that find the noise for each "
-            "other, without scores; both are in --out.",
+            "simple learns with the labels given. rematch also teaches the pictures of noisy pairs, with captions of "
+            "others that they may truly have. consensus believes what the start and the matcher agree on, crcl refines "
+            "its labels and begins anew with them, gentle hardly moves the matcher and audits again. bicro, for heads, "
+            "trains two networks that find the noise for each other; both are in --out.",
             Panel.training, metavar="NAME",
         ),
     ] = TrainingRecipe.simple  # fmt: skip
     objective: Annotated[
         str | None,
         About(
-            f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce and cmp ignore labels; "
-            f"{' and '.join(by_class.names())} learn noisy classes; {AUTO_OBJECTIVE} compares some by short trainings, "
-            "judged on pairs held out. By default weighted-infonce, for the recipe bicro bicro.",
+            f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce, cmp and rcl ignore labels; "
+            f"{', '.join(LABELS_OR_NONE)} learn with or without; {' and '.join(by_class.names())} learn noisy classes; "
+            f"{AUTO_OBJECTIVE} compares some by short trainings, judged on pairs held out. "
+            "By default weighted-infonce, for the recipe bicro bicro.",
             Panel.training, metavar="NAME", among=lambda: [AUTO_OBJECTIVE, *objectives.names()],
         ),
     ] = None  # fmt: skip
@@ -139,7 +169,7 @@ class TrainOptions(ModelOptions, DataOptions):
         float | None,
         About(
             "How far pairs are to lead others, above 0, at most 2. For bicro that of a pair with label 1, by default "
-            "0.2; for cmp, nirnl, and cross-entropy with a --cmp-weight by default 0.9.",
+            "0.2; for tal by default 0.1; for cmp, nirnl, and cross-entropy with a --cmp-weight by default 0.9.",
             Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
@@ -164,6 +194,82 @@ class TrainOptions(ModelOptions, DataOptions):
             Panel.training, rare=True, of=OF_OBJECTIVES, metavar="SHARE",
         ),
     ] = None  # fmt: skip
+    doubted: Annotated[
+        str | None,
+        About(
+            "For rcl: ignore labels, or push pairs apart as far as their labels doubt them. By default ignore.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NAME", among=lambda: ("ignore", PUSH),
+        ),
+    ] = None  # fmt: skip
+    temperature: Annotated[
+        float | None,
+        About(
+            "For tal and rince, whose temperature is fixed: above 0, at most 1. The lower, the more the nearest wrong "
+            "pairs count. By default 0.015 for tal, 0.05 for rince.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    exponent: Annotated[
+        float | None,
+        About(
+            "For gce and rince: above 0, where they are like infonce, to 1, where a wrong pair does the least. By "
+            "default 0.5 for gce, 0.1 for rince.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    negatives_weight: Annotated[
+        float | None,
+        About(
+            "For rince: how much the batch counts against a pair, above 0, at most 1. By default 0.01.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    reverse_weight: Annotated[
+        float | None,
+        About(
+            "For sce: weight of the bounded term beside infonce, 0 or more. By default 16.118.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    complement_weight: Annotated[
+        float | None,
+        About(
+            "For crcl: weight of what it says of the wrong pairs, 0 or more. By default 5.",
+            Panel.training, rare=True, of=OF_OBJECTIVES, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    self_paced: Annotated[
+        float | None,
+        About(
+            "Learn first from pairs that fit: a pair's weight falls by a cosine to 0 where its loss is NUMBER times "
+            "that of one at chance, log of the batch. Above 0. By default off.",
+            Panel.training, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    structure_weight: Annotated[
+        float | None,
+        About(
+            "Beside any objective: weight of the loss that wants captions to lie to each other as their images do. "
+            "Above 0. By default off.",
+            Panel.training, rare=True, metavar="NUMBER",
+        ),
+    ] = None  # fmt: skip
+    negatives: Annotated[
+        Negatives,
+        About(
+            "What a pair is told from: all others of its batch, or only those allowed, which do not compare like "
+            "matches. The same photo or caption never counts.",
+            Panel.training, rare=True, metavar="NAME",
+        ),
+    ] = Negatives.all  # fmt: skip
+    match_share: Annotated[
+        float,
+        About(
+            "With --negatives allowed: this share of a batch's random pairs compares best, and is taken for matches. "
+            "Above 0, below 1.",
+            Panel.training, rare=True, metavar="SHARE",
+        ),
+    ] = 0.001  # fmt: skip
     cmp_weight: Annotated[
         float | None,
         About(
@@ -237,9 +343,10 @@ class TrainOptions(ModelOptions, DataOptions):
     relabel_every: Annotated[
         int | None,
         About(
-            "Make new labels after so many epochs, 1 or more, by two networks that each learn from half of the photos "
-            "and judge the other half: three times the work. By default never.",
-            Panel.training, rare=True, of=OF_HEADS, metavar="EPOCHS",
+            "Make new labels after so many epochs, 1 or more, by two heads that each learn from half of the photos and "
+            "judge the other half: three times the work. rematch searches again, by default never; gentle audits "
+            "again, by default four times in all.",
+            Panel.training, rare=True, of=OF_RECIPES, metavar="EPOCHS",
         ),
     ] = None  # fmt: skip
     # its mixture finds more of the noise than that of the paper's loss
@@ -274,8 +381,8 @@ class TrainOptions(ModelOptions, DataOptions):
     noisy_from: Annotated[
         float,
         About(
-            "Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do.",
-            Panel.training, rare=True, of=OF_RECIPE, metavar="SHARE",
+            "For bicro and rematch: share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do.",
+            Panel.training, rare=True, of=OF_RECIPES, metavar="SHARE",
         ),
     ] = 0.5  # fmt: skip
     anchor_k: Annotated[
@@ -312,7 +419,8 @@ class TrainOptions(ModelOptions, DataOptions):
         float | None,
         About(
             "AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for "
-            "heads, 2e-4 for the recipe bicro, 0.03 by class.",
+            "heads, 2e-4 for the recipe bicro; of the first epoch of gentle 1e-6, for heads 1e-5; by class 0.03 for "
+            "heads, and for towers from 1e-3 for few steps to 1e-5 for many.",
             Panel.training, metavar="NUMBER",
         ),
     ] = None  # fmt: skip
@@ -378,7 +486,7 @@ class TrainOptions(ModelOptions, DataOptions):
             not self.tensorboard or "://" not in self.out, "--tensorboard writes to files of this machine alone",
             "leave it out (metrics.jsonl in --out has the numbers), or give a folder of this machine",
         )  # fmt: skip
-        choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss)
+        choose(self, head_start=HeadStart, recipe=TrainingRecipe, split_loss=Loss, negatives=Negatives)
         if self.head is not None:
             choose(self, head=HeadKind)
         known = self.tune in (TOWERS, HEADS) or re.fullmatch(f"{LAST}[1-9][0-9]*", self.tune)
@@ -410,17 +518,23 @@ class TrainOptions(ModelOptions, DataOptions):
         if self.by_class:
             _check_by_class(self)
         _check_labels(self)
+        _check_additions(self)
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at; the settings of objectives each of them knows itself."""
         yield from _unread_of_heads(self) if self.tune == HEADS else _unread_of_towers(self)
+        if self.recipe not in (TrainingRecipe.bicro, TrainingRecipe.rematch):
+            yield Unread(("noisy_from",), "is for --recipe bicro and rematch")
         if self.recipe is not TrainingRecipe.bicro:
             yield Unread(STAGES, "is for --recipe bicro")
         elif not self.by_class:
             yield Unread(("label_column",), "weighs pairs, and --recipe bicro finds its own labels")
-        if self.objective in TRUSTING:
+        if self.recipe in (TrainingRecipe.consensus, TrainingRecipe.crcl):
+            yield Unread(("relabel_every",), f"is not for --recipe {self.recipe}, which makes labels in every epoch")
+        if self.trusts_all:
             yield Unread(("label_column",), f"weighs pairs, and --objective {self.objective} trusts all alike")
+        yield from _unread_additions(self)
         if self.val_data or self.by_class:
             why = "there is --val-data" if self.val_data else f"--objective {self.objective} holds nothing out"
             yield Unread(("val_share",), f"is of the training pairs, and {why}")
@@ -429,6 +543,11 @@ class TrainOptions(ModelOptions, DataOptions):
     def by_class(self) -> bool:
         """Whether the objective asks for the pairs' classes."""
         return self.objective in by_class.names()
+
+    @property
+    def trusts_all(self) -> bool:
+        """Whether the objective that was asked for looks at no label."""
+        return self.objective in TRUSTING or (self.objective == RCL and self.doubted != PUSH)
 
     @property
     def is_open(self) -> bool:
@@ -465,7 +584,7 @@ class TrainOptions(ModelOptions, DataOptions):
     @property
     def chosen_objective(self) -> str:
         """What was asked for, or what suits the recipe."""
-        return self.objective or OBJECTIVES[self.recipe]
+        return self.objective or OBJECTIVES.get(self.recipe, "weighted-infonce")
 
     @property
     def objective_settings(self) -> dict[str, float | str]:
@@ -477,6 +596,16 @@ class TrainOptions(ModelOptions, DataOptions):
     def warming_epochs(self) -> int:
         """Epochs of the warm-up: what was asked for, or a fifth of all."""
         return self.pace.epochs // WARMUP_OF_EPOCHS if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def noisy_after(self) -> int:
+        """Epochs after which noisy pairs join."""
+        return int(self.noisy_from * self.pace.epochs)
+
+    @property
+    def judges(self) -> bool:
+        """Whether the matcher judges its pairs as it learns."""
+        return self.recipe in JUDGING
 
     @property
     def last_blocks(self) -> int | None:
@@ -491,8 +620,11 @@ class TrainOptions(ModelOptions, DataOptions):
     @property
     def pace(self) -> Pace:
         """What was asked for, and for the rest what suits that which is tuned."""
+        gentle = self.recipe is TrainingRecipe.gentle
         own = CO_TEACHING_PACE if self.recipe is TrainingRecipe.bicro else CLASS_PACE if self.by_class else HEADS_PACE
-        own = own if self.tune == HEADS else TOWERS_PACE
+        own = GENTLE_HEADS_PACE if gentle else own
+        of_towers = GENTLE_TOWERS_PACE if gentle else CLASS_TOWERS_PACE if self.by_class else TOWERS_PACE
+        own = own if self.tune == HEADS else of_towers
         asked = {name: given for name in vars(own) if (given := getattr(self, name)) is not None}
         return replace(own, **asked)
 
@@ -532,14 +664,36 @@ def _unread_of_towers(options: TrainOptions) -> Iterator[Unread]:
 
 def _check_labels(options: TrainOptions) -> None:
     """Raises UsageError where an objective that weighs pairs was asked for, and nothing weighs them."""
-    trusting = (*TRUSTING, AUTO_OBJECTIVE)  # without labels it compares what asks for none
-    weighs = options.objective is not None and options.objective not in trusting and not options.by_class
+    known = options.objective in objectives.names()  # auto compares what it can; objectives tell what is unknown
+    may_do_without = not known or options.objective in LABELS_OR_NONE or options.trusts_all or options.by_class
     labelled = options.scores or options.label_column or options.relabel_every is not None
+    labelled = labelled or options.self_paced is not None
     compatible(
-        not weighs or bool(labelled) or options.recipe is TrainingRecipe.bicro,
+        may_do_without or bool(labelled) or options.recipe is not TrainingRecipe.simple,
         f"--objective {options.objective} weighs pairs by their labels, and there are none",
         "give --scores, or with --label-column a column of the data itself; or --objective infonce, which trusts all",
     )  # fmt: skip
+
+
+def _check_additions(options: TrainOptions) -> None:
+    for name in ("self_paced", "structure_weight"):
+        if (given := getattr(options, name)) is not None:
+            require_positive(flag_of(name), given)
+    require_below_one("--match-share", options.match_share, "share")
+    require_positive("--match-share", options.match_share)
+
+
+def _unread_additions(options: TrainOptions) -> Iterator[Unread]:
+    chosen = options.chosen_objective
+    if chosen not in PACED:
+        yield Unread(
+            ("self_paced",), f"weighs pairs, and --objective {chosen} takes no weights",
+            f"leave it out, or give one of: {', '.join(sorted(PACED))}",
+        )  # fmt: skip
+    if options.by_class:
+        yield Unread(("negatives",), f"is for losses of pairs, and --objective {chosen} learns classes")
+    if options.negatives is Negatives.all:
+        yield Unread(("match_share",), "is for --negatives allowed", "leave it out, or give --negatives allowed")
 
 
 def _check_auto(options: TrainOptions) -> None:
@@ -556,11 +710,11 @@ def _check_auto(options: TrainOptions) -> None:
     )  # fmt: skip
 
 
-STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "noisy_from", "anchor_k")
+STAGES = ("split_loss", "warmup_epochs", "warmup_keep", "split_threshold", "anchor_k")
 
 
 def _check_recipe(options: TrainOptions) -> None:
-    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None
+    bicro, relabels = options.recipe is TrainingRecipe.bicro, options.relabel_every is not None and not options.judges
     for flag, given in (("--recipe bicro", bicro), ("--relabel-every", relabels)):
         compatible(
             not given or options.tune == HEADS, f"{flag} is for --tune heads, not for --tune {options.tune}",
@@ -571,8 +725,24 @@ def _check_recipe(options: TrainOptions) -> None:
     )
     compatible(not (bicro and options.scores), "--recipe bicro finds its own labels", "leave out --scores")
     require_at_least("--relabel-every", options.relabel_every, 1)
+    require_share("--noisy-from", options.noisy_from, zero=True)
     if bicro:
         _check_stages(options)
+    if options.judges:
+        _check_judging(options)
+
+
+def _check_judging(options: TrainOptions) -> None:
+    compatible(
+        options.objective not in (*TRUSTING, *REFUSING),
+        f"--recipe {options.recipe} weighs pairs anew as it learns, and --objective {options.objective} does not "
+        "look at that", "leave out --objective, or give one that weighs pairs, such as weighted-infonce",
+    )  # fmt: skip
+    epochs = options.pace.epochs
+    compatible(
+        options.recipe is not TrainingRecipe.crcl or epochs >= ROUNDS,
+        f"--recipe crcl begins {ROUNDS} times, and --epochs is {epochs}", f"give {ROUNDS} --epochs or more",
+    )  # fmt: skip
 
 
 def _check_stages(options: TrainOptions) -> None:
@@ -580,7 +750,6 @@ def _check_stages(options: TrainOptions) -> None:
     require_at_least("--anchor-k", options.anchor_k, 1)
     require_share("--warmup-keep", options.warmup_keep)
     require_below_one("--split-threshold", options.split_threshold, "probability")
-    require_share("--noisy-from", options.noisy_from, zero=True)
     epochs, kept = options.pace.epochs, round(options.warmup_keep * options.pace.batch_pairs)
     require(
         options.warming_epochs < epochs, f"--warmup-epochs is {options.warming_epochs} of {epochs} epochs",
@@ -594,6 +763,7 @@ def _check_stages(options: TrainOptions) -> None:
 
 def _check_by_class(options: TrainOptions) -> None:
     given = f"--objective {options.objective}"
+    recipe = TrainingRecipe.bicro if options.recipe is TrainingRecipe.simple else options.recipe
     where = "embedding tables" if options.tune == HEADS else "dataset, or of its score tables,"
     compatible(
         bool(options.label_column), f"{given} learns from classes, and no column holds them",
@@ -606,7 +776,7 @@ def _check_by_class(options: TrainOptions) -> None:
     )  # fmt: skip
     compatible(
         options.recipe is TrainingRecipe.simple and options.relabel_every is None,
-        f"--recipe bicro and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
+        f"--recipe {recipe} and --relabel-every make soft labels, and {given} asks for classes", "leave them out",
     )  # fmt: skip
     require_at_least("--neighbours", options.neighbours, 1)
 

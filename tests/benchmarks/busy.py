@@ -2,14 +2,15 @@
 """Commands on a quiet machine and beside busy loops: how much of their fair share they get, and what that costs.
 
 usage: python tests/benchmarks/busy.py [--before PATH] [--only embed,score,labels,train] [--cores N] [--rounds 3]
-       [--size 1.0] [--json] [--out FILE.json]
+       [--size 1.0] [--before-busy] [--json] [--out FILE.json]
 
 Two loops per core compete for it, so a command that needs all cores gets a third of them: beside them it should take
 three times its quiet time, and is asked for at most 3.3 times. Whatever makes it so may cost at most 5 % when quiet,
 held against the code in PATH (a worktree of an older commit) in the same run: old and new take turns, and medians are
-told, with the least and the most. Every run is a process of its own, as a user starts it, into an empty folder. CPU
-seconds are those of the process and of its decoders. --cores: everything is kept to so many cores. --size: how much
-there is to do, for a try. Nothing else should run: the load that was found before is told.
+told, with the least and the most. --before-busy: the old code runs beside the loops too, which may take long. Every
+run is a process of its own, as a user starts it, into an empty folder. CPU seconds are those of the process and of its
+decoders. --cores: everything is kept to so many cores. --size: how much there is to do, for a try. Nothing else should
+run: the load that was found before is told.
 """
 
 import argparse
@@ -104,9 +105,11 @@ def _tables(folder: Path, pairs: int) -> Path:
 def measured(lines: dict[str, list[str]], work: Path, options: argparse.Namespace) -> Iterator[Run]:
     """Every run: quiet ones first, then those beside the loops; codes and tasks take turns."""
     codes = {"before": options.before, "after": str(HERE)} if options.before else {"after": str(HERE)}
-    for line in lines.values():  # files and libraries come from the disk once
-        _ran(line, work / "warm", str(HERE))
+    for task, line in lines.items():  # files and libraries come from the disk once
+        _ran(line, work / f"{task}-warm", str(HERE))
     for busy in (False, True):
+        if busy and not options.before_busy:
+            codes.pop("before", None)
         with _loops(LOOPS_PER_CORE * _cores() if busy else 0):
             for number in range(options.rounds):
                 for task, line in lines.items():
@@ -177,8 +180,10 @@ def table(found: Run) -> Iterator[str]:
 def _cells(row: Run, code: str) -> str:
     if f"{code}_quiet" not in row:
         return f"{'':>24}"
-    quiet, busy = row[f"{code}_quiet"]["seconds"], row[f"{code}_busy"]["seconds"]
-    return f"{quiet:>8.1f}{busy:>8.1f}{row[f'{code}_busy_over_quiet']:>8.2f}"
+    quiet = row[f"{code}_quiet"]["seconds"]
+    if f"{code}_busy" not in row:
+        return f"{quiet:>8.1f}{'':>16}"
+    return f"{quiet:>8.1f}{row[f'{code}_busy']['seconds']:>8.1f}{row[f'{code}_busy_over_quiet']:>8.2f}"
 
 
 def _missed(row: Run) -> str:
@@ -204,6 +209,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=float, default=1.0)
+    parser.add_argument("--before-busy", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--out", metavar="FILE.json")
     return parser.parse_args()

@@ -3,6 +3,8 @@
 
 usage: python tests/benchmarks/label_training.py [--worlds digits shape colour] [--rates 0.2 0.4 0.6 0.8] [--seeds 3]
        [--rows nirnl cmp …] [--first-seed 0] [--tune heads|towers] [--splits] [--json]
+       python tests/benchmarks/label_training.py --tune towers --paces [--rates 0.4] [--seeds 2] [--sizes 150 0]
+       [--learning-rates 1e-5 1e-4 1e-3] [--epochs 8 20] [--json]
 
 digits: scikit-learn's, the upper four rows of pixels are the image side, the lower four the text side; half of them
 learn, the other half, with the true labels, is retrieved. shape, colour: the pairs of sample_data whose caption names
@@ -11,6 +13,8 @@ from their images and captions, half a minute a row, and there are no digits. No
 is drawn from all classes, the true one too. Every objective has the same start, heads, epochs, batch and learning rate:
 what `ncaudit train --tune heads --objective nirnl` takes without further flags; the last epoch is kept. MAP is the mean
 of both directions, in percent, by `ncaudit eval retrieval --label-column`.
+--paces: nirnl on towers at each learning rate, or at the one that train chooses (0), and for so many epochs; of the
+training pairs so many (0: all).
 --splits: no training; of the training pairs as they are before it, how often what nirnl asks names the right class.
 """
 
@@ -67,6 +71,10 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rows", nargs="+", choices=OBJECTIVES, default=tuple(OBJECTIVES))
     parser.add_argument("--splits", action="store_true")
+    parser.add_argument("--paces", action="store_true")
+    parser.add_argument("--sizes", type=int, nargs="+", default=(0,))
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=(1e-5, 1e-4, 3e-4, 1e-3, 3e-3))
+    parser.add_argument("--epochs", type=int, nargs="+", default=(8, 20))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
@@ -76,16 +84,20 @@ def main() -> None:
         parser.error("digits are no images with captions: give --worlds shape colour with --tune towers")
     if towers and options.splits:
         parser.error("--splits is about heads")
+    if options.paces and not towers:
+        parser.error("--paces is about towers: give --tune towers")
     pace = TOWERS_PACE if towers else PACE
-    for row in (
-        splits(worlds, options.rates, seeds)
-        if options.splits
-        else rows(worlds, options.rates, seeds, options.rows, towers=towers)
-    ):
+    measured = rows(worlds, options.rates, seeds, options.rows, towers=towers)
+    if options.splits:
+        measured = splits(worlds, options.rates, seeds)
+    elif options.paces:
+        of_pace = product(options.sizes, options.epochs, options.learning_rates)
+        measured = paces(worlds, options.rates, seeds, list(of_pace))
+    for row in measured:
         found.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
     told = {"machine": demo.machine(), "pace": pace, "rows": found}
-    table = split_lines(found) if options.splits else lines(found)
+    table = split_lines(found) if options.splits else pace_lines(found) if options.paces else lines(found)
     print(json.dumps(told, indent=1) if options.json else "\n".join([str(told["machine"]), *table]))
 
 
@@ -111,6 +123,41 @@ def rows(
                     if "label_column" not in OBJECTIVES[name]:
                         known[name, seed] = row
                     yield {**row, "rate": rate}
+
+
+def paces(
+    worlds: Iterable[str], rates: Sequence[float], seeds: Iterable[int], asked: Sequence[tuple[int, int, float]]
+) -> Iterator[Row]:
+    """One row per world, rate, seed and pace: training pairs, epochs, learning rate, 0 as on the command line."""
+    seeds = list(seeds)
+    for world in worlds:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            _sample(root, world, images=True)
+            for rate, seed in product(rates, seeds):
+                _write_halves(root, world, rate, seed)
+                every = pq.read_table(root / "train.parquet")
+                for size, epochs, learning_rate in asked:
+                    pq.write_table(every.slice(0, size or None), root / "train.parquet")
+                    pace = {"epochs": epochs, "learning_rate": learning_rate or None}
+                    row = _row(root, world, rate, seed, "nirnl", True, pace)
+                    yield {**row, "epochs": epochs, "learning_rate": learning_rate}
+
+
+def pace_lines(found: Sequence[Row]) -> list[str]:
+    """A table per world and number of pairs: MAP by learning rate and epochs, means over rates and seeds."""
+    told = []
+    for world, pairs in dict.fromkeys((row["world"], row["pairs"]) for row in found):
+        own = [row for row in found if (row["world"], row["pairs"]) == (world, pairs)]
+        rates, epochs = (sorted({row[name] for row in own}) for name in ("learning_rate", "epochs"))
+        told.append(f"{world}, {pairs} pairs: MAP % of nirnl on towers, by learning rate (0: chosen) and epochs")
+        told.append("      " + "".join(f"{rate:>9g}" for rate in rates))
+        for count in epochs:
+            cells = [[row["map"] for row in own if (row["epochs"], row["learning_rate"]) == (count, r)] for r in rates]
+            told.append(
+                f"{count:>6}" + "".join(f"{statistics.mean(cell):>9.1f}" if cell else " " * 9 for cell in cells)
+            )
+    return told
 
 
 def splits(worlds: Iterable[str], rates: Sequence[float], seeds: Iterable[int]) -> Iterator[Row]:
@@ -199,16 +246,15 @@ def _asked(
     return told
 
 
-def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool) -> Row:
+def _row(root: Path, world: str, rate: float, seed: int, name: str, towers: bool, pace: Row = TOWERS_PACE) -> Row:
     begun, out = perf_counter(), str(root / "out")
-    common = {"out": out, "seed": seed, "restart": True, "val_share": 0.0, **OBJECTIVES[name]}
+    held = {} if "label_column" in OBJECTIVES[name] else {"val_share": 0.0}  # by class nothing is held out anyway
+    common = {"out": out, "seed": seed, "restart": True, **held, **OBJECTIVES[name]}
     if towers:
         start, data = f"local-dir:{sample_folder()}/tiny-clip", [str(root / "train.parquet")]
-        trained = ncaudit.train(ncaudit.TrainOptions(data=data, model=start, **TOWERS, **TOWERS_PACE, **common))
-        test, kept = str(root / f"tested-{rate}-{seed}-{name}"), ["label"]
-        ncaudit.embed(
-            ncaudit.EmbedOptions(sources=[str(root / "test.parquet")], out=test, model=f"local-dir:{out}", columns=kept)
-        )
+        trained = ncaudit.train(ncaudit.TrainOptions(data=data, model=start, **TOWERS, **pace, **common))
+        test, asked_for = str(root / "tested"), {"model": f"local-dir:{out}", "columns": ["label"], "overwrite": True}
+        ncaudit.embed(ncaudit.EmbedOptions(sources=[str(root / "test.parquet")], out=test, workers=0, **asked_for))
         asked: dict[str, Any] = {"embeddings": [test]}
     else:
         table = [str(root / "train.parquet")]

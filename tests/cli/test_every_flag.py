@@ -76,7 +76,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
     },
     "audit": ON_RAY,
     "embed": {"csv_safe": AS_CSV, "format": STREAMED, **ON_RAY},
-    "labels": {"csv_safe": AS_CSV, "format": STREAMED},
+    "labels": {"csv_safe": AS_CSV, "format": STREAMED, **ON_RAY},
     "score": {
         **dict.fromkeys(("loss", "mixture", "center", "bank_pairs"), PAPER),
         "temperature": {"scorer": "ncr"},
@@ -121,6 +121,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         "objective": {"scores": ["scores"]},
         "key": {"scores": ["scores"]},
         "hidden": {**HEADS, "head": "mlp"},
+        "match_share": {"negatives": "allowed"},
     },
 }
 # Values that are checked for more than their type.
@@ -130,6 +131,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "train": {"tune": "last:2", "margin_base": 2.5},
     "bench": {"out": "runs.csv", "kinds": ["near", "topic"], "scorers": ["bicro", "lemon"]},
     "score": {"scorer": "csls", "slice": "1/2", "ray_address": "local"},
+    "labels": {"ray_address": "local"},
     "filter": {"slice": "1/2", "ray_address": "local"},
     "sample": {"out": "review.csv"},
     "report": {"out": "page.html"},

@@ -66,3 +66,11 @@ def test_an_error_is_two_lines_and_exit_code_1(embeddings, tmp_path):
 
 def test_json_and_rows_cannot_share_standard_output(embeddings):
     assert run(embeddings, "--label-column", "kind", "--out", "-", "--json").exit_code == 2
+
+
+def test_parts_are_refused_with_the_reason(tmp_path):
+    words = ["labels", tmp_path, "--out", tmp_path / "l", "--label-column", "kind", "--slice", "0/4"]
+    told = CliRunner().invoke(app.app, [str(word) for word in words])
+    assert told.exit_code == 2
+    assert "ncaudit labels takes no --slice: it judges all pairs against each other" in told.output
+    assert "--engine ray" in told.output

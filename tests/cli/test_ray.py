@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds import stores
 from tests.worlds.clusters import of_two_machines
 from tests.worlds.commands import run
+from tests.worlds.embeddings import embedding_table
 from tests.worlds.sample import SAMPLE, TINY
 
 pytestmark = [
@@ -47,9 +50,7 @@ def until(count, folder, process):
         time.sleep(0.02)
 
 
-def test_a_machine_and_then_the_command_are_killed_and_the_same_command_ends_in_the_same_bytes(
-    data, cluster, tmp_path
-):
+def test_a_machine_and_then_the_command_are_killed_and_the_same_command_ends_in_the_same_bytes(data, cluster, tmp_path):
     out, here = tmp_path / "out", tmp_path / "here"
     line = ["embed", data, "--out", out, *EMBED, "--engine", "ray", "--ray-address", cluster.address]
     words = [sys.executable, "-m", "ncaudit", *map(str, line)]
@@ -76,3 +77,29 @@ def test_a_cluster_that_nobody_answers_at_is_told_in_two_lines(data, tmp_path):
     assert told.exit_code == 1
     assert told.output.count("fix:") == 1
     assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_processes_elsewhere_open_the_store_of_the_command_and_no_log_has_its_keys(cluster, tmp_path):
+    here, words = tmp_path / "here", ["--scorer", "bicro", "--no-check", "--device", "cpu"]
+    given = tmp_path / "given"
+    given.mkdir()
+    for number in range(4):
+        pq.write_table(embedding_table(100, seed=number), given / f"{number:05}.parquet")
+    assert run("score", given, "--out", here, *words).exit_code == 0
+    with stores.served() as store:
+        stores.fresh_bucket(store)
+        for path in given.iterdir():
+            store.client().put_object(Bucket="pairs", Key=f"given/{path.name}", Body=path.read_bytes())
+        line = ["score", "s3://pairs/given", "--out", "s3://pairs/scores", *words]
+        line += ["--engine", "ray", "--ray-address", cluster.address]
+        ran = subprocess.run(
+            [sys.executable, "-m", "ncaudit", *map(str, line)],
+            env=store.environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        there = {name: data for name, data in store.objects("scores").items() if name.endswith(".parquet")}
+    assert there == tables(here)
+    secret = stores.KEYS["AWS_SECRET_ACCESS_KEY"].encode()
+    logs = [path for path in Path(os.environ["RAY_TMPDIR"]).rglob("*") if path.is_file()]
+    assert any("worker" in path.name for path in logs)
+    assert [path.name for path in logs if secret in path.read_bytes()] == []

@@ -126,6 +126,11 @@ def test_what_cannot_be_meant_is_told(store, tables):
     environment = store.environment()
     ran = run(environment, "score", tables, "--out", "s3://nobody/scores", "-q", code=1)
     assert ran.stderr.splitlines()[0].endswith("The specified bucket does not exist")
+    for words in (["inspect", "s3://nobody/data"], ["score", "s3://nobody/data/*.parquet", "--out", OUT]):
+        ran = run(environment, *words, "-q", code=1)
+        assert f"there is no bucket nobody at {store.url}" in ran.stderr
+        assert "AWS_ENDPOINT_URL" in ran.stderr.splitlines()[1]
+    assert "s3://pairs/data does not exist" in run(environment, "inspect", "s3://pairs/data", "-q", code=1).stderr
     ran = run(environment, "score", tables, "--out", OUT, "--storage-option", "secert=1", code=2)
     assert "has no such option" in ran.stderr
     assert "secret" in ran.stderr  # which was meant

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,23 +28,23 @@ UNEVEN = (0, 1, 7, PAIRS)  # where shards begin: no rank may wait for rows that 
 WEIGHTS, METRICS, STATE = "open_clip_model.safetensors", "metrics.jsonl", "checkpoint.pt"
 
 
-def two_processes(root: Path, out: str) -> list[str]:
+def two_processes(root: Path, out: str, *more: str) -> list[str]:
     return [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *("-m", "ncaudit", "train", "--scores", str(root / "scores"), "--data", str(root / "data")),
         *("--out", str(root / out), "--model", str(SAMPLE / "tiny-clip"), "--epochs", str(EPOCHS)),
         *("--batch-pairs", "8", "--learning-rate", "1e-4", "--val-share", "0.2", "--workers", "0"),
-        *("--device", "cpu", "--precision", "float32", "--json"),
+        *("--device", "cpu", "--precision", "float32", "--json", *more),
     ]
 
 
-def one_process(root: Path, out: str) -> TrainResult:
+def one_process(root: Path, out: str, **more: object) -> TrainResult:
     options = TrainOptions(
         scores=[str(root / "scores")], data=[str(root / "data")], out=str(root / out), epochs=EPOCHS, batch_pairs=8,
         model=str(SAMPLE / "tiny-clip"), learning_rate=1e-4, val_share=0.2, workers=0, device="cpu",
         precision=Precision.float32,
     )  # fmt: skip
-    return train(options)
+    return train(replace(options, **more))
 
 
 def environment() -> dict[str, str]:
@@ -100,6 +101,28 @@ def test_two_processes_that_were_stopped_and_run_again_end_with_the_weights_and_
     for ours, theirs in zip(lines(root, "two"), lines(root, "one"), strict=True):
         assert ours.get("loss") == pytest.approx(theirs.get("loss"), abs=1e-5)
         assert ours["val"] == theirs["val"]
+
+
+@pytest.mark.slow
+def test_two_processes_rematch_as_one_does(root):
+    rows = pq.read_table(SAMPLE / "train.parquet", columns=["key", "jpg", "caption"]).slice(0, 160)
+    label = pa.array([0.0] * 60 + [1.0] * 100)
+    scores = pa.table({"pair_id": rows["key"], "status": ["ok"] * 160, "soft_label": label})
+    for folder, table in (("data", rows), ("scores", scores)):
+        for old in (root / folder).iterdir():
+            old.unlink()
+        pq.write_table(table, root / folder / "00000.parquet")
+    one = one_process(root, "one", recipe="rematch")
+    asked = [*two_processes(root, "two", "--recipe", "rematch")]
+    done = subprocess.run(asked, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    two = json.loads(done.stdout)
+    assert one.rematched is not None
+    assert one.rematched > 0
+    assert (two["noisy_pairs"], two["rematched"]) == (one.noisy_pairs, one.rematched)
+    assert two["half_there"] == pytest.approx(one.half_there, abs=1e-3)
+    weights = [load_file(root / out / WEIGHTS) for out in ("two", "one")]
+    assert_close(*weights, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -1,16 +1,18 @@
 """The folder in which the blocks of a page run, and how: in order, with small things in the place of a reader's own.
 
-A page has a folder of its own. In it stand `data/` (192 pairs of the sample in two shards, with more columns), `test/`,
-`products/` (with a class), `backwards/` (600 pairs with captions spelled backwards), `metadata.parquet`, `img.npy` and
-`text.npy`; `test-embeddings/` and `product-embeddings/`; and, but for the README, which makes them itself,
-`embeddings/` and `scores/` of `data/`. `sample_data/` is the real one. For `ViT-B-32`, which would be fetched, stands
-the sample's own model. `FLAGS`, and for the pages of docs/ `QUICK`, are added where a line does not give them itself:
-to compute alike on every machine, and quickly. After `ncaudit sample` somebody fills in the verdicts: the truth.
+A page has a folder of its own. In it stand `data/` (192 pairs of the sample in two shards, with more columns), `tars/`
+(256 pairs, with uids), `test/`, `products/` (with a class), `backwards/` (600 pairs with captions spelled backwards),
+`metadata.parquet`, `img.npy` and `text.npy`; `test-embeddings/` and `product-embeddings/`; and, but for the README,
+which makes them itself, `embeddings/` and `scores/` of `data/`. `sample_data/` is the real one. For `ViT-B-32`, which
+would be fetched, stands the sample's own model. `FLAGS`, and for the pages of docs/ `QUICK`, are added where a line
+does not give them itself: to compute alike on every machine, and quickly. After `ncaudit sample` somebody fills in the
+verdicts: the truth.
 
 Not run: lines that end in `# needs …` (one of `NEEDS`), and other programs than ncaudit (`OTHERS`).
 """
 
 import csv
+import hashlib
 import re
 import shlex
 import shutil
@@ -21,11 +23,13 @@ import pyarrow.parquet as pq
 
 from tests.pages import ROOT, blocks, name_of
 from tests.shell import run_line
+from tests.worlds.tars import pair, samples, write_tar
 
 NEEDS = {"the network", "GPUs"}
 OTHERS = {
     "make": "installs ncaudit and runs it, or all tests",
     "torchrun": "starts processes; tests/cli/test_train_ranks.py runs it",
+    "python": "starts processes; tests/docs/test_open_clip_training.py runs them",
 }
 EMBED = {"--device": "cpu", "--precision": "float32", "--workers": "0"}
 FLAGS = {"audit": EMBED, "embed": EMBED, "score": {"--device": "cpu"}, "train": {"--device": "cpu", "--epochs": "1"}}
@@ -70,8 +74,18 @@ def _write_datasets(folder, sample):
     turned = pa.array([caption[::-1] for caption in captions])
     place = sample.column_names.index("caption")
     pq.write_table(sample.set_column(place, "caption", turned).slice(0, 600), folder / "backwards/0.parquet")
+    _write_tars(folder / "tars", sample.slice(0, 256).to_pylist())
     prior = {"uid": sample["key"], "clip_l14_similarity_score": sample["truth"]}
     pq.write_table(pa.table(prior).slice(0, 192), folder / "metadata.parquet")
+
+
+def _write_tars(folder, rows):
+    for shard in range(2):
+        own = rows[shard * 128 : (shard + 1) * 128]
+        uids = [hashlib.md5(row["key"].encode()).hexdigest() for row in own]
+        each = zip(own, uids, strict=True)
+        files = samples(pair(row["key"], row["jpg"], row["caption"], uid=uid) for row, uid in each)
+        write_tar(folder / f"{shard:05}.tar", files)
 
 
 def in_a_copy(world, folder, patch, without=()):

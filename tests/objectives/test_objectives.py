@@ -18,12 +18,12 @@ LABEL = torch.tensor([1.0, 0.25])
 
 
 def test_an_unknown_objective_names_the_known_ones():
-    with pytest.raises(NcauditError, match="no objective is called 'hinge'") as error:
-        objectives.get("hinge")
+    with pytest.raises(NcauditError, match="no objective is called 'focal'") as error:
+        objectives.get("focal")
     assert error.value.fix == f"give one of: {', '.join(objectives.names())}"
-    assert error.value.fix.startswith("give one of: bicro, cmp, cross-entropy, drop")
-    with pytest.raises(NcauditError, match="no objective is called 'hinge'"):
-        objectives.settings("hinge")
+    assert error.value.fix.startswith("give one of: bicro, cmp, crcl, cross-entropy, drop")
+    with pytest.raises(NcauditError, match="no objective is called 'focal'"):
+        objectives.settings("focal")
 
 
 def test_names_are_listed_without_torch():
@@ -49,12 +49,17 @@ def test_a_new_file_in_the_folder_is_a_new_objective(tmp_path, monkeypatch, regi
     [
         ("bicro", {"margin": 0.2, "margin_base": 10.0}),
         ("cmp", {"margin": 0.9}),
+        ("crcl", {"complement_weight": 5.0}),
         ("cross-entropy", {"class_temperature": 0.5, "margin": 0.9, "cmp_weight": 0.0}),
         ("drop", {"drop_below": 0.5}),
+        ("gce", {"exponent": 0.5}),
         ("infonce", {}),
         ("nirnl", {"class_temperature": 0.5, "pseudo_label": "neighbours", "margin": 0.9, "cmp_weight": 0.9}),
-        ("rcl", {}),
+        ("rcl", {"doubted": "ignore"}),
+        ("rince", {"temperature": 0.05, "exponent": 0.1, "negatives_weight": 0.01}),
+        ("sce", {"reverse_weight": 16.118}),
         ("soft-infonce", {"spread": "uniform"}),
+        ("tal", {"margin": 0.1, "temperature": 0.015}),
         ("weighted-infonce", {}),
     ],
 )
@@ -101,6 +106,13 @@ def test_what_each_batch_brings_is_no_setting(name):
     + [("bicro", "margin_base", value) for value in (1, 0.5, float("inf"), nan)]
     + [("drop", "drop_below", value) for value in (-0.1, 50, nan)]
     + [("soft-infonce", "spread", "softmax"), ("nirnl", "pseudo_label", "guess")]
+    + [("rcl", "doubted", "pull")]
+    + [(name, "exponent", value) for name in ("gce", "rince") for value in (0, 1.5, nan)]
+    + [("rince", "negatives_weight", value) for value in (0, 2, nan)]
+    + [(name, "temperature", value) for name in ("tal", "rince") for value in (0, 2, nan)]
+    + [("tal", "margin", value) for value in (0, 2.5, nan)]
+    + [("sce", "reverse_weight", value) for value in (-1, float("inf"), nan)]
+    + [("crcl", "complement_weight", value) for value in (-1, float("inf"), nan)]
     + [("cmp", "margin", value) for value in (0, 2.5, nan)]
     + [(name, "class_temperature", value) for name in ("nirnl", "cross-entropy") for value in (0, 11, nan)]
     + [(name, "cmp_weight", value) for name in ("nirnl", "cross-entropy") for value in (-1, float("inf"), nan)],
@@ -110,7 +122,7 @@ def test_a_value_that_makes_no_sense_is_refused_before_any_batch(name, setting, 
         objectives.get_any(name, **{setting: value})
 
 
-@pytest.mark.parametrize("name", ["bicro", "cmp", "infonce", "rcl", "soft-infonce", "weighted-infonce"])
+@pytest.mark.parametrize("name", sorted({*objectives.names()} - {*objectives.by_class.names(), "drop"}))
 def test_only_drop_leaves_pairs_out(name):
     assert objectives.get(name).trains_on(np.array([0.0, 0.5, 1.0], dtype=np.float32)).tolist() == [True] * 3
 

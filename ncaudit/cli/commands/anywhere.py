@@ -15,7 +15,7 @@ from ncaudit.cli.commands import help as help_pages
 from ncaudit.cli.shared import log, loudness, output
 from ncaudit.engines.ranks import launched
 from ncaudit.errors import UsageError
-from ncaudit.options.shared.about import Panel
+from ncaudit.options.shared.about import Options, Panel
 from ncaudit.shards.places import scratch
 
 Quiet = Annotated[
@@ -90,11 +90,29 @@ def parameters() -> list[Parameter]:
     ]
 
 
+_given: list[str] = []  # options of stores on this command line, wherever they stand
+
+
+def refuse_unread(options: Options) -> None:
+    """Raises UsageError for options of stores where every path is one of this machine."""
+    words = [word for value in vars(options).values() for word in (value if _lists(value) else [value])]
+    if _given and not any(isinstance(word, str) and stores.is_remote(word) for word in words):
+        raise UsageError(
+            "--storage-option is about stores (s3://…), and every path here is one of this machine",
+            fix=f"leave it out; for a model that names a store itself set {stores.OPTIONS}",
+        )
+
+
+def _lists(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
 def heed_root(
     *, quiet: bool, verbose: bool, log_file: str | None, storage_option: list[str] | None, scratch: str | None
 ) -> None:
     """What stood before the verb."""
     loudness.set_loudness(quiet=False, verbose=False)
+    _given.clear()
     told = {"quiet": quiet, "verbose": verbose, "log": log_file}
     heed({**told, "storage_option": storage_option, "scratch": scratch})
 
@@ -109,5 +127,6 @@ def heed(given: Mapping[str, Any]) -> None:
     if given["log"] and launched().is_first:
         log.begin(given["log"], log.command_line())
     stores.give_options(given["storage_option"] or ())
+    _given.extend(given["storage_option"] or ())
     if given["scratch"] is not None:
         scratch.use(given["scratch"])

@@ -19,6 +19,7 @@ from ncaudit.cli.layout.rendering import plain
 from ncaudit.cli.layout.vocabulary import Word
 from ncaudit.cli.shared import live, log, output
 from ncaudit.cli.shared.given import checked
+from ncaudit.cli.shared.mistakes import LACKS
 from ncaudit.engines.ranks import launched
 from ncaudit.errors import UsageError
 from ncaudit.options.shared.about import Options, Panel, options_of
@@ -119,6 +120,7 @@ def _plan(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str
 
 def _options(kind: type[Chosen], refuses: Callable[[Chosen], None], given: dict[str, Any]) -> Chosen:
     options = checked(kind(**dict(given_fields(kind, given))))
+    anywhere.refuse_unread(options)
     refuses(options)
     log.line(f"options: {_told(options)}")
     return options
@@ -147,5 +149,5 @@ def _as_typer_sees_it(
     made.__name__, made.__doc__, made.__module__ = run.__name__, run.__doc__, run.__module__
     made.__annotations__ = {one.name: one.annotation for one in asked}
     vars(made)["__signature__"] = inspect.Signature(asked)
-    vars(made)[NAME] = Spec(kind, examples)
+    vars(made)[NAME], vars(made)[LACKS] = Spec(kind, examples), kind.LACKS
     return made

@@ -12,6 +12,7 @@ from typer import TyperException
 from ncaudit.errors import UsageError
 from ncaudit.nearest import nearest, one_of
 
+LACKS = "lacks"  # of what Typer calls: flags that it has not, with the reason and what to do
 NUMBERS = (("integer", "a whole number"), ("number", "a number"))
 
 
@@ -48,6 +49,8 @@ def command_path(context: Any) -> str:
 
 
 def _no_such_option(name: str, context: Any) -> UsageError:
+    if context is not None and name in (lacks := getattr(context.command.callback, LACKS, {})):
+        return UsageError(f"{command_path(context)} takes no {name}: {lacks[name][0]}", fix=lacks[name][1])
     known = flags(context)
     more = f"{see(context)}-all" if "--help-all" in known else see(context)
     found = nearest(name.lstrip("-"), (flag.lstrip("-") for flag in known))

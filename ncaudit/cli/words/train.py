@@ -33,6 +33,8 @@ def _run(result: TrainResult) -> Words:
         _head(result),
         *dropped,
         *_split(result),
+        *_rematched(result),
+        *_agreement(result),
         *_parts(result),
     ]
 
@@ -97,6 +99,27 @@ def _split(result: TrainResult) -> list[str]:
         return []
     first, second = result.clean_pairs
     return [f"the two networks trust {first:,} and {second:,} of {counted(result.train_pairs, 'pair')}"]
+
+
+def _rematched(result: TrainResult) -> list[str]:
+    if result.recipe != TrainingRecipe.rematch or result.noisy_pairs is None:
+        return []
+    if not result.noisy_pairs:
+        return ["no pair is noisy (label below 0.5), so none was rematched"]
+    noisy = counted(result.noisy_pairs, "noisy pair")
+    if result.rematched is None:
+        return [f"{noisy}, and none was rematched: too few clean pairs to tell chances, or no epoch left to use them"]
+    return [
+        f"{result.rematched:,} of {noisy} learnt captions of others, right by a chance of {result.rematch_chance:.2f} "
+        f"in the mean; about {result.half_there:.0%} of the true captions seem to be there"
+    ]
+
+
+def _agreement(result: TrainResult) -> list[str]:
+    if result.agreement is None:
+        return []
+    clean, doubted, noisy = (result.agreement[name] for name in ("agreed_clean", "disagreed", "agreed_noisy"))
+    return [f"before and in training, {clean:,} pairs look clean, {noisy:,} noisy, and {doubted:,} differ"]
 
 
 def _parts(result: TrainResult) -> list[str]:

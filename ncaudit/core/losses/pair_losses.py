@@ -134,6 +134,7 @@ def complementary_loss(
     *,
     scale: float | Tensor,
     allowed: Allowed | None = None,
+    doubt: Tensor | None = None,
 ) -> Tensor:
     """Sum over the negatives of -log(1 - p_ij), mean of the two directions: "it is not this one", said of each.
 
@@ -142,13 +143,24 @@ def complementary_loss(
     The positive enters through the softmax only: the loss pulls s_ii up by scale * p_ii * sum_j p_ij / (1 - p_ij),
     which is at most InfoNCE's scale * (1 - p_ii), and fades with p_ii where InfoNCE pulls hardest.
     RCL (Hu et al., TPAMI 2023).
+    doubt: (n,) in [0, 1], how far "not this one" is said of the pair itself, too: -doubt log(1 - p_ii) is added. None:
+    of no pair. DCL (Information Fusion 2026) says it of every pair that is split off as noisy.
 
     >>> complementary_loss(torch.zeros(1), torch.zeros(1, 2), torch.zeros(1, 2), scale=10.0).exp()  # (1 - 1/3)^-2
     tensor([2.2500])
     """
     image_allowed, text_allowed = _both_directions(allowed)
-    image_loss = _complement(positive, image_to_text, scale, image_allowed)
-    return (image_loss + _complement(positive, text_to_image, scale, text_allowed)) / 2
+    image_loss = _complement(positive, image_to_text, scale, image_allowed, doubt)
+    return (image_loss + _complement(positive, text_to_image, scale, text_allowed, doubt)) / 2
+
+
+def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
+    """sum_i weight_i * loss_i / sum_i weight_i, a scalar; 0 where every weight is 0. loss, weight: (n,), weight >= 0.
+
+    >>> weighted_mean(torch.tensor([3.0, 100.0]), torch.tensor([0.5, 0.0]))
+    tensor(3.)
+    """
+    return (weight * loss).sum() / weight.sum().clamp(min=torch.finfo(loss.dtype).tiny)
 
 
 def soft_margin(label: Tensor, *, margin: float, m: float = 10.0) -> Tensor:
@@ -174,7 +186,8 @@ def _hinge(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
 def _hardest(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
     if negative.shape[1] == 0:
         return torch.zeros_like(room)
-    return _hinge(room, negative, allowed).amax(dim=1)
+    hardest = (negative if allowed is None else negative.masked_fill(~allowed, -torch.inf)).amax(dim=1)
+    return (room + hardest).clamp(min=0)  # one hinge a row, not one a column
 
 
 def _mean(room: Tensor, negative: Tensor, allowed: Tensor | None) -> Tensor:
@@ -214,7 +227,9 @@ def _shares(log_p: Tensor, allowed: Tensor, spread: Spread) -> Tensor:
     return log_p.softmax(dim=1).masked_fill(~allowed, 0)  # NaN before in a row without any
 
 
-def _complement(positive: Tensor, negative: Tensor, scale: float | Tensor, allowed: Tensor | None) -> Tensor:
+def _complement(
+    positive: Tensor, negative: Tensor, scale: float | Tensor, allowed: Tensor | None, doubt: Tensor | None
+) -> Tensor:
     logits = _logits(positive, negative, scale, allowed)
     top = torch.zeros_like(logits, dtype=torch.bool).scatter(1, logits.argmax(dim=1, keepdim=True), True)
     top[:, 0] = False  # the positive is nobody's negative
@@ -222,4 +237,12 @@ def _complement(positive: Tensor, negative: Tensor, scale: float | Tensor, allow
     # makes leads of 200: its -log(1 - p) is softplus(logit - logsumexp of all others). The rest is safe for log1p.
     others = logits.masked_fill(top, -torch.inf).logsumexp(dim=1, keepdim=True)
     of_top = softplus(logits - others).masked_fill(~top, 0).sum(dim=1)
-    return of_top - torch.log1p(-logits.softmax(dim=1).masked_fill(top, 0)[:, 1:]).sum(dim=1)
+    of_negatives = of_top - torch.log1p(-logits.softmax(dim=1).masked_fill(top, 0)[:, 1:]).sum(dim=1)
+    return of_negatives if doubt is None else of_negatives + doubt * _own_complement(logits)
+
+
+def _own_complement(logits: Tensor) -> Tensor:
+    """-log(1 - p) of the first column, exact where p is nearly 1; 0 in a row without any other entry."""
+    alone = (logits[:, 1:] == -torch.inf).all(dim=1)
+    others = logits[:, 1:].masked_fill(alone[:, None], 0).logsumexp(dim=1)
+    return softplus(logits[:, 0] - others).masked_fill(alone, 0)

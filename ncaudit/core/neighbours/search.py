@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ncaudit.core.device import matmul_dtype
 from ncaudit.core.neighbours.listed import listed_products
+from ncaudit.core.neighbours.top import numbers_of, ordered_bits, sorted_ascending, top_columns
 from ncaudit.core.parallel import in_parallel
 
 SPARE = 16  # candidates beyond k: room for excluded keys (a photo's own five captions) and for rough ranks
-GROUP = 8  # columns per group maximum; groups are grouped again until a plain top-k is cheap
 KEY_BLOCK = 2**17  # keys compared at once
 EXACT_ENTRIES = 2**24  # float32 similarities held at once by the path without shortcuts
 TIE = 1e-6  # a float32 product may give equal keys different last bits
@@ -130,11 +130,12 @@ class _Search:
         value, index = rough_queries.new_empty(len(queries), 0), _no_index(queries)
         for start in range(0, len(self.bank.rough), KEY_BLOCK):
             product = self._product(rough_queries, self.bank.rough[start : start + KEY_BLOCK])
-            best, column = _top_columns(product, min(self.candidates, product.shape[1]))
-            value, index = torch.cat([value, best], dim=1), torch.cat([index, column + start], dim=1)
+            column = top_columns(product, min(self.candidates, product.shape[1]))
+            value = torch.cat([value, product.gather(1, column)], dim=1)
+            index = torch.cat([index, column + start], dim=1)
             if value.shape[1] > self.candidates:
-                value, place = value.topk(self.candidates, dim=1, sorted=False)
-                index = index.gather(1, place)
+                place = top_columns(value, self.candidates)
+                value, index = value.gather(1, place), index.gather(1, place)
         return value.amin(dim=1) if value.shape[1] else value.sum(dim=1), index
 
     def _product(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -163,34 +164,6 @@ class _Search:
             found.similarity[part], found.index[part] = best.similarity, best.index
 
 
-def _top_columns(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Each row's `count` largest values and their columns, in no particular order: (n, width) -> (n, count) both."""
-    width = values.shape[1] // GROUP
-    if width <= 2 * count:
-        largest = values.topk(count, dim=1, sorted=False)
-        return largest.values, largest.indices
-    # group g holds columns g, g + width, g + 2 width, …: in this layout the maximum runs over whole vectors
-    group = _top_groups(values[:, : width * GROUP].view(len(values), GROUP, width), count)
-    members = group[:, None, :] + width * torch.arange(GROUP, device=values.device)[None, :, None]
-    rest = torch.arange(width * GROUP, values.shape[1], device=values.device).expand(len(values), -1)
-    column = torch.cat([members.flatten(1), rest], dim=1)
-    largest = values.gather(1, column).topk(count, dim=1, sorted=False)
-    return largest.values, column.gather(1, largest.indices)
-
-
-def _top_groups(values: Tensor, count: int) -> Tensor:
-    """Groups of each row's `count` largest maxima, in no particular order: (n, GROUP, width) -> (n, count) int64.
-
-    As whole numbers the bits of halves from 0 on keep their order, and those of negative ones lie below them; such
-    maxima take a third of the time. Where a chosen one is negative, nothing is known of it, and floats are asked.
-    """
-    if values.dtype.itemsize == 2 and values.device.type == "cpu":
-        largest, group = _top_columns(values.view(torch.int16).amax(dim=1).view(values.dtype), count)
-        if not bool(largest.signbit().any()):
-            return group
-    return _top_columns(values.amax(dim=1), count)[1]
-
-
 def _first_largest(values: Tensor, count: int) -> Tensor:
     """Columns of each row's `count` largest values, ascending; around the least of them the first: (n, count)."""
     least = values.topk(count, dim=1).values[:, -1:]
@@ -201,13 +174,17 @@ def _first_largest(values: Tensor, count: int) -> Tensor:
 
 
 def best_first(similarity: Tensor, index: Tensor, k: int) -> Nearest:
-    """The k best of unordered candidates, equal ones in the order of their index, padded where there are fewer."""
-    index, order = index.sort(dim=1)
-    similarity, order = similarity.gather(1, order).sort(dim=1, descending=True, stable=True)
-    index = index.gather(1, order).where(similarity > -torch.inf, -1)
+    """The k best of unordered candidates, equal ones in the order of their index, padded where there are fewer.
+
+    similarity: (n, c) float32, index: (n, c) int64 in [-1, 2^31).
+    """
+    # one whole number for both, the best the lowest; adding 0 makes one zero of the two
+    packed = sorted_ascending(~ordered_bits(similarity + 0.0).long() * 2**32 + (index + 1))[:, :k]
+    similarity = numbers_of(~(packed >> 32).int())
+    index = ((packed & (2**32 - 1)) - 1).where(similarity > -torch.inf, -1)
     missing = (0, max(0, k - similarity.shape[1]))
-    similarity = torch.nn.functional.pad(similarity[:, :k], missing, value=-torch.inf)
-    return Nearest(similarity.contiguous(), torch.nn.functional.pad(index[:, :k], missing, value=-1).contiguous())
+    similarity = torch.nn.functional.pad(similarity, missing, value=-torch.inf)
+    return Nearest(similarity.contiguous(), torch.nn.functional.pad(index, missing, value=-1).contiguous())
 
 
 def _no_index(like: Tensor) -> Tensor:

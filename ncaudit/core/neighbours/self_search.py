@@ -12,7 +12,7 @@ ranked by their float32 similarities in the end.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +37,16 @@ QUERY_STEP, KEY_STEP = 16, 64  # sizes of products are multiples: for each new s
 MORE_CELLS = 1.25
 
 
+# Who does the rounds of a search: its tables, the rows of each round, and how many cells each row visits; what is found
+# for each comes in their order.
+Rounds = Callable[["CellSearch", Sequence[Tensor], int], Iterable[Nearest]]
+
+
+def one_by_one(search: "CellSearch", rounds: Sequence[Tensor], probes: int) -> Iterable[Nearest]:
+    """Here, one round after the other."""
+    return (search.best(rows, probes) for rows in rounds)
+
+
 @dataclass(frozen=True)
 class NearestInSet(Nearest):
     """Row i: the best other rows for row i; and how many of the truly nearest these are."""
@@ -55,13 +65,15 @@ def nearest_in_set(
     exact_up_to: int = EXACT_UP_TO,
     seed: int = 0,
     block: int = 512,
+    by: Rounds = one_by_one,
 ) -> NearestInSet:
     """Each row's k most similar other rows that share no group with it; of larger sets at least 95 % of them.
 
     rows: (n, d) float16 or float32 unit rows. k >= 1. groups: (n,) int64 tensors (photo ids, caption ids, …) on the
     rows' device: a row with any id equal to one's own is left out; so is, always, the row itself.
     exact_up_to: rows up to which the answer is exact. seed: of the cells and of the rows that the recall is measured
-    on. block: rows compared at once.
+    on. block: rows compared at once. by: who does the rounds of a search in cells; each finds the same wherever it is
+    done.
     Returns cosines in float32, descending, and row numbers, (n, k) both; -inf and -1 where fewer than k are allowed,
     and above `exact_up_to` also where the cells that were visited hold no more. Beside rows and result, memory is a
     float32 sample of 160 √n rows and about 400 MiB. On a CPU the same rows, groups
@@ -74,21 +86,21 @@ def nearest_in_set(
     """
     rows, ids = rows.detach(), [torch.arange(len(rows), device=rows.device), *groups]
     if len(rows) > exact_up_to:
-        return _by_cells(rows, k, ids, seed, block)
+        return _by_cells(rows, k, ids, seed, block, by)
     keys = rows.float()
     found = nearest(keys, prepare_keys(keys), k, query_groups=ids, key_groups=ids, block=block)
     return NearestInSet(found.similarity, found.index, recall=1.0, recall_at_10=1.0, exact=True, compared=1.0)
 
 
-def _by_cells(rows: Tensor, k: int, ids: list[Tensor], seed: int, block: int) -> NearestInSet:
-    search = _CellSearch(rows, make_cells(rows, seed), k, ids, block)
+def _by_cells(rows: Tensor, k: int, ids: list[Tensor], seed: int, block: int, by: Rounds) -> NearestInSet:
+    search = CellSearch(rows, make_cells(rows, seed), k, ids, block)
     draw = torch.Generator().manual_seed(seed + 1)
     asked = torch.randperm(len(rows), generator=draw)[:MEASURED_ROWS].sort().values.to(rows.device)
     truth = _exact(rows, asked, k, ids)
     probes = _enough_cells(rows, search.cells, asked, truth)
     while _recall(found := search.of(asked, probes), truth, k) < RECALL + MARGIN and probes < len(search.cells):
         probes = min(len(search.cells), math.ceil(probes * MORE_CELLS))
-    everything = search.of(torch.arange(len(rows), device=rows.device), probes)
+    everything = search.of(torch.arange(len(rows), device=rows.device), probes, by)
     return NearestInSet(
         everything.similarity,
         everything.index,
@@ -99,7 +111,7 @@ def _by_cells(rows: Tensor, k: int, ids: list[Tensor], seed: int, block: int) ->
     )
 
 
-class _CellSearch:
+class CellSearch:
     """Rows in cells, and one k: each row asked about is compared with the rows of its nearest cells.
 
     A round takes some rows and some of their nearest cells. All that is found in it is kept, as wide as the largest
@@ -113,22 +125,27 @@ class _CellSearch:
         self.starts = torch.tensor(cells.starts, device=rows.device)
         self.cell_width = max(1, -(-int(cells.sizes.max()) // KEY_STEP)) * KEY_STEP
         self.width = k + SPARE
+        self.room = torch.empty(0, dtype=self.dtype, device=rows.device)  # for what is found in one round
 
-    def of(self, asked: Tensor, probes: int) -> Nearest:
+    def of(self, asked: Tensor, probes: int, by: Rounds = one_by_one) -> Nearest:
         """The best that the `probes` nearest cells hold for these rows, (q,) int64."""
         similarity = self.rows.new_full((len(asked), self.k), -torch.inf, dtype=torch.float32)
         index = torch.full_like(similarity, -1, dtype=torch.int64)
         # by their cells, so that the rows of a round visit the same ones
         order = self.cells.home[asked].sort(stable=True).indices
-        room = torch.empty(0, dtype=self.dtype, device=self.rows.device)
-        for places in torch.split(order, max(LEAST_ROWS, min(ROWS, ENTRIES // (probes * self.cell_width)))):
-            visits = len(places) * self._visits(len(places), probes)
-            size = visits + QUERY_STEP * min(len(self.cells), visits)
-            if len(room) < size:
-                room = room.new_empty(size, self.cell_width)
-            found = self._best(asked[places], probes, room)
-            similarity[places], index[places] = found.similarity, found.index
+        places = torch.split(order, max(LEAST_ROWS, min(ROWS, ENTRIES // (probes * self.cell_width))))
+        found = by(self, [asked[some] for some in places], probes)
+        for some, best in zip(places, found, strict=True):
+            similarity[some], index[some] = best.similarity, best.index
         return Nearest(similarity, index)
+
+    def best(self, asked: Tensor, probes: int) -> Nearest:
+        """The same for the rows of one round."""
+        visits = len(asked) * self._visits(len(asked), probes)
+        size = visits + QUERY_STEP * min(len(self.cells), visits)
+        if len(self.room) < size:
+            self.room = self.room.new_empty(size, self.cell_width)
+        return self._best(asked, probes, self.room)
 
     def _visits(self, rows: int, probes: int) -> int:
         """How many of the cells of each of so many rows one round visits."""

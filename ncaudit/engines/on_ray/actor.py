@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from ncaudit import stores
 from ncaudit.engines.jobs import Job
 from ncaudit.engines.pace import computing
 from ncaudit.errors import NcauditError
@@ -22,33 +23,46 @@ from ncaudit.progress import Silent
 
 STOP_S = 5.0  # to remove a half-written file
 Heard = tuple[int, int, list[str]]
+Orders = queue.SimpleQueue["tuple[Any, Future[Answer]] | None"]
 Answer = tuple[Any, ...]  # what it is first: ready, rows, refused, system, bug; then what belongs to that
 
 
 class Hand(Silent):
     """One process. As a Progress it is told how far the work has come, and keeps it until somebody asks."""
 
-    def __init__(self, folder: str, threads: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: str, threads: int, environment: Mapping[str, str | None]) -> None:
         """folder: which the paths of the work start from. threads: that compute at one time. environment: what the
         driver has been told of stores, which stands in no order and in no log.
         """
-        os.environ.update(environment)
+        stores.take_environment(environment)
         with suppress(OSError):  # not there on this machine: paths that are whole do without
             os.chdir(folder)
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is loaded
         self._threads = threads
-        self._orders: queue.SimpleQueue[tuple[Any, Future[Answer]] | None] = queue.SimpleQueue()
-        self._ready: Future[Answer] = Future()
+        self._orders: Orders = queue.SimpleQueue()
+        self._turning, self._latest = threading.Lock(), -1
         self._told: deque[tuple[int, int]] = deque()
         self._notes: deque[str] = deque()
         self._stopped = False
         self._thread: threading.Thread | None = None
 
-    def set_up(self, job: Job) -> Answer:
-        """Begin, and tell what was set up, or why it cannot be."""
-        self._thread = threading.Thread(target=self._live, args=(job,), daemon=True)
-        self._thread.start()
-        return self._ready.result()
+    def set_up(self, job: Job, number: int = 0) -> Answer:
+        """Begin, and tell what was set up, or why it cannot be. What was set up before is ended first.
+
+        number: of the job. Two may be ordered at one time, while the first still begins: the later one is done.
+        """
+        ready: Future[Answer] = Future()
+        with self._turning:
+            if number < self._latest:
+                return "ready", None
+            self._latest = number
+            if self._thread is not None:
+                self._orders.put(None)
+                self._thread.join()
+            self._orders = queue.SimpleQueue()
+            self._thread = threading.Thread(target=self._live, args=(job, self._orders, ready), daemon=True)
+            self._thread.start()
+        return ready.result()
 
     def do(self, item: Any) -> tuple[Answer, Heard]:
         """One shard, after those that were ordered before it; and how far it has come since it was asked last."""
@@ -77,15 +91,15 @@ class Hand(Silent):
     def note(self, text: str) -> None:
         self._notes.append(text)
 
-    def _live(self, job: Job) -> None:
+    def _live(self, job: Job, orders: "Orders", ready: "Future[Answer]") -> None:
         try:
             with job(self) as (facts, does), computing(self._threads, exact=True):
-                self._ready.set_result(("ready", facts))
-                while (order := self._orders.get()) is not None:
+                ready.set_result(("ready", facts))
+                while (order := orders.get()) is not None:
                     order[1].set_result(_answer(partial(does, order[0])))
         except BaseException as error:
-            if not self._ready.done():
-                self._ready.set_result(_answer(partial(_raise, error)))
+            if not ready.done():
+                ready.set_result(_answer(partial(_raise, error)))
 
 
 def _answer(work: Any) -> Answer:

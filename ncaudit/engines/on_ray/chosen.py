@@ -1,41 +1,73 @@
-"""The engine that options ask for. Knows options and the engines there are; nothing of what is done."""
+"""The site that options ask for. Knows options and the sites there are; nothing of what is done."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-from ncaudit.engines.jobs import Engine, Here, Job, Task
+from ncaudit.engines.jobs import Job, Site, Task, ThisProcess, Told
 from ncaudit.engines.local import Outcome
 from ncaudit.options import EngineKind
 from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.progress import Progress
 
 
-@dataclass(frozen=True)
-class OnRay:
-    """On a cluster that is joined for it. out: the folder that is written to."""
+@dataclass
+class RaySite:
+    """A cluster that is joined with the first task; its processes do one job after the other. out: the folder that is
+    written to.
+    """
 
     options: EngineOptions
-    job: Job
     out: str
+    stack: ExitStack
+    elsewhere: bool = True
+    _pool: Any = field(default=None, init=False)
 
-    def run(self, tasks: Sequence[Task], progress: Progress) -> list[tuple[Task, Outcome]]:
-        """As `Engine` has it. Without a task nothing is joined."""
-        if not tasks:
-            return []
+    def engine(self, job: Job) -> "OnRay":
+        """As `Site` has it."""
+        return OnRay(self, job)
+
+    def pool_for(self, tasks: Sequence[Task], progress: Progress) -> Any:
+        """The processes."""
+        if self._pool is not None:
+            return self._pool
         from ncaudit.engines.on_ray.cluster import joined  # Ray is an extra
         from ncaudit.engines.on_ray.pool import Asked, pool_of
 
         inputs, gpus = list(tasks[0].shard.files), self.options.gpus_per_actor or 0.0
-        with joined(self.options.ray_address, inputs, self.out, progress) as cluster:
-            room = cluster.gpus / gpus if gpus else cluster.cpus
-            asked = Asked(self.options.actors or max(1, int(room)), 1.0, gpus)
-            with pool_of(cluster, asked, progress) as pool:
-                return pool.run(tasks, self.job)
+        cluster = self.stack.enter_context(joined(self.options.ray_address, inputs, self.out, progress))
+        room = cluster.gpus / gpus if gpus else cluster.cpus
+        asked = Asked(self.options.actors or max(1, int(room)), 1.0, gpus)
+        self._pool = self.stack.enter_context(pool_of(cluster, asked, progress))
+        return self._pool
 
 
-def engine_of(options: EngineOptions, job: Job, out: str) -> Engine:
-    """Where the job is done. out: the folder that is written to."""
-    return OnRay(options, job, out) if options.engine is EngineKind.ray else Here(job)
+@dataclass(frozen=True)
+class OnRay:
+    """A job of a cluster's processes."""
+
+    site: RaySite
+    job: Job
+
+    def run(self, tasks: Sequence[Task], progress: Progress) -> list[tuple[Task, Outcome]]:
+        """As `Engine` has it. Without a task nothing is joined."""
+        return self.site.pool_for(tasks, progress).run(tasks, self.job, turn=True) if tasks else []
+
+    def each(self, tasks: Sequence[Task], progress: Progress) -> Told:
+        """As `Engine` has it."""
+        if tasks:
+            yield from self.site.pool_for(tasks, progress).each(tasks, self.job, turn=True)
+
+
+@contextmanager
+def site_of(options: EngineOptions, out: str) -> Iterator[Site]:
+    """Where the jobs of a command are done; left when the block ends. out: the folder that is written to."""
+    if options.engine is not EngineKind.ray:
+        yield ThisProcess()
+        return
+    with ExitStack() as stack:
+        yield RaySite(options, out, stack)
 
 
 def require_engine(options: EngineOptions) -> None:

@@ -7,7 +7,7 @@ in whose hand the process died three times has failed.
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -15,7 +15,7 @@ from typing import Any
 
 from ncaudit import stores
 from ncaudit.counts import counted
-from ncaudit.engines.jobs import Job, Task
+from ncaudit.engines.jobs import Job, Task, Told
 from ncaudit.engines.local import Outcome
 from ncaudit.engines.on_ray.actor import STOP_S, Answer, Hand
 from ncaudit.engines.on_ray.cluster import Cluster
@@ -61,10 +61,11 @@ class Pool:
         self._processes: list[_Process] = []
         self._calls: dict[Any, tuple[str, _Process]] = {}
         self._left: deque[Task] = deque()
-        self._outcomes: dict[int, Outcome] = {}
+        self._open: set[int] = set()  # the tasks without an outcome, by the objects that they are
+        self._came: deque[tuple[Task, Outcome]] = deque()
         self._kills: Counter[int] = Counter()
         self._lost_before_work = 0
-        self._number = 0
+        self._number = self._jobs = 0
         self._waiting_since: float | None = None
         self._facts: Any = None
         self._asked_at = 0.0
@@ -90,19 +91,30 @@ class Pool:
             self._step()
         return self._facts
 
-    def run(self, tasks: Sequence[Task], job: Job) -> list[tuple[Task, Outcome]]:
-        """Have all tasks done. Raises NcauditError when the job cannot be set up, or what ends all."""
-        numbers = {id(task): number for number, task in enumerate(tasks)}
-        self._number_of: Callable[[Task], int] = lambda task: numbers[id(task)]
+    def run(self, tasks: Sequence[Task], job: Job, *, turn: bool = False) -> list[tuple[Task, Outcome]]:
+        """Have all tasks done. turn: whether processes that are there already set up this job, too; else they have set
+        up one that does the same. Raises NcauditError when it cannot be set up, or what ends all.
+        """
+        became = {id(task): outcome for task, outcome in self.each(tasks, job, turn=turn)}
+        return [(task, became[id(task)]) for task in tasks]
+
+    def each(self, tasks: Sequence[Task], job: Job, *, turn: bool = False) -> Told:
+        """The same as it comes, in any order: no outcome is held."""
+        self._open = {id(task) for task in tasks}
+        self._kills.clear()
         self._left.extend(sorted(tasks, key=lambda task: -task.rows))
         settled = self._ray.put(job)
-        while len(self._outcomes) < len(tasks):
-            wanted = min(self._asked.most, len(tasks) - len(self._outcomes))
-            while len(self._processes) < wanted:
+        self._jobs += 1
+        for process in self._processes if turn else ():
+            process.ready = False
+            self._calls[process.handle.set_up.remote(settled, self._jobs)] = ("ready", process)
+        while self._open:
+            while len(self._processes) < min(self._asked.most, len(self._open)):
                 self._hire(settled)
             self._feed()
             self._step()
-        return [(task, self._outcomes[number]) for number, task in enumerate(tasks)]
+            while self._came:
+                yield self._came.popleft()
 
     def _hire(self, job: Any) -> None:
         kind = self._ray.remote(num_cpus=self._asked.cpus, num_gpus=self._asked.gpus, max_concurrency=CALLS)(Hand)
@@ -110,7 +122,7 @@ class Pool:
         process = _Process(self._number, kind.remote(os.getcwd(), threads, _told_of_stores()))
         self._number += 1
         self._processes.append(process)
-        self._calls[process.handle.set_up.remote(job)] = ("ready", process)
+        self._calls[process.handle.set_up.remote(job, self._jobs)] = ("ready", process)
 
     def _feed(self) -> None:
         """One task more to each in turn, so that the largest begin everywhere before anybody has a second one."""
@@ -125,7 +137,7 @@ class Pool:
     def _may_have(self, process: _Process) -> bool:
         """A task that a process has died of is alone with its next one, so that it is clear who did it."""
         near = [self._left[0], *process.given.values()]
-        return not process.given or not any(self._kills[self._number_of(task)] for task in near)
+        return not process.given or not any(self._kills[id(task)] for task in near)
 
     def _step(self) -> None:
         """Wait a moment, and take in what has come."""
@@ -154,7 +166,8 @@ class Pool:
     def _begin(self, process: _Process, answer: Answer) -> None:
         match answer:
             case ["ready", facts]:
-                process.ready, self._facts = True, self._facts or facts
+                behind = any(kind == "ready" and other is process for kind, other in self._calls.values())
+                process.ready, self._facts = not behind, self._facts or facts  # behind: it turns to the next job
                 self._lost_before_work = 0
             case _:
                 self._raise_for_all(answer)
@@ -168,7 +181,11 @@ class Pool:
             self._raise_for_all(answer)
         del process.given[call]
         process.told = (0, 0)
-        self._outcomes[self._number_of(task)] = answer[1]
+        self._settle(task, answer[1])
+
+    def _settle(self, task: Task, outcome: Outcome) -> None:
+        self._open.remove(id(task))
+        self._came.append((task, outcome))
 
     def _raise_for_all(self, answer: Answer) -> None:
         match answer:
@@ -195,14 +212,13 @@ class Pool:
     def _blame(self, tasks: Sequence[Task], reason: str) -> None:
         """Which of two was in hand nobody can tell: from now on each is given alone, and the right one is found."""
         for task in tasks:
-            number = self._number_of(task)
-            self._kills[number] += 1
-            if self._kills[number] >= KILLS:
+            self._kills[id(task)] += 1
+            if self._kills[id(task)] >= KILLS:
                 self._left.remove(task)
                 what = f"{task.shard.name}: {KILLS} processes ended with it in hand ({reason})"
                 fix = "look at that shard: it may need more memory than a process has; rerun to try it again"
-                self._outcomes[number] = NcauditError(what, fix=fix)
-        if again := [task.shard.name for task in tasks if self._number_of(task) not in self._outcomes]:
+                self._settle(task, NcauditError(what, fix=fix))
+        if again := [task.shard.name for task in tasks if id(task) in self._open]:
             are = "it is" if len(again) == 1 else "they are"
             self._progress.note(f"a process has ended that had {' and '.join(again)}: {are} done again")
 
@@ -256,7 +272,7 @@ def pool_of(cluster: Cluster, asked: Asked, progress: Progress) -> Iterator[Pool
         pool.close()
 
 
-def _told_of_stores() -> dict[str, str]:
-    """The options of stores, where scratch is, whose run it is: as processes that are started here would have it."""
-    told = {name: os.environ[name] for name in (stores.OPTIONS, scratch.PLACE) if name in os.environ}
-    return {**told, manifest.RUN: manifest.run()}
+def _told_of_stores() -> dict[str, str | None]:
+    """How stores are reached, where scratch is, whose run it is: as processes that are started here would have it."""
+    place = {scratch.PLACE: os.environ[scratch.PLACE]} if scratch.PLACE in os.environ else {}
+    return {**stores.environment(), **place, manifest.RUN: manifest.run()}

@@ -12,6 +12,7 @@ from ncaudit.core.gathering import gather_rows
 from ncaudit.matchers.steps.batch import Batch, true_negatives
 from ncaudit.matchers.steps.large_batch import backward_in_chunks
 from ncaudit.objectives import BatchLoss, ClassLoss
+from ncaudit.objectives.additions import StructuredLoss
 
 
 def backward(
@@ -25,7 +26,8 @@ def backward(
     """Add this rank's share of the loss's gradient to every weight; the mean over the ranks is the whole gradient.
 
     batch: this rank's pairs, on the device to compute on. encode: pairs to (n, d) unit image rows and text rows.
-    batch_loss: an objective, here of the pairs of all ranks; a ClassLoss asks for `batch.targets`.
+    batch_loss: an objective, here of the pairs of all ranks; a ClassLoss asks for `batch.targets`, a StructuredLoss for
+    the rows themselves.
     logit_scale: log of what similarities are multiplied with. chunk_pairs: how many pairs have a graph at a time; None:
     all at once. Returns the loss, without graph.
     """
@@ -50,7 +52,8 @@ def _of_rows(
         if isinstance(batch_loss, ClassLoss):
             assert targets is not None, "a class objective was given pairs without targets"
             return batch_loss.of_rows(image, text, targets, allowed=allowed)
-        return batch_loss(image @ text.T, label, scale=logit_scale.exp(), allowed=allowed)
+        found = batch_loss(image @ text.T, label, scale=logit_scale.exp(), allowed=allowed)
+        return found + batch_loss.of_rows(image, text) if isinstance(batch_loss, StructuredLoss) else found
 
     return loss
 

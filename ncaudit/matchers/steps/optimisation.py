@@ -5,7 +5,7 @@ Knows modules with a logit scale; nothing of batches, towers or heads.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +19,13 @@ MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound: above it one pair's logit drown
 BETAS, EPSILON = (0.9, 0.98), 1e-6  # CLIP's, for its transformers
 
 
+@dataclass
+class Throttle:
+    """What every learning rate of a run is multiplied with from now on: whoever holds it may change it."""
+
+    factor: float = 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What a step depends on besides the model and the batch."""
@@ -28,6 +35,7 @@ class Recipe:
     warmup_share: float  # of all steps
     clip_norm: float
     total_steps: int
+    throttle: Throttle = field(default_factory=Throttle)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,8 @@ class Optimiser:
     def learning_rate(self, number: int) -> float:
         """The learning rate of step `number`."""
         recipe = self._recipe
-        return recipe.learning_rate * schedule(number, recipe.total_steps, recipe.warmup_share)
+        scheduled = recipe.learning_rate * schedule(number, recipe.total_steps, recipe.warmup_share)
+        return scheduled * recipe.throttle.factor
 
     @property
     def scale(self) -> float:

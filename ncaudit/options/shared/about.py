@@ -6,7 +6,7 @@ Knows fields, their types and defaults; nothing of Typer, and nothing of what an
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import Enum, StrEnum
 from functools import wraps
@@ -128,6 +128,7 @@ class Options:
     """Every options class: its docstring tells each of its fields, made when somebody asks for it."""
 
     UNASKED: ClassVar[tuple[str, ...]] = ()  # inherited, and no flag of the command: it makes nothing of them
+    LACKS: ClassVar[Mapping[str, tuple[str, str]]] = {}  # flags that are looked for in vain: why, what to do
 
     __signature__ = _Signature()
 

@@ -3,7 +3,7 @@
 Knows keys (larger is better), pair_ids and strata; nothing of what a key is made of or of files.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,8 +81,34 @@ class BestRows:
             ends = np.searchsorted(numbers[order], np.arange(len(self._bounds) + 1))
             for number in range(len(self._bounds)):
                 self._cut(number, keys[order[ends[number] : ends[number + 1]]], count)
+        self._see_ties()
+
+    def settle(self, cuts: Mapping[Any, Cut | None], rows: Mapping[Any, int]) -> None:
+        """The cuts, by the stratum's value, as somebody else has found them; None where no row is kept. rows: of each,
+        in the order in which the tables have them.
+        """
+        numbers = {value: self._strata.number(value) for value in rows}
+        self._bounds = np.full(len(self._strata.values), NONE, dtype=np.uint64)
+        for value, number in sorted(numbers.items(), key=lambda one: one[1]):
+            self._cuts[number] = cuts[value] or Cut(0, rows[value], int(NONE), 0, 0)
+            self._bounds[number] = self._cuts[number].key
+        self._see_ties()
+
+    def _see_ties(self) -> None:
         whole = [n in self._cuts and self._cuts[n].tied == self._cuts[n].at_key for n in range(len(self._bounds))]
         self._takes_ties = np.array(whole, dtype=bool)
+
+    def without_rows(self) -> "BestRows":
+        """One that has seen nothing, for strata of rows that are counted elsewhere."""
+        return BestRows(self.column)
+
+    def numbers(self, batch: pa.RecordBatch) -> npt.NDArray[np.int32]:
+        """(n,): the stratum of each row, by a number of this one's own."""
+        return self._strata.of(batch)
+
+    def value(self, number: int) -> Any:
+        """What a stratum's number stands for."""
+        return self._strata.values[number]
 
     def _cut(self, number: int, keys: Keys, count: Callable[[Keys], int]) -> None:
         if not len(keys):
@@ -107,6 +133,18 @@ class BestRows:
             held.append((str(name), table, first + row))
             if len(held) > 2 * self._cuts[number].tied + SPARE_TIES:
                 self._first_of(number)
+
+    def take_places(self) -> Mapping[int, list[Place]]:
+        """Give away the first of the rows at each cut that have been taken, by the stratum's number."""
+        places = {number: self._first_of(number) for number in self._tied}
+        self._tied = {}
+        return places
+
+    def add_places(self, places: Mapping[int, Sequence[Place]]) -> None:
+        """Take what one that knows the same cuts has taken."""
+        for number, held in places.items():
+            self._tied.setdefault(number, []).extend(held)
+            self._first_of(number)
 
     def break_ties(self) -> None:
         """Keep the first pair_ids at each cut."""
@@ -151,12 +189,13 @@ class _Strata:
         array = batch[self._column]
         array = array.dictionary_decode() if t.is_dictionary(array.type) else array
         encoded = (words_of(array) if t.is_temporal(array.type) else comparable(array)).dictionary_encode()
-        known = [self._number(value) for value in encoded.dictionary.to_pylist()]
+        known = [self.number(value) for value in encoded.dictionary.to_pylist()]
         places = encoded.indices.fill_null(len(known)).to_numpy()
         numbers: npt.NDArray[np.int32] = np.array([*known, 0], dtype=np.int32)[places]
         return numbers
 
-    def _number(self, value: Any) -> int:
+    def number(self, value: Any) -> int:
+        """The number of a value, a new one for a new value."""
         value = "nan" if isinstance(value, float) and value != value else value  # not equal to itself
         if value not in self._numbers:
             self._numbers[value] = len(self.values)

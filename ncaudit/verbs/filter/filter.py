@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.counts import counted
-from ncaudit.engines.jobs import Does, Task
+from ncaudit.engines.jobs import Does, Site, Task, ThisProcess
 from ncaudit.engines.local import ShardError, ShardRows
-from ncaudit.engines.on_ray.chosen import engine_of, require_engine
+from ncaudit.engines.on_ray.chosen import require_engine, site_of
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import STREAM, TABLE_SUFFIX, EngineKind, FilterForm, FilterOptions
@@ -69,6 +69,7 @@ from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
 from ncaudit.shards.tables.told_rates import LABELS, any_there, no_labels, rank_notes, why_no_labels
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
+from ncaudit.verbs.filter.selected import prepare
 from ncaudit.verbs.outputs import (
     accounted,
     expected_of,
@@ -84,6 +85,7 @@ from ncaudit.verbs.outputs import (
 )
 from ncaudit.version import written_by
 
+HERE = ThisProcess()
 RANK, WRITE = "rank", "write what is kept"  # stages
 NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
@@ -134,13 +136,16 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     run, tables, matched = ready.run, ready.tables, ready.matched
     progress.job("filter", {RANK: 1.0, WRITE: 1.0} if run.chooser.looks_twice else {WRITE: 1.0})
     held = ready.claim.held(_deciding(run, list(matched), tables))
-    with made_by(of_all_parts(options)), computing(options.threads), held:
-        looked_first(ready)
+    pace = computing(options.threads)
+    with made_by(of_all_parts(options)), pace, held, site_of(options, options.out) as site:
+        looked_first(ready, site)
         own = {shard: matched[shard] for shard in options.own(list(matched))}
         run.notes += options.told_of(len(own), len(matched))
+        if options.slice and run.chooser.looks_twice:
+            run.notes.append("each part ranks the rows of all tables, and so reads them all")
         if options.engine is EngineKind.ray:
             ready.claim.begin_all()
-        accounts = _write_one(run, tables) if options.one_output else _write_shards(run, own, _files(tables))
+        accounts = _write_one(run, tables) if options.one_output else _write_shards(run, own, _files(tables), site)
         return _result(run, tables, accounts, monotonic() - begun)
 
 
@@ -175,13 +180,13 @@ def made_ready(options: FilterOptions, progress: Progress) -> Ready:
     return Ready(run, tables, matched, claim)
 
 
-def looked_first(ready: Ready) -> None:
+def looked_first(ready: Ready, site: Site = HERE) -> None:
     """What must be known of all tables before any of them is decided. Raises BadTable where they have no labels."""
     run, tables = ready.run, ready.tables
     run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
     run.notes += _told(tables, run)
     if run.chooser.looks_twice:
-        _prepare(run, tables)
+        _prepare(run, tables, site)
 
 
 def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> Claim:
@@ -353,12 +358,15 @@ def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     return without_outputs(found, "filter", options.out, options.dropped)
 
 
-def _prepare(run: Run, tables: Sequence[ScoreInput]) -> None:
+def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
     """The first look at all rows, that a ranking rule needs."""
     for scores in tables:
         scores.spool()
     run.progress.stage(RANK, _known_rows(tables))
-    run.chooser.prepare(tables, run.progress.advance)
+    if site.elsewhere and run.chooser.keeps_share:
+        prepare(site, run.chooser, _files(tables), run.progress)
+    else:
+        run.chooser.prepare(tables, run.progress.advance)
     cuts = run.chooser.cuts
     empty = [value for value, cut in cuts.items() if not cut.kept]
     if empty and run.options.keep_share_by:
@@ -368,14 +376,16 @@ def _prepare(run: Run, tables: Sequence[ScoreInput]) -> None:
         run.notes.append("no row is kept: the share is less than one row, or no label is as high as the precision")
 
 
-def _write_shards(run: Run, matched: Mapping[Shard, FileScores], tables: Sequence[FileScores]) -> _Accounts:
+def _write_shards(
+    run: Run, matched: Mapping[Shard, FileScores], tables: Sequence[FileScores], site: Site
+) -> _Accounts:
     """One file per shard: of the dataset, or of the score tables themselves."""
     numbered = {scores.shard: number for number, scores in enumerate(tables)}
     run.progress.stage(WRITE, sum(scores.rows for scores in matched.values()))
 
     options, alone = run.options, run.options.slice is None
     tasks = [Task(shard, (shard, one, numbered[one.shard]), one.rows) for shard, one in matched.items()]
-    engine = engine_of(options, partial(_filtering, options, run.chooser), options.out)
+    engine = site.engine(partial(_filtering, options, run.chooser))
     tried = [(task.shard, outcome) for task, outcome in engine.run(tasks, run.progress)]
     for _, outcome in tried:
         if isinstance(outcome, ShardRows):

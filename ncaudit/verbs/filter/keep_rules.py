@@ -20,7 +20,7 @@ from ncaudit.options import FilterOptions
 from ncaudit.schema import OK
 from ncaudit.shards.tables.checks import require_column, require_plain
 from ncaudit.shards.tables.score_input import ScoreInput
-from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, ordered, unordered
+from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, Place, ordered, unordered
 from ncaudit.verbs.filter.where import Condition, parse
 
 KEPT, KEPT_WORD = 0, ""  # the code of a row that is kept; every other code is the place of a reason
@@ -133,7 +133,11 @@ class KeepShare:
 
     def count(self, descending: Keys) -> int:
         """floor(share * rows)."""
-        return int(Fraction(repr(self.share)) * len(descending))
+        return self.of(len(descending))
+
+    def of(self, rows: int) -> int:
+        """The same of so many rows."""
+        return int(Fraction(repr(self.share)) * rows)
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class Chooser:
         self.reasons = Reasons()
         self._rules = RowRules(options, self.reasons)
         self._ranking = ranking_of(options)
-        self._best = BestRows(options.keep_share_by)
+        self.best = BestRows(options.keep_share_by)
 
     @property
     def looks_twice(self) -> bool:
@@ -194,41 +198,63 @@ class Chooser:
     def columns(self) -> list[str]:
         """What must be read to decide."""
         ranked = self._ranking.columns if self._ranking else []
-        by = [self._best.column] if self._best.column else []
+        by = [self.best.column] if self.best.column else []
         return list(dict.fromkeys([*self._rules.columns, *ranked, *by]))
 
     @property
     def cuts(self) -> Mapping[Any, Cut]:
         """Where the kept rows end, by the stratum's value; nothing where no rule ranks."""
-        return self._best.cuts
+        return self.best.cuts
 
     def require(self, scores: ScoreInput) -> None:
         """Raises NcauditError when a table lacks a column that a rule needs."""
         self._rules.require(scores)
         for name in self._ranking.columns if self._ranking else ():
             require_number(scores, name)
-        if self._best.column:
-            require_plain(scores.path, scores.schema, self._best.column, "--keep-share-by")
+        if self.best.column:
+            require_plain(scores.path, scores.schema, self.best.column, "--keep-share-by")
 
     def prepare(self, tables: Sequence[ScoreInput], advance: Callable[[int], None] = lambda rows: None) -> None:
         """Find where the kept rows end. Does nothing where no rule ranks."""
         if self._ranking is None:
             return
         for scores in tables:
-            for batch in scores.batches(self.columns):
-                keys, codes = self._ranked(batch, scores.path)
-                self._best.add(keys[codes == KEPT], batch.filter(pa.array(codes == KEPT)))
-                advance(len(batch))
-        self._best.cut(self._ranking.count)
-        if self._best.has_open_ties:
-            self._break_ties(tables)
+            for keys, batch, rows in self.rankable(scores):
+                self.best.add(keys, batch)
+                advance(rows)
+        self.best.cut(self._ranking.count)
+        if self.best.has_open_ties:
+            for number, scores in enumerate(tables):
+                self._add_tied(scores, number)
+            self.best.break_ties()
+
+    @property
+    def keeps_share(self) -> bool:
+        """Whether the ranking rule keeps a share, of however many rows there are."""
+        return isinstance(self._ranking, KeepShare)
+
+    def share_of(self, rows: int) -> int:
+        """How many of so many rows it keeps."""
+        assert isinstance(self._ranking, KeepShare)
+        return self._ranking.of(rows)
+
+    def rankable(self, scores: ScoreInput) -> Iterator[tuple[Keys, pa.RecordBatch, int]]:
+        """The keys of a table's rows that can be ranked, and these rows; and how many rows there were."""
+        for batch in scores.batches(self.columns):
+            keys, codes = self._ranked(batch, scores.path)
+            yield keys[codes == KEPT], batch.filter(pa.array(codes == KEPT)), len(batch)
+
+    def tied_places(self, scores: ScoreInput, number: int) -> Mapping[int, list[Place]]:
+        """Where in a table rows are at a cut that not all of its rows pass: see `BestRows.take_places`."""
+        self._add_tied(scores, number)
+        return self.best.take_places()
 
     def codes(self, batch: pa.RecordBatch, path: str, table: int, first: int) -> Codes:
         """(n,): KEPT, or the code of the reason to drop the row. `first`: the batch's first row in table `table`."""
         if self._ranking is None:
             return self._rules.codes(batch, path)
         keys, codes = self._ranked(batch, path)
-        worse = ~self._best.kept(keys, batch, table, first)
+        worse = ~self.best.kept(keys, batch, table, first)
         codes[(codes == KEPT) & worse] = self.reasons.code(self._ranking.reason)
         return codes
 
@@ -240,14 +266,12 @@ class Chooser:
         codes[(codes == KEPT) & ~known] = self.reasons.code(f"{self._ranking.columns[0]}_missing")
         return keys, codes
 
-    def _break_ties(self, tables: Sequence[ScoreInput]) -> None:
-        for number, scores in enumerate(tables):
-            first = 0
-            for batch in scores.batches([*self.columns, "pair_id"]):
-                keys, codes = self._ranked(batch, scores.path)
-                self._best.add_tied(keys, codes == KEPT, batch, number, first)
-                first += len(batch)
-        self._best.break_ties()
+    def _add_tied(self, scores: ScoreInput, number: int) -> None:
+        first = 0
+        for batch in scores.batches([*self.columns, "pair_id"]):
+            keys, codes = self._ranked(batch, scores.path)
+            self.best.add_tied(keys, codes == KEPT, batch, number, first)
+            first += len(batch)
 
 
 def numbers(column: pa.Array) -> npt.NDArray[np.float64]:

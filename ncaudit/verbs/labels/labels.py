@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -21,8 +22,11 @@ from ncaudit import own_json
 from ncaudit.core.classes.posterior import FEWEST_PAIRS
 from ncaudit.core.classes.sparse import SparseClasses
 from ncaudit.core.device import pick_device
+from ncaudit.core.neighbours.self_search import one_by_one
 from ncaudit.counts import counted
+from ncaudit.engines.jobs import Site, Task, ThisProcess, finding, found_by
 from ncaudit.engines.local import Accounting, ShardRows, outcomes
+from ncaudit.engines.on_ray.chosen import require_engine, site_of
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
 from ncaudit.judging.classes import STEPS, LabelAudit, audit
@@ -44,6 +48,7 @@ from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings, with_common_nulls
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
+from ncaudit.verbs.labels.searched import searching
 from ncaudit.verbs.outputs import (
     accounted,
     expected_of,
@@ -121,7 +126,7 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
     progress.job("labels", STAGES)
     run, claim = made_ready(options, progress)
     shards = [table.shard for table in run.tables]
-    with claim.held({"digest": run.digest}):
+    with claim.held({"digest": run.digest}), site_of(options, options.out) as run.site:
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *notes_on_departed(shards)]
         _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
         accounts = _write(run)
@@ -130,6 +135,7 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
 
 def made_ready(options: LabelsOptions, progress: Progress) -> tuple["Run", Claim]:
     """The tables that are read, and the right to write. Raises NcauditError for whatever is wrong with either."""
+    require_engine(options)
     run = Run(options, _open_tables(options), progress)
     rows = {table.shard: table.rows for table in run.tables}
     claim = claimed(options, [*rows])
@@ -193,6 +199,7 @@ class Run:
 
     def __init__(self, options: LabelsOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> None:
         self.options, self.tables, self.progress = options, tables, progress
+        self.site: Site = ThisProcess()
         self.tally, self.earlier = LabelTally(), EarlierOutputs(progress.note)
         self.schema = labels_schema(tables[0].carried.field(0).type)
         if not sum(table.rows for table in tables):
@@ -294,33 +301,57 @@ def _judged(run: Run) -> _Found:
     progress, tables = run.progress, run.tables
     rows = sum(table.rows for table in tables)
     progress.stage("read the classes", rows)
-    columns, photos, ids, first, count = [], [], [], {}, 0
-    for table in tables:
-        first[table.shard] = count
-        for batch in table.batches():
-            columns.append((table.shard.path, batch.carried.column(0).filter(pa.array(batch.ok))))
-            photos.append(batch.image_id)
-            ids.append(pa.array(batch.pair_id, pa.string()).filter(pa.array(batch.ok)))
-            count += len(batch.image_id)
-            progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
-    if not count:
+    found = dict(found_by(run.site.engine(finding(_read)), _tasks(tables), progress))
+    read = [found.pop(number) for number in range(len(tables))]
+    ends = np.cumsum([0, *(len(one.photos) for one in read)]).tolist()
+    if not ends[-1]:
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
+    columns = [(table.shard.path, part) for table, one in zip(tables, read, strict=True) for part in one.columns]
     classes = Classes(classes_among(columns, run.options.label_column))
     given = _sparse([classes.read(column) for _, column in columns])
     progress.stage("judge", STEPS, "steps")
-    found = audit(
-        lambda modality: _rows(tables, modality, count),
+    judged = audit(
+        lambda modality: _rows(run, modality, ends),
         given,
         len(classes),
-        torch.from_numpy(np.concatenate(photos)),
+        torch.from_numpy(np.concatenate([one.photos for one in read])),
         k=run.options.k,
         seed=run.options.seed,
         device=pick_device(run.options.device),
+        by=searching(run.site, tables[0].shard, run.options.device) if run.site.elsewhere else one_by_one,
         status=progress.status,
         step=partial(progress.advance, 1),
     )
     progress.stage("write the tables", rows)
-    return _Found(found, classes.names, pa.chunked_array(ids).combine_chunks(), first)
+    names = pa.chunked_array([ids for one in read for ids in one.ids], pa.string()).combine_chunks()
+    return _Found(
+        judged, classes.names, names, {table.shard: start for table, start in zip(tables, ends, strict=False)}
+    )
+
+
+def _tasks(tables: Sequence[EmbeddingTable]) -> list[Task]:
+    each: list[tuple[int, Any]] = list(enumerate(tables))
+    return [Task(table.shard, (number, table), table.rows) for number, table in each]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What is known of a table's ok rows but for their embeddings: classes and names batch by batch, and photos."""
+
+    columns: Sequence[pa.Array]
+    ids: Sequence[pa.Array]
+    photos: npt.NDArray[np.int64]
+
+
+def _read(item: tuple[int, EmbeddingTable], progress: Progress) -> tuple[int, _Read]:
+    columns, ids, photos = [], [], [np.empty(0, dtype=np.int64)]
+    for batch in item[1].batches():
+        ok = pa.array(batch.ok)
+        columns.append(batch.carried.column(0).filter(ok))
+        ids.append(pa.array(batch.pair_id, pa.string()).filter(ok))
+        photos.append(batch.image_id)
+        progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
+    return item[0], _Read(columns, ids, np.concatenate(photos))
 
 
 def _sparse(parts: Sequence[ClassLabels]) -> SparseClasses:
@@ -335,17 +366,36 @@ def _sparse(parts: Sequence[ClassLabels]) -> SparseClasses:
     return SparseClasses(torch.from_numpy(code), torch.from_numpy(weight))
 
 
-def _rows(tables: Sequence[EmbeddingTable], modality: int, count: int) -> Tensor:
-    """The unit rows of one modality, (count, d) float16."""
-    dims = max(table.text_dims if modality else table.image_dims for table in tables)
-    rows, done = torch.empty(count, dims, dtype=torch.float16), 0
-    for table in tables:
-        for batch in table.batches():
-            part = batch.text if modality else batch.image
-            if len(part):
-                rows[done : done + len(part)] = torch.from_numpy(part)
-                done += len(part)
+def _rows(run: Run, modality: int, ends: Sequence[int]) -> Tensor:
+    """The unit rows of one modality, (n, d) float16. ends: where each table's rows begin, and the last ones end."""
+    dims = max(table.text_dims if modality else table.image_dims for table in run.tables)
+    rows = torch.empty(ends[-1], dims, dtype=torch.float16)
+    held = rows.numpy()
+    if not run.site.elsewhere:
+        for table, start in zip(run.tables, ends, strict=False):
+            for part in _embeddings(table, modality):
+                held[start : start + len(part)] = part
+                start += len(part)
+        return rows
+    engine = run.site.engine(finding(partial(_embedded, modality)))
+    for number, part in found_by(engine, _tasks(run.tables), SILENT):
+        held[ends[number] : ends[number + 1]] = part
     return rows
+
+
+def _embeddings(table: EmbeddingTable, modality: int) -> Iterator[npt.NDArray[np.float16]]:
+    for batch in table.batches():
+        part = batch.text if modality else batch.image
+        if len(part):
+            yield torch.from_numpy(part).half().numpy()
+
+
+def _embedded(
+    modality: int, item: tuple[int, EmbeddingTable], progress: Progress
+) -> tuple[int, npt.NDArray[np.float16]]:
+    number, table = item
+    nothing = np.empty((0, table.text_dims if modality else table.image_dims), dtype=np.float16)
+    return number, np.concatenate([nothing, *_embeddings(table, modality)])
 
 
 def _facts(found: _Found, options: LabelsOptions) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from typing import Any
 from ncaudit import own_json
 from ncaudit.errors import NcauditError
 from ncaudit.judging.saved_fits import FACTS, TENSORS, SavedFit, holds_fit, save_fit
-from ncaudit.options import ScoreOptions
+from ncaudit.options import EngineKind, ScoreOptions
 from ncaudit.shards.claims.claims import Claim, Place, asked
 from ncaudit.shards.files.locations import basename, dirname, is_file, join, real
 from ncaudit.shards.files.provenance import fingerprint_of_file
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.tables.embeddings import EmbeddingTable
+from ncaudit.shards.tables.repeats.kept import REPEATS
 from ncaudit.verbs.outputs import inputs_of, place_of, tables_of, told_by_options, versions_of
 from ncaudit.verbs.score.fit import FIT_FOLDER
-from ncaudit.verbs.score.kept_repeats import REPEATS
 from ncaudit.verbs.score.rates import RATES
 
 FIT_FILES = (TENSORS, FACTS)
@@ -32,7 +32,7 @@ def claimed(options: ScoreOptions, shards: Sequence[Shard], tables: Sequence[Emb
 
 def places(options: ScoreOptions, shards: Sequence[Shard]) -> list[Place]:
     """Where that lies."""
-    kept = (REPEATS,) if options.fit_only or options.slice else ()
+    kept = (REPEATS,) if options.fit_only or options.slice or options.engine is EngineKind.ray else ()
     fit = [f"{FIT_FOLDER}/{name}" for name in (*(() if options.fit else FIT_FILES), RATES, *kept)]
     found = place_of("--out", options.out, [*tables_of(shards), *fit], proven=_is_fit)
     if options.save_fit:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from ncaudit.core.device import pick_device
+from ncaudit.engines.jobs import Site
 from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, choice, fit_sample, power
 from ncaudit.judging.fit_sample import Sample
@@ -21,6 +22,7 @@ from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score import stages
+from ncaudit.verbs.score.drawn import draw
 from ncaudit.verbs.score.judged_scores import JudgedScores
 from ncaudit.verbs.score.rates import Rates
 from ncaudit.version import FORMATS, same_results
@@ -28,11 +30,11 @@ from ncaudit.version import FORMATS, same_results
 FIT_FOLDER = "_fit"  # readers of a folder of parquet pass over names with an underscore
 
 
-def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
+def the_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress, site: Site) -> SavedFit:
     """The fit asked for, the one that an earlier run left in OUT if it still holds, or a new one."""
     if (there := fit_that_is_there(options, tables, progress)) is not None:
         return there
-    saved = _new_fit(options, tables, progress)
+    saved = _new_fit(options, tables, progress, site)
     if is_folder(options.out):
         save_fit(saved, join(options.out, FIT_FOLDER))
     return saved
@@ -112,8 +114,8 @@ def _still_holds(saved: SavedFit, options: ScoreOptions, tables: Sequence[Embedd
     return same and same_results({"format": saved.format}, "score")
 
 
-def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> SavedFit:
-    sample = _sample(options, tables, progress)
+def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress, site: Site) -> SavedFit:
+    sample = _sample(options, tables, progress, site)
     progress.stage(stages.FIT, choice.steps(options), "steps")
     fit = choice.learn(sample.pairs, options, sample.names, partial(progress.advance, 1))
     if options.check and "noise_rate" in fit.facts:
@@ -123,9 +125,9 @@ def _new_fit(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: 
     return SavedFit(fit, _model(tables), {table.shard.name: fingerprint(table.shard) for table in tables})
 
 
-def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress) -> Sample:
+def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: Progress, site: Site) -> Sample:
     progress.stage(stages.DRAW, sum(table.rows for table in tables))
-    sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
+    sample = draw(site, tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
     return replace(sample, pairs=rooted(sample.pairs.to(pick_device(options.device))))

@@ -18,6 +18,7 @@ from ncaudit.shards.files.locations import is_file, join
 from ncaudit.shards.files.provenance import EarlierOutputs, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.embeddings import EmbeddingTable
+from ncaudit.shards.tables.repeats.kept import REPEATS
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.planning import (
     AGAIN,
@@ -30,7 +31,6 @@ from ncaudit.verbs.planning import (
     refuse_streams,
 )
 from ncaudit.verbs.score.fit import FIT_FOLDER, fit_that_is_there, why_anew
-from ncaudit.verbs.score.kept_repeats import REPEATS
 from ncaudit.verbs.score.parts import rates_of_part, repeats_for
 from ncaudit.verbs.score.rates import RATES, Rates, known_rates
 from ncaudit.verbs.score.score import Ready, made_ready, provenance_of_scores

@@ -12,7 +12,8 @@ from typing import Any
 
 from ncaudit import own_json
 from ncaudit.core.device import pick_device
-from ncaudit.judging import calibrated, fit_sample
+from ncaudit.engines.jobs import Site
+from ncaudit.judging import calibrated
 from ncaudit.judging.saved_fits import SavedFit
 from ncaudit.options import ScoreOptions
 from ncaudit.progress import SILENT, Progress
@@ -22,6 +23,7 @@ from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score import stages
+from ncaudit.verbs.score.drawn import draw
 
 RATES = "rates.json"
 _CUTS: own_json.Shape = {"clean_from": (None, float), "noisy_below": (None, float)}
@@ -76,11 +78,13 @@ class Rates:
         return Rates(saved, [Rated(saved, shards)])
 
 
-def rates_of(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> Rates:
+def rates_of(
+    options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress, site: Site
+) -> Rates:
     """The rates for these tables: the fit's, those that earlier runs found, and new ones for what came since."""
     known, new = known_rates(options, tables, saved, progress)
     if new:
-        found = _rated(options, new, saved, progress)
+        found = _rated(options, new, saved, progress, site)
         known = replace(known, groups=[*known.groups, found], new=found)
     keep_rates(known)
     return known
@@ -122,10 +126,12 @@ def _placed(here: Mapping[str, str], earlier: Sequence[Rated]) -> list[Rated]:
     return known
 
 
-def _rated(options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress) -> Rated:
+def _rated(
+    options: ScoreOptions, tables: Sequence[EmbeddingTable], saved: SavedFit, progress: Progress, site: Site
+) -> Rated:
     shards = {table.shard.name: fingerprint(table.shard) for table in tables}
     progress.stage(stages.DRAW_LATER, sum(table.rows for table in tables))
-    sample = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
+    sample = draw(site, tables, pairs=options.fit_pairs, seed=options.seed, progress=progress)
     if not len(sample.pairs):
         return Rated(saved, shards, later=True)
     progress.stage(stages.RATE, None)

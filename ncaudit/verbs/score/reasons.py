@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring.same_photo import SamePhotos
-from ncaudit.shards.tables.repeats import Repeats
+from ncaudit.shards.tables.repeats.counts import Repeats
 
 OFTEN = 10  # distinct captions of one photo, or photos of one caption, from which on it is no coincidence
 CLEAN, NOISY = VERDICTS.index("clean"), VERDICTS.index("noisy")

@@ -18,14 +18,14 @@ from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.core.parallel import in_order
 from ncaudit.counts import counted
-from ncaudit.engines.jobs import Does, Task
+from ncaudit.engines.jobs import Does, Site, Task, ThisProcess
 from ncaudit.engines.local import Accounting, Outcome, ShardRows
-from ncaudit.engines.on_ray.chosen import engine_of, require_engine
+from ncaudit.engines.on_ray.chosen import require_engine, site_of
 from ncaudit.engines.pace import computing
-from ncaudit.errors import BadTable
+from ncaudit.errors import BadTable, NcauditError
 from ncaudit.judging import calibrated, choice, fit_sample
 from ncaudit.judging.evidence import NOTHING
-from ncaudit.judging.saved_fits import SavedFit, load_fit
+from ncaudit.judging.saved_fits import SavedFit, options_of_fit
 from ncaudit.matchers.heads.projected_tables import projected, training_notes
 from ncaudit.options import STREAM, EngineKind, ScoreOptions
 from ncaudit.progress import SILENT, Progress
@@ -37,7 +37,7 @@ from ncaudit.shards.claims.claims import Claim, followed
 from ncaudit.shards.claims.commands import made_by
 from ncaudit.shards.claims.departed import notes_on_departed
 from ncaudit.shards.claims.records import FOLDER_RECORD
-from ncaudit.shards.files.locations import is_file, join
+from ncaudit.shards.files.locations import dirname, is_file, join
 from ncaudit.shards.files.provenance import (
     EarlierOutputs,
     Provenance,
@@ -64,7 +64,9 @@ from ncaudit.shards.tables.embeddings import (
     with_common_nulls,
 )
 from ncaudit.shards.tables.other_table import Join, OtherTable, open_join
-from ncaudit.shards.tables.repeats import Repeats, count_shared_names
+from ncaudit.shards.tables.repeats.counts import Repeats
+from ncaudit.shards.tables.repeats.kept import kept_repeats
+from ncaudit.shards.tables.repeats.of_tables import named
 from ncaudit.verbs.outputs import (
     accounted,
     expected_of,
@@ -79,14 +81,15 @@ from ncaudit.verbs.outputs import (
 )
 from ncaudit.verbs.score import stages
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
+from ncaudit.verbs.score.counted import shared_names
 from ncaudit.verbs.score.fit import applier_of, judged
 from ncaudit.verbs.score.judged_scores import read_judges, require_known
-from ncaudit.verbs.score.parts import rates_for, repeats_for
+from ncaudit.verbs.score.parts import counted_of, rates_for, repeats_for, repeats_path
 from ncaudit.verbs.score.rates import Rated, Rates, keep_rates
 from ncaudit.verbs.score.reasons import Family
 from ncaudit.verbs.score.reasons import columns as reason_columns
 from ncaudit.verbs.score.score_rows import ScoredRows, Tally, score_schema, tally_of
-from ncaudit.verbs.score.suggestions import Suggester, require_calibration
+from ncaudit.verbs.score.suggestions import Candidates, Suggester, require_calibration
 from ncaudit.verbs.score.worst import WorstPair
 
 BATCHES_AT_ONCE = 4  # on a CPU whose threads have time for so many
@@ -193,22 +196,22 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     begun = monotonic()
     ready = made_ready(options, progress)
     tables, dataset, claim = ready.tables, ready.dataset, ready.claim
-    with claim.held(deciding(options, tables)):
+    with claim.held(deciding(options, tables)), site_of(options, options.out) as site:
         notes = [*notes, *settle_left_overs(claim, ready.shards, prune=options.prune), *_of_gone_shards(tables)]
         progress.job("score", stages.before_fit(options, tables))
-        rated = rates_for(options, tables, progress)
+        rated = rates_for(options, tables, progress, site)
         progress.job("score", stages.with_fit(options, tables))
         rates = judged(options, tables, rated, progress, ready.judges)
         if options.suggest:
             require_calibration(rates.first.saved.fit)
         if options.save_fit:
             keep_fit(_to_keep(rates), options)
-        counts = _Counts.of(options, rates.base, tables, progress)
+        counts = _Counts.of(options, rates.base, tables, progress, site)
         notes = [*notes, *training_notes(tables), *left_out_notes(tables)]
-        notes += [] if options.slice else _shared_names(tables)  # --fit-only has looked at all names
+        notes += [] if options.slice else _shared_names(options, tables, site, progress)  # --fit-only has looked
         notes += [*_identity_notes(tables), *_dropped_verdicts(options, rates.first.saved, tables, dataset)]
         notes += options.told_of(len(ready.own), len(ready.shards))
-        run = _Run(options, tables, rates, counts, progress, ready.join, notes=notes)
+        run = _Run(options, tables, rates, counts, progress, site, ready.join, notes=notes)
         accounts = NOTHING_SCORED if options.fit_only else _write(run, ready)
         keep_rates(rated)
         if options.fit_only:
@@ -239,7 +242,9 @@ class _Run:
     rates: Rates
     counts: "_Counts"
     progress: Progress
+    site: Site
     join: Join | None = None
+    candidates: Candidates | None = None  # for suggestions; None where they are drawn when they are asked for
     joined: int = 0  # rows that were looked for in the joined table
     alone: int = 0  # those of them that it does not have
     tally: Tally = field(default_factory=Tally)
@@ -263,9 +268,13 @@ class _Run:
         return EarlierOutputs(self.progress.note)
 
     def for_engine(self) -> "_Run":
-        """What a shard needs of it, in any process: nothing is added up there."""
-        tables = self.tables if self.options.suggest else ()
-        return _Run(self.options, tables, self.rates, self.counts, SILENT, self.join)
+        """What a shard needs of it, in any process: nothing is added up there, and no table looked at but its own."""
+        if not self.site.elsewhere:
+            return replace(self, progress=SILENT)
+        suggest = self.options.suggest
+        drawn = Candidates.drawn(self.site, self.tables, self.options, self.progress) if suggest else None
+        told = (self.options, (), self.rates, self.counts.elsewhere(), SILENT)
+        return _Run(*told, ThisProcess(), self.join, drawn)
 
     def rows(self, table: EmbeddingTable, scored: "Scored") -> Iterator[ScoredRows]:
         """The scored rows of a table, batch by batch."""
@@ -316,7 +325,8 @@ class _Run:
     @cached_property
     def suggester(self) -> Suggester:
         """Drawn from all tables of this run, when the first shard needs it: a finished run draws nothing."""
-        suggester = Suggester.drawn(self.rates.first.saved.fit, self.tables, self.options, self.progress)
+        drawn = self.candidates or Candidates.drawn(self.site, self.tables, self.options, self.progress)
+        suggester = Suggester.of(self.rates.first.saved.fit, drawn, self.options, self.progress)
         self.progress.stage(stages.SCORE, sum(table.rows for table in self.tables))
         return suggester
 
@@ -358,23 +368,39 @@ def provenance_of_scores(
 
 @dataclass(frozen=True)
 class _Counts:
-    """How often photos and captions occur in all tables of this run."""
+    """How often photos and captions occur in all tables of this run. kept: the file of that, and what it counts."""
 
-    repeats: Repeats
+    repeats: Repeats | None
     photos: SamePhotos
     family: Family
+    kept: tuple[str, str] | None = None
 
     @classmethod
     def of(
-        cls, options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable], progress: Progress
+        cls, options: ScoreOptions, saved: SavedFit, tables: Sequence[EmbeddingTable], progress: Progress, site: Site
     ) -> "_Counts":
         photos = calibrated.same_photos(saved.fit, pick_device(options.device))
-        repeats = repeats_for(options, tables, progress)
-        return cls(repeats, photos, Family.of(photos, repeats))
+        repeats = repeats_for(options, tables, progress, site)
+        path = repeats_path(options) if site.elsewhere else None
+        return cls(repeats, photos, Family.of(photos, repeats), None if path is None else (path, counted_of(tables)))
+
+    def elsewhere(self) -> "_Counts":
+        """What other processes are told: where the counts are, which are not sent to each."""
+        return replace(self, repeats=None) if self.kept else self
+
+    def opened(self) -> "_Counts":
+        """The same, with the counts at hand. Raises BadTable where their file is gone, or another one."""
+        if self.repeats is not None or self.kept is None:
+            return self
+        if (repeats := kept_repeats(*self.kept)) is None:
+            what = f"{self.kept[0]} is gone, or counts other tables"
+            raise NcauditError(what, fix="another run may write to the same folder: run the same command again")
+        return replace(self, repeats=repeats)
 
     def columns(self, pairs: Pairs, scores: PairScores) -> dict[str, Any]:
         """caption_count, image_count and reason of ok pairs."""
         merged = self.photos.of(pairs).image_id
+        assert self.repeats is not None
         raw, merged_id, captions = (ids.cpu().numpy() for ids in (pairs.image_id, merged, pairs.caption_id))
         verdict = None if scores.verdict is None else scores.verdict.cpu().numpy()
         return reason_columns(raw, merged_id, captions, verdict, self.family, self.repeats)
@@ -412,7 +438,7 @@ def _open_tables(options: ScoreOptions, other: OtherTable | None) -> list[Embedd
 
 def _stratum_column(options: ScoreOptions) -> str | None:
     """The column whose values labels are calibrated by: what was asked for, or what the fit that was given rests on."""
-    told = load_fit(options.fit).fit.options.get("stratify", "auto") if options.fit else options.stratify
+    told = options_of_fit(options.fit).get("stratify", "auto") if options.fit else options.stratify
     return None if told in ("auto", "none") else str(told)
 
 
@@ -456,18 +482,26 @@ def _write(run: _Run, ready: Ready) -> Accounting:
     tasks = [Task(shard, (shard, table), table.rows) for shard, table in tables.items()]
     if tasks and options.engine is EngineKind.ray:
         ready.claim.begin_all()
-    engine = engine_of(options, partial(_scoring, run.for_engine(), dataset is not None), options.out)
-    became |= {task.shard: outcome for task, outcome in engine.run(tasks, run.progress)}
+    if tasks:
+        became |= _scored(run, tasks, back=dataset is not None)
     for shard in own:
         if isinstance(outcome := became[shard], ShardRows):
             run.add(ready.table_of(shard), outcome.more)
     return accounted(options.out, output_of, [(shard, became[shard]) for shard in own], alone=options.slice is None)
 
 
+def _scored(run: _Run, tasks: Sequence[Task], *, back: bool) -> dict[Shard, Outcome]:
+    own = run.for_engine()
+    if own.candidates is not None:  # they have just been drawn
+        run.progress.stage(stages.SCORE, sum(task.rows for task in tasks))
+    engine = run.site.engine(partial(_scoring, own, back))
+    return {task.shard: outcome for task, outcome in engine.run(tasks, run.progress)}
+
+
 @contextmanager
 def _scoring(run: _Run, back: bool, progress: Progress) -> Iterator[tuple[None, Does]]:
     """The work on a shard and its table, in any process. back: whether the user's dataset is written."""
-    own = replace(run, progress=progress)
+    own = replace(run, progress=progress, counts=run.counts.opened())
     write = _write_dataset_shard if back else _write_shard
     with followed(join(run.options.out, FOLDER_RECORD)):
         yield None, lambda item: write(own, *item)
@@ -647,10 +681,16 @@ def _join_notes(join: Join, rows: int, alone: int) -> Iterator[str]:
     )
 
 
-def _shared_names(tables: Sequence[EmbeddingTable]) -> Iterator[str]:
-    if (shared := count_shared_names(tables)) is not None:
+def _shared_names(
+    options: ScoreOptions, tables: Sequence[EmbeddingTable], site: Site, progress: Progress
+) -> Iterator[str]:
+    if not (looked := named(tables)):
+        return
+    folder = dirname(kept) if (kept := repeats_path(options)) else None
+    if (shared := shared_names(site, looked, counted_of(looked), folder, progress)) is not None:
+        first, path = shared.name(looked), looked[shared.table].shard.path
         yield (
-            f"{shared.rows:,} rows share their pair_id with another row (first: {shared.first}, in {shared.path}): "
+            f"{shared.rows:,} rows share their pair_id with another row (first: {first}, in {path}): "
             "they are scored one by one, but verdicts, truth and training labels, which go by pair_id, cannot be joined"
         )
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -29,8 +28,9 @@ from ncaudit import scorers
 from ncaudit.core.device import pick_device
 from ncaudit.core.neighbours.search import KeyBank, nearest, prepare_keys
 from ncaudit.core.statistics.curve import Curve
+from ncaudit.engines.jobs import Site
 from ncaudit.errors import NcauditError
-from ncaudit.judging import calibrated, fit_sample
+from ncaudit.judging import calibrated
 from ncaudit.options import ScoreOptions
 from ncaudit.progress import Progress
 from ncaudit.schema import SUGGESTION, VERDICTS
@@ -41,6 +41,7 @@ from ncaudit.scoring.pairs import Pairs
 from ncaudit.scoring.same_photo import SamePhotos
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.score import stages
+from ncaudit.verbs.score.drawn import draw, texts_of
 
 POOL = 20_000  # clean pairs whose captions may be suggested
 HELD = 2_000  # of them, those whose own captions are hidden to see how high a stranger's can score
@@ -62,6 +63,23 @@ def require_calibration(fit: Fit) -> None:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """Pairs drawn from all tables, and the texts of their captions by their ids, as far as the tables carry them."""
+
+    pairs: Pairs
+    texts: Mapping[int, str]
+
+    @classmethod
+    def drawn(
+        cls, site: Site, tables: Sequence[EmbeddingTable], options: ScoreOptions, progress: Progress
+    ) -> "Candidates":
+        """By the fit's seeded hash: the same tables and options give the same, wherever the fit was made."""
+        progress.stage(stages.SUGGEST_DRAW, sum(table.rows for table in tables))
+        pairs = draw(site, tables, pairs=options.fit_pairs, seed=options.seed, progress=progress).pairs
+        return cls(pairs, texts_of(site, tables, pairs.caption_id.numpy(), progress))
+
+
+@dataclass(frozen=True)
 class Suggester:
     """The pool, ready for searching, and what the best score of a search is worth.
 
@@ -77,21 +95,15 @@ class Suggester:
     worth: Curve | None = None
 
     @classmethod
-    def drawn(
-        cls, fit: Fit, tables: Sequence[EmbeddingTable], options: ScoreOptions, progress: Progress
-    ) -> "Suggester":
-        """Draw the pool from these tables by the fit's seeded hash, at most POOL of `options.fit_pairs` pairs.
-
-        The same tables, fit and options give the same pool, wherever the fit was made.
-        """
+    def of(cls, fit: Fit, candidates: "Candidates", options: ScoreOptions, progress: Progress) -> "Suggester":
+        """The pool is at most POOL of these pairs: the same ones, fit and options give the same pool."""
         device = pick_device(options.device)
-        progress.stage(stages.SUGGEST_DRAW, sum(table.rows for table in tables))
-        drawn = fit_sample.draw(tables, pairs=options.fit_pairs, seed=options.seed, progress=progress).pairs
         photos, apply = calibrated.same_photos(fit, device), calibrated.applier(fit, device)
         progress.stage(stages.SUGGEST, None)
-        sample = photos.of(drawn.to(device))
+        sample = photos.of(candidates.pairs.to(device))
         rows, own, label = _clean(sample, apply)
-        pool = _Offer(sample.take(rows), label, _words(tables, sample.caption_id[rows]))
+        words = [candidates.texts.get(number) for number in sample.caption_id[rows].tolist()]
+        pool = _Offer(sample.take(rows), label, words)
         shelves = _shelves(pool.pairs, scorers.cells(fit, pool.pairs), across=_shares_space(sample))
         bare = cls(fit, photos, apply, pool, shelves)
         return replace(bare, worth=bare._worth(_with_family(sample, rows[:HELD]), own[:HELD]))
@@ -239,17 +251,6 @@ def _shelves(pool: Pairs, cell: Tensor, *, across: bool) -> dict[int, _Shelf]:
 
 def _shares_space(pairs: Pairs) -> bool:
     return shared_space.shared(pairs)
-
-
-def _words(tables: Sequence[EmbeddingTable], caption_id: Tensor) -> list[str | None]:
-    """These captions as the tables have them; None where they carry no text."""
-    wanted = caption_id.cpu().numpy()
-    texts: dict[int, str] = {}
-    for table in tables:
-        for ids, captions in table.captions():
-            places = np.flatnonzero(np.isin(ids, wanted))
-            texts.update(zip(ids[places].tolist(), captions.take(pa.array(places)).to_pylist(), strict=True))
-    return [texts.get(number) for number in wanted.tolist()]
 
 
 def _with_family(pairs: Pairs, rows: Tensor) -> Pairs:

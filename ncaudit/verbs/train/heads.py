@@ -28,7 +28,7 @@ from ncaudit.matchers.heads.projection import (
 from ncaudit.matchers.heads.starts import CCA_DIMS, begin_at_likeliest_scale, cca_start, identity_start, jitter
 from ncaudit.matchers.heads.tuning import head_tuner
 from ncaudit.matchers.steps.batch import Batch
-from ncaudit.matchers.steps.optimisation import Learner, Recipe
+from ncaudit.matchers.steps.optimisation import Learner, Recipe, Throttle
 from ncaudit.objectives import AnyObjective, ClassObjective, Objective, TrainsOn
 from ncaudit.options import Align, HeadKind, HeadStart, TrainingRecipe, TrainOptions
 from ncaudit.progress import Progress, Step, unheard
@@ -43,6 +43,8 @@ from ncaudit.verbs.train.data.labelled_tables import EmbeddedSet, open_training_
 from ncaudit.verbs.train.data.training_set import READ, READ_VAL
 from ncaudit.verbs.train.lessons.by_class import ClassLessons
 from ncaudit.verbs.train.lessons.co_teaching import CoTeaching, Stages
+from ncaudit.verbs.train.lessons.judged.recipes import judging
+from ncaudit.verbs.train.lessons.judged.seen_by_heads import JudgedByHeads
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 from ncaudit.verbs.train.lessons.relabelling import Relabelling
 from ncaudit.verbs.train.lessons.view import as_pairs, identities
@@ -94,10 +96,12 @@ class HeadsOnEmbeddings:
             start, networks = begin(embedded, options, device, folds, partial(progress.advance, 1))
             heads = StackedHeads(networks) if options.recipe is TrainingRecipe.bicro else networks[0]
             widths = {"image_width": heads.image_width, "text_width": heads.text_width}
+            throttle = Throttle()
             description = {"model": embedded.model, "start": start.value, **widths}
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
-                chunk, own = options.chunk_pairs, replace(recipe, total_steps=recipe.total_steps // len(networks))
+                chunk, steps = options.chunk_pairs, recipe.total_steps // len(networks)
+                own = replace(recipe, total_steps=steps, throttle=throttle)
                 loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
                 tuners = [head_tuner(each, loss, own, device, precision, chunk_pairs=chunk) for each in networks]
                 return InTurn(tuners, heads, device) if len(tuners) > 1 else tuners[0]
@@ -107,7 +111,7 @@ class HeadsOnEmbeddings:
 
             for note in unlabelled_notes(embedded.pairs.unlabelled, len(embedded.train)):
                 progress.note(note)
-            lessons = _lessons(options, networks, embedded, folds, objective)
+            lessons = _lessons(options, networks, embedded, folds, objective, throttle)
             yield Opened(embedded.pairs, description, learner, describe, lessons)
 
     @contextmanager
@@ -131,7 +135,7 @@ def networks_of(options: TrainOptions) -> tuple[int | None, ...]:
     """The networks that learn: for each the half of the photos that it starts from, None for all of them."""
     if options.recipe is TrainingRecipe.bicro:
         return (0, 1)  # from equal starts, linear heads would stay one network, and repeat each other's mistakes
-    return (None,) if options.relabel_every is None else (None, 0, 1)
+    return (None,) if options.relabel_every is None or options.judges else (None, 0, 1)
 
 
 def halves_of(pairs: EmbeddedPairs, seed: int) -> Folds:
@@ -184,13 +188,18 @@ def _only(sample: Batch, folds: Folds, half: int) -> Batch:
 
 def _trains_on(options: TrainOptions, objective: AnyObjective) -> TrainsOn:
     """Which pairs are read for training. Where labels are made anew, what is refused now may be wanted later."""
-    if isinstance(objective, ClassObjective) or options.relabel_every is not None:
+    if isinstance(objective, ClassObjective) or options.relabel_every is not None or options.judges:
         return objectives.every_pair
     return objective.trains_on
 
 
 def _lessons(
-    options: TrainOptions, networks: list[Heads], embedded: EmbeddedSet, folds: Folds | None, objective: AnyObjective
+    options: TrainOptions,
+    networks: list[Heads],
+    embedded: EmbeddedSet,
+    folds: Folds | None,
+    objective: AnyObjective,
+    throttle: Throttle,
 ) -> Lessons:
     pairs = embedded.train
     if isinstance(objective, ClassObjective):
@@ -200,9 +209,11 @@ def _lessons(
         stages = Stages(
             warmup_epochs=options.warming_epochs, warmup_keep=options.warmup_keep, anchor_k=options.anchor_k,
             split_loss=options.split_loss, split_threshold=options.split_threshold,
-            noisy_after=int(options.noisy_from * options.pace.epochs),
+            noisy_after=options.noisy_after,
         )  # fmt: skip
         return CoTeaching(networks, pairs, stages, objective.trains_on, options.seed)
+    if options.judges:
+        return judging(options, JudgedByHeads(networks[0], pairs), throttle)
     if options.relabel_every is not None and folds is not None:
         return Relabelling(networks, pairs, folds, objective, every=options.relabel_every, seed=options.seed)
     return AsGiven(pairs)

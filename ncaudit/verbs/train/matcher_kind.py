@@ -33,10 +33,12 @@ class Opened:
     lessons: Lessons  # what each step teaches
 
 
-def recipe_of(options: TrainOptions, total_steps: int) -> Recipe:
-    """What decides a step of so many."""
+def recipe_of(options: TrainOptions, total_steps: int, learning_rate: float | None = None) -> Recipe:
+    """What decides a step of so many. learning_rate: where neither the user nor what is tuned says it."""
+    rate = options.pace.learning_rate if learning_rate is None else learning_rate
+    assert rate is not None, "of towers by class it is chosen by the number of steps"
     return Recipe(
-        learning_rate=options.pace.learning_rate, weight_decay=options.weight_decay, total_steps=total_steps,
+        learning_rate=rate, weight_decay=options.weight_decay, total_steps=total_steps,
         warmup_share=options.warmup_share, clip_norm=options.clip_norm,
     )  # fmt: skip
 

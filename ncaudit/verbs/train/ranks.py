@@ -16,11 +16,11 @@ def for_rank(options: TrainOptions, ranks: Ranks) -> TrainOptions:
     """The same options on this rank's own device, decoding with its share of the cores.
 
     Raises UsageError when the batch cannot be divided, BatchNorm would see other batches than one process shows it, or
-    labels are made in training.
+    several networks make labels for each other.
     """
     if ranks.count == 1:
         return options
-    if options.recipe is not TrainingRecipe.simple or options.relabel_every is not None:
+    if options.recipe is TrainingRecipe.bicro or (options.relabel_every is not None and not options.judges):
         raise UsageError(
             f"{ranks.count} processes, but --recipe bicro and --relabel-every make their labels in one",
             fix="train in one process",

@@ -5,6 +5,7 @@ Knows a learner, its pairs and a folder; nothing of what is learnt, or of how pa
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
@@ -74,6 +75,7 @@ class Session:
         self.kept_epoch = 0
         self.resumed_after: int | None = None
         self._busy_s, self._learnt = 0.0, 0
+        self._start = deepcopy(learner.state_dict()) if self._lessons.restarts else None
 
     @property
     def pairs_per_s(self) -> float:
@@ -105,6 +107,9 @@ class Session:
             self._epoch(epoch)
 
     def _epoch(self, epoch: int) -> None:
+        if epoch in self._lessons.restarts and self._start is not None:
+            self._lessons.finish_round(self._course.batch_pairs)
+            self._learner.load_state_dict(deepcopy(self._start))
         losses = self._learn(epoch)
         loss = f"loss {math.fsum(losses) / len(losses):.3f}"
         self._progress.status(loss if self.pairs.val is None else f"{loss}, validating")

@@ -17,7 +17,7 @@ from ncaudit.encoders.model_folder import require_sound_weights, sound_settings
 from ncaudit.encoders.open_clip import CONFIG, Encoder, load_encoder, model_source
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.batch import Batch
-from ncaudit.matchers.steps.optimisation import Learner, Recipe
+from ncaudit.matchers.steps.optimisation import Learner, Recipe, Throttle
 from ncaudit.matchers.towers.fine_tuning import fine_tuner
 from ncaudit.matchers.towers.folder import WEIGHTS, files_of_tokenizer, save_description, save_weights
 from ncaudit.objectives import AnyObjective, ClassObjective, Objective, TrainsOn
@@ -29,6 +29,8 @@ from ncaudit.verbs.train.data.classes import unlabelled_notes
 from ncaudit.verbs.train.data.decoded_pairs import DecodedSet, open_training_set, sampled_pairs
 from ncaudit.verbs.train.data.training_set import READ, READ_VAL
 from ncaudit.verbs.train.lessons.by_class import ClassLessons
+from ncaudit.verbs.train.lessons.judged.recipes import judging
+from ncaudit.verbs.train.lessons.judged.seen_by_towers import JudgedByTowers
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 from ncaudit.verbs.train.lessons.view_of_towers import SeenByTowers
 from ncaudit.verbs.train.matcher_kind import Opened, recipe_of
@@ -79,24 +81,27 @@ class Towers:
         with DecodePool(self._workers()) as pool:
             progress.stage(LOAD, None)
             encoder = self._start_model()
-            pairs = open_training_set(options, encoder, pool, _trains_on(objective), progress)
+            trains_on = objectives.every_pair if options.judges else _trains_on(objective)
+            pairs = open_training_set(options, encoder, pool, trains_on, progress, called=options.judges)
             for note in unlabelled_notes(pairs.unlabelled, len(pairs.train)):
                 progress.note(note)
-            seen = self._seen(encoder, pairs, objective, progress)
+            seen, throttle = self._seen(encoder, pairs, objective, progress), Throttle()
 
             def learner(recipe: Recipe, precision: torch.dtype) -> Learner:
                 if seen is not None:
                     seen.precision = precision
                 loss = objective.loss if isinstance(objective, ClassObjective) else objective.batch_loss
                 return fine_tuner(
-                    encoder, loss, recipe, precision, train_batchnorm=options.train_batchnorm,
-                    last_blocks=options.last_blocks, chunk_pairs=options.chunk_pairs,
+                    encoder, loss, replace(recipe, throttle=throttle), precision,
+                    train_batchnorm=options.train_batchnorm, last_blocks=options.last_blocks,
+                    chunk_pairs=options.chunk_pairs,
                 )  # fmt: skip
 
             def describe(out: str) -> None:
                 save_description(encoder.model, self._source, out)
 
-            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, self._lessons(pairs, seen, objective))
+            lessons = self._lessons(pairs, seen, objective, throttle)
+            yield Opened(pairs, encoder.identity.as_dict(), learner, describe, lessons)
 
     @contextmanager
     def sampled(self, precision: torch.dtype, progress: Progress) -> Iterator[Sampled]:
@@ -127,14 +132,24 @@ class Towers:
 
     def _seen(
         self, encoder: Encoder, pairs: DecodedSet, objective: AnyObjective, progress: Progress
-    ) -> SeenByTowers | None:
-        """What class lessons ask, for an objective that needs them."""
+    ) -> SeenByTowers | JudgedByTowers | None:
+        """What lessons ask of the pairs, where they ask anything."""
+        if self._options.judges and pairs.roll is not None:
+            return JudgedByTowers(encoder, pairs.train, pairs.roll, progress)
         if not isinstance(objective, ClassObjective) or pairs.roll is None:
             return None
         start = self._start_model if objective.partitions else None
         return SeenByTowers(encoder, pairs.train, pairs.roll, start, progress)
 
-    def _lessons(self, pairs: DecodedSet, seen: SeenByTowers | None, objective: AnyObjective) -> Lessons:
+    def _lessons(
+        self,
+        pairs: DecodedSet,
+        seen: SeenByTowers | JudgedByTowers | None,
+        objective: AnyObjective,
+        throttle: Throttle,
+    ) -> Lessons:
+        if isinstance(seen, JudgedByTowers):
+            return judging(self._options, seen, throttle)
         if seen is None or not isinstance(objective, ClassObjective):
             return AsGiven(pairs.train)
         neighbours, seed = self._options.neighbours, self._options.seed

@@ -6,7 +6,7 @@ Knows options and what makes a run the one it is; nothing of Typer, of how a ste
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -25,9 +25,11 @@ from ncaudit.engines.ranks import Ranks, joined, launched
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.matchers.checkpoints import RESTART
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
+from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
 from ncaudit.objectives import AnyObjective
-from ncaudit.options import HEADS, MAX_ROW_BYTES, Precision, TrainingRecipe, TrainOptions
+from ncaudit.objectives.additions import Additions, with_additions
+from ncaudit.options import HEADS, Negatives, Precision, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Claim, Place, asked
@@ -42,6 +44,7 @@ from ncaudit.verbs.train.auto.choice import recorded as recorded_choice
 from ncaudit.verbs.train.choosing import COMPARE, READ_SOME, made_choice
 from ncaudit.verbs.train.heads import HeadsOnEmbeddings
 from ncaudit.verbs.train.matcher_kind import Opened, Trained, recipe_of
+from ncaudit.verbs.train.pace import class_learning_rate
 from ncaudit.verbs.train.ranks import for_rank
 from ncaudit.verbs.train.session import JOB, START, Course, Session, epoch_of
 from ncaudit.verbs.train.towers import Towers
@@ -57,7 +60,12 @@ SUMMARY: own_json.Shape = {  # what a finished run tells of itself
     **{name: int for name in ("kept_epoch", "train_pairs", "val_pairs", "val_photos", "dropped_pairs", "shards")},
     **{"unlabelled_pairs": int, "mean_label": (None, float), "statuses": {...: int}},
 }
-RECORDED_WHERE_ON = {"caption_lines", "max_row_bytes"}  # younger than runs that may still be resumed
+# younger than runs that may still be resumed: told where they are not at their default
+RECORDED_WHERE_ON = {
+    *("caption_lines", "max_row_bytes"),
+    *("doubted", "temperature", "exponent", "negatives_weight", "reverse_weight", "complement_weight"),
+    *("self_paced", "structure_weight", "negatives", "match_share"),
+}
 Json = dict[str, Any]
 
 
@@ -94,6 +102,11 @@ class TrainResult(
     start_map: float | None = None  # by class, mean of both ways, in [0, 1]; None without validation classes
     kept_map: float | None = None
     choice: Choice | None = None  # of --objective auto: what was taken, why, and what was compared
+    noisy_pairs: int | None = None  # that the recipe rematch looked for captions for
+    rematched: int | None = None  # of them, those that found any; None where nothing was looked for
+    rematch_chance: float | None = None  # that what a noisy picture learnt is right, in the mean
+    half_there: float | None = None  # how often their true captions are among those of the others, in [0, 1]
+    agreement: Mapping[str, int] | None = None  # pairs that both, one and none of consensus' views call clean
     stopped_early: bool = False
     finished_earlier: bool = False
     resumed_after_epoch: int | None = None
@@ -136,16 +149,17 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         stack.enter_context(computing(_goes_on_with(options, run, progress)))
         stack.enter_context(folder.kept())
         ranks.on_first(lambda: stack.enter_context(folder.at_work(without_choice(run))))
-        course = _course(options)
         # how long an epoch takes, nothing tells before the first one
         choosing = [READ_SOME, COMPARE] if options.is_open and CHOICE not in run else []
-        before, epochs = dict.fromkeys([*choosing, *trained.stages(), START], 0.0), range(1, course.epochs + 1)
-        progress.job(JOB, before | {epoch_of(epoch, course.epochs): 1.0 for epoch in epochs})
+        before, last = dict.fromkeys([*choosing, *trained.stages(), START], 0.0), options.pace.epochs
+        progress.job(JOB, before | {epoch_of(epoch, last): 1.0 for epoch in range(1, last + 1)})
         if choosing:
             run = _with_choice(options, trained, folder, run, ranks, progress)
         objective = asked_for or objectives.get(run[CHOICE]["objective"])
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
-        recipe = recipe_of(options, course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks))
+        course, recipe = _course(options, opened)
+        if options.pace.learning_rate is None:
+            progress.note(f"learning rate {recipe.learning_rate:g}: chosen for {counted(recipe.total_steps, 'step')}")
         learner = ranks.together(lambda: opened.learner(recipe, getattr(torch, run["precision"])))
         curves = ranks.together(lambda: _curves(options, ranks))
         ranks.on_first(lambda: _claim(options, folder, run, opened))
@@ -189,7 +203,14 @@ def objective_of(options: TrainOptions) -> AnyObjective:
     found = objectives.get_any(options.chosen_objective, **options.objective_settings)
     if options.neighbours is not None and not getattr(found, "partitions", False):
         raise UsageError(f"objective {found.name!r} asks no neighbours", fix="leave out --neighbours")
-    return found
+    return with_additions(found, _additions(options))
+
+
+def _additions(options: TrainOptions) -> Additions:
+    likely = options.match_share if options.negatives is Negatives.allowed else None
+    return Additions(
+        self_paced=options.self_paced, null_share=likely, structure_weight=options.structure_weight
+    )
 
 
 def folder_of(options: TrainOptions, trained: Trained) -> TrainingFolder:
@@ -248,12 +269,17 @@ def _curves(options: TrainOptions, ranks: Ranks) -> Curves:
     return TensorBoard(options.out) if options.tensorboard and ranks.is_first else NO_CURVES
 
 
-def _course(options: TrainOptions) -> Course:
+def _course(options: TrainOptions, opened: Opened) -> tuple[Course, Recipe]:
+    """How long and how fast; of towers by class the pairs decide that, where nobody else did."""
     pace = options.pace
-    return Course(
-        epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=pace.learning_rate,
+    given = pace.learning_rate
+    course = Course(
+        epochs=pace.epochs, batch_pairs=pace.batch_pairs, seed=options.seed, learning_rate=given or 0.0,
         patience=options.patience,
     )  # fmt: skip
+    steps = course.epochs * course.steps_per_epoch(opened.pairs, opened.lessons.networks)
+    rate = class_learning_rate(steps, opened.start["image_dims"]) if given is None else given
+    return replace(course, learning_rate=rate), recipe_of(options, steps, rate)
 
 
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
@@ -261,7 +287,7 @@ def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) ->
     column = options.class_column if options.by_class else options.soft_label_column
     chosen = {"objective": options.chosen_objective, "label_column": column, "head": options.head_kind}
     given = {**asdict(options), **vars(options.pace), **chosen}
-    unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if given[name] in (False, MAX_ROW_BYTES)}
+    unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if given[name] == getattr(TrainOptions, name)}
     named = {name: value for name, value in given.items() if name not in unsaid}
     asked = {"options": json.loads(json.dumps(named)), "device": pick_device(options.device).type}
     run = {
@@ -335,8 +361,8 @@ def _result(options: TrainOptions, run: Json, summary: Json, metrics: Sequence[J
         stopped_early=metrics[-1]["epoch"] < options.pace.epochs, kept_epoch=summary["kept_epoch"],
         steps=metrics[-1]["step"], labelled=_labelled(options, metrics),
         loss=metrics[-1]["loss"], start=_retrieval(metrics[0]["val"]), kept=_retrieval(kept["val"]),
-        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **_of_classes(metrics, kept), **told,
-        **more,
+        accounting=Accounting(summary["shards"], 0, (), summary["statuses"]), **_of_classes(metrics, kept),
+        **_of_recipe(options, metrics[-1]), **told, **more,
     )  # fmt: skip
 
 
@@ -350,6 +376,14 @@ def _of_classes(metrics: Sequence[Json], kept: Json) -> dict[str, Any]:
     parts = {name: last[name] for name in PARTITIONS if name in last}
     maps = {"start_map": start.get("map"), "kept_map": (kept["val"] or {}).get("map")}
     return {"parts": parts or None, "neighbours": last.get("neighbours"), **maps}
+
+
+def _of_recipe(options: TrainOptions, last: Json) -> dict[str, Any]:
+    """What the last epoch tells of rematched pairs, or of two views."""
+    if options.recipe is TrainingRecipe.rematch:
+        return {name: last.get(name) for name in ("noisy_pairs", "rematched", "rematch_chance", "half_there")}
+    agreed = {name: last[name] for name in ("agreed_clean", "disagreed", "agreed_noisy") if name in last}
+    return {"agreement": agreed or None}
 
 
 def _retrieval(values: Mapping[str, Any] | None) -> RetrievalMetrics | None:

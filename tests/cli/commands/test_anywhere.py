@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 from typer.testing import CliRunner
 
+from ncaudit import stores
 from ncaudit.cli.app import app
 from ncaudit.cli.shared import log, loudness
 from ncaudit.version import __version__
@@ -51,6 +52,17 @@ def test_loudness_is_asked_before_or_after_the_verb(words, quiet, verbose, loud)
 @pytest.mark.parametrize("words", [["-q", "-v", "scorers"], ["-q", "scorers", "-v"], ["scorers", "-v", "-q"]])
 def test_quiet_and_verbose_contradict_each_other(words):
     assert run(*words, code=2).stderr.splitlines()[0] == "ncaudit: --quiet and --verbose contradict each other"
+
+
+@pytest.mark.parametrize(
+    "words", [["--storage-option", "anon=true", "inspect"], ["inspect", "--storage-option", "anon=true"]]
+)
+def test_an_option_of_a_store_without_a_store_is_refused(words, tmp_path, monkeypatch):
+    monkeypatch.delenv(stores.OPTIONS, raising=False)
+    told = run(*words, tmp_path, code=2).stderr.splitlines()
+    assert told[0] == "ncaudit: --storage-option is about stores (s3://…), and every path here is one of this machine"
+    monkeypatch.delenv(stores.OPTIONS)
+    assert "storage" not in run("inspect", tmp_path, code=1).stderr  # of one run only
 
 
 def lines_of(path):

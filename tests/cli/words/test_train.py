@@ -68,6 +68,28 @@ def test_dropped_pairs_and_the_split_come_behind_what_was_tuned():
     assert split == "the two networks trust 3,000 and 2,900 of 5,000 pairs"
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"noisy_pairs": 0}, "no pair is noisy (label below 0.5), so none was rematched"),
+        ({"noisy_pairs": 1, "rematched": None}, "1 noisy pair, and none was rematched: too few clean pairs to tell"),
+        (
+            {"noisy_pairs": 800, "rematched": 778, "rematch_chance": 0.344, "half_there": 0.493},
+            "778 of 800 noisy pairs learnt captions of others, right by a chance of 0.34 in the mean; about 49% of the",
+        ),
+    ],
+)
+def test_of_rematched_pairs_it_is_told_how_many_and_how_sure_they_are(changes, said):
+    assert told(recipe="rematch", **changes)[-2].startswith(said)
+    assert not any("rematched" in line for line in told(**changes))
+
+
+def test_two_views_tell_how_far_they_agree():
+    agreed = {"agreed_clean": 3_000, "disagreed": 500, "agreed_noisy": 1_500}
+    said = "before and in training, 3,000 pairs look clean, 1,500 noisy, and 500 differ"
+    assert told(recipe="consensus", agreement=agreed)[-2] == said
+
+
 def test_without_validation_the_last_epoch_is_kept_and_that_is_said():
     assert told(start=None, kept=None)[0] == "no validation: the last epoch is kept"
 

@@ -123,14 +123,3 @@ def test_groups_of_maxima_find_what_the_definition_finds(m, k, cone, copies, ids
     groups = [[torch.randint(0, ids, (count,), generator=draw)] for count in (5, m)]
     found = nearest(queries, prepare_keys(keys, dtype=dtype), k, query_groups=groups[0], key_groups=groups[1])
     assert_found(found, plain(queries, keys, k, *groups))
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("lift", [-3.0, -0.1, 0.0, 3.0])
-def test_the_largest_columns_are_found_whatever_the_signs(dtype, lift):
-    values = (torch.randn(7, 1003, generator=torch.Generator().manual_seed(0)) + lift).to(dtype)
-    values[0] = -0.0
-    largest, column = search._top_columns(values, 9)
-    assert torch.equal(largest.sort(dim=1).values, values.topk(9, dim=1).values.sort(dim=1).values)
-    assert torch.equal(values.gather(1, column), largest)
-    assert all(len(row.unique()) == 9 for row in column)

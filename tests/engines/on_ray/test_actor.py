@@ -1,12 +1,16 @@
 """The life of a process on a cluster, in this one."""
 
+import os
 import threading
 import time
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
+from ncaudit.engines.local import ShardRows
 from ncaudit.engines.on_ray.actor import Hand
-from ncaudit.stores import OPTIONS, options
+from ncaudit.stores import OPTIONS, environment, options
 from tests.worlds.counted_work import refused, writing
 
 
@@ -53,3 +57,53 @@ def test_what_the_driver_was_told_of_stores_is_in_its_environment(tmp_path, monk
         monkeypatch.setenv(name, "1")  # as it was, afterwards
     Hand(str(tmp_path), 1, {OPTIONS: '{"anon": true}'})
     assert options() == {"anon": True}
+
+
+def test_a_key_of_this_machine_is_not_mixed_with_a_token_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the driver")
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    told = environment()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of the machine")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of the machine")
+    Hand(str(tmp_path), 1, told)
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "of the driver"
+    assert "AWS_SESSION_TOKEN" not in os.environ
+
+
+def test_another_job_can_be_set_up_when_the_one_before_it_is_done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hand = Hand(str(tmp_path), 1, {})
+    for word in ("first", "second"):
+        assert hand.set_up(partial(_telling, word))[0] == "ready"
+        assert hand.do("x")[0][1].more == f"{word} x"
+    hand.stop()
+
+
+def test_of_two_jobs_that_are_ordered_at_one_time_the_later_one_is_done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hand, begun, go = Hand(str(tmp_path), 1, {}), threading.Event(), threading.Event()
+
+    @contextmanager
+    def slow(progress):
+        begun.set()
+        go.wait()
+        yield None, lambda item: ShardRows({}, more="first")
+
+    first = threading.Thread(target=hand.set_up, args=(slow, 1))
+    first.start()
+    begun.wait()
+    later = threading.Thread(target=hand.set_up, args=(partial(_telling, "later"), 2))
+    later.start()
+    go.set()
+    first.join()
+    later.join()
+    assert hand.set_up(slow, 1) == ("ready", None)  # its turn comes late, and is over
+    assert hand.do("x")[0][1].more == "later x"
+    hand.stop()
+
+
+@contextmanager
+def _telling(word, progress):
+    yield None, lambda item: ShardRows({}, more=f"{word} {item}")

@@ -15,9 +15,10 @@ from ncaudit.core.gathering import average_gradients
 from ncaudit.core.losses.class_losses import ClassTargets
 from ncaudit.matchers.steps.backward import backward
 from ncaudit.matchers.steps.batch import Batch
+from ncaudit.objectives.additions import Additions, with_additions
 
 PAIRS = 12
-OBJECTIVES = ("infonce", "weighted-infonce", "nirnl")
+OBJECTIVES = ("infonce", "weighted-infonce", "nirnl", "weighted-infonce, structured", "nirnl, structured")
 
 RANK = """
 import sys
@@ -63,12 +64,14 @@ def pairs() -> Batch:
 def learnt(batch: Batch, objective: str, chunk_pairs: int | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Loss and averaged gradients."""
     towers = Towers()
-    found = objectives.get_any(objective)
+    name, _, structured = objective.partition(",")
+    asked = Additions(structure_weight=0.5 if structured else None)
+    found = with_additions(objectives.get_any(name), asked)
     batch_loss = found.loss if isinstance(found, objectives.ClassObjective) else found.batch_loss
     loss = backward(batch, towers.encode, batch_loss, towers.logit_scale, chunk_pairs=chunk_pairs)
     average_gradients(towers.parameters())
     gradients = [parameter.grad for parameter in towers.parameters()]
-    assert (gradients[0] is None) == (objective == "nirnl")  # the temperature, which that loss does not ask
+    assert (gradients[0] is None) == (name == "nirnl")  # the temperature, which that loss does not ask
     return loss, [gradient for gradient in gradients if gradient is not None]
 
 

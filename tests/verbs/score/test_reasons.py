@@ -13,7 +13,7 @@ from ncaudit import ScoreOptions
 from ncaudit.schema import VERDICTS
 from ncaudit.scoring import same_photo
 from ncaudit.scoring.pairs import Pairs
-from ncaudit.shards.tables.repeats import count_pairs
+from ncaudit.shards.tables.repeats.counts import count_pairs
 from ncaudit.verbs.score.reasons import OFTEN, Family, columns
 from tests.worlds.embeddings import unit
 

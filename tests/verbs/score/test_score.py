@@ -190,6 +190,16 @@ def test_a_fit_of_another_scorer_is_refused(write_embeddings, tmp_path):
         score(embeddings, tmp_path / "t", scorer="csls", fit=str(tmp_path / "fit"))
 
 
+def test_a_fit_that_is_not_there_is_told_as_that(write_embeddings, tmp_path):
+    embeddings, empty = write_embeddings(), tmp_path / "empty"
+    empty.mkdir()
+    for folder, words in ((tmp_path / "nowhere", "nowhere does not exist"), (empty, "empty holds no fit")):
+        with pytest.raises(NcauditError, match=words) as told:
+            score(embeddings, tmp_path / "t", fit=str(folder))
+        assert "Errno" not in told.value.message
+        assert "--save-fit" in told.value.fix
+
+
 def test_a_damaged_fit_is_refused(write_embeddings, tmp_path):
     embeddings = write_embeddings()
     score(embeddings, tmp_path / "s", save_fit=str(tmp_path / "fit"))

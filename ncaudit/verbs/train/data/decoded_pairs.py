@@ -225,12 +225,14 @@ def read_all(
 
 @dataclass(frozen=True)
 class Roll:
-    """Who the n training pairs are, in the order of the shards: 16 bytes for each, and a bit per class."""
+    """Who the n training pairs are, in the order of the shards: 28 bytes for each, and a bit per class."""
 
     pair: Hashes  # (n,) of the pair_id, each once
     photo: Hashes  # (n,)
+    caption: Hashes  # (n,)
+    label: Floats  # (n,)
     carried: Packed  # (n, bytes), see `training_classes`
-    classes: int  # that there are
+    classes: int = 0  # that there are
 
     def places(self, pair_id: Sequence[str]) -> Hashes:
         """Where these pairs stand, (m,) int64 in [0, n)."""
@@ -247,15 +249,22 @@ class DecodedSet(TrainingSet):
     """A training set of images and captions."""
 
     train: HeldPairs | StreamedPairs
-    roll: Roll | None = None  # where the objective asks for classes
+    roll: Roll | None = None  # where lessons ask who the pairs are
 
 
 def open_training_set(
-    options: TrainOptions, encoder: Encoder, pool: DecodePool, trains_on: TrainsOn, progress: Progress
+    options: TrainOptions,
+    encoder: Encoder,
+    pool: DecodePool,
+    trains_on: TrainsOn,
+    progress: Progress,
+    *,
+    called: bool = False,
 ) -> DecodedSet:
     """Read every row once: count, decode, split by photo, and hold in memory what fits.
 
-    trains_on: of the labels; what it refuses can validate, but is not learnt from.
+    trains_on: of the labels; what it refuses can validate, but is not learnt from. called: whether lessons ask who the
+    pairs are; they do where there are classes.
 
     Raises NcauditError as `open_labelled` does, and when there are fewer training pairs than a batch holds or fewer
     than two validation photos.
@@ -264,7 +273,8 @@ def open_training_set(
     decoding = Decoding(pool, encoder.preprocess, options.max_image_pixels)
     val, val_carried = _read_val_data(options, encoder, decoding, progress) if options.val_data else (None, None)
     sides = Sides(share=val_share(options.held_share, expected_pairs(shards)), seed=options.seed, trains_on=trains_on)
-    taken = _Taken(sides, shards, encoder.tokenize, decoding)
+    known = shards[0].classes.known if shards and shards[0].classes is not None else None
+    taken = _Taken(sides, shards, encoder.tokenize, decoding, called=called or known is not None)
     progress.stage(READ, sum(shard.rows for shard in shards))
     found = read_all(shards, decoding, taken.take, progress)
     train = taken.training_pairs(found)
@@ -273,11 +283,12 @@ def open_training_set(
         val = taken.val
     photos = set(val.all.photo.tolist()) if val is not None and len(val) else set[int]()
     check_split(options, sides.share, photos, len(photos & taken.photos) if options.val_data else 0, progress)
-    roll = taken.roll(shards[0].classes.known) if shards and shards[0].classes is not None else None
+    roll = taken.roll(known) if called or known is not None else None
     return DecodedSet(
         train, None if val is None else val.all, val_photos=len(photos), dropped=sides.dropped,
         mean_label=sides.label_sum / len(train), statuses=found.statuses, shards=len(shards),
-        unlabelled=0 if roll is None else int((~roll.carried.any(axis=1)).sum()), val_carried=val_carried, roll=roll,
+        unlabelled=0 if roll is None or known is None else int((~roll.carried.any(axis=1)).sum()),
+        val_carried=val_carried, roll=roll,
     )  # fmt: skip
 
 
@@ -303,13 +314,23 @@ def sampled_pairs(options: TrainOptions, encoder: Encoder, pool: DecodePool, mos
 class _Taken:
     """Windows of decoded pairs, each pair on its side."""
 
-    def __init__(self, sides: Sides, shards: Sequence[LabelledShard], tokenize: Tokenize, decoding: "Decoding") -> None:
+    def __init__(
+        self,
+        sides: Sides,
+        shards: Sequence[LabelledShard],
+        tokenize: Tokenize,
+        decoding: "Decoding",
+        *,
+        called: bool = False,
+    ) -> None:
+        """called: whether they are to be kept account of in a roll."""
+        self._called = called
         self._sides, self._shards, self._decoding, self._tokenize = sides, shards, decoding, tokenize
         self.val, self.photos = HeldPairs(decoding.preprocess), set[int]()
         fits = expected_pairs(shards) <= decoding.pairs_that_fit(HELD_BYTES)
         self._held = HeldPairs(decoding.preprocess) if fits else None
         self._count = 0
-        self._roll: list[tuple[Hashes, Hashes, Packed]] = []
+        self._roll: list[tuple[Hashes, Hashes, Hashes, Floats, Packed]] = []
 
     def take(self, pairs: LabelledPairs, pixels: list[Pixels]) -> None:
         """One window, in order."""
@@ -319,17 +340,18 @@ class _Taken:
             _add(self._held, pairs, pixels, learnt, self._tokenize)
         self._count += int(learnt.sum())
         self.photos.update(pairs.photo[learnt].tolist())
-        if pairs.classes.shape[1]:
+        if self._called:
             kept = pairs.select(learnt)
-            self._roll.append((hash_values(pa.array(kept.pair_id, pa.string())), kept.photo, kept.classes))
+            pair, caption = hash_values(pa.array(kept.pair_id, pa.string())), _caption_hashes(kept.captions)
+            self._roll.append((pair, kept.photo, caption, kept.label, kept.classes))
 
-    def roll(self, classes: TrainingClasses) -> Roll:
+    def roll(self, classes: TrainingClasses | None) -> Roll:
         """Of the training pairs. Raises BadTable where two of them have the same name."""
-        pair, photo, carried = (np.concatenate(column) for column in zip(*self._roll, strict=True))
+        pair, photo, caption, label, carried = (np.concatenate(column) for column in zip(*self._roll, strict=True))
         if repeats := len(pair) - len(np.unique(pair)):
             pairs = counted(repeats, "training pair has", "training pairs have")
             raise BadTable(f"{pairs} the pair_id of another", fix=REMEDY)
-        return Roll(pair, photo, carried, len(classes))
+        return Roll(pair, photo, caption, label, carried, 0 if classes is None else len(classes))
 
     def training_pairs(self, found: "Found") -> HeldPairs | StreamedPairs:
         """All that was taken and is not held out."""

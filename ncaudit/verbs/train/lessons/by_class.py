@@ -28,6 +28,7 @@ from ncaudit.core.correspondence.consistency import centre
 from ncaudit.core.losses.class_losses import ClassTargets, barycentres
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
+from ncaudit.verbs.train.lessons.lessons import Straight
 
 Json = dict[str, Any]
 
@@ -63,7 +64,7 @@ class ClassPairs(Protocol):
         """The batches of an epoch, without targets, each with its pairs' places among all, (m,) int64 on the CPU."""
 
 
-class ClassLessons:
+class ClassLessons(Straight):
     """The lessons of one network."""
 
     networks = 1

@@ -38,7 +38,7 @@ from ncaudit.scoring.pairs import Pairs, as_bank
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs, as_batch
 from ncaudit.verbs.train.data.split import epoch_generator
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
-from ncaudit.verbs.train.lessons.lessons import by_network
+from ncaudit.verbs.train.lessons.lessons import Straight, by_network
 from ncaudit.verbs.train.lessons.one_epoch import Lesson
 from ncaudit.verbs.train.lessons.view import blocks_seen_by, seen_by
 
@@ -69,7 +69,7 @@ class Judgement:
     without_anchor: int  # noisy pairs that share photo or caption with every anchor: labelled P(clean)
 
 
-class CoTeaching:
+class CoTeaching(Straight):
     """The lessons of two networks."""
 
     networks = 2

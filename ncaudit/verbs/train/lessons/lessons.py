@@ -19,6 +19,13 @@ class Lessons(Protocol):
     def networks(self) -> int:
         """How many learn: step i of an epoch is for network i % networks."""
 
+    @property
+    def restarts(self) -> frozenset[int]:
+        """The epochs before which all that the networks have learnt is thrown away."""
+
+    def finish_round(self, batch_pairs: int) -> None:
+        """Asked before each of these, with the networks as they still are."""
+
     def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
         """The `rows` of networks * (training pairs // batch_pairs) batches.
 
@@ -35,7 +42,15 @@ class Lessons(Protocol):
         """Go on from what `state_dict` gave."""
 
 
-class AsGiven:
+class Straight:
+    """What lessons of networks that never begin anew have in common."""
+
+    restarts: frozenset[int] = frozenset()
+
+    def finish_round(self, batch_pairs: int) -> None: ...
+
+
+class AsGiven(Straight):
     """One network, every pair with the label it came with."""
 
     networks = 1

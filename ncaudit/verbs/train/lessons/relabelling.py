@@ -23,20 +23,19 @@ from ncaudit.matchers.steps.batch import Batch
 from ncaudit.objectives import Objective
 from ncaudit.options import ScorerOptions
 from ncaudit.scoring.folds import Folds
-from ncaudit.scoring.pairs import Pairs
 from ncaudit.verbs.train.data.embedded_pairs import EmbeddedPairs
 from ncaudit.verbs.train.data.split import epoch_generator
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
-from ncaudit.verbs.train.lessons.lessons import by_network
+from ncaudit.verbs.train.lessons.lessons import Straight, by_network
 from ncaudit.verbs.train.lessons.one_epoch import Lesson, Places
-from ncaudit.verbs.train.lessons.view import blocks_seen_by, identities
+from ncaudit.verbs.train.lessons.view import blocks_seen_by, identities, joined
 
 HALVES = 2
 Json = dict[str, Any]
 Labels = npt.NDArray[np.float32]
 
 
-class Relabelling:
+class Relabelling(Straight):
     """The lessons of the main network and of the two that judge."""
 
     networks = 1 + HALVES
@@ -112,7 +111,7 @@ def soft_labels(heads: Heads, pairs: EmbeddedPairs, places: Places, seed: int) -
     options = ScorerOptions(seed=seed)
     sample = epoch_generator(seed, 0).permutation(places)[: options.fit_pairs]
     device = heads.logit_scale.device
-    fit = calibrated.learn(_joined(list(blocks_seen_by(heads, pairs, sample))), options)
+    fit = calibrated.learn(joined(list(blocks_seen_by(heads, pairs, sample))), options)
     if "noise_rate" not in fit.facts:
         raise NcauditError(
             f"new labels cannot be told in the heads' space: {fit.facts['label_means']}",
@@ -121,10 +120,3 @@ def soft_labels(heads: Heads, pairs: EmbeddedPairs, places: Places, seed: int) -
     apply = calibrated.applier(fit, device)
     labels = [apply(block).soft_label for block in blocks_seen_by(heads, pairs, places)]
     return torch.cat([label for label in labels if label is not None]).float().cpu().numpy()
-
-
-def _joined(blocks: Sequence[Pairs]) -> Pairs:
-    image, text, photo, caption = (
-        torch.cat([getattr(block, name) for block in blocks]) for name in ("image", "text", "image_id", "caption_id")
-    )
-    return Pairs(image, text, photo, caption, [""] * len(image))

@@ -3,7 +3,7 @@
 Knows heads and pairs at hand; nothing of what the rows are wanted for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +35,14 @@ def blocks_seen_by(heads: Heads, pairs: EmbeddedPairs, places: Places) -> Iterat
     """The pairs at `places`, in that order, some thousands at a time."""
     for first in range(0, len(places), ROWS):
         yield seen_by(heads, as_batch(pairs.take(places[first : first + ROWS])))
+
+
+def joined(blocks: Sequence[Pairs]) -> Pairs:
+    """All of the blocks' pairs, without names."""
+    image, text, photo, caption = (
+        torch.cat([getattr(block, name) for block in blocks]) for name in ("image", "text", "image_id", "caption_id")
+    )
+    return Pairs(image, text, photo, caption, [""] * len(image))
 
 
 def identities(pairs: EmbeddedPairs) -> Pairs:

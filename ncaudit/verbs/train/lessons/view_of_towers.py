@@ -25,7 +25,7 @@ ENCODE_PAIRS = 256  # at once
 
 
 @dataclass(frozen=True)
-class _Rows:
+class Rows:
     """All n pairs on the CPU: (n, d) unit rows; a row that no number came out for is 0."""
 
     image: Tensor
@@ -49,7 +49,7 @@ class SeenByTowers:
         """
         self._encoder, self._pairs, self._roll = encoder, pairs, roll
         self._start, self._progress = start, progress
-        self._before: _Rows | None = None
+        self._before: Rows | None = None
         self.precision = encoder.dtype  # what the towers compute in; may be set before the first question
         self.carried = torch.from_numpy(unpacked(roll.carried, roll.classes))
 
@@ -77,22 +77,27 @@ class SeenByTowers:
         for batch in self._pairs.batches(epoch, batch_pairs=batch_pairs, seed=seed, rows=rows):
             yield torch.from_numpy(self._roll.places(batch.pair_id)), batch
 
-    def _rows(self, encoder: Encoder) -> _Rows:
-        encoder, count = encoder.frozen(self.precision), len(self._pairs)
-        image, text = torch.zeros(count, encoder.identity.image_dims), torch.zeros(count, encoder.identity.text_dims)
-        there, looked = torch.zeros(count), 0
-        for batch in self._pairs.in_order(ENCODE_PAIRS, part=rank(), parts=rank_count()):
-            places = torch.from_numpy(self._roll.places(batch.pair_id))
-            image[places] = encoder.encode_images(batch.image).nan_to_num(0)
-            text[places] = encoder.encode_tokens(batch.text.long()).nan_to_num(0)
-            there[places] = 1
-            looked += len(batch)
-            self._progress.status(f"looked at {min(count, looked * rank_count()):,} of {counted(count, 'pair')}")
-            self._progress.advance(0)  # where no terminal is, only this tells the status
-        if missing := count - int(sum_over_ranks(there).sum()):
-            raise vanished(missing)
-        return _Rows(sum_over_ranks(image), sum_over_ranks(text))
+    def _rows(self, encoder: Encoder) -> Rows:
+        return rows_of_all(encoder.frozen(self.precision), self._pairs, self._roll, self._progress)
 
 
-def _halved(rows: _Rows) -> _Rows:
-    return _Rows(rows.image.half(), rows.text.half())
+def rows_of_all(encoder: Encoder, pairs: HeldPairs | StreamedPairs, roll: Roll, progress: Progress) -> Rows:
+    """What a frozen encoder makes of every pair; every rank encodes its part and has all of them."""
+    count = len(pairs)
+    image, text = torch.zeros(count, encoder.identity.image_dims), torch.zeros(count, encoder.identity.text_dims)
+    there, looked = torch.zeros(count), 0
+    for batch in pairs.in_order(ENCODE_PAIRS, part=rank(), parts=rank_count()):
+        places = torch.from_numpy(roll.places(batch.pair_id))
+        image[places] = encoder.encode_images(batch.image).nan_to_num(0)
+        text[places] = encoder.encode_tokens(batch.text.long()).nan_to_num(0)
+        there[places] = 1
+        looked += len(batch)
+        progress.status(f"looked at {min(count, looked * rank_count()):,} of {counted(count, 'pair')}")
+        progress.advance(0)  # where no terminal is, only this tells the status
+    if missing := count - int(sum_over_ranks(there).sum()):
+        raise vanished(missing)
+    return Rows(sum_over_ranks(image), sum_over_ranks(text))
+
+
+def _halved(rows: Rows) -> Rows:
+    return Rows(rows.image.half(), rows.text.half())
