@@ -5,7 +5,7 @@ doubting. Knows objectives and trials; nothing of options, files, heads or tower
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -26,6 +26,7 @@ ERRORS = 2.0  # standard errors that another has to be above plain InfoNCE
 SIGNAL = 3.0  # standard errors above one half, below which nothing was learnt that could be judged
 FEWEST_JUDGED, FEWEST_LEARNT = 100, 100  # pairs of a fold
 Json = dict[str, Any]
+Get = Callable[[str], Objective]
 
 
 class Reason(StrEnum):
@@ -90,14 +91,16 @@ def candidates(labelled: bool) -> list[str]:
     return [name for name in (LABELLED if labelled else UNLABELLED) if name in objectives.names()]
 
 
-def choose(sampled: Sampled, course: Course, *, labelled: bool, step: Step = unheard) -> Choice:
+def choose(
+    sampled: Sampled, course: Course, *, labelled: bool, get: Get = objectives.get, step: Step = unheard
+) -> Choice:
     """Compare, and take the best. step: called after each epoch of each short training."""
     parts = folds(sampled, course.seed)
     learnt, judged = min(len(part.learnt) for part in parts), sum(len(part.judged) for part in parts)
     told: Json = {"labelled": labelled, "learnt_pairs": learnt, "judged_pairs": judged}
     if learnt < FEWEST_LEARNT or judged < FEWEST_JUDGED:
         return Choice(objective=_usual(labelled), reason=Reason.too_few, **told)
-    found = {name: _tried(name, sampled, parts, course, step) for name in candidates(labelled)}
+    found = {name: _tried(get(name), sampled, parts, course, step) for name in candidates(labelled)}
     photo = torch.cat([part.judged.photo for part in parts])
     compared = [_compared(name, each, found[PLAIN], photo) for name, each in found.items()]
     return _chosen(compared, found, photo, told)
@@ -108,9 +111,10 @@ def _usual(labelled: bool) -> str:
     return "weighted-infonce" if labelled else PLAIN
 
 
-def _tried(name: str, sampled: Sampled, parts: Sequence[Fold], course: Course, step: Step) -> Standing | str:
+def _tried(
+    objective: Objective, sampled: Sampled, parts: Sequence[Fold], course: Course, step: Step
+) -> Standing | str:
     """Where all judged pairs stand, or why that is not known."""
-    objective = objectives.get(name)
     if why := next(_reasons(objective, parts), ""):
         return why
     found = [standing(sampled, part, objective, course, step) for part in parts]
