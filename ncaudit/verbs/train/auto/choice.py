@@ -21,7 +21,7 @@ from ncaudit.verbs.train.auto.trials import Course, Fold, Sampled, Standing, fol
 
 PLAIN = "infonce"
 UNLABELLED = (PLAIN, "rince", "sce", "rcl")  # ask for no label
-LABELLED = (PLAIN, "weighted-infonce", "drop", "soft-infonce", "rince")
+LABELLED = (PLAIN, "weighted-infonce", "drop", "soft-infonce")
 ERRORS = 2.0  # standard errors that another has to be above plain InfoNCE
 SIGNAL = 3.0  # standard errors above one half, below which nothing was learnt that could be judged
 FEWEST_JUDGED, FEWEST_LEARNT = 100, 100  # pairs of a fold
