@@ -26,6 +26,8 @@ import os
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the package of this checkout, whatever is installed
+
 from learnt.cells import LONG, PHASES, SHORT, WORLDS
 from learnt.measure import Asked, measure, one_thread
 from learnt.methods import METHODS

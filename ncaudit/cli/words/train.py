@@ -1,5 +1,7 @@
 """What `train` tells at its end: how many pairs, how well it validates, where the matcher is. Knows its result only."""
 
+import math
+
 from ncaudit import objectives
 from ncaudit.cli.layout.vocabulary import Table, Words, command
 from ncaudit.cli.shared.accounts import accounting
@@ -70,15 +72,15 @@ def _choice(result: TrainResult) -> Words:
             f"compared by what each taught on {counted(choice.learnt_pairs, 'pair')}, told on "
             f"{choice.judged_pairs:,} others"
         )
-        rows = [_compared(one) for one in choice.compared if one.auroc is not None]
-        told.append(Table(title, ["", "AUROC", "beside infonce"], rows))
+        rows = [_compared(one) for one in choice.compared if one.rank is not None]
+        told.append(Table(title, ["", "rank", "AUROC", "rank beside infonce"], rows))
     told += [f"not compared: {one.objective}: {one.why_not}" for one in choice.compared if one.why_not]
     return told if choice.labelled else [*told, "no labels: only objectives that ask for none were compared"]
 
 
 def _why(choice: Choice) -> str:
     reasons = {
-        Reason.better: "it tells pairs held out from random ones best",
+        Reason.better: "with it, pairs held out stand highest among wrong ones",
         Reason.plain: "none does clearly better on pairs held out, so noise does little harm here",
         Reason.too_few: f"{counted(choice.judged_pairs, 'pair')} are too few to compare on",
         Reason.no_signal: "pairs held out look like random ones, whatever is learnt, so nothing tells which is best",
@@ -87,8 +89,9 @@ def _why(choice: Choice) -> str:
 
 
 def _compared(one: Compared) -> list[str]:
-    gain = "" if one.gain is None else f"{one.gain:+.3f} ± {one.standard_error:.3f}"
-    return [one.objective, f"{one.auroc:.3f}", gain]
+    """Of those that were tried: a pair's rank among wrong ones, the lower the better, and how much that changes."""
+    gain = "" if one.gain is None else f"{math.expm1(-one.gain):+.1%} ± {one.standard_error:.1%}"
+    return [one.objective, f"{one.rank:.1f}", f"{one.auroc:.3f}", gain]
 
 
 def _split(result: TrainResult) -> list[str]:

@@ -27,7 +27,7 @@ from ncaudit.matchers.checkpoints import RESTART
 from ncaudit.matchers.curves import NO_CURVES, Curves, TensorBoard
 from ncaudit.matchers.steps.optimisation import Recipe
 from ncaudit.matchers.training_folder import METRICS, RUN, STATE, TrainingFolder
-from ncaudit.objectives import AnyObjective
+from ncaudit.objectives import AnyObjective, Objective
 from ncaudit.objectives.additions import Additions, with_additions
 from ncaudit.options import HEADS, Negatives, Precision, TrainingRecipe, TrainOptions
 from ncaudit.progress import SILENT, Progress
@@ -155,7 +155,7 @@ def _train(options: TrainOptions, progress: Progress, ranks: Ranks) -> TrainResu
         progress.job(JOB, before | {epoch_of(epoch, last): 1.0 for epoch in range(1, last + 1)})
         if choosing:
             run = _with_choice(options, trained, folder, run, ranks, progress)
-        objective = asked_for or objectives.get(run[CHOICE]["objective"])
+        objective = asked_for or _named(options, run[CHOICE]["objective"])
         opened = ranks.together(lambda: stack.enter_context(trained.opened(objective, progress)))
         course, recipe = _course(options, opened)
         if options.pace.learning_rate is None:
@@ -179,7 +179,8 @@ def _with_choice(
     options: TrainOptions, trained: Trained, folder: TrainingFolder, run: Json, ranks: Ranks, progress: Progress
 ) -> Json:
     """The run with the objective that was chosen for it, recorded before anything else is done: a rerun goes by it."""
-    made = ranks.together(lambda: made_choice(options, trained, getattr(torch, run["precision"]), ranks, progress))
+    precision, get = getattr(torch, run["precision"]), partial(_named, options)
+    made = ranks.together(lambda: made_choice(options, trained, precision, ranks, progress, get))
     chosen = {**run, CHOICE: ranks.on_first(lambda: made.as_json())}
     ranks.on_first(lambda: folder.claim(chosen, restart=options.restart))
     return chosen
@@ -204,6 +205,13 @@ def objective_of(options: TrainOptions) -> AnyObjective:
     if options.neighbours is not None and not getattr(found, "partitions", False):
         raise UsageError(f"objective {found.name!r} asks no neighbours", fix="leave out --neighbours")
     return with_additions(found, _additions(options))
+
+
+def _named(options: TrainOptions, name: str) -> Objective:
+    """One that is compared, as it would be trained with."""
+    found = with_additions(objectives.get(name), _additions(options))
+    assert isinstance(found, Objective), "classes are not asked for"
+    return found
 
 
 def _additions(options: TrainOptions) -> Additions:

@@ -43,7 +43,7 @@ class Sizes:
     batch_pairs: int = 128
     learning_rate: float = 2e-3
     parts: int = 3  # of the photos: each is tested once for every seed
-    captions: int = 5  # per photo that is learnt from; tests have all of them
+    captions: int = 3  # per photo that is learnt from; tests have all of them
     head: str = "mlp"
     head_epochs: int = 10
     head_batch_pairs: int = 1_024

@@ -73,10 +73,10 @@ METHODS = {
         _of("rcl"),
         Method("rcl --doubted push", {"objective": "rcl", "doubted": "push"}),
         _of("bicro"),
-        Method("--self-paced", {"objective": "weighted-infonce", "self_paced": True}),
+        Method("--self-paced 1", {"objective": "weighted-infonce", "self_paced": 1.0}),
         Method("--structure-weight 1", {"objective": "weighted-infonce", "structure_weight": 1.0}),
         Method("--negatives allowed", {"objective": "weighted-infonce", "negatives": "allowed"}),
-        _recipe("gentle"),
+        _recipe("gentle", learning_rate=None),  # its own: it finds how far it may go
         _recipe("consensus"),
         _recipe("crcl"),
         _recipe("bicro", labels=False),

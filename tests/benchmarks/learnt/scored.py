@@ -3,6 +3,7 @@
 Knows embedding and score tables; nothing of training.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from ncaudit.core.metrics.detection import auroc
 
 
 def scored(embeddings: Path, out: Path, seed: int) -> dict[str, Any]:
-    """`ncaudit score` into `out`; what is known of its labels."""
+    """`ncaudit score` into `out`, which is emptied before; what is known of its labels."""
+    shutil.rmtree(out, ignore_errors=True)
     ncaudit.score(
         ncaudit.ScoreOptions(embeddings=[str(embeddings)], out=str(out), seed=seed, check=False, device="cpu")
     )

@@ -18,6 +18,7 @@ TITLES = {
     RENDERED: "Rendered world, towers: recall at 1 on clean held-out pairs, both directions, in %",
     PHOTOS: "Photos, heads: mean of recall at 1, 5 and 10 in both directions, in %",
 }
+NOTHING = "nothing was measured of it yet"
 WITHIN = 1.0  # of the best fixed row, in points: what auto is asked for
 
 
@@ -49,6 +50,9 @@ def _world(lines: Lines, form: Form, world: str) -> Iterator[str]:
 
 def _rows(lines: Lines, world: str, names: Sequence[str], seeds: Sequence[int]) -> Iterator[str]:
     titles = ("row", "last epoch", "against plain", "against the oracle", "chosen epoch", "against the oracle", "seeds")
+    if not any(_seen(lines, world, name, "last", seeds) for name in names):
+        yield NOTHING
+        return
     yield f"| {' | '.join(titles)} |"
     yield f"|{'---|' * len(titles)}"
     for name in names:
@@ -67,6 +71,9 @@ def _rows(lines: Lines, world: str, names: Sequence[str], seeds: Sequence[int]) 
 def _grid(lines: Lines, form: Form, world: str, best: str | None) -> Iterator[str]:
     names = [name for name in dict.fromkeys((START, PLAIN, SOFT, best, AUTO, ORACLE)) if name]
     titles = ("noise", "mismatched", *names, "best - oracle", "best - plain")
+    if not any(_of_noise(lines, form, world, (k, r), name) for k in form.kinds for r in form.rates for name in names):
+        yield NOTHING
+        return
     yield f"| {' | '.join(titles)} |"
     yield f"|{'---|' * len(titles)}"
     for noise in ((kind, rate) for kind in form.kinds for rate in form.rates):

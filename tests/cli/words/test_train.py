@@ -117,20 +117,20 @@ def test_a_finished_run_is_told_in_one_line_and_its_accounts():
 CHOICE = Choice(
     objective="drop", reason=Reason.better, labelled=True, learnt_pairs=2_000, judged_pairs=4_000,
     compared=(
-        Compared(objective="drop", auroc=0.9231, gain=0.0123, standard_error=0.0021),
-        Compared(objective="infonce", auroc=0.9108),
-        Compared(objective="soft-infonce", auroc=None, why_not="its training diverged"),
+        Compared(objective="drop", rank=9.42, auroc=0.9231, gain=0.2305, standard_error=0.0246),
+        Compared(objective="infonce", rank=11.86, auroc=0.9108),
+        Compared(objective="soft-infonce", rank=None, why_not="its training diverged"),
     ),
 )  # fmt: skip
 
 
 def test_what_auto_took_and_compared_stands_before_what_was_tuned():
     assert told(objective="drop", choice=CHOICE)[7:-2] == [
-        "--objective auto took drop: it tells pairs held out from random ones best",
+        "--objective auto took drop: with it, pairs held out stand highest among wrong ones",
         "compared by what each taught on 2,000 pairs, told on 4,000 others",
-        "         AUROC  beside infonce",
-        "drop     0.923  +0.012 ± 0.002",
-        "infonce  0.911",
+        "         rank  AUROC  rank beside infonce",
+        "drop      9.4  0.923        -20.6% ± 2.5%",
+        "infonce  11.9  0.911",
         "not compared: soft-infonce: its training diverged",
     ]
 

@@ -4,7 +4,8 @@ Plain InfoNCE stays unless another does clearly better on pairs held out: where 
 doubting. Knows objectives and trials; nothing of options, files, heads or towers.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -16,15 +17,16 @@ from torch import Tensor
 from ncaudit import objectives, own_json
 from ncaudit.objectives import Objective
 from ncaudit.progress import Step, unheard
-from ncaudit.verbs.train.auto.trials import Course, Fold, Sampled, folds, gain, placed
+from ncaudit.verbs.train.auto.trials import Course, Fold, Sampled, Standing, folds, gain, standing
 
 PLAIN = "infonce"
 UNLABELLED = (PLAIN, "rince", "sce", "rcl")  # ask for no label
-LABELLED = (PLAIN, "weighted-infonce", "drop", "soft-infonce", "rince")
+LABELLED = (PLAIN, "weighted-infonce", "drop", "soft-infonce")
 ERRORS = 2.0  # standard errors that another has to be above plain InfoNCE
 SIGNAL = 3.0  # standard errors above one half, below which nothing was learnt that could be judged
 FEWEST_JUDGED, FEWEST_LEARNT = 100, 100  # pairs of a fold
 Json = dict[str, Any]
+Get = Callable[[str], Objective]
 
 
 class Reason(StrEnum):
@@ -38,11 +40,12 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """One objective, and how well what it taught tells pairs held out from random ones."""
+    """One objective, and where what it taught puts pairs held out among random ones."""
 
     objective: str
-    auroc: float | None  # of observed against random pairs, half of these of the same topic; None: it was not tried
-    gain: float | None = None  # against plain InfoNCE
+    rank: float | None  # of a pair among those that share its image or caption, geometric mean; None: it was not tried
+    auroc: float | None = None  # of observed against random pairs
+    gain: float | None = None  # log of plain InfoNCE's rank over this one: above 0 it is better
     standard_error: float | None = None  # of the gain
     why_not: str = ""
 
@@ -64,7 +67,8 @@ class Choice:
 
 
 _COMPARED: own_json.Shape = {
-    "objective": str, "auroc": (None, float), "gain": (None, float), "standard_error": (None, float), "why_not": str,
+    "objective": str, "why_not": str,
+    **dict.fromkeys(("rank", "auroc", "gain", "standard_error"), (None, float)),
 }  # fmt: skip
 SHAPE: own_json.Shape = {
     "objective": str, "reason": str, "labelled": bool, "learnt_pairs": int, "judged_pairs": int,
@@ -87,14 +91,16 @@ def candidates(labelled: bool) -> list[str]:
     return [name for name in (LABELLED if labelled else UNLABELLED) if name in objectives.names()]
 
 
-def choose(sampled: Sampled, course: Course, *, labelled: bool, step: Step = unheard) -> Choice:
+def choose(
+    sampled: Sampled, course: Course, *, labelled: bool, get: Get = objectives.get, step: Step = unheard
+) -> Choice:
     """Compare, and take the best. step: called after each epoch of each short training."""
     parts = folds(sampled, course.seed)
     learnt, judged = min(len(part.learnt) for part in parts), sum(len(part.judged) for part in parts)
     told: Json = {"labelled": labelled, "learnt_pairs": learnt, "judged_pairs": judged}
     if learnt < FEWEST_LEARNT or judged < FEWEST_JUDGED:
         return Choice(objective=_usual(labelled), reason=Reason.too_few, **told)
-    found = {name: _tried(name, sampled, parts, course, step) for name in candidates(labelled)}
+    found = {name: _tried(get(name), sampled, parts, course, step) for name in candidates(labelled)}
     photo = torch.cat([part.judged.photo for part in parts])
     compared = [_compared(name, each, found[PLAIN], photo) for name, each in found.items()]
     return _chosen(compared, found, photo, told)
@@ -106,15 +112,16 @@ def _usual(labelled: bool) -> str:
 
 
 def _tried(
-    name: str, sampled: Sampled, parts: Sequence[Fold], course: Course, step: Step
-) -> Tensor | str:
-    """The placements of all judged pairs, or why there are none."""
-    objective = objectives.get(name)
+    objective: Objective, sampled: Sampled, parts: Sequence[Fold], course: Course, step: Step
+) -> Standing | str:
+    """Where all judged pairs stand, or why that is not known."""
     if why := next(_reasons(objective, parts), ""):
         return why
-    found = [placed(sampled, part, objective, course, step) for part in parts]
+    found = [standing(sampled, part, objective, course, step) for part in parts]
     sound = [each for each in found if each is not None]
-    return torch.cat(sound) if len(sound) == len(found) else "its training diverged"
+    if len(sound) < len(found):
+        return "its training diverged"
+    return Standing(torch.cat([each.above for each in sound]), torch.cat([each.log_rank for each in sound]))
 
 
 def _reasons(objective: Objective, parts: Sequence[Fold]) -> Iterator[str]:
@@ -128,29 +135,29 @@ def _reasons(objective: Objective, parts: Sequence[Fold]) -> Iterator[str]:
             yield "every label is 0"
 
 
-def _compared(name: str, found: Tensor | str, plain: Tensor | str, photo: Tensor) -> Compared:
+def _compared(name: str, found: Standing | str, plain: Standing | str, photo: Tensor) -> Compared:
     if isinstance(found, str):
-        return Compared(objective=name, auroc=None, why_not=found)
-    auroc = float(found.mean())
+        return Compared(objective=name, rank=None, why_not=found)
+    told: Json = {"objective": name, "rank": float(found.log_rank.mean().exp()), "auroc": float(found.above.mean())}
     if name == PLAIN or isinstance(plain, str):
-        return Compared(objective=name, auroc=auroc)
-    more, error = gain(found, plain, photo)
-    return Compared(objective=name, auroc=auroc, gain=more, standard_error=error)
+        return Compared(**told)
+    more, error = gain(plain.log_rank, found.log_rank, photo)
+    return Compared(**told, gain=more, standard_error=error)
 
 
 def _chosen(
-    compared: Sequence[Compared], found: Mapping[str, Tensor | str], photo: Tensor, told: Mapping[str, Any]
+    compared: Sequence[Compared], found: Mapping[str, Standing | str], photo: Tensor, told: Mapping[str, Any]
 ) -> Choice:
-    best = max(compared, key=lambda one: -1.0 if one.auroc is None else one.auroc)
-    placements = found[best.objective]
-    ordered = tuple(sorted(compared, key=lambda one: -(one.auroc or 0.0)))
-    if isinstance(placements, str) or not _is_above_chance(placements, photo):
+    ordered = tuple(sorted(compared, key=lambda one: math.inf if one.rank is None else one.rank))
+    best = ordered[0]
+    where = found[best.objective]
+    if isinstance(where, str) or not _is_above_chance(where, photo):
         return Choice(objective=PLAIN, reason=Reason.no_signal, compared=ordered, **told)
     clearly = best.objective != PLAIN and (best.gain is None or best.gain > ERRORS * (best.standard_error or 0.0))
     taken, reason = (best.objective, Reason.better) if clearly else (PLAIN, Reason.plain)
     return Choice(objective=taken, reason=reason, compared=ordered, **told)
 
 
-def _is_above_chance(placements: Tensor, photo: Tensor) -> bool:
-    above, error = gain(placements, torch.full_like(placements, 0.5), photo)
-    return above > SIGNAL * error
+def _is_above_chance(where: Standing, photo: Tensor) -> bool:
+    more, error = gain(where.above, torch.full_like(where.above, 0.5), photo)
+    return more > SIGNAL * error

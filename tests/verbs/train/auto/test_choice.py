@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from ncaudit import objectives
 from ncaudit.engines.ranks import Ranks
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Step
@@ -88,10 +89,22 @@ def test_without_labels_only_what_asks_for_none_is_compared():
 
 def test_labels_that_leave_nothing_to_learn_from_are_told_and_the_rest_is_compared():
     found = chosen({}, pairs(label=0.0))
-    why = {one.objective: one.why_not for one in found.compared if one.auroc is None}
+    why = {one.objective: one.why_not for one in found.compared if one.rank is None}
     assert why["drop"] == "it leaves 0 of 300 pairs to learn from"
     assert why["weighted-infonce"] == "every label is 0"
     assert found.objective == "infonce"
+
+
+def test_objectives_are_compared_with_what_was_asked_beside_them():
+    asked = []
+
+    def get(name: str):
+        asked.append(name)
+        return objectives.get(name)
+
+    sampled = Sampled(pairs(), lambda learnt, objective, steps: Blurred(0.6), folds=2, judged=2)
+    choose(sampled, COURSE, labelled=True, get=get)
+    assert asked == candidates(True)
 
 
 def test_what_diverges_is_left_out():

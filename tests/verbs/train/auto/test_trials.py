@@ -19,37 +19,31 @@ def batch(pairs: int, photo: list[int] | None = None, caption: list[int] | None 
     return Batch(rows[:, None].float(), rows[:, None].float(), torch.ones(pairs), photos, captions)
 
 
-def placed(similarity: list[list[float]], pairs: Batch, topic: list[int] | None = None) -> list[float]:
+def standing(similarity: list[list[float]], pairs: Batch) -> trials.Standing:
     """Of a matrix of similarities: images are its rows, captions are one-hot."""
-    text = torch.eye(len(similarity))
-    told = None if topic is None else torch.tensor(topic)
-    return [round(each, 4) for each in trials.placements(torch.tensor(similarity), text, pairs, told).tolist()]
+    return trials.standing_of(torch.tensor(similarity), torch.eye(len(similarity)), pairs)
 
 
 def test_a_pair_is_told_by_the_wrong_captions_and_images_that_it_is_above():
-    similarity = [[0.5, 0.4, 0.6], [0.1, 0.3, 0.2], [0.2, 0.9, 0.6]]
-    # image 0 is above one of two captions, caption 0 above both images: 3 of 4; and so on
-    assert placed(similarity, batch(3)) == [0.75, 0.5, 0.5 * (1 / 2) + 0.5 * (1.5 / 2)]
+    found = standing([[0.5, 0.4, 0.6], [0.1, 0.3, 0.2], [0.2, 0.9, 0.7]], batch(3))
+    # image 0 is above one of two captions, caption 0 above both images; image 1 above both, caption 1 above none
+    assert found.above.tolist() == [0.75, 0.5, 0.75]
+    assert found.log_rank.exp().tolist() == pytest.approx([2**0.5, 3**0.5, 2**0.5])  # places 2 and 1, 1 and 3, 2 and 1
 
 
-def test_a_tie_counts_half():
-    assert placed([[0.5, 0.5], [0.5, 0.5]], batch(2)) == [0.5, 0.5]
+def test_a_tie_counts_half_and_stands_before_the_pair():
+    found = standing([[0.5, 0.5], [0.5, 0.5]], batch(2))
+    assert found.above.tolist() == [0.5, 0.5]
+    assert found.log_rank.exp().tolist() == pytest.approx([2, 2])
 
 
 def test_another_caption_of_the_same_photo_is_no_wrong_one():
-    similarity = [[0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [0.3, 0.0, 0.5]]
-    of_two = placed(similarity, batch(3, photo=[0, 0, 1]))
-    assert of_two[0] == 0.5  # above caption 2, below image 2: the caption of its own photo, however near, says nothing
-
-
-def test_half_of_it_is_told_on_the_same_topic_where_there_is_another_pair_of_it():
-    similarity = [[0.5, 0.6, 0.1], [0.6, 0.5, 0.1], [0.0, 0.0, 0.5]]
-    assert placed(similarity, batch(3)) == [0.5, 0.5, 1.0]
-    assert placed(similarity, batch(3), topic=[0, 0, 1]) == [0.25, 0.25, 1.0]
+    found = standing([[0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [0.3, 0.0, 0.5]], batch(3, photo=[0, 0, 1]))
+    assert found.above[0] == 0.5  # above caption 2, below image 2: the caption of its own photo, however near, is none
 
 
 def test_a_pair_without_any_wrong_one_is_told_nothing():
-    assert placed([[0.9]], batch(1)) == [0.5]
+    assert standing([[0.9]], batch(1)).above.tolist() == [0.5]
 
 
 def test_the_error_of_a_gain_takes_the_pairs_of_one_photo_as_one_draw():
@@ -101,24 +95,24 @@ def test_a_trial_learns_every_epoch_from_what_the_objective_takes_in_whole_batch
 
     rows = torch.arange(40)
     fold = Fold(pairs.take(rows[:22]), pairs.take(rows[22:]))
-    told = trials.placed(Sampled(pairs, begun, 2, 1), fold, objectives.get("drop"), ONE)
+    told = trials.standing(Sampled(pairs, begun, 2, 1), fold, objectives.get("drop"), ONE)
     assert asked == [(14, "drop", 2 * 4)]  # of 22 pairs 8 are dropped; batches of 3, so that there are four
     assert [len(each) for each in learner.seen] == [3] * 8
     assert all(8 <= photo < 22 for each in learner.seen for photo in each)
-    assert told.tolist() == [1.0] * 18
+    assert told.above.tolist() == [1.0] * 18
 
 
 def test_a_trial_that_diverges_tells_nothing():
     pairs = batch(40)
     fold = Fold(pairs, pairs)
     sampled = Sampled(pairs, lambda *_: Watched(diverges=True), 2, 1)
-    assert trials.placed(sampled, fold, objectives.get("infonce"), ONE) is None
+    assert trials.standing(sampled, fold, objectives.get("infonce"), ONE) is None
 
 
 def seen_by(ranks: Ranks) -> list[list[int]]:
     pairs, learner = batch(40), Watched()
     course = Course(epochs=1, batch_pairs=8, seed=0, ranks=ranks)
-    trials.placed(Sampled(pairs, lambda *_: learner, 2, 1), Fold(pairs, pairs), objectives.get("infonce"), course)
+    trials.standing(Sampled(pairs, lambda *_: learner, 2, 1), Fold(pairs, pairs), objectives.get("infonce"), course)
     return learner.seen
 
 
