@@ -1451,7 +1451,7 @@ def train(
     spread: str | None = None,
     drop_below: float | None = None,
     relabel_every: int | None = None,
-    noisy_from: float = 0.5,
+    noisy_from: float | None = None,
     split_loss: Literal['ranking', 'infonce'] | Loss = 'infonce',
     warmup_epochs: int | None = None,
     warmup_keep: float = 0.3,
@@ -1588,9 +1588,9 @@ def train(
             Of recipes: Make new labels after so many epochs, 1 or more, by two heads that each learn
             from half of the photos and judge the other half: three times the work. rematch searches
             again, by default never; gentle audits again, by default four times in all.
-        noisy_from: float; default 0.5
-            Of recipes: For bicro and rematch: share of the epochs after which noisy pairs join, 0 to 1;
-            at 1 they never do.
+        noisy_from: float or None; default None
+            Of recipes: Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do. By
+            default 0.5 for bicro, 0 for rematch.
         split_loss: Loss; default 'infonce'
             Of recipe bicro: The loss that tells trusted pairs from noisy ones: infonce, or ranking,
             which is the paper's.
