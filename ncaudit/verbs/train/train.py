@@ -293,7 +293,8 @@ def _course(options: TrainOptions, opened: Opened) -> tuple[Course, Recipe]:
 def _describe(options: TrainOptions, trained: Trained, recorded: Json | None) -> Json:
     """What makes this run the one it is; paths, workers and timings are not in it."""
     column = options.class_column if options.by_class else options.soft_label_column
-    chosen = {"objective": options.chosen_objective, "label_column": column, "head": options.head_kind}
+    chosen: Json = {"objective": options.chosen_objective, "label_column": column, "head": options.head_kind}
+    chosen["noisy_from"] = options.noisy_share
     given = {**asdict(options), **vars(options.pace), **chosen}
     unsaid = NOT_RECORDED | {name for name in RECORDED_WHERE_ON if given[name] == getattr(TrainOptions, name)}
     named = {name: value for name, value in given.items() if name not in unsaid}

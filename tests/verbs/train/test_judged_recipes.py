@@ -105,7 +105,7 @@ def same_run(first: TrainOptions, second: TrainOptions) -> None:
 
 
 def test_rematch_finds_captions_for_noisy_pictures_and_says_so(towers):
-    result = train(towers)
+    result = train(replace(towers, noisy_from=0.5))
     before, after = epochs(towers)[2], epochs(towers)[3]
     assert "rematched" not in before
     assert after["rematched"] > 0.5 * NOISY
@@ -141,6 +141,12 @@ def test_heads_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run(
     same_run(options, undisturbed)
 
 
+def test_noisy_pairs_join_at_once_in_rematch_and_half_way_in_bicro(towers, heads):
+    assert towers.noisy_after == 0
+    assert replace(towers, noisy_from=0.5).noisy_after == 2
+    assert replace(heads, recipe="bicro", label_column=None).noisy_after == 2
+
+
 def test_streamed_pairs_are_taught_with_the_captions_that_held_ones_would_be(towers, monkeypatch, tmp_path):
     seen: dict[str, dict[int, tuple]] = {}
     plain = JudgedByTowers.batches
@@ -152,7 +158,7 @@ def test_streamed_pairs_are_taught_with_the_captions_that_held_ones_would_be(tow
             yield batch
 
     monkeypatch.setattr(JudgedByTowers, "batches", watched)
-    options = replace(towers, noisy_from=0.0, epochs=1, batch_pairs=PAIRS // 2)  # finds are those of the start model
+    options = replace(towers, epochs=1, batch_pairs=PAIRS // 2)  # finds are those of the start model
     name = "held"
     train(options)
     name = "streamed"
@@ -164,7 +170,7 @@ def test_streamed_pairs_are_taught_with_the_captions_that_held_ones_would_be(tow
 
 
 def test_without_labels_the_start_model_audits_the_pairs(towers):
-    result = train(replace(towers, label_column=None, epochs=2, noisy_from=0.0))
+    result = train(replace(towers, label_column=None, epochs=1))
     assert 0.5 * NOISY < result.noisy_pairs < 1.6 * NOISY
 
 

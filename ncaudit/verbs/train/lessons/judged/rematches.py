@@ -3,13 +3,18 @@
 A pair that is called noisy has lost its other half. That may be another noisy pair's half, as where captions changed
 places, or be nowhere. So all halves that are free are assigned to each other, each at most once (`assignment`):
 
-1. *Witnesses* are clean pairs that the matcher has not learnt from, as it has not from the noisy ones. They are taken
-   apart and put among the free halves: of some both halves, of others one half only. So one hears how large a share
-   true pairs get, and how large those that only seem to be, with the true half there or away; the chance of a share is
-   that of being true, by isotonic regression.
+1. *Witnesses* are clean pairs that the matcher has not learnt from, as it has not from the noisy ones (heads that begin
+   at canonical correlations know them a little: there chances are a little too high). They are taken apart and put
+   among the free halves: of some both halves, of others one half only. So one hears how large a share true pairs get,
+   and how large those that only seem to be, with the true half there or away; the chance of a share is that of being
+   true, by isotonic regression.
 2. How often a noisy pair's other half is there at all is told by the largest shares: those of witnesses with both
    halves and with one, and where between these two the noisy pairs' lie. The chances count with that.
 3. What the pair's own label leaves is shared out: label + chances of all finds <= 1.
+
+Captions of clean pairs are left alone, though some come near: among 1,200 of rendered scenes, those that score as high
+as own captions do (for 49 of 800 pictures, from even odds on) stated half of the truth and none stated all of it,
+where almost half of the finds from a chance of 0.2 on are the true captions.
 
 Knows pairs in one space and labels; nothing of networks, epochs or files. Halves that belong together already, by any
 pair, are no find: neither the pair itself, nor its copies, nor other captions of the same photo.
