@@ -7,8 +7,9 @@ from ncaudit.verbs.train.pace import FASTEST, SLOWEST, class_learning_rate
 BY_CLASS = {"data": ["d"], "out": "o", "objective": "nirnl", "label_column": "c"}
 
 
-def test_fifty_steps_of_the_samples_model_are_made_as_fast_as_may_be():
-    assert class_learning_rate(50, 96) == FASTEST
+def test_as_many_steps_of_the_samples_model_as_were_measured_are_made_as_fast_as_may_be():
+    assert class_learning_rate(48, 96) == class_learning_rate(120, 96) == FASTEST
+    assert class_learning_rate(240, 96) == FASTEST / 2
 
 
 def test_a_million_pairs_are_learnt_from_as_slowly_as_without_classes():
