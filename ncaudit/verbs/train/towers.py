@@ -36,7 +36,7 @@ from ncaudit.verbs.train.lessons.view_of_towers import SeenByTowers
 from ncaudit.verbs.train.matcher_kind import Opened, recipe_of
 
 LOAD = "load the model"  # a stage
-# Short trainings hold pixels in memory, 450 MB at 224 x 224, and a step is dear: two thirds learn, one is judged
+# For short trainings: a step is dear, so two thirds learn once, and the last is judged
 TRIAL_PAIRS, TRIAL_FOLDS = 3_072, 3
 
 

@@ -50,6 +50,7 @@ from ncaudit.verbs.train.data.split import (
 from ncaudit.verbs.train.data.training_set import EVERY_ROW, READ, READ_VAL, TrainingSet, vanished
 
 HELD_BYTES = 1024 * MIB  # decoded pixels of a training set that stay in memory between epochs
+SAMPLED_BYTES = HELD_BYTES // 4  # of a sample, which is in memory up to three times
 BUFFER_PAIRS = 2_048  # encoded images that a streamed epoch shuffles among
 DECODED_AHEAD = 2  # batches in the decoders' hands while the model learns
 
@@ -295,19 +296,21 @@ def open_training_set(
 def sampled_pairs(options: TrainOptions, encoder: Encoder, pool: DecodePool, most: int) -> Batch:
     """About `most` of the training pairs, with all of their photos' captions, in random order; no validation photo.
 
-    Only their images are decoded. Raises NcauditError as `open_labelled` does, and where none is left.
+    Fewer where their pixels would take more than SAMPLED_BYTES. Only their images are decoded.
+    Raises NcauditError as `open_labelled` does, and where all of them are fewer than a batch holds.
     """
     shards = open_labelled(options)
     decoding, chosen = Decoding(pool, encoder.preprocess, options.max_image_pixels), HeldPairs(encoder.preprocess)
     expected = expected_pairs(shards)
-    kept_out = val_share(options.held_share, expected)
+    kept_out, most = val_share(options.held_share, expected), min(most, decoding.pairs_that_fit(SAMPLED_BYTES))
     share = min(1.0, kept_out + most / max(1, expected))
     for window in (pairs for shard in shards for pairs, _ in shard.windows()):
         wanted = held_out(window.photo, share=share, seed=options.seed)
         part = window.select(wanted & ~held_out(window.photo, share=kept_out, seed=options.seed))
         sound, pixels = decoding.collect(part, decoding.submit(part))
         chosen.add(pixels, sound, encoder.tokenize)
-    require_batch(len(chosen), options)
+    if share == 1 or not len(chosen):  # else the run will see how many there are
+        require_batch(len(chosen), options)
     return chosen.all.take(torch.from_numpy(epoch_generator(options.seed, 0).permutation(len(chosen))))
 
 
