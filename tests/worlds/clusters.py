@@ -1,23 +1,33 @@
 """Ray for tests: one cluster of this machine for all of a session, small, quiet, and gone with its folder."""
 
+import atexit
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import pytest
 
 STORE_BYTES = 100 << 20
 
 
+@cache
+def _home() -> str:
+    """Where the token is, which Ray makes once in a process: of all clusters of a session, and none of the user's."""
+    folder = tempfile.mkdtemp(prefix="h", dir="/tmp")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 @contextmanager
 def apart() -> Iterator[str]:
-    """A short folder that is Ray's and its token's, and none of the user's."""
+    """A short folder that is Ray's, and none of the user's."""
     folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", folder)
+        patch.setenv("HOME", _home())
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.getcwd())
         patch.delenv("RAY_ADDRESS", raising=False)
