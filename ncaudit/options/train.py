@@ -101,7 +101,7 @@ REFUSING = ("drop",)  # objectives that choose their pairs by the labels before 
 # recipes in which the matcher judges its pairs as it learns, of towers or heads
 JUDGING = (TrainingRecipe.rematch, TrainingRecipe.consensus, TrainingRecipe.crcl, TrainingRecipe.gentle)
 ROUNDS = 4  # of the recipe crcl: an epoch each at least
-OBJECTIVES = {TrainingRecipe.bicro: "bicro"}  # of recipes, where it is not that of all
+OBJECTIVES = {TrainingRecipe.bicro: "bicro", TrainingRecipe.crcl: "crcl"}  # of recipes, where it is not that of all
 
 
 @dataclass(frozen=True, kw_only=True)
