@@ -162,7 +162,7 @@ class TrainOptions(ModelOptions, DataOptions):
             f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce, cmp and rcl ignore labels; "
             f"{', '.join(LABELS_OR_NONE)} learn with or without; {' and '.join(by_class.names())} learn noisy classes; "
             f"{AUTO_OBJECTIVE} compares some by short trainings, judged on pairs held out. "
-            "By default weighted-infonce, for the recipe bicro bicro.",
+            "By default weighted-infonce, for the recipes bicro and crcl the one of that name.",
             Panel.training, metavar="NAME", among=lambda: [AUTO_OBJECTIVE, *objectives.names()],
         ),
     ] = None  # fmt: skip
@@ -742,7 +742,7 @@ def _check_recipe(options: TrainOptions) -> None:
 
 def _check_judging(options: TrainOptions) -> None:
     compatible(
-        options.objective not in (*TRUSTING, *REFUSING),
+        not options.trusts_all and options.objective not in REFUSING,
         f"--recipe {options.recipe} weighs pairs anew as it learns, and --objective {options.objective} does not "
         "look at that", "leave out --objective, or give one that weighs pairs, such as weighted-infonce",
     )  # fmt: skip

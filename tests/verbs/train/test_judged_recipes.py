@@ -180,7 +180,7 @@ def test_crcl_begins_anew_three_times_and_its_last_round_keeps_only_the_labels(h
     lines = epochs(options)
     assert len({line["mean_label"] for line in lines[1:]}) == 4
     # each round is one epoch from the same start: what differs is the order, the rate and the labels
-    alone = replace(heads, out=f"{heads.out}-alone", recipe="simple", epochs=1, learning_rate=1e-2)
+    alone = replace(heads, out=f"{heads.out}-alone", recipe="simple", objective="crcl", epochs=1, learning_rate=1e-2)
     train(alone)
     assert abs(lines[1]["loss"] - epochs(alone)[1]["loss"]) < 0.2
     assert lines[4]["scale"] == pytest.approx(lines[0]["scale"], rel=0.1)

@@ -292,8 +292,8 @@ def test_the_split_is_by_photo_and_the_same_in_every_run(world):
     world.write_scores()
     splits = []
 
-    def spy(options, *rest):
-        opened = decoded_pairs.open_training_set(options, *rest)
+    def spy(options, *rest, **more):
+        opened = decoded_pairs.open_training_set(options, *rest, **more)
         splits.append([set(side.photo.tolist()) for side in (opened.train.all, opened.val)])
         return opened
 
