@@ -28,6 +28,8 @@ def main(tars: str, uids: str, out: str) -> None:
         whole += written
         print(f"{path.name}: {written} pairs")
     print(f"{whole} of {sum(times.values())} copies are written to {out}")
+    if whole < sum(times.values()):
+        sys.exit("the others have a uid that no pair of these tars has")
 
 
 def copies(path: str) -> dict[str, int]:
@@ -53,12 +55,19 @@ def rewrite(path: Path, out: Path, times: dict[str, int]) -> int:
 
 
 def pairs_of(path: Path) -> Iterator[tuple[str, Files]]:
-    """Key and files of each pair of a tar: neighbours whose names are the same up to the first dot."""
+    """Key and files of each pair of a tar: neighbours in one folder, with the same name up to its first dot."""
     with tarfile.open(path) as tar:
-        opened = ((member.name.partition("."), tar.extractfile(member)) for member in tar)
-        files = ((key, suffix, file.read()) for (key, _, suffix), file in opened if file is not None)
+        opened = ((parted(member.name), tar.extractfile(member)) for member in tar)
+        files = ((key, suffix, file.read()) for (key, suffix), file in opened if file is not None)
         for key, group in groupby(files, key=lambda file: file[0]):
             yield key, [(suffix, data) for _, suffix, data in group]
+
+
+def parted(name: str) -> tuple[str, str]:
+    """Key and suffix of a file's name."""
+    folder, slash, own = name.rpartition("/")
+    key, _, suffix = own.partition(".")
+    return f"{folder}{slash}{key}", suffix
 
 
 def uid_of(files: Files) -> str:

@@ -85,9 +85,7 @@ def has_fit(folder: str) -> bool:
 
 def load_fit(folder: str) -> SavedFit:
     """Read what `save_fit` wrote. Raises BadTable when it is not there, damaged, or of two different fits."""
-    if not has_fit(folder):
-        what = f"{folder} holds no fit: {FACTS} is not there" if exists(folder) else f"{folder} does not exist"
-        raise BadTable(what, fix=FIT_ANEW)
+    _require_there(folder)
     try:
         with open_file(join(folder, TENSORS)) as file:
             tensors = load(file.read())  # not mapped: a file that is cut while it is used would end the process
@@ -104,10 +102,17 @@ def load_fit(folder: str) -> SavedFit:
 
 def options_of_fit(folder: str) -> dict[str, Any]:
     """What a fit was made with, by its small file alone. Raises BadTable as `load_fit` does."""
+    _require_there(folder)
     try:
         return dict(_facts_in(folder)["options"])
     except (OSError, ValueError, KeyError) as error:
         raise _not_whole(folder, error) from error
+
+
+def _require_there(folder: str) -> None:
+    if not has_fit(folder):
+        what = f"{folder} holds no fit: {FACTS} is not there" if exists(folder) else f"{folder} does not exist"
+        raise BadTable(what, fix=FIT_ANEW)
 
 
 def _facts_in(folder: str) -> Any:

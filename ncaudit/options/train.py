@@ -149,20 +149,17 @@ class TrainOptions(ModelOptions, DataOptions):
     recipe: Annotated[
         TrainingRecipe,
         About(
-            "simple learns with the labels given. rematch also teaches the pictures of noisy pairs, with captions of "
-            "others that they may truly have. consensus believes what the start and the matcher agree on, crcl refines "
-            "its labels and begins anew with them, gentle hardly moves the matcher and audits again. bicro, for heads, "
-            "trains two networks that find the noise for each other; both are in --out.",
+            "What is done about noise: simple takes labels as given; rematch also teaches noisy pairs' pictures; "
+            "consensus, crcl, gentle judge pairs anew; bicro (heads) trains two networks.",
             Panel.training, metavar="NAME",
         ),
     ] = TrainingRecipe.simple  # fmt: skip
     objective: Annotated[
         str | None,
         About(
-            f"The loss, and how labels enter it: {', '.join(objectives.names())}. infonce, cmp and rcl ignore labels; "
-            f"{', '.join(LABELS_OR_NONE)} learn with or without; {' and '.join(by_class.names())} learn noisy classes; "
-            f"{AUTO_OBJECTIVE} compares some by short trainings, judged on pairs held out. "
-            "By default weighted-infonce, for the recipes bicro and crcl the one of that name.",
+            f"The loss: {', '.join(objectives.names())}; or {AUTO_OBJECTIVE}, which compares some on pairs held out. "
+            f"{' and '.join(by_class.names())} learn noisy classes. By default weighted-infonce, for the recipes bicro "
+            "and crcl their own.",
             Panel.training, metavar="NAME", among=lambda: [AUTO_OBJECTIVE, *objectives.names()],
         ),
     ] = None  # fmt: skip
@@ -266,8 +263,8 @@ class TrainOptions(ModelOptions, DataOptions):
     match_share: Annotated[
         float,
         About(
-            "With --negatives allowed: this share of a batch's random pairs compares best, and is taken for matches. "
-            "Above 0, below 1.",
+            "With --negatives allowed: this share of a batch's random pairs compares best, and is taken for matches; "
+            "above 0, below 1.",
             Panel.training, rare=True, metavar="SHARE",
         ),
     ] = 0.001  # fmt: skip
@@ -346,7 +343,7 @@ class TrainOptions(ModelOptions, DataOptions):
         About(
             "Make new labels after so many epochs, 1 or more, by two heads that each learn from half of the photos and "
             "judge the other half: three times the work. rematch searches again, by default never; gentle audits "
-            "again, by default four times in all.",
+            "again, by default about four times in all.",
             Panel.training, rare=True, of=OF_RECIPES, metavar="EPOCHS",
         ),
     ] = None  # fmt: skip
@@ -420,9 +417,8 @@ class TrainOptions(ModelOptions, DataOptions):
     learning_rate: Annotated[
         float | None,
         About(
-            "AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for "
-            "heads, 2e-4 for the recipe bicro; of the first epoch of gentle 1e-6, for heads 1e-5; by class 0.03 for "
-            "heads, and for towers from 1e-3 for few steps to 1e-5 for many.",
+            "AdamW's highest, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for heads; "
+            "recipes and classes have their own.",
             Panel.training, metavar="NUMBER",
         ),
     ] = None  # fmt: skip

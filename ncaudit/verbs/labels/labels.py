@@ -380,7 +380,8 @@ def _rows(run: Run, modality: int, ends: Sequence[int]) -> Tensor:
         return rows
     engine = run.site.engine(finding(partial(_embedded, modality)))
     for number, part in found_by(engine, _tasks(run.tables), SILENT):
-        held[ends[number] : ends[number + 1]] = part
+        if len(part):
+            held[ends[number] : ends[number + 1]] = part
     return rows
 
 

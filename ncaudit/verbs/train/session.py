@@ -186,7 +186,8 @@ class Session:
 
     def _is_stalled(self) -> bool:
         patience, last = self._course.patience, self.metrics[-1]["epoch"]
-        return patience is not None and last - self.kept_epoch >= patience
+        begun = max(self._lessons.restarts, default=1) - 1  # rounds before the last are short, and not what is kept
+        return patience is not None and last - max(self.kept_epoch, begun) >= patience
 
     def _recall(self) -> list[str]:
         """R@1 of the last validation, image to caption and back."""

@@ -88,17 +88,19 @@ def test_of_two_jobs_that_are_ordered_at_one_time_the_later_one_is_done(tmp_path
     @contextmanager
     def slow(progress):
         begun.set()
-        go.wait()
+        assert go.wait(60)
         yield None, lambda item: ShardRows({}, more="first")
 
     first = threading.Thread(target=hand.set_up, args=(slow, 1))
     first.start()
-    begun.wait()
+    assert begun.wait(60)
     later = threading.Thread(target=hand.set_up, args=(partial(_telling, "later"), 2))
     later.start()
     go.set()
-    first.join()
-    later.join()
+    first.join(60)
+    later.join(60)
+    assert not first.is_alive()
+    assert not later.is_alive()
     assert hand.set_up(slow, 1) == ("ready", None)  # its turn comes late, and is over
     assert hand.do("x")[0][1].more == "later x"
     hand.stop()

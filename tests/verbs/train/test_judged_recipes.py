@@ -13,6 +13,7 @@ import torch
 
 from ncaudit.cli.words.train import lines as words
 from ncaudit.errors import NcauditError, UsageError
+from ncaudit.judging import calibrated
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Silent
 from ncaudit.verbs.train.data import decoded_pairs
@@ -202,6 +203,13 @@ def test_gentle_finds_its_rate_from_how_far_the_first_epoch_turned(heads):
     assert {line["rate_factor"] for line in rest} == {rest[0]["rate_factor"]}
     assert rest[0]["rate_factor"] > 1
     assert rest[0]["learning_rate"] > first["learning_rate"]
+
+
+def test_labels_stay_where_a_later_audit_of_gentle_tells_none(heads, monkeypatch):
+    monkeypatch.setattr(calibrated, "FEWEST_PAIRS", PAIRS + 1)
+    options = replace(heads, recipe="gentle", relabel_every=1)
+    train(options)
+    assert len({line["mean_label"] for line in epochs(options)[1:]}) == 1
 
 
 def test_without_noisy_pairs_rematch_is_plain_training_and_says_so(heads, tables, tmp_path):

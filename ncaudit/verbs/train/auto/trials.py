@@ -3,10 +3,9 @@
 Judged as the audit judges a scorer, without a label: by where an observed pair stands among random pairs that share its
 image or its caption. A mismatch stands anywhere, whatever was learnt, so a share of them pulls all objectives down
 alike, and what is best on the observed pairs is best on those that match. The mean share of random pairs that it is
-above (the AUROC, by which scorers are chosen) says little of the first places: on the sample's world with 20 %
-mismatches weights were worth 6 points of recall at 1, and .005 ± .0025 of it. The logarithm of the rank told them apart
-by nine standard errors, and where matchers are poor it tells as much as the AUROC. Knows learners and batches in
-memory; nothing of options, files or heads and towers.
+above (the AUROC, by which scorers are chosen) says little of the first places, where recall is decided. The
+logarithm of the rank tells those apart, and where matchers are poor it tells as much as the AUROC. Knows learners and
+batches in memory; nothing of options, files or heads and towers.
 """
 
 import math

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.matchers.steps.optimisation import Throttle
 from ncaudit.scoring.pairs import Pairs
@@ -54,7 +55,7 @@ class Gentle(Straight):
             self._throttle.factor = factor(self._turned, self._epochs)
             self._start = None
         if epoch > 1 and self._audits(epoch) and seen is not None:
-            self._label = audited(seen, self._seed)
+            self._label = self._again(seen)
         assert self._label is not None, "it was made before the first epoch"
         yield from self._pairs.batches(
             epoch, Taught.as_they_are(self._label), batch_pairs=batch_pairs, seed=seed, rows=rows
@@ -80,6 +81,13 @@ class Gentle(Straight):
         if state["start"] is not None:
             ids = torch.arange(len(self._label))
             self._start = Pairs(state["start"]["image"], state["start"]["text"], ids, ids, [""] * len(ids))
+
+    def _again(self, seen: Pairs) -> Labels | None:
+        """New labels; those in use where the pairs are too few to tell any, or the network by now tells none."""
+        try:
+            return audited(seen, self._seed)
+        except NcauditError:
+            return self._label
 
     def _audits(self, epoch: int) -> bool:
         return (epoch - 1) % self._every == 0

@@ -21,7 +21,7 @@ def judging(options: TrainOptions, pairs: JudgedPairs, throttle: Throttle) -> Le
     if options.recipe is TrainingRecipe.consensus:
         return Agreeing(pairs, labelled=labelled, seed=seed)
     if options.recipe is TrainingRecipe.gentle:
-        every = options.relabel_every or max(1, epochs // AUDITS)
+        every = options.relabel_every or -(-epochs // AUDITS)
         return Gentle(pairs, throttle, epochs=epochs, every=every, labelled=labelled, seed=seed)
     return Rematching(
         pairs, epochs=epochs, begin_after=options.noisy_after, every=options.relabel_every, labelled=labelled, seed=seed

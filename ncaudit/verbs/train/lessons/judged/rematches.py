@@ -12,9 +12,8 @@ places, or be nowhere. So all halves that are free are assigned to each other, e
    halves and with one, and where between these two the noisy pairs' lie. The chances count with that.
 3. What the pair's own label leaves is shared out: label + chances of all finds <= 1.
 
-Captions of clean pairs are left alone, though some come near: among 1,200 of rendered scenes, those that score as high
-as own captions do (for 49 of 800 pictures, from even odds on) stated half of the truth and none stated all of it,
-where almost half of the finds from a chance of 0.2 on are the true captions.
+Captions of clean pairs are left alone, though some come near: of rendered scenes, those that score as high as own
+captions do state half of the truth as a rule, and hardly ever all of it.
 
 Knows pairs in one space and labels; nothing of networks, epochs or files. Halves that belong together already, by any
 pair, are no find: neither the pair itself, nor its copies, nor other captions of the same photo.

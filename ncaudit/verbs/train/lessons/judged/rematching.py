@@ -6,9 +6,8 @@ epoch, a noisy picture is taught with one of the captions found for it, drawn by
 (CVPR 2024) rematches, too; the chances, and that they are told out of fold, are ours.
 
 Searching again with what the matcher has become can be asked for; then a tenth of the clean pairs waits, unlearnt as
-the noisy ones are, until the last search: they tell chances. It was not worth it on rendered scenes: half-way, the
-first choice was right for 29 % of the noisy pictures, and for 32 % by the start, as halves that were negatives alone
-come to be unlike everything.
+the noisy ones are, until the last search: they tell chances. It was not worth it on rendered scenes: half-way
+the matcher finds no more than the start does, as halves that were negatives alone come to be unlike everything.
 
 Knows pairs that are judged; nothing of what the network is, of options or files. It takes a forward pass over all pairs
 for each search, and no step more.
