@@ -58,6 +58,7 @@ from ncaudit.options.show import Against
 from ncaudit.options.show import Reason
 from ncaudit.options.train import HeadKind
 from ncaudit.options.train import HeadStart
+from ncaudit.options.train import Negatives
 from ncaudit.options.train import TrainingRecipe
 from ncaudit.planned import Plan as Plan
 from ncaudit.progress import Progress
@@ -956,6 +957,10 @@ def labels(
     k: int | None = None,
     device: str = 'auto',
     threads: int | None = None,
+    engine: Literal['local', 'ray'] | EngineKind = 'local',
+    ray_address: str = 'auto',
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     seed: int = 0,
     max_failed: float = 1.0,
     progress: Progress | bool | None = None,
@@ -1003,6 +1008,18 @@ def labels(
             Threads that compute, 1 or more. By default one per core that this process may use;
             OMP_NUM_THREADS is an upper bound of that. What is written does not depend on it; `ncaudit
             train` records it.
+        engine: EngineKind; default 'local'
+            Of a Ray cluster: Who does the shards: local, which is this machine, or ray, a Ray cluster
+            (pip install 'ncaudit[ray]').
+        ray_address: str; default 'auto'
+            Of a Ray cluster: The Ray cluster: auto, the one that this machine is part of; HOST:PORT of
+            its head; or local, which starts one on this machine alone.
+        actors: int or None; default None
+            Of a Ray cluster: Processes on the cluster at one time, 1 or more. By default one per GPU
+            that is used, else one per CPU.
+        gpus_per_actor: float or None; default None
+            Of a Ray cluster: GPUs of each process on the cluster, 0 or more; below 1 several share one.
+            By default 1 for embed where the cluster has GPUs, else 0.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         max_failed: float; default 1.0
@@ -1435,12 +1452,16 @@ def train(
     dims: int | None = None,
     hidden: int | None = None,
     tune: str = 'towers',
-    recipe: Literal['simple', 'bicro'] | TrainingRecipe = 'simple',
+    recipe: Literal['simple', 'rematch', 'consensus', 'crcl', 'gentle', 'bicro'] | TrainingRecipe = 'simple',
     objective: str | None = None,
     epochs: int | None = None,
     batch_pairs: int | None = None,
     learning_rate: float | None = None,
     val_share: float = 0.05,
+    self_paced: float | None = None,
+    structure_weight: float | None = None,
+    negatives: Literal['all', 'allowed'] | Negatives = 'all',
+    match_share: float = 0.001,
     weight_decay: float = 0.05,
     warmup_share: float = 0.1,
     clip_norm: float = 1.0,
@@ -1450,12 +1471,18 @@ def train(
     margin_base: float | None = None,
     spread: str | None = None,
     drop_below: float | None = None,
+    doubted: str | None = None,
+    temperature: float | None = None,
+    exponent: float | None = None,
+    negatives_weight: float | None = None,
+    reverse_weight: float | None = None,
+    complement_weight: float | None = None,
     relabel_every: int | None = None,
+    noisy_from: float | None = None,
     split_loss: Literal['ranking', 'infonce'] | Loss = 'infonce',
     warmup_epochs: int | None = None,
     warmup_keep: float = 0.3,
     split_threshold: float = 0.5,
-    noisy_from: float = 0.5,
     anchor_k: int = 10,
     label_column: str | None = None,
     cmp_weight: float | None = None,
@@ -1538,12 +1565,13 @@ def train(
             towers: a whole model, on `data`. last:N: the last N blocks of each tower (of a ResNet or
             ConvNeXt: stages) and what follows them. heads: projections, on `embeddings` as they are.
         recipe: TrainingRecipe; default 'simple'
-            simple learns with the labels given. bicro, for heads, trains two networks that find the
-            noise for each other, without scores; both are in `out`.
+            What is done about noise: simple takes labels as given; rematch also teaches noisy pairs'
+            pictures; consensus, crcl, gentle judge pairs anew; bicro (heads) trains two networks.
         objective: str or None; default None
-            The loss, and how labels enter it: bicro, cmp, cross-entropy, drop, infonce, nirnl, rcl,
-            soft-infonce, weighted-infonce. infonce and cmp ignore labels; cross-entropy and nirnl learn
-            noisy classes. By default weighted-infonce, for the recipe bicro bicro.
+            The loss: bicro, cmp, crcl, cross-entropy, drop, gce, infonce, nirnl, rcl, rince, sce,
+            soft-infonce, tal, weighted-infonce; or auto, which compares some on pairs held out.
+            cross-entropy and nirnl learn noisy classes. By default weighted-infonce, for the recipes
+            bicro and crcl their own.
         epochs: int or None; default None
             Passes over the training pairs, 1 or more. By default 8 for towers, 20 for heads, 40 for
             heads by class.
@@ -1552,11 +1580,23 @@ def train(
             for towers, 1024 for heads, 512 for the recipe bicro, 128 by class. Under torchrun: of all
             processes together.
         learning_rate: float or None; default None
-            AdamW's highest learning rate, above 0; a cosine takes it down to 0. By default 1e-5 for
-            towers, 1e-3 for heads, 2e-4 for the recipe bicro, 0.03 by class.
+            AdamW's highest, above 0; a cosine takes it down to 0. By default 1e-5 for towers, 1e-3 for
+            heads; recipes and classes have their own.
         val_share: float; default 0.05
             Share of the photos held out to validate on, 0 to below 1. At 0 none is, and the last epoch
             is kept.
+        self_paced: float or None; default None
+            Learn first from pairs that fit: a pair's weight falls by a cosine to 0 where its loss is
+            NUMBER times that of one at chance, log of the batch. Above 0. By default off.
+        structure_weight: float or None; default None
+            Beside any objective: weight of the loss that wants captions to lie to each other as their
+            images do. Above 0. By default off.
+        negatives: Negatives; default 'all'
+            What a pair is told from: all others of its batch, or only those allowed, which do not
+            compare like matches. The same photo or caption never counts.
+        match_share: float; default 0.001
+            With `negatives` allowed: this share of a batch's random pairs compares best, and is taken
+            for matches; above 0, below 1.
         weight_decay: float; default 0.05
             AdamW's weight decay, 0 or more; biases, norms and the temperature have none.
         warmup_share: float; default 0.1
@@ -1569,8 +1609,8 @@ def train(
             Stop after so many epochs in a row without a better rSum, 1 or more. By default never.
         margin: float or None; default None
             Of settings of objectives: How far pairs are to lead others, above 0, at most 2. For bicro
-            that of a pair with label 1, by default 0.2; for cmp, nirnl, and cross-entropy with a
-            `cmp_weight` by default 0.9.
+            that of a pair with label 1, by default 0.2; for tal by default 0.1; for cmp, nirnl, and
+            cross-entropy with a `cmp_weight` by default 0.9.
         margin_base: float or None; default None
             Of settings of objectives: For bicro: how late the margin rises with the label, above 1. By
             default 10.
@@ -1580,9 +1620,32 @@ def train(
         drop_below: float or None; default None
             Of settings of objectives: For drop: pairs with smaller labels are left out, 0 to 1. By
             default 0.5.
+        doubted: str or None; default None
+            Of settings of objectives: For rcl: ignore labels, or push pairs apart as far as their
+            labels doubt them. By default ignore.
+        temperature: float or None; default None
+            Of settings of objectives: For tal and rince, whose temperature is fixed: above 0, at most
+            1. The lower, the more the nearest wrong pairs count. By default 0.015 for tal, 0.05 for
+            rince.
+        exponent: float or None; default None
+            Of settings of objectives: For gce and rince: above 0, where they are like infonce, to 1,
+            where a wrong pair does the least. By default 0.5 for gce, 0.1 for rince.
+        negatives_weight: float or None; default None
+            Of settings of objectives: For rince: how much the batch counts against a pair, above 0, at
+            most 1. By default 0.01.
+        reverse_weight: float or None; default None
+            Of settings of objectives: For sce: weight of the bounded term beside infonce, 0 or more. By
+            default 16.118.
+        complement_weight: float or None; default None
+            Of settings of objectives: For crcl: weight of what it says of the wrong pairs, 0 or more.
+            By default 5.
         relabel_every: int or None; default None
-            Of heads: Make new labels after so many epochs, 1 or more, by two networks that each learn
-            from half of the photos and judge the other half: three times the work. By default never.
+            Of recipes: Make new labels after so many epochs, 1 or more, by two heads that each learn
+            from half of the photos and judge the other half: three times the work. rematch searches
+            again, by default never; gentle audits again, by default about four times in all.
+        noisy_from: float or None; default None
+            Of recipes: Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do. By
+            default 0.5 for bicro, 0 for rematch.
         split_loss: Loss; default 'infonce'
             Of recipe bicro: The loss that tells trusted pairs from noisy ones: infonce, or ranking,
             which is the paper's.
@@ -1593,9 +1656,6 @@ def train(
             Of recipe bicro: Share of each batch that the warm-up keeps, above 0, at most 1.
         split_threshold: float; default 0.5
             Of recipe bicro: Probability of being clean above which a pair is trusted, 0 to below 1.
-        noisy_from: float; default 0.5
-            Of recipe bicro: Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never
-            do.
         anchor_k: int; default 10
             Of recipe bicro: Anchors per direction behind a noisy pair's label, 1 or more; the paper's
             is 1.

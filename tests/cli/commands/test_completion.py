@@ -54,7 +54,7 @@ def test_the_scorers_are_found_without_loading_them():
         ("ncaudit score e --scorer c", ["clip-score", "csls"]),
         ("ncaudit score e --variant ", ["robust", "paper", "released"]),
         ("ncaudit score e --out - --format ", ["arrow", "jsonl", "csv"]),
-        ("ncaudit train --objective ", objectives.names()),
+        ("ncaudit train --objective ", ["auto", *objectives.names()]),
         ("ncaudit train --tune h", ["heads"]),
         ("ncaudit corrupt d --kind label-", ["label-symmetric", "label-asymmetric"]),
         ("ncaudit filter s --verdict n", ["noisy"]),
