@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -41,6 +42,13 @@ def run(words: list[str]) -> str:
     done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout + done.stderr
+
+
+def test_keys_end_at_the_first_dot_of_the_files_own_name():
+    parted = runpy.run_path(str(DOCS / "repeat_in_tars.py"))["parted"]
+    assert [parted(name) for name in ("00.seg.jpg", "./00.jpg", "v1.2/00.json")] == [
+        ("00", "seg.jpg"), ("./00", "jpg"), ("v1.2/00", "json"),
+    ]  # fmt: skip
 
 
 def test_every_pair_stands_as_often_as_its_label_says_and_never_beside_its_copy(weighted):

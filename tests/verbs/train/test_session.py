@@ -130,6 +130,14 @@ def test_training_stops_when_patience_epochs_in_a_row_were_no_better(session):
     assert run.kept_epoch == 2
 
 
+def test_patience_begins_anew_with_the_last_round(session, monkeypatch):
+    run = session([0, 30, 20, 10, 10, 10, 10], patience=2)
+    monkeypatch.setattr(run._lessons, "restarts", frozenset({2, 4}), raising=False)
+    run.run()
+    assert [line["epoch"] for line in run.metrics] == [0, 1, 2, 3, 4, 5]  # two epochs of the round from 4 on
+    assert run.kept_epoch == 1
+
+
 def test_a_better_epoch_gives_patience_back(session):
     run = session([0, 10, 5, 11, 6, 12, 7], patience=2)
     run.run()
