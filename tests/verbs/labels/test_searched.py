@@ -3,6 +3,8 @@
 from contextlib import nullcontext
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -52,3 +54,21 @@ def test_classes_judged_elsewhere_are_the_bytes_of_those_judged_here(tmp_path, m
         (tmp_path / "here" / name).read_bytes() for name in names
     ]
     assert site.jobs == [2, 2, 2]  # classes, images, captions of both tables
+
+
+def test_a_table_without_any_row_to_search_is_done_elsewhere_too(tmp_path, monkeypatch):
+    columns, _ = world()
+    folder = written(tmp_path / "in", columns, "a")
+    table = pq.read_table(folder / "a.parquet").slice(0, 3)
+    for name in ("image_embedding", "text_embedding"):
+        place = table.schema.names.index(name)
+        table = table.set_column(place, name, pa.nulls(3, pa.list_(pa.float16())))
+    status = pa.array(["image_missing"] * 3)
+    names = table.schema.names
+    table = table.set_column(names.index("status"), "status", status) if "status" in names else (
+        table.append_column("status", status)
+    )
+    pq.write_table(table, folder / "b.parquet")
+    monkeypatch.setattr(labels_module, "site_of", lambda options, out: nullcontext(Elsewhere()))
+    labels(folder, tmp_path / "there")
+    assert pq.read_table(tmp_path / "there" / "b.parquet")["status"].to_pylist() == ["image_missing"] * 3
