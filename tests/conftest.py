@@ -1,6 +1,7 @@
 """What tests of all folders ask for by name: embedding tables on the disk, the smallest model loaded once."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,6 +14,19 @@ from tests.worlds.embeddings import embedding_table
 from tests.worlds.sample import TINY
 
 Write = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def environment_of_its_own() -> Iterator[None]:
+    """What a test, or a command that it runs in this process, puts into the environment is gone with it.
+
+    The options of a store stand there: left behind they would be those of every process that a later test starts.
+    """
+    before = dict(os.environ)
+    yield
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
 
 
 @pytest.fixture
