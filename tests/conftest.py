@@ -1,10 +1,12 @@
 """What tests of all folders ask for by name: embedding tables on the disk, the smallest model loaded once."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import typer.testing
 
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.options import ModelOptions, Precision
@@ -14,6 +16,8 @@ from tests.worlds.process_state import put_back
 from tests.worlds.sample import TINY
 
 Write = Callable[..., Path]
+# The tree of all commands and their flags, which a process makes once: 25 ms for each command that tests run in theirs
+typer.testing._get_command = cache(typer.testing._get_command)
 
 
 @pytest.fixture(autouse=True)
