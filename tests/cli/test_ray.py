@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds import processes, stores
+from tests.worlds import stores
 from tests.worlds.clusters import of_two_machines
 from tests.worlds.commands import run
 from tests.worlds.embeddings import embedding_table
@@ -54,13 +54,13 @@ def test_a_machine_and_then_the_command_are_killed_and_the_same_command_ends_in_
     out, here = tmp_path / "out", tmp_path / "here"
     line = ["embed", data, "--out", out, *EMBED, "--engine", "ray", "--ray-address", cluster.address]
     words = [sys.executable, "-m", "ncaudit", *map(str, line)]
-    first = processes.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until(1, out, first)
     cluster.remove_node(cluster.machines.pop(), allow_graceful=False)
     until(3, out, first)
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    again = processes.run(words, capture_output=True, text=True, check=False)
+    again = subprocess.run(words, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "Ray" not in again.stdout
     assert "raylet" not in again.stdout + again.stderr
@@ -92,7 +92,7 @@ def test_processes_elsewhere_open_the_store_of_the_command_and_no_log_has_its_ke
             store.client().put_object(Bucket="pairs", Key=f"given/{path.name}", Body=path.read_bytes())
         line = ["score", "s3://pairs/given", "--out", "s3://pairs/scores", *words]
         line += ["--engine", "ray", "--ray-address", cluster.address]
-        ran = processes.run(
+        ran = subprocess.run(
             [sys.executable, "-m", "ncaudit", *map(str, line)],
             env=store.environment(), capture_output=True, text=True, check=False,
         )  # fmt: skip

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
 from multiprocessing import forkserver
@@ -130,7 +131,8 @@ def _inside(words: list[str], folder: str, environment: dict[str, str], terminal
         stream.close()
     (_controlled if terminal else _hears_ctrl_c)()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1, errors="backslashreplace")
+    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # who replaces them does not close them
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
@@ -138,17 +140,32 @@ def _inside(words: list[str], folder: str, environment: dict[str, str], terminal
     searched = environment.get(SEARCHED, "")
     first = {"-m": folder, "-c": ""}.get(words[0], os.path.dirname(os.path.abspath(words[0])))
     sys.path[:0] = [first, *filter(None, searched.split(os.pathsep))]
+    code = _code_of(words)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    sys.stdout = sys.stderr = None  # multiprocessing would tell of what it cannot flush
+    sys.exit(code)
+
+
+def _code_of(words: list[str]) -> int:
+    """How the program ends, told where Python tells it."""
     try:
         _program(words)
+    except SystemExit as ending:
+        if isinstance(ending.code, str):
+            sys.stderr.write(f"{ending.code}\n")
+        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except Exception:
         sys.excepthook(*sys.exc_info())
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:  # so Python itself ends then
         sys.excepthook(*sys.exc_info())
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        atexit._run_exitfuncs()
+    return 0
 
 
 def _program(words: list[str]) -> None:
