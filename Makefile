@@ -15,7 +15,8 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(BIN) -m ruff check .
 	$(BIN) -m mypy
-	OMP_NUM_THREADS=1 $(BIN) -m pytest -n auto --maxprocesses 4 --dist loadfile  # a process per core, of one thread each
+	# a process per core, of one thread each; long files come first (tests/conftest.py)
+	OMP_NUM_THREADS=1 $(BIN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Damaged files through every command, and every command killed, starved and disturbed; both print their counts.
 fuzz: .venv/installed-dev

@@ -1,32 +1,30 @@
 """What tests of all folders ask for by name: embedding tables on the disk, the smallest model loaded once."""
 
-import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import typer.testing
 
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.options import ModelOptions, Precision
 from ncaudit.verbs.embed import model_here
 from tests.worlds.embeddings import embedding_table
+from tests.worlds.process_state import put_back
 from tests.worlds.sample import TINY
 
 Write = Callable[..., Path]
+# The tree of all commands and their flags, which a process makes once: 25 ms for each command that tests run in theirs
+typer.testing._get_command = cache(typer.testing._get_command)
 
 
 @pytest.fixture(autouse=True)
-def environment_of_its_own() -> Iterator[None]:
-    """What a test, or a command that it runs in this process, puts into the environment is gone with it.
-
-    The options of a store stand there: left behind they would be those of every process that a later test starts.
-    """
-    before = dict(os.environ)
-    yield
-    for name in set(os.environ) - set(before):
-        del os.environ[name]
-    os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
+def process_as_it_was() -> Iterator[None]:
+    """Whatever a test, or a command that it runs in this process, leaves in the process is gone with it."""
+    with put_back():
+        yield
 
 
 @pytest.fixture
@@ -52,7 +50,12 @@ def tiny_model():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Processes that share the tests must give them the same names; an object has another address in each."""
+    """Processes that share the tests must give them the same names; an object has another address in each.
+
+    Files whose tests take long come first: at the end those are left that take moments, and no core waits for another.
+    """
     changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if changing:
         raise pytest.UsageError(f"the name of a test holds an address, name its cases with ids=: {changing[0]}")
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)

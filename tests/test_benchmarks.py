@@ -2,13 +2,14 @@
 
 import json
 import os
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.worlds import processes
 
 SCRIPTS = Path(__file__).parent / "benchmarks"
 
@@ -17,7 +18,7 @@ def ran(script: str, *words: str) -> str:
     """What it prints; it must end well."""
     place = {**os.environ, "PYTHONPATH": str(SCRIPTS.parents[1])}
     command = [sys.executable, str(SCRIPTS / script), *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=place, timeout=1_200, check=False)
+    done = processes.run(command, capture_output=True, text=True, env=place, timeout=1_200)
     assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-4_000:]
     return done.stdout
 

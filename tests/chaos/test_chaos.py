@@ -1,7 +1,6 @@
 """Commands that are killed, starved or read changing inputs, a handful of each; `make chaos` deals out more."""
 
 import json
-import subprocess
 import sys
 from collections import Counter
 
@@ -10,6 +9,7 @@ import pytest
 from tests.chaos.__main__ import kind_of
 from tests.chaos.changes import WAYS, may_mount
 from tests.chaos.runs import COMMANDS
+from tests.worlds import processes
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,7 +22,7 @@ KILLS, CHANGES, DISKS = 16, 6, 4
 def aftermaths():
     """Of all of them: in one process that makes the world once."""
     dealt = ["--kills", str(KILLS), "--changes", str(CHANGES), "--disks", str(DISKS), "--seed", "4"]
-    ran = subprocess.run([sys.executable, "-m", "tests.chaos", *dealt, "--lines"], capture_output=True, text=True)
+    ran = processes.run([sys.executable, "-m", "tests.chaos", *dealt, "--lines"], capture_output=True, text=True)
     assert ran.returncode in (0, 1), ran.stderr
     assert "Traceback" not in ran.stderr, ran.stderr
     return [json.loads(line) for line in ran.stdout.splitlines()]

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from ncaudit.cli import app
 from ncaudit.errors import Interrupted
+from tests.worlds import processes
 
 
 def run(monkeypatch, error):
@@ -54,8 +55,9 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs /dev/full")
 def test_standard_output_on_a_full_disk_is_told(write_embeddings):
-    command = f"{sys.executable} -m ncaudit -q score {write_embeddings()} --out - > /dev/full"
-    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "ncaudit", "-q", "score", write_embeddings(), "--out", "-"]
+    with open("/dev/full", "w") as full:
+        ran = processes.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert "No space left on device" in ran.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds import processes
 from tests.worlds.commands import MODEL
 from tests.worlds.sample import SAMPLE
 
@@ -38,13 +39,13 @@ COMMAND = [
 ]
 
 
-def started(here):
+def started(here, begin=processes.Popen):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(COMMAND, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    return begin(COMMAND, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 
 
-def done(here):
-    process = started(here)
+def done(here, begin=processes.Popen):
+    process = started(here, begin)
     assert process.wait() == 0, process.stderr.read()
 
 
@@ -61,7 +62,7 @@ def killed_when(here, pattern):
 
 
 def test_a_killed_audit_resumes_to_the_same_bytes(here):
-    done(here)
+    done(here, processes.new)
     whole = files(here / "run")
     assert {"report.html", "scores/1.parquet", "embeddings/1.parquet"} <= set(whole)
     (here / "run").rename(here / "before")

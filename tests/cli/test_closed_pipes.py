@@ -1,12 +1,13 @@
 """`score … | head -1` ends quietly with 141, whatever the format: real pipes, one process. filter: its own tests."""
 
 import json
-import subprocess
 import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.worlds import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")]
 
@@ -45,6 +46,6 @@ def test_a_reader_that_leaves_ends_every_stream_quietly(write_embeddings):
     score = ["score", str(folder), "--scorer", "clip-score", "--no-check", "--out", "-"]
     forms = [["--format", form] for form in ("arrow", "jsonl", "csv")]
     commands = [[*score, *form] for form in [*forms, [*forms[-1], "--csv-safe"]]]
-    ran = subprocess.run([sys.executable, "-c", READ_TEN, json.dumps(commands)], capture_output=True, check=False)
+    ran = processes.run([sys.executable, "-c", READ_TEN, json.dumps(commands)], capture_output=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert json.loads(ran.stdout) == [141] * len(commands)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from ncaudit.cli import app
 from ncaudit.schema import SCORE
+from tests.worlds import processes
 from tests.worlds.sample import SAMPLE
 
 ROWS, BROKEN = 130, (5, 77)  # of each shard; rows whose image is none
@@ -153,7 +154,7 @@ def test_what_datasets_writes_from_our_tables_keeps_their_provenance_out_of_its_
 def test_an_arrow_stream_goes_through_a_pipe_into_polars(job, scores):
     score = [sys.executable, "-m", "ncaudit", "-q", "score", str(job / "emb"), *QUICK, "--out", "-"]
     code = "import sys, polars; polars.read_ipc_stream(sys.stdin.buffer).write_parquet(sys.stdout.buffer)"
-    first = subprocess.Popen(score, stdout=subprocess.PIPE)
+    first = processes.Popen(score, stdout=subprocess.PIPE)
     second = subprocess.run([sys.executable, "-c", code], stdin=first.stdout, capture_output=True)
     first.stdout.close()
     assert (first.wait(), second.returncode) == (0, 0), second.stderr

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds import processes
 from tests.worlds.sample import SAMPLE, TINY
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sends SIGINT and reads /proc")
@@ -79,9 +80,7 @@ def ends(patch, words, cwd):
     """(exit code, standard error's lines) of a command whose user presses Ctrl-C within a library."""
     program = textwrap.dedent(PRESSED).replace("{patch}", textwrap.dedent(patch))
     (cwd / "pressed.py").write_text(program)  # a module: as `python -m ncaudit` is
-    ran = subprocess.run(
-        [sys.executable, "-m", "pressed", *words], capture_output=True, text=True, cwd=cwd, preexec_fn=hears_ctrl_c
-    )
+    ran = processes.run([sys.executable, "-m", "pressed", *words], capture_output=True, text=True, cwd=cwd)
     return ran.returncode, ran.stderr.splitlines()
 
 
@@ -116,7 +115,7 @@ def test_at_any_instant_it_ends_with_130_and_a_rerun_ends_the_same(tmp_path, wor
         codes.append(hit(begin(words, tmp_path), fraction * seconds, words))
     assert codes[0] == 130
     assert set(codes) <= {0, 130}  # this machine may be quicker now than it was at first
-    assert subprocess.run(command(words), cwd=tmp_path, capture_output=True).returncode == 0
+    assert processes.run(command(words), cwd=tmp_path, capture_output=True).returncode == 0
     assert files(tmp_path) == whole
 
 

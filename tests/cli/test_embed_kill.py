@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.worlds import processes
 from tests.worlds.made import made_in
 from tests.worlds.sample import TINY
 
@@ -70,15 +71,7 @@ def undisturbed(data, tmp_path_factory):
 
 
 def begin(data, out):
-    return subprocess.Popen(
-        command(data, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=hears_ctrl_c,
-    )  # fmt: skip
-
-
-def hears_ctrl_c():
-    """Tests that run in the background of a shell are deaf to it, and what they start would be so, too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return processes.Popen(command(data, out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path, process):
@@ -107,7 +100,7 @@ def test_killed_again_and_again_the_folder_ends_the_same(data, undisturbed, tmp_
         time.sleep(draw.random() * 0.05)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    done = subprocess.run(command(data, out), capture_output=True, text=True, timeout=300)
+    done = processes.run(command(data, out), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "finished earlier" in done.stdout
     assert made_in(out) == undisturbed
@@ -124,7 +117,7 @@ def test_ctrl_c_ends_at_once_with_130_and_the_way_to_resume(data, undisturbed, t
     assert "Resume with" in words
     assert "Traceback" not in words
     assert not list(out.glob(".*.partial"))
-    assert subprocess.run(command(data, out), capture_output=True, timeout=300).returncode == 0
+    assert processes.run(command(data, out), capture_output=True, timeout=300).returncode == 0
     assert made_in(out) == undisturbed
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ncaudit.schema import SCORE
+from tests.worlds import processes
 from tests.worlds.made import made_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes and signals")]
@@ -40,7 +41,7 @@ def piped(*commands, given=None):
     running = []
     for words in commands:
         source = running[-1].stdout if running else subprocess.PIPE
-        running.append(subprocess.Popen([*COMMAND, *map(str, words)], stdin=source, stdout=subprocess.PIPE))
+        running.append(processes.Popen([*COMMAND, *map(str, words)], stdin=source, stdout=subprocess.PIPE))
         if len(running) > 1:
             source.close()  # this process must not hold the pipe open
     if given is not None:
@@ -78,7 +79,7 @@ def test_what_score_streams_can_be_filtered_and_a_reader_that_leaves_ends_both(w
     for words in commands:
         source = running[-1].stdout if running else None
         running.append(
-            subprocess.Popen([*COMMAND, *map(str, words)], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            processes.Popen([*COMMAND, *map(str, words)], stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         )
     running[0].stdout.close()
     row = json.loads(running[1].stdout.readline())
@@ -116,7 +117,7 @@ def test_head_ends_it_quietly(tmp_path, form):
     path = scores_in(tmp_path / "s.parquet", 30_000, prefix=LONG)  # more than any pipe holds
     words = [*COMMAND, "filter", str(path), "--min-soft-label", "0", "--out", "-", *form]
     raw = {**os.environ, "PYTHONUNBUFFERED": "1"}  # then a write that is cut short does not raise by itself
-    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=raw)
+    running = processes.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=raw)
     assert running.stdout.read(10)
     running.stdout.close()
     assert running.wait() == 141
@@ -134,7 +135,7 @@ def test_head_ends_it_quietly(tmp_path, form):
 )
 def test_a_stream_that_is_none_is_told_in_two_lines(given, told):
     words = [*COMMAND, "filter", "-", "--min-soft-label", "0", "--out", "-"]
-    ran = subprocess.run(words, input=given, capture_output=True)
+    ran = processes.run(words, input=given, capture_output=True)
     assert ran.returncode == 1
     assert told in ran.stderr.decode()
     assert len(ran.stderr.splitlines()) == 2
@@ -168,11 +169,11 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path):
     assert len(whole) == 8 + 2  # the records
     killed = 0
     for number, moment in enumerate(["k/.0.parquet.*.partial", "d/.1.parquet.*.partial", "k/2.parquet"]):
-        running = subprocess.Popen(command(str(number)))
+        running = processes.Popen(command(str(number)))
         while not list((tmp_path / str(number)).glob(moment)) and running.poll() is None:
             time.sleep(0.0005)
         running.send_signal(signal.SIGKILL)
         killed += running.wait() == -signal.SIGKILL
-        assert subprocess.run(command(str(number))).returncode == 0
+        assert processes.run(command(str(number))).returncode == 0
         assert made_in(tmp_path / str(number)) == whole
     assert killed >= 2  # the others may have been quicker than the eye

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from ncaudit.cli.app import app
 from ncaudit.cli.layout.vocabulary import Table
 from ncaudit.cli.shared import output
+from tests.worlds import processes
 from tests.worlds.commands import MODEL
 from tests.worlds.sample import SAMPLE
 
@@ -108,7 +109,7 @@ def test_tables_errors_and_notes_are_one_line_each_whatever_they_hold(capsys):
 @pytest.mark.skipif(sys.platform == "win32", reason="names with line ends")
 def test_words_that_are_not_ours_are_harmless_too(tmp_path):
     for words in (["embed", f"--{IN_A_NAME}"], [IN_A_NAME], ["sample", "s", "--out", "o", "--n", IN_A_NAME]):
-        ran = subprocess.run(
+        ran = processes.run(
             [sys.executable, "-m", "ncaudit", *words], capture_output=True, text=True, cwd=tmp_path, check=False
         )
         assert ran.returncode == 2

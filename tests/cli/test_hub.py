@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
 
+from tests.worlds import processes
 from tests.worlds.commands import MODEL, embedded, run, told
 from tests.worlds.hub import Hub, asking, serving
 from tests.worlds.sample import SAMPLE, TINY
@@ -32,7 +32,7 @@ def hub(tmp_path, monkeypatch):
 def ncaudit(hub, folder, *words, **more):
     command = [sys.executable, "-m", "ncaudit", "-q", *words]
     environment = {**os.environ, **hub.environment(folder / "home"), **more}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = processes.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

@@ -1,7 +1,6 @@
 """`ncaudit labels` as a command: one JSON object, rows on standard output, errors in two lines."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ncaudit.cli import app
+from tests.worlds import processes
 from tests.worlds.embeddings import lists
 
 
@@ -49,7 +49,7 @@ def test_json_is_one_object_with_rate_interval_and_matrix(embeddings, tmp_path):
 @pytest.mark.slow
 def test_rows_on_standard_output_and_words_beside_them(embeddings):
     words = ["labels", str(embeddings), "--label-column", "kind", "--out", "-", "--format", "jsonl"]
-    ran = subprocess.run([sys.executable, "-m", "ncaudit", *words], capture_output=True, check=True, text=True)
+    ran = processes.run([sys.executable, "-m", "ncaudit", *words], capture_output=True, check=True, text=True)
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
     assert len(rows) == 90
     assert rows[0]["pair_id"] == "a/0"

@@ -38,7 +38,7 @@ def here(tmp_path_factory):
     folder = tmp_path_factory.mktemp("here")
     pq.write_table(pq.read_table(SAMPLE / "train.parquet").slice(0, 160), folder / "train.parquet")
     for name, words in (("e", COMMANDS["embed"]), ("s", [*COMMANDS["score"], "--no-check"])):
-        assert watched(into(words, name), cwd=folder, warm=True).code == 0
+        assert watched(into(words, name), cwd=folder).code == 0
     return folder
 
 
@@ -76,10 +76,11 @@ def check(terminal, columns):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_two_lines_at_most_tell_the_job_and_its_stage_and_nothing_is_left(here, name, columns):
     words = into(COMMANDS[name], f"{name}{columns}")
-    terminal = watched(words, columns=columns, cwd=here, warm=columns != 80)
+    loading = (name, columns) == ("train", 80)  # the others have what takes time loaded already
+    terminal = watched(words, columns=columns, cwd=here, loading=loading)
     check(terminal, columns)
     told = stages(terminal)
-    if columns == 80:  # the others have what takes time loaded already
+    if loading:
         assert told[0] == "starting"
     expected = {
         "embed": ["3 of 3, images and captions"],
@@ -91,7 +92,7 @@ def test_two_lines_at_most_tell_the_job_and_its_stage_and_nothing_is_left(here, 
 
 
 def test_an_audit_tells_its_steps(here):
-    terminal = watched(into(AUDIT, "audit"), cwd=here, warm=True)
+    terminal = watched(into(AUDIT, "audit"), cwd=here)
     check(terminal, 80)
     assert {"1 of 3, embed: images and captions", "2 of 3, score: power check"} <= set(stages(terminal))
 
@@ -100,13 +101,13 @@ def test_the_first_line_stands_there_before_torch_is_loaded(here, tmp_path):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch/__init__.py").write_text("import time\n\ntime.sleep(600)\n")  # it never comes
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    with opened(into(COMMANDS["score"], "never"), cwd=here, env={"PYTHONPATH": path}) as terminal:
+    with opened(into(COMMANDS["score"], "never"), cwd=here, env={"PYTHONPATH": path}, loading=True) as terminal:
         seen = terminal.until(lambda seen: bool(live_lines(seen)))
     assert live_lines(seen)[0].startswith("score: starting  0:0")
 
 
 def test_ctrl_c_leaves_two_lines_of_words_and_a_cursor(here):
-    with opened(into(EMBED, "cut"), cwd=here, warm=True) as terminal:
+    with opened(into(EMBED, "cut"), cwd=here) as terminal:
         terminal.until(lambda seen: "images and captions" in seen.text)
         terminal.press()
         terminal.to_the_end()
@@ -117,14 +118,14 @@ def test_ctrl_c_leaves_two_lines_of_words_and_a_cursor(here):
 
 
 def test_an_error_leaves_its_two_lines_and_a_cursor(here):
-    terminal = watched(["score", "nowhere", "--out", "n"], cwd=here, warm=True, columns=120)
+    terminal = watched(["score", "nowhere", "--out", "n"], cwd=here, columns=120)
     assert terminal.code == 1
     assert terminal.cursor_visible
     assert [line[:9] for line in terminal.lines] == ["ncaudit: ", "  fix: gi"] or len(terminal.lines) == 2
 
 
 def test_another_width_in_the_middle_of_a_run_leaves_nothing_behind(here):
-    with opened(into(COMMANDS["score"], "resized"), cwd=here, warm=True, columns=120) as terminal:
+    with opened(into(COMMANDS["score"], "resized"), cwd=here, columns=120) as terminal:
         for columns, stage in ((50, "fit"), (30, "power"), (100, "power")):
             terminal.until(lambda seen, stage=stage: stage in seen.text)
             terminal.resize(columns)
@@ -143,7 +144,7 @@ def fits(seen, columns):
 
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1", "COLUMNS": "40"}], ids=["dumb", "COLUMNS"])
 def test_poor_terminals_hold(here, env):
-    terminal = watched(into(COMMANDS["labels"], f"poor{len(env)}"), cwd=here, warm=True, env=env)
+    terminal = watched(into(COMMANDS["labels"], f"poor{len(env)}"), cwd=here, env=env)
     assert terminal.code == 0
     if env.get("TERM") == "dumb":
         assert b"\x1b" not in terminal.raw

@@ -4,10 +4,10 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import pytest
 
+from tests.worlds import processes
 from tests.worlds.made import made_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")]
@@ -44,20 +44,18 @@ def test_a_killed_run_resumes_to_the_same_bytes(embeddings, tmp_path):
     assert subprocess.run(command(embeddings, tmp_path / "whole"), capture_output=True, check=False).returncode == 0
     whole = made_in(tmp_path / "whole")
     assert len(whole) == SHARDS + 3  # the fit and the record
-    killed = 0
-    for number, moment in enumerate(MOMENTS):
-        out = tmp_path / f"out-{number}"
-        code = kill_when(out, moment, subprocess.Popen(command(embeddings, out), stdout=subprocess.DEVNULL))
+    killed, out = 0, tmp_path / "out"
+    for moment in MOMENTS:  # each run goes on where the one before it ended
+        code = kill_when(out, moment, processes.Popen(command(embeddings, out), stdout=subprocess.DEVNULL))
         killed += code == -signal.SIGKILL
-        assert subprocess.run(command(embeddings, out), capture_output=True, check=False).returncode == 0
-        assert made_in(out) == whole
+    assert processes.run(command(embeddings, out), capture_output=True, check=False).returncode == 0
+    assert made_in(out) == whole
     assert killed >= 3  # the others may have been quicker than the eye
 
 
 def test_ctrl_c_says_how_to_resume(embeddings, tmp_path):
     out = tmp_path / "out"
-    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell makes background jobs deaf to it
-    running = subprocess.Popen(command(embeddings, out), stderr=subprocess.PIPE, text=True, preexec_fn=hears)
+    running = processes.Popen(command(embeddings, out), stderr=subprocess.PIPE, text=True)
     while not (out / "_fit/fit.json").exists() and running.poll() is None:
         time.sleep(0.001)
     running.send_signal(signal.SIGINT)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds import processes
 from tests.worlds.commands import run
 from tests.worlds.sample import SAMPLE, TINY
 
@@ -48,7 +49,7 @@ def alone(data, tmp_path_factory):
 
 def begun(*words: object) -> subprocess.Popen[bytes]:
     line = [sys.executable, "-m", "ncaudit", *map(str, words)]
-    return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return processes.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def parts(count: int, *words: object) -> None:

@@ -3,14 +3,13 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds import stores
+from tests.worlds import processes, stores
 from tests.worlds.embeddings import embedding_table
 from tests.worlds.stores import Answer, wait_for
 
@@ -49,7 +48,7 @@ def command(*words):
 
 
 def run(environment, *words, code=0):
-    ran = subprocess.run(command(*words), env=environment, capture_output=True, text=True, check=False)
+    ran = processes.run(command(*words), env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == code, ran.stderr
     return ran
 
@@ -73,7 +72,7 @@ def test_a_run_that_is_killed_in_an_upload_is_finished_by_the_next(store, proxy,
 
     proxy.fault = fault
     scratch = {**store.environment(proxy.url), "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command("score", tables, "--out", OUT, "-q"), env=scratch) as process:
+    with processes.Popen(command("score", tables, "--out", OUT, "-q"), env=scratch) as process:
         wait_for(lambda: any("PUT /pairs/scores/00001.parquet" in one for one in proxy.seen), 300)
         process.send_signal(signal.SIGKILL)
     seen = store.objects("scores")

@@ -8,7 +8,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds import stores
+from tests.worlds import processes, stores
 from tests.worlds.clusters import apart
 from tests.worlds.commands import run
 from tests.worlds.embeddings import embedding_table
@@ -64,7 +64,7 @@ def ran(*words, code=0):
 
 def begun(*words, environment=None):
     line = [sys.executable, "-m", "ncaudit", *map(str, words)]
-    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return processes.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def ended(process, code=0):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds import processes
 from tests.worlds.embeddings import lists
 from tests.worlds.made import made
 
@@ -51,7 +52,7 @@ def root(tmp_path: Path) -> Path:
 
 def kill_after_epoch(root: Path, out: str, learns: str, epoch: int) -> None:
     """SIGKILL as soon as the state of `epoch` is on disk: somewhere in the epochs after it."""
-    process = subprocess.Popen(
+    process = processes.Popen(
         command(root, out, learns), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     state, metrics = root / out / "checkpoint.pt", root / out / "metrics.jsonl"
@@ -67,8 +68,8 @@ def kill_after_epoch(root: Path, out: str, learns: str, epoch: int) -> None:
 @pytest.mark.parametrize("learns", LEARNS)
 def test_a_killed_run_run_again_ends_with_the_bytes_of_an_undisturbed_one(root, learns):
     kill_after_epoch(root, "out", learns, 2)
-    for out in ("undisturbed", "out"):
-        done = subprocess.run(command(root, out, learns), env=environment(), capture_output=True, text=True)
+    for out, begin in (("undisturbed", subprocess.run), ("out", processes.run)):
+        done = begin(command(root, out, learns), env=environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     assert "epoch 1 of" not in done.stderr
     names = sorted(path.name for path in (root / "undisturbed").iterdir())

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.worlds import processes
 from tests.worlds.made import made
 from tests.worlds.sample import SAMPLE
 
@@ -31,7 +32,7 @@ def environment() -> dict[str, str]:
 
 
 def run(root: Path, out: str, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(root, out, *more), env=environment(), capture_output=True, text=True)
+    return processes.run(command(root, out, *more), env=environment(), capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def root(tmp_path: Path) -> Path:
 
 def kill_after_epoch(root: Path, out: str, epoch: int) -> None:
     """SIGKILL as soon as the state of `epoch` is on disk: somewhere in the epoch after it."""
-    process = subprocess.Popen(command(root, out), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = processes.Popen(command(root, out), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     state, metrics = root / out / "checkpoint.pt", root / out / "metrics.jsonl"
     while not (state.exists() and len(metrics.read_text().splitlines()) > epoch):
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
@@ -58,7 +59,8 @@ def kill_after_epoch(root: Path, out: str, epoch: int) -> None:
 
 @pytest.mark.slow
 def test_a_killed_run_run_again_ends_with_the_bytes_of_an_undisturbed_one(root):
-    undisturbed = run(root, "undisturbed")
+    whole = command(root, "undisturbed")
+    undisturbed = subprocess.run(whole, env=environment(), capture_output=True, text=True)  # a new interpreter
     assert undisturbed.returncode == 0, undisturbed.stderr
     kill_after_epoch(root, "out", 1)
     assert (root / "out" / "checkpoint.pt").exists()

@@ -21,6 +21,7 @@ from ncaudit.cli.shared import loudness
 from ncaudit.cli.shared.as_json import plain
 from ncaudit.options import Precision, TrainOptions
 from ncaudit.verbs.train.train import TrainResult, train
+from tests.worlds import processes
 from tests.worlds.sample import SAMPLE
 
 PAIRS, EPOCHS = 32, 2
@@ -28,14 +29,23 @@ UNEVEN = (0, 1, 7, PAIRS)  # where shards begin: no rank may wait for rows that 
 WEIGHTS, METRICS, STATE = "open_clip_model.safetensors", "metrics.jsonl", "checkpoint.pt"
 
 
-def two_processes(root: Path, out: str, *more: str) -> list[str]:
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def command(root: Path, out: str, *more: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *("-m", "ncaudit", "train", "--scores", str(root / "scores"), "--data", str(root / "data")),
         *("--out", str(root / out), "--model", str(SAMPLE / "tiny-clip"), "--epochs", str(EPOCHS)),
         *("--batch-pairs", "8", "--learning-rate", "1e-4", "--val-share", "0.2", "--workers", "0"),
         *("--device", "cpu", "--precision", "float32", "--json", *more),
     ]
+
+
+def two_processes(root: Path, out: str, *more: str) -> tuple[dict, str]:
+    """The one summary, though there are two processes, and what they tell beside it."""
+    both = processes.ranks([sys.executable, *command(root, out, *more)])
+    assert [one.returncode for one in both] == [0, 0], both
+    return json.loads("".join(one.stdout for one in both)), "".join(one.stderr for one in both)
 
 
 def one_process(root: Path, out: str, **more: object) -> TrainResult:
@@ -68,7 +78,7 @@ def root(tmp_path: Path) -> Path:
 def stop_after_epoch(root: Path, out: str, epoch: int) -> None:
     """SIGTERM as soon as the state of `epoch` is on disk: torchrun hands it on, and no process cleans up."""
     process = subprocess.Popen(
-        two_processes(root, out), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*TORCHRUN, *command(root, out)], env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     state, metrics = root / out / STATE, root / out / METRICS
     while not (state.exists() and len(metrics.read_text().splitlines()) > epoch):
@@ -86,14 +96,12 @@ def lines(root: Path, out: str) -> list[dict]:
 def test_two_processes_that_were_stopped_and_run_again_end_with_the_weights_and_accounts_of_one(root):
     one = plain(one_process(root, "one"))
     stop_after_epoch(root, "two", 1)
-    done = subprocess.run(two_processes(root, "two"), env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    two = json.loads(done.stdout)  # one summary, though there are two processes
+    two, told = two_processes(root, "two")
     assert two["resumed_after_epoch"] == 1
     for name in ("accounting", "train_pairs", "val_pairs", "val_photos", "mean_label", "steps", "kept_epoch"):
         assert two[name] == one[name], name
     assert two["accounting"]["statuses"] == {"image_undecodable": 1, "ok": PAIRS - 1}
-    assert done.stderr.count(f"epoch {EPOCHS} of {EPOCHS}") == 1
+    assert told.count(f"epoch {EPOCHS} of {EPOCHS}") == 1
 
     # a learning rate of 1e-4 moves a weight by 1e-4 per step: 1e-6 is rounding, a wrong mean would be seen
     weights = [load_file(root / out / WEIGHTS) for out in ("two", "one")]
@@ -116,10 +124,7 @@ def test_two_processes_rematch_as_one_does(root):
             old.unlink()
         pq.write_table(table, root / folder / "00000.parquet")
     one = one_process(root, "one", recipe="rematch")
-    asked = [*two_processes(root, "two", "--recipe", "rematch")]
-    done = subprocess.run(asked, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    two = json.loads(done.stdout)
+    two, _ = two_processes(root, "two", "--recipe", "rematch")
     assert one.rematched is not None
     assert one.rematched > 0
     assert (two["noisy_pairs"], two["rematched"]) == (one.noisy_pairs, one.rematched)

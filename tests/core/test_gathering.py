@@ -1,7 +1,5 @@
 """Two real ranks together compute what one process computes on the whole batch."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from torch.testing import assert_close
 
 from ncaudit.core.gathering import average_gradients, gather_rows
 from ncaudit.core.losses.pair_losses import batch_negatives, infonce_loss
+from tests.worlds import processes
 
 PAIRS = 12
 
@@ -60,11 +59,9 @@ def loss_and_gradients(matcher: Matcher, image: torch.Tensor, text: torch.Tensor
 
 @pytest.mark.slow
 def test_two_ranks_give_the_loss_and_the_gradients_of_one_process_on_the_whole_batch(tmp_path):
-    script = tmp_path / "rank.py"
-    script.write_text(RANK.format(folder=str(Path(__file__).parent), folder_out=str(tmp_path)))
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(run, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
+    program = RANK.format(folder=str(Path(__file__).parent), folder_out=str(tmp_path))
+    for done in processes.ranks([sys.executable, "-c", program]):
+        assert done.returncode == 0, done.stderr
     loss, gradients = loss_and_gradients(Matcher(), *pairs())
     for rank in (0, 1):
         rank_loss, rank_gradients, order = torch.load(tmp_path / f"{rank}.pt", weights_only=True)

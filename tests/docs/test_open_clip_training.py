@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -26,16 +27,18 @@ PAGE = DOCS / "open-clip.md"
 LACKS = "open_clip's own training reads tars by webdataset: pip install 'open_clip_torch[training]'"
 
 
-@pytest.fixture
-def weighted(world, tmp_path, monkeypatch) -> Path:
+@pytest.fixture(scope="module")
+def weighted(world, tmp_path_factory) -> Iterator[Path]:
     """The folder after all of the page but open_clip's line."""
-    in_a_copy(world, tmp_path, monkeypatch)
-    outputs(PAGE, QUICK)
-    (script,) = [shlex.split(line) for line in lines_of(PAGE) if line.startswith("python docs/")]
-    told = run([sys.executable, str(ROOT / script[1]), *script[2:]])
-    rows = len(np.load("uids.npy"))
-    assert told.splitlines()[-1] == f"{rows} of {rows} copies are written to weighted-tars/"
-    return tmp_path
+    folder = tmp_path_factory.mktemp("weighted")
+    with pytest.MonkeyPatch.context() as patch:
+        in_a_copy(world, folder, patch)
+        outputs(PAGE, QUICK)
+        (script,) = [shlex.split(line) for line in lines_of(PAGE) if line.startswith("python docs/")]
+        told = run([sys.executable, str(ROOT / script[1]), *script[2:]])
+        rows = len(np.load("uids.npy"))
+        assert told.splitlines()[-1] == f"{rows} of {rows} copies are written to weighted-tars/"
+        yield folder
 
 
 def run(words: list[str]) -> str:

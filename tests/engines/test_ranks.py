@@ -1,14 +1,13 @@
 """What ranks tell each other, in real processes."""
 
 import json
-import os
-import subprocess
 import sys
 
 import pytest
 
 from ncaudit.engines.ranks import ALONE, Ranks, ToldByFirst, launched
 from ncaudit.errors import NcauditError
+from tests.worlds import processes
 
 WORK = """
 import json, sys
@@ -38,11 +37,9 @@ open({folder!r} + f"/{{ranks.rank}}.json", "w").write(json.dumps(told))
 
 @pytest.mark.slow
 def test_what_the_first_rank_does_and_what_any_rank_fails_at_is_known_to_all(tmp_path):
-    script = tmp_path / "work.py"
-    script.write_text(WORK.format(folder=str(tmp_path)))
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(run, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
+    program = WORK.format(folder=str(tmp_path))
+    for done in processes.ranks([sys.executable, "-c", program]):
+        assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
     assert (first.pop("own"), second.pop("own")) == (0, 1)
     error = ["no room", "make room"]

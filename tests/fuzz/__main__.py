@@ -5,7 +5,7 @@ are kept in `found.txt` and tried first.
 """
 
 import argparse
-import gc
+import importlib
 import random
 import signal
 import sys
@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -62,20 +61,8 @@ def _prepare(world: Path, attack: str, target: str, damage: str, seed: int, fold
 
 
 def import_everything() -> None:
-    """What any command may need, without using any of it."""
-    import importlib
-    import pkgutil
-
-    import ncaudit
-
-    for module in pkgutil.walk_packages(ncaudit.__path__, "ncaudit."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    for name in ("pandas", "scipy.sparse", "sklearn.linear_model", "faiss", "open_clip", "PIL.JpegImagePlugin"):
-        importlib.import_module(name)
-    with suppress(ImportError):  # what Typer loads when the first word is parsed: half of a child's time
-        importlib.import_module("typer._adapters")
-    gc.freeze()  # else the first collection in each child goes through a million objects, and copies their pages
+    """What any command may need, without using any of it: once, before the first fork."""
+    importlib.import_module("tests.worlds.loaded")
 
 
 def command(words: tuple[str, ...]) -> int:

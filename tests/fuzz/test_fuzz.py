@@ -2,7 +2,6 @@
 
 import json
 import random
-import subprocess
 import sys
 from collections import Counter
 
@@ -11,6 +10,7 @@ import pytest
 from tests.fuzz.__main__ import drawn, found
 from tests.fuzz.mutators import BY_NAME
 from tests.fuzz.world import ATTACKS
+from tests.worlds import processes
 
 pytestmark = pytest.mark.slow
 SEEDED = 300
@@ -21,7 +21,7 @@ WHOLE = [f"{attack.name} | {target} | whole | 0" for attack in ATTACKS.values() 
 def ended():
     """How all of them ended: in one process that makes the world once."""
     names = [*WHOLE, *found(), *drawn(seed=1, count=SEEDED)]
-    ran = subprocess.run(
+    ran = processes.run(
         [sys.executable, "-m", "tests.fuzz.report"], input="\n".join(names), capture_output=True, text=True, check=True
     )
     return [json.loads(line) for line in ran.stdout.splitlines()]

@@ -10,6 +10,7 @@ import pytest
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.training_folder import TrainingFolder
 from ncaudit.shards.places.partials import partial_name, partials_among
+from tests.worlds import processes
 
 RUN = {"options": {"epochs": 2, "seed": 0}, "model": {"name": "m"}}
 OTHER = {"options": {"epochs": 3, "seed": 0}, "model": {"name": "n"}}
@@ -30,7 +31,7 @@ def folder(path) -> TrainingFolder:
 def other(tmp_path):
     """A process that trains `OTHER` in the folder, before its first epoch."""
     words = [sys.executable, "-c", AT_WORK, str(tmp_path / "out"), json.dumps(OTHER)]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
+    process = processes.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
     assert process.stdout.readline() == "begun\n"
     yield process
     process.kill()

@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-import subprocess
 import sys
 from itertools import pairwise
 
@@ -17,6 +16,7 @@ from ncaudit.options import SampleOptions
 from ncaudit.shards.people.verdicts import read_verdicts
 from ncaudit.shards.readers.parquet import ParquetShard
 from ncaudit.verbs.sample import sample
+from tests.worlds import processes
 
 HARMFUL = ["=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "\rx"]
 
@@ -99,7 +99,7 @@ def test_only_a_csv_file_begins_with_the_mark_by_which_spreadsheet_programs_know
     for name, marked in (("a.csv", True), ("a.jsonl", False)):
         drawn(tmp_path, scores, n=4, out=name)
         assert (tmp_path / name).read_bytes().startswith("\ufeff".encode()) == marked
-    done = subprocess.run(
+    done = processes.run(
         [sys.executable, "-m", "ncaudit", "sample", scores, "--n", "4", "--out", "-"], capture_output=True, check=True
     )
     assert done.stdout.startswith(b'"pair_id",')
@@ -306,7 +306,7 @@ def test_the_verb_is_ncaudits():
 
 
 def cli(*arguments):
-    run = subprocess.run([sys.executable, "-m", "ncaudit", "sample", *arguments], capture_output=True, check=False)
+    run = processes.run([sys.executable, "-m", "ncaudit", "sample", *arguments], capture_output=True, check=False)
     return run.returncode, run.stdout.decode(), run.stderr.decode()
 
 

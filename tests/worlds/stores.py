@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -116,6 +117,11 @@ class Store:
     url: str
 
     def client(self) -> object:
+        """One for all of its requests: making one takes a hundred times as long as a request."""
+        return self._client
+
+    @cached_property
+    def _client(self) -> object:
         import boto3
 
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}

@@ -1,15 +1,13 @@
 """A real terminal, and what stands on it: the command in a pseudo-terminal, whose output an emulator reads.
 
 Knows processes, sizes, keys and screens; nothing of what a command tells. `watched` runs a command to its end; within
-`opened` a test looks, presses keys and resizes while the command runs. A `warm` command is forked from a process that
-has the libraries loaded already: the same but for the seconds before its first work.
+`opened` a test looks, presses keys and resizes while the command runs. A command is forked from a
+process that has the libraries loaded already (see `processes`), unless it is to be seen `loading` them.
 """
 
-import multiprocessing
 import os
 import pty
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -19,10 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fcntl import ioctl
 from pathlib import Path
-from termios import TIOCSCTTY, TIOCSWINSZ
+from termios import TIOCSWINSZ
 from typing import Any
 
 import pyte
+
+from tests.worlds import processes
 
 QUIET_S = 0.01  # a frame is whole when so long nothing follows it
 PATIENCE_S = 120.0
@@ -52,7 +52,7 @@ class Snapshot:
 class Terminal:
     """A terminal in which one command runs, or has run."""
 
-    process: "subprocess.Popen[bytes] | _Forked"
+    process: "subprocess.Popen[bytes]"
     master: int
     screen: pyte.HistoryScreen
     began: float = field(default_factory=time.monotonic)
@@ -165,7 +165,7 @@ def opened(
     env: Mapping[str, str | None] | None = None,
     stdout: Path | None = None,
     command: Sequence[str] = NCAUDIT,
-    warm: bool = False,
+    loading: bool = False,
 ) -> Iterator[Terminal]:
     """The command with these words, running in a terminal of that size; ended, at the latest, with the block.
 
@@ -173,18 +173,14 @@ def opened(
     """
     master, slave = pty.openpty()
     ioctl(slave, TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    began, given = time.monotonic(), [*map(str, words)]
-    if warm:
-        process: Any = _Forked(given, os.ttyname(slave), cwd, _environment(env or {}))
-    else:
-        out = None if stdout is None else os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        process = subprocess.Popen(
-            [*command, *given], stdin=slave, stdout=slave if out is None else out, stderr=slave, cwd=cwd,
-            env=_environment(env or {}), start_new_session=True, preexec_fn=_controls,
-        )  # fmt: skip
-        if out is not None:
-            os.close(out)
-    os.close(slave)
+    began, begin = time.monotonic(), processes.new if loading else processes.Popen
+    out = None if stdout is None else os.open(stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    process = begin(
+        [*command, *words], stdin=slave, stdout=slave if out is None else out, stderr=slave, cwd=cwd,
+        env=_environment(env or {}), terminal=True,
+    )  # fmt: skip
+    for ours in {slave, out} - {None}:
+        os.close(ours)
     try:
         yield Terminal(process, master, pyte.HistoryScreen(columns, rows, history=KEPT_LINES), began)
     finally:
@@ -198,48 +194,6 @@ def watched(words: Sequence[object], **how: Any) -> Terminal:
     """The same, to its end."""
     with opened(words, **how) as terminal:
         return terminal.to_the_end()
-
-
-class _Forked:
-    """A warm command, as far as `Terminal` asks for it."""
-
-    def __init__(self, words: list[str], tty: str, cwd: Path | None, env: dict[str, str]) -> None:
-        server = multiprocessing.get_context("forkserver")
-        server.set_forkserver_preload(["tests.worlds.loaded"])
-        read, write = server.Pipe(duplex=False)
-        self._process = server.Process(target=_run_forked, args=(words, tty, cwd, env, write))
-        self._process.start()
-        read.recv()  # it has the terminal: before that nobody would hold its other end
-        self.kill = self._process.kill
-
-    def poll(self) -> int | None:
-        return self._process.exitcode
-
-    def wait(self) -> None:
-        self._process.join()
-
-
-def _run_forked(words: list[str], tty: str, cwd: Path | None, env: dict[str, str], ready: Any) -> None:
-    os.setsid()
-    for number in range(3):
-        os.dup2(os.open(tty, os.O_RDWR), number)
-    _controls()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w", buffering=1)
-    os.environ.clear()
-    os.environ.update(env)
-    os.chdir(cwd or REPOSITORY)
-    sys.argv = ["ncaudit", *words]
-    ready.send(None)
-    from ncaudit.__main__ import main
-
-    main()
-
-
-def _controls() -> None:
-    """In the new process: the terminal is its own, and Ctrl-C reaches it though the tests may be deaf to it."""
-    ioctl(0, TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _environment(given: Mapping[str, str | None]) -> dict[str, str]:

@@ -1,7 +1,5 @@
 """The gradient of a batch is the same at once, in chunks, over two real processes, and in chunks over both."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from ncaudit.core.losses.class_losses import ClassTargets
 from ncaudit.matchers.steps.backward import backward
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.objectives.additions import Additions, with_additions
+from tests.worlds import processes
 
 PAIRS = 12
 OBJECTIVES = ("infonce", "weighted-infonce", "nirnl", "weighted-infonce, structured", "nirnl, structured")
@@ -85,11 +84,9 @@ def test_chunks_change_nothing(objective, chunk_pairs):
 
 @pytest.mark.slow
 def test_two_ranks_change_nothing_with_and_without_chunks(tmp_path):
-    script = tmp_path / "rank.py"
-    script.write_text(RANK.format(folder=str(Path(__file__).parent), out=str(tmp_path)))
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(run, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
+    program = RANK.format(folder=str(Path(__file__).parent), out=str(tmp_path))
+    for done in processes.ranks([sys.executable, "-c", program]):
+        assert done.returncode == 0, done.stderr
     for rank in (0, 1):
         for (name, chunk), found in torch.load(tmp_path / f"{rank}.pt", weights_only=True).items():
             assert_close(found, learnt(pairs(), name, None), atol=1e-5, rtol=0, msg=f"rank {rank}, {name}, {chunk}")

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +11,7 @@ from ncaudit.errors import NcauditError, Unwritable
 from ncaudit.shards.claims import records
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.places import scratch, uploads
+from tests.worlds import processes
 from tests.worlds.stores import CUT, Answer, wait_for
 
 MIB = 1 << 20
@@ -148,7 +148,7 @@ def test_what_a_killed_process_began_is_swept_and_nothing_of_others(proxy, store
     proxy.fault = lambda method, path: Answer(503, "SlowDown") if "partNumber=4" in path else None  # it never ends
     monkeypatch.setenv(scratch.PLACE, str(tmp_path))
     monkeypatch.setattr(uploads, "ABANDONED_S", float("inf"))  # this server calls all uploads years old
-    with subprocess.Popen([sys.executable, "-c", KILLED], env=store.environment(proxy.url)) as process:
+    with processes.Popen([sys.executable, "-c", KILLED], env=store.environment(proxy.url)) as process:
         wait_for(lambda: any("partNumber=4" in one for one in proxy.seen))
         process.send_signal(signal.SIGKILL)
     proxy.fault = lambda method, path: None

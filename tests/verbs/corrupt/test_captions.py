@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from itertools import combinations
 
@@ -11,6 +10,7 @@ import pytest
 from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import CorruptOptions
 from ncaudit.verbs.corrupt.captions import corrupt
+from tests.worlds import processes
 from tests.worlds.made import made_in
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -324,7 +324,7 @@ def test_an_output_inside_the_input_is_not_read_by_the_next_run(tmp_path):
 def test_the_command_tells_the_real_rate_and_ends_with_a_fix_when_it_cannot(tmp_path):
     def cli(*arguments):
         command = [sys.executable, "-m", "ncaudit", "corrupt", *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
+        return processes.run(command, capture_output=True, text=True)
 
     source = world(tmp_path / "in")
     told = cli(source, "--out", str(tmp_path / "out"), "--rate", "0.3", "--json")

@@ -17,6 +17,7 @@ from ncaudit.options import CorruptOptions
 from ncaudit.shards.files.provenance import attach, provenance_of
 from ncaudit.verbs.corrupt.captions import corrupt
 from ncaudit.verbs.corrupt.classes import CorruptLabelsResult, corrupt_labels
+from tests.worlds import processes
 
 CLASSES = ("ant", "bee", "cow", "dog")
 TRUTH = ["true_label", "label_is_right", "noise_type"]
@@ -264,7 +265,7 @@ def test_each_function_does_its_own_kinds() -> None:
 def test_the_command_tells_the_real_rate_and_the_map(tmp_path: Path) -> None:
     def cli(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "ncaudit", "corrupt", world(tmp_path / "in"), *words]
-        return subprocess.run(command, capture_output=True, text=True)
+        return processes.run(command, capture_output=True, text=True)
 
     asked = ["--out", str(tmp_path / "out"), "--rate", "0.4", "--kind", "label-asymmetric", "--label-column", "kind"]
     told = json.loads(cli(*asked, "--json").stdout)

@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -12,6 +11,7 @@ from ncaudit.errors import BadTable, NcauditError, UsageError
 from ncaudit.options import EvalRetrievalOptions, EvalScoresOptions
 from ncaudit.verbs.evaluate.retrieval import eval_retrieval
 from ncaudit.verbs.evaluate.scores import eval_scores
+from tests.worlds import processes
 
 
 def write(path, **columns):
@@ -321,7 +321,7 @@ def test_a_depth_without_classes_is_a_contradiction():
 
 
 def cli(*arguments):
-    run = subprocess.run([sys.executable, "-m", "ncaudit", "eval", *arguments], capture_output=True, text=True)
+    run = processes.run([sys.executable, "-m", "ncaudit", "eval", *arguments], capture_output=True, text=True)
     return run.returncode, run.stdout, run.stderr
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import tarfile
 import time
@@ -21,6 +20,7 @@ from ncaudit.options import FilterOptions
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from tests.verbs.filter.test_filter import files, scores_of
+from tests.worlds import processes
 from tests.worlds.made import made_in
 from tests.worlds.tars import contents, img2dataset, pair, samples, write_tar
 
@@ -210,7 +210,7 @@ def test_a_run_killed_between_two_files_is_finished_by_the_next(world, names):
     run(world)
     options = {"scores": [str(world / "scores")], "data": [str(world / "data")], "out": str(world / "killed")}
     command = [sys.executable, "-c", KILLED, json.dumps({**options, "min_soft_label": 0.5}), str(names)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert processes.run(command, check=False).returncode == -signal.SIGKILL
     assert run(world, "killed").shards_resumed == names // 3
     assert made_in(world / "killed") == made_in(world / "out")
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +20,7 @@ from ncaudit.options import FilterForm
 from ncaudit.verbs.score import rates
 from ncaudit.verbs.score import score as score_verb
 from ncaudit.verbs.score.score import ScoreResult
+from tests.worlds import processes
 from tests.worlds.embeddings import embedding_table, lists
 
 
@@ -264,7 +264,7 @@ def test_labels_that_somebody_filled_in_are_filtered_by_on_standard_input(tmp_pa
     with pa.ipc.new_stream(stream, table.schema) as writer:
         writer.write_table(table)
     words = [sys.executable, "-m", "ncaudit", "-q", "filter", "-", "--out", tmp_path / "k.parquet", *rule]
-    done = subprocess.run(list(map(str, words)), input=stream.getvalue(), capture_output=True, check=False)
+    done = processes.run(list(map(str, words)), input=stream.getvalue(), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert pq.read_metadata(tmp_path / "k.parquet").num_rows == pytest.approx(200, abs=10)
 

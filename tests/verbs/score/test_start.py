@@ -3,8 +3,6 @@
 import subprocess
 import sys
 
-import pytest
-
 from ncaudit import ScoreOptions, score
 
 # seconds each, or a good part of one; scipy's own parts are loaded where a fit of many pairs needs them
@@ -28,15 +26,20 @@ def loaded(code: str) -> set[str]:
     return set(ran.stdout.split())
 
 
-def test_importing_score_loads_torch_and_none_of_the_heavy_ones():
-    modules = loaded("import ncaudit.verbs.score.score")
+PARTS = ("posterior", "folds", "same_photo")
+IMPORTS = "\n".join(
+    [
+        *(f"import ncaudit.scoring.{part}" for part in PARTS),
+        "import sys; assert not {'scipy', 'sklearn'} & {*sys.modules}, 'parts of scorers'",
+        "import ncaudit.verbs.score.score",
+    ]
+)
+
+
+def test_parts_of_scorers_load_no_scipy_and_importing_score_loads_torch_and_none_of_the_heavy_ones():
+    modules = loaded(IMPORTS)
     assert "torch" in modules
     assert not modules & HEAVY
-
-
-@pytest.mark.parametrize("module", ["posterior", "folds", "same_photo"])
-def test_parts_of_scorers_load_no_scipy_before_they_are_called(module):
-    assert not loaded(f"import ncaudit.scoring.{module}") & {"scipy", "sklearn"}
 
 
 def test_applying_a_saved_fit_loads_neither_scipy_nor_scikit_learn(write_embeddings, tmp_path):

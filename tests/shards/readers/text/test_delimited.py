@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import subprocess
 import sys
 
 import fsspec
@@ -16,6 +15,7 @@ from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.readers.text import delimited, records
 from ncaudit.shards.readers.text.delimited import DelimitedShard
+from tests.worlds import processes
 
 PIPES = {"capture_output": True, "text": True}
 TEXT, INT, UNSIGNED, FLOAT, BOOL = pa.string(), pa.int64(), pa.uint64(), pa.float64(), pa.bool_()
@@ -251,7 +251,7 @@ def test_a_row_that_is_too_long_ends_the_command_and_not_the_process(tmp_path):
     text = b'image_path,caption\na.jpg,"left open\n' + b"b.jpg,some more words of a caption\n" * 2_200_000
     (tmp_path / "x.csv.gz").write_bytes(gzip.compress(text, 1))
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-m", "ncaudit", "-q", "inspect", "x.csv.gz"], cwd=tmp_path, **PIPES)
+        done = processes.run([sys.executable, "-m", "ncaudit", "-q", "inspect", "x.csv.gz"], cwd=tmp_path, **PIPES)
         assert done.returncode == 1
         assert "line 2: a row is longer than 67,108,864 bytes (--max-row-bytes), perhaps as a quote" in done.stderr
         assert len(done.stderr.splitlines()) == 2
