@@ -85,9 +85,10 @@ def audit(
     """Audit the given classes of n pairs.
 
     read: gives (n, d) float16 or float32 unit rows, of the images for 0, of the captions for 1; only one is held at a
-    time, and of many rows the images are asked for again in the end: memory is scarcest while captions are searched. given: of each row, weights add up to 1 or 0. photo: (n,) int64, equal photos vouch
-    for nothing. k: neighbours that vote; None: chosen from 10, 20, 30, 50. device: where neighbours are searched. by:
-    who does it, see `nearest_in_set`.
+    time, and of many rows the images are asked for again in the end: memory is scarcest while captions are searched.
+    given: of each row, weights add up to 1 or 0. photo: (n,) int64, equal photos vouch for nothing. k: neighbours that
+    vote; None: chosen from 10, 20, 30, 50. device: where neighbours are searched. by: who does it, see
+    `nearest_in_set`.
     status: told what is being done; step: called after each of STEPS such.
     Raises NcauditError when there is nothing to compare.
     """
