@@ -30,6 +30,7 @@ ENTRIES = 2**22  # rows x classes at once
 WITNESSES = 3
 TIES = 4  # classes that may share the most votes: of a pair's several labels
 BLOCK = 16_384
+HELD_BYTES = 2**28  # of one modality's rows: of more, their principal directions do not lie beside the other's search
 VOTE_BINS = 1_000  # that the sum of two shares of at most 50 votes falls into
 
 
@@ -83,24 +84,26 @@ def audit(
 ) -> LabelAudit:
     """Audit the given classes of n pairs.
 
-    read: gives (n, d) float16 or float32 unit rows, of the images for 0, of the captions for 1; called once for each,
-    and only one is held at a time. given: of each row, weights add up to 1 or 0. photo: (n,) int64, equal photos vouch
-    for nothing. k: neighbours that vote; None: chosen from 10, 20, 30, 50. device: where neighbours are searched. by:
-    who does it, see `nearest_in_set`.
+    read: gives (n, d) float16 or float32 unit rows, of the images for 0, of the captions for 1; only one is held at a
+    time, and of many rows the images are asked for again in the end: memory is scarcest while captions are searched.
+    given: of each row, weights add up to 1 or 0. photo: (n,) int64, equal photos vouch for nothing. k: neighbours that
+    vote; None: chosen from 10, 20, 30, 50. device: where neighbours are searched. by: who does it, see
+    `nearest_in_set`.
     status: told what is being done; step: called after each of STEPS such.
     Raises NcauditError when there is nothing to compare.
     """
     _require_classes(given, classes, photo)
     most = min(max(LADDER) if k is None else k, len(photo) - 1)
-    found, rows, recall = [], [], 1.0
+    found, recall = [], 1.0
+    rows: list[Tensor | None] = []
     for modality, name in enumerate(("image", "text")):
         status(f"{name} neighbours")
         unit = _centred(read(modality))
-        near = nearest_in_set(unit.to(device), most, [photo.to(device)], seed=seed, by=by)
+        near = nearest_in_set(unit.to(device), most, [photo.to(device)], seed=seed, by=by, numbers=torch.int32)
         recall = min(recall, near.recall)
-        found.append(Nearest(near.similarity.cpu(), near.index.int().cpu()))
+        found.append(Nearest(near.similarity.cpu(), near.index.cpu()))
         del near
-        rows.append(principal(unit))
+        rows.append(None if modality == 0 and unit.nbytes > HELD_BYTES else principal(unit))
         del unit
         step()
     status("votes")
@@ -114,7 +117,8 @@ def audit(
     status("class noise and label quality")
     judged = None
     if int(given.labelled.sum()) >= FEWEST_PAIRS:
-        judged = judge(Evidence(given, classes, photo, neighbours, (rows[0], rows[1])), k=k, seed=seed)
+        image, text = (principal(_centred(read(side))) if one is None else one for side, one in enumerate(rows))
+        judged = judge(Evidence(given, classes, photo, neighbours, (image, text)), k=k, seed=seed)
     told = _Told.unknown(len(photo)) if judged is None else _Told.of(judged, given, photo, seed)
     step()
     return LabelAudit(

@@ -6,7 +6,9 @@ similarity: (n, n) float, row = image, column = caption, row i of both is pair i
 scale: > 0, 1 / temperature; allowed: (n, n) bool, false where caption j is no true negative of image i, or None.
 It may also offer
 `trains_on(label) -> mask`: which pairs of a dataset are learnt from, numpy (n,) float to (n,) bool, because labels are
-read as numpy and pairs are chosen before a batch exists (every batch stays full).
+read as numpy and pairs are chosen before a batch exists (every batch stays full);
+`of_infonce(loss, label) -> Tensor`: what `batch_loss` gives, of the pairs' own InfoNCE, (n,), where that is all it asks
+of the similarities: whoever has worked that out already need not do it again.
 Its settings are the further keyword arguments of these two; their defaults are the only ones. One with settings has
 `check(...)`, which takes all of them and raises NcauditError where a value makes no sense.
 Those that ask for the pairs' classes instead of labels are in the folder `by_class`, with an interface of their own.
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # options ask for the names, and `--help` must not pay for nu
 
 Setting = float | str
 TrainsOn = Callable[["npt.NDArray[np.floating]"], "npt.NDArray[np.bool_]"]
+OfInfonce = Callable[["Tensor", "Tensor"], "Tensor"]
 _GIVEN_PER_BATCH = {"scale", "allowed"}
 
 
@@ -76,6 +79,7 @@ class Objective:
     name: str
     batch_loss: BatchLoss
     trains_on: TrainsOn  # numpy labels (n,) to (n,) bool; all true unless the objective filters
+    of_infonce: OfInfonce | None = None  # the loss from the pairs' own InfoNCE and labels, where it is made of these
 
 
 AnyObjective = Objective | ClassObjective
@@ -105,7 +109,8 @@ def get(name: str, **settings: Setting) -> Objective:
         raise NcauditError(f"objective {name!r} asks for classes, not labels", fix="get it by get_by_class")
     module = _checked(name, settings)
     trains_on = getattr(module, "trains_on", every_pair)
-    return Objective(name, _bind(module.batch_loss, settings), _bind(trains_on, settings))
+    of_infonce = getattr(module, "of_infonce", None)
+    return Objective(name, _bind(module.batch_loss, settings), _bind(trains_on, settings), of_infonce)
 
 
 def get_by_class(name: str, **settings: Setting) -> ClassObjective:

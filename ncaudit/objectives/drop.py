@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ncaudit.errors import NcauditError
 from ncaudit.objectives import infonce
 
-batch_loss = infonce.batch_loss  # all that passed the filter are trusted alike
+batch_loss, of_infonce = infonce.batch_loss, infonce.of_infonce  # all that passed the filter are trusted alike
 
 
 def trains_on(label: npt.NDArray[np.floating], *, drop_below: float = 0.5) -> npt.NDArray[np.bool_]:

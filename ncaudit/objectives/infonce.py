@@ -14,4 +14,9 @@ def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allo
     >>> batch_loss(torch.zeros(2, 2), torch.tensor([1.0, 0.0]), scale=10.0).exp()  # each pair: log 2
     tensor(2.)
     """
-    return pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed).mean()
+    return of_infonce(pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed), label)
+
+
+def of_infonce(loss: Tensor, label: Tensor) -> Tensor:
+    """The same of the pairs' own InfoNCE, (n,)."""
+    return loss.mean()

@@ -16,5 +16,9 @@ def batch_loss(similarity: Tensor, label: Tensor, *, scale: float | Tensor, allo
     >>> batch_loss(torch.zeros(2, 2), torch.tensor([0.5, 0.0]), scale=10.0).exp()  # the first pair alone: log 2
     tensor(2.)
     """
-    loss = pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
+    return of_infonce(pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed), label)
+
+
+def of_infonce(loss: Tensor, label: Tensor) -> Tensor:
+    """The same of the pairs' own InfoNCE, (n,)."""
     return pair_losses.weighted_mean(loss, label)

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,19 @@ def apply(tables: str, fit: str) -> dict[str, Any]:
     from ncaudit.options import ScoreOptions
     from ncaudit.verbs.score.score import score
 
+    _start_as_commands_do()
     with tempfile.TemporaryDirectory(dir=Path(fit).parent) as out:
         options = ScoreOptions(embeddings=[tables], out=out, fit=fit)
         spent = _timed(lambda: score(options))
     return {"apply": spent, "products": _timed(products(*counts(tables, fit)))}
+
+
+def _start_as_commands_do() -> None:
+    """Without what only notebooks need; older code loads that in the middle."""
+    with suppress(ImportError):
+        from ncaudit.cli.shared.light_start import spare_pandas
+
+        spare_pandas()
 
 
 def products(rows: int, anchors: int, name: str = "cpu") -> Callable[[], None]:

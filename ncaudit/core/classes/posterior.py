@@ -306,14 +306,22 @@ def vote_shares(
     voting = (index >= 0) & voters[index]
     rank = voting.cumsum(dim=1)
     code, weight = classes.code[index].long(), classes.weight[index].float()
-    found = []
+    votes, before, found = torch.zeros(len(index), count), 0, []
     for number in most:
-        used = voting & (rank <= number)
-        columns = int((used.any(dim=0) * torch.arange(1, used.shape[1] + 1)).max())  # behind them nobody votes
-        told = (weight[:, :columns] * used[:, :columns, None]).flatten(1)
-        votes = torch.zeros(len(index), count).scatter_add_(1, code[:, :columns].flatten(1), told)
-        found.append(votes / used.sum(dim=1, keepdim=True).clamp(min=1))
+        if number < before:
+            votes, before = torch.zeros_like(votes), 0
+        used = voting & (rank > before) & (rank <= number)  # those up to `before` are counted already
+        columns = _between(used)
+        told = (weight[:, columns] * used[:, columns, None]).flatten(1)
+        votes, before = votes.scatter_add(1, code[:, columns].flatten(1), told), number
+        found.append(votes / rank[:, -1:].clamp(min=1, max=number))
     return found
+
+
+def _between(used: Tensor) -> slice:
+    """The columns outside which nothing is true."""
+    columns = used.any(dim=0).nonzero()[:, 0].tolist()
+    return slice(columns[0], columns[-1] + 1) if columns else slice(0)
 
 
 def _only(sample: Tensor, voters: Tensor) -> Tensor:

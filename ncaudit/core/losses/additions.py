@@ -4,13 +4,17 @@ Knows rows, similarities and losses as tensors; nothing of objectives, batches o
 """
 
 from math import pi
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ncaudit.core.losses.by_formula import flat_places, not_negatives
+
 NULL_PAIRS = (
     16_384  # of a batch's random pairs that tell how random ones compare: sorting a million takes a step's time
 )
+PRODUCT_PARTS = 4  # that the rows are dealt into: what is the same on both sides of the diagonal is multiplied once
 
 
 def self_paced_weight(loss: Tensor, *, limit: float | Tensor) -> Tensor:
@@ -35,9 +39,8 @@ def chance_loss(similarity: Tensor, allowed: Tensor | None = None) -> Tensor:
     >>> chance_loss(torch.zeros(3, 3)).exp()
     tensor([3., 3., 3.])
     """
-    negatives = ~torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
-    negatives = negatives if allowed is None else negatives & allowed
-    image, text = (torch.log1p(negatives.sum(dim=dim).to(similarity)) for dim in (1, 0))
+    nobody = not_negatives(similarity, allowed).to(similarity)  # sums of booleans take ten times as long
+    image, text = (torch.log1p(len(nobody) - nobody.sum(dim=dim)) for dim in (1, 0))
     return (image + text) / 2
 
 
@@ -52,7 +55,38 @@ def structure_loss(image: Tensor, text: Tensor) -> Tensor:
     >>> structure_loss(image, text)
     tensor(0.1800)
     """
-    return (image @ image.T - text @ text.T).square().mean()
+    found: Tensor = _Structure.apply(image, text)
+    return found
+
+
+class _Structure(torch.autograd.Function):
+    """Both sides' similarities apart, and the slope by their symmetry: four products where autograd makes six."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, text: Tensor) -> Tensor:
+        apart = _apart(image, text)
+        ctx.save_for_backward(image, text, apart)
+        return apart.square().mean()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        image, text, apart = ctx.saved_tensors
+        slope = 4 * gradients[0] / apart.numel()
+        return (apart @ image).mul_(slope), (apart @ text).mul_(-slope)
+
+
+def _apart(image: Tensor, text: Tensor) -> Tensor:
+    """image @ image.T - text @ text.T, (n, n)."""
+    rows = len(image)
+    apart = image.new_empty(rows, rows)
+    size = max(1, -(-rows // PRODUCT_PARTS)) if image.device.type == "cpu" else max(1, rows)
+    for start in range(0, rows, size):
+        here, after = slice(start, start + size), slice(start + size, rows)
+        part = apart[here, start:]
+        torch.mm(image[here], image[start:].T, out=part)
+        part.addmm_(text[here], text[start:].T, alpha=-1)
+        apart[after, here] = apart[here, after].T
+    return apart
 
 
 def unlike_matches(similarity: Tensor, *, share: float, allowed: Tensor | None = None) -> Tensor:
@@ -68,10 +102,19 @@ def unlike_matches(similarity: Tensor, *, share: float, allowed: Tensor | None =
             [ True, False,  True],
             [ True,  True, False]])
     """
-    similarity = similarity.detach()
-    negatives = ~torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
-    negatives = negatives if allowed is None else negatives & allowed
-    return negatives & (similarity <= null_quantile(similarity[negatives], share))
+    similarity, nobody = similarity.detach(), not_negatives(similarity, allowed)
+    bound = null_quantile(_random_pairs(similarity, nobody), share)
+    return (similarity <= bound).masked_fill_(nobody, False)
+
+
+def _random_pairs(similarity: Tensor, nobody: Tensor) -> Tensor:
+    """At most NULL_PAIRS of the entries where `nobody` is false, evenly taken along the rows."""
+    out = flat_places(nobody)
+    left = similarity.numel() - len(out)
+    number = torch.arange(0, left, max(1, -(-left // NULL_PAIRS)), device=out.device)
+    # so many are left before each that is out; so the entry of a number lies as many places later as are out before it
+    before = out - torch.arange(len(out), device=out.device)
+    return similarity.flatten()[number + torch.searchsorted(before, number, right=True)]
 
 
 def null_quantile(null: Tensor, share: float) -> Tensor:

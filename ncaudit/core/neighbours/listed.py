@@ -18,10 +18,11 @@ from torch.nn.functional import embedding_bag
 _ANNOUNCING = Lock()  # filters of warnings are one list for all threads
 
 
-def listed_products(rows: Tensor, keys: Tensor, index: Tensor) -> Tensor:
+def listed_products(rows: Tensor, keys: Tensor, index: Tensor, wanted: Tensor | None = None) -> Tensor:
     """Each row's product with each of its own keys.
 
-    rows: (n, d), keys: (m, d) float32 on one device. index: (n, c) int64 in [0, m). Returns (n, c) float32.
+    rows: (n, d), keys: (m, d) float32 on one device. index: (n, c) int64 in [0, m). wanted: (n, c) bool; the other
+    products are not made, and -inf. Returns (n, c) float32.
 
     >>> listed_products(torch.eye(2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[0, 1], [1, 1]]))
     tensor([[1., 3.],
@@ -29,15 +30,25 @@ def listed_products(rows: Tensor, keys: Tensor, index: Tensor) -> Tensor:
     """
     few = not 0 < index.shape[1] <= len(keys)  # a sparse matrix holds no more numbers than a full one
     if rows.device.type != "cpu" or few or not rows.numel():
-        return (keys[index] * rows[:, None, :]).sum(dim=2)
+        found = (keys[index] * rows[:, None, :]).sum(dim=2)
+        return found if wanted is None else found.where(wanted, -torch.inf)
+    if wanted is None:
+        starts = torch.arange(0, index.numel() + 1, index.shape[1])
+        return _sampled(rows, keys, starts, index.flatten()).view(index.shape)
+    starts = torch.nn.functional.pad(wanted.sum(dim=1).cumsum(0), (1, 0))
+    value = torch.full(index.shape, -torch.inf)
+    return value.masked_scatter_(wanted, _sampled(rows, keys, starts, index[wanted]))
+
+
+def _sampled(rows: Tensor, keys: Tensor, starts: Tensor, column: Tensor) -> Tensor:
+    """The products of row i with the keys column[starts[i]:starts[i + 1]]."""
     with _ANNOUNCING:
         _announce_sparse()
-    starts, size = torch.arange(0, index.numel() + 1, index.shape[1]), (len(rows), len(keys))
-    empty = rows.new_zeros(index.numel())
+    empty, size = rows.new_zeros(len(column)), (len(rows), len(keys))
     # columns may come in any order, and twice: each number is worked out by itself
-    wanted = torch.sparse_csr_tensor(starts, index.flatten(), empty, size, check_invariants=False)
+    wanted = torch.sparse_csr_tensor(starts, column, empty, size, check_invariants=False)
     found: Tensor = torch.sparse.sampled_addmm(wanted, rows, keys.T).values()
-    return found.view(index.shape)
+    return found
 
 
 def listed_sums(weight: Tensor, keys: Tensor, index: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import local
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,17 +113,18 @@ class _Search:
         self.own = local()
 
     def block(self, queries: Tensor, query_groups: list[Tensor]) -> Nearest:
-        worst, index = self._rough_best(queries)
-        similarity = listed_products(queries, self.bank.keys, index)
+        rough, index = self._rough_best(queries)
+        hidden = torch.zeros_like(index, dtype=torch.bool)
         for query_ids, key_ids in zip(query_groups, self.key_groups, strict=True):
-            similarity.masked_fill_(key_ids[index] == query_ids[:, None], -torch.inf)
+            hidden |= key_ids[index] == query_ids[:, None]
+        similarity = listed_products(queries, self.bank.keys, index, self._in_question(rough, hidden))
         found = best_first(similarity, index, self.k)
         if self.candidates < len(self.bank.keys):
-            self._redo(self._unsure(queries, worst, found), queries, query_groups, found)
+            self._redo(self._unsure(queries, rough.amin(dim=1), found), queries, query_groups, found)
         return found
 
     def _rough_best(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """The best candidates by rough similarity, (n, candidates), and the least similarity of each row's, (n,).
+        """Rough similarities of the best candidates, (n, candidates), and their numbers.
 
         The first column block fixes the width.
         """
@@ -136,7 +138,20 @@ class _Search:
             if value.shape[1] > self.candidates:
                 place = top_columns(value, self.candidates)
                 value, index = value.gather(1, place), index.gather(1, place)
-        return value.amin(dim=1) if value.shape[1] else value.sum(dim=1), index
+        return value, index
+
+    def _in_question(self, rough: Tensor, hidden: Tensor) -> Tensor:
+        """(n, candidates): which may be among the k best: not hidden, nor surely behind k that are not.
+
+        Of rows in clusters half of all candidates are not even looked at.
+        """
+        behind = rough.shape[1] - self.k
+        if behind <= 0 or rough.device.type != "cpu":
+            return ~hidden
+        value, error = rough.float().masked_fill(hidden, -torch.inf), ROUNDING[rough.dtype]
+        kth = torch.from_numpy(np.partition(value.numpy(), behind, axis=1)[:, behind, None])
+        # of hidden ones the left side is no number, and so nothing to look at
+        return value + error * (1 + value.abs()) >= kth - error * (1 + kth.abs())
 
     def _product(self, queries: Tensor, keys: Tensor) -> Tensor:
         size, scratch = len(queries) * len(keys), getattr(self.own, "scratch", None)

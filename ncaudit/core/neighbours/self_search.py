@@ -66,6 +66,7 @@ def nearest_in_set(
     seed: int = 0,
     block: int = 512,
     by: Rounds = one_by_one,
+    numbers: torch.dtype = torch.int64,
 ) -> NearestInSet:
     """Each row's k most similar other rows that share no group with it; of larger sets at least 95 % of them.
 
@@ -73,7 +74,7 @@ def nearest_in_set(
     rows' device: a row with any id equal to one's own is left out; so is, always, the row itself.
     exact_up_to: rows up to which the answer is exact. seed: of the cells and of the rows that the recall is measured
     on. block: rows compared at once. by: who does the rounds of a search in cells; each finds the same wherever it is
-    done.
+    done. numbers: the type of the row numbers; int32 takes half the memory where there are many.
     Returns cosines in float32, descending, and row numbers, (n, k) both; -inf and -1 where fewer than k are allowed,
     and above `exact_up_to` also where the cells that were visited hold no more. Beside rows and result, memory is a
     float32 sample of 160 √n rows and about 400 MiB. On a CPU the same rows, groups
@@ -86,14 +87,15 @@ def nearest_in_set(
     """
     rows, ids = rows.detach(), [torch.arange(len(rows), device=rows.device), *groups]
     if len(rows) > exact_up_to:
-        return _by_cells(rows, k, ids, seed, block, by)
+        return _by_cells(CellSearch(rows, make_cells(rows, seed), k, ids, block, numbers), seed, by)
     keys = rows.float()
     found = nearest(keys, prepare_keys(keys), k, query_groups=ids, key_groups=ids, block=block)
-    return NearestInSet(found.similarity, found.index, recall=1.0, recall_at_10=1.0, exact=True, compared=1.0)
+    index = found.index.to(numbers)
+    return NearestInSet(found.similarity, index, recall=1.0, recall_at_10=1.0, exact=True, compared=1.0)
 
 
-def _by_cells(rows: Tensor, k: int, ids: list[Tensor], seed: int, block: int, by: Rounds) -> NearestInSet:
-    search = CellSearch(rows, make_cells(rows, seed), k, ids, block)
+def _by_cells(search: "CellSearch", seed: int, by: Rounds) -> NearestInSet:
+    rows, k, ids = search.rows, search.k, search.ids
     draw = torch.Generator().manual_seed(seed + 1)
     asked = torch.randperm(len(rows), generator=draw)[:MEASURED_ROWS].sort().values.to(rows.device)
     truth = _exact(rows, asked, k, ids)
@@ -118,8 +120,10 @@ class CellSearch:
     cell for each of the cells that a row visits, and looked through at the end of the round.
     """
 
-    def __init__(self, rows: Tensor, cells: Cells, k: int, ids: list[Tensor], block: int) -> None:
-        self.rows, self.cells, self.k, self.ids, self.block = rows, cells, k, ids, block
+    def __init__(
+        self, rows: Tensor, cells: Cells, k: int, ids: list[Tensor], block: int, numbers: torch.dtype = torch.int64
+    ) -> None:
+        self.rows, self.cells, self.k, self.ids, self.block, self.numbers = rows, cells, k, ids, block, numbers
         self.dtype = product_dtype(rows)
         self.mean = cells.centres.mean(dim=0)  # near 0 half precision has its finest steps, and it moves no rank
         self.starts = torch.tensor(cells.starts, device=rows.device)
@@ -130,13 +134,13 @@ class CellSearch:
     def of(self, asked: Tensor, probes: int, by: Rounds = one_by_one) -> Nearest:
         """The best that the `probes` nearest cells hold for these rows, (q,) int64."""
         similarity = self.rows.new_full((len(asked), self.k), -torch.inf, dtype=torch.float32)
-        index = torch.full_like(similarity, -1, dtype=torch.int64)
+        index = torch.full_like(similarity, -1, dtype=self.numbers)
         # by their cells, so that the rows of a round visit the same ones
         order = self.cells.home[asked].sort(stable=True).indices
         places = torch.split(order, max(LEAST_ROWS, min(ROWS, ENTRIES // (probes * self.cell_width))))
         found = by(self, [asked[some] for some in places], probes)
         for some, best in zip(places, found, strict=True):
-            similarity[some], index[some] = best.similarity, best.index
+            similarity[some], index[some] = best.similarity, best.index.to(self.numbers)
         return Nearest(similarity, index)
 
     def best(self, asked: Tensor, probes: int) -> Nearest:

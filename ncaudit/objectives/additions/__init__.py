@@ -11,7 +11,7 @@ from torch import Tensor
 from ncaudit.core.losses import pair_losses
 from ncaudit.core.losses.additions import chance_loss, self_paced_weight, structure_loss, unlike_matches
 from ncaudit.core.losses.class_losses import ClassTargets
-from ncaudit.objectives import AnyObjective, BatchLoss, ClassLoss, ClassObjective, LossOfRows
+from ncaudit.objectives import AnyObjective, BatchLoss, ClassLoss, ClassObjective, LossOfRows, OfInfonce
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ def with_additions(objective: AnyObjective, asked: Additions) -> AnyObjective:
         return replace(objective, loss=ClassLoss(of_rows))
     loss = objective.batch_loss
     if asked.self_paced is not None:
-        loss = _SelfPaced(loss, asked.self_paced)
+        loss = _SelfPaced(loss, asked.self_paced, objective.of_infonce)
     if asked.null_share is not None:  # outermost: what is no negative is none for the pace either
         loss = _WithoutLikelyMatches(loss, asked.null_share)
     if asked.structure_weight is not None:
@@ -71,15 +71,21 @@ class _SelfPaced:
 
     loss: BatchLoss
     limit: float
+    of_infonce: OfInfonce | None
 
     def __call__(
         self, similarity: Tensor, label: Tensor, *, scale: float | Tensor, allowed: Tensor | None = None
     ) -> Tensor:
-        with torch.no_grad():
+        with torch.set_grad_enabled(self.of_infonce is not None and torch.is_grad_enabled()):
             own = pair_losses.batch_infonce_loss(similarity, scale=scale, allowed=allowed)
-            paced = label * self_paced_weight(own, limit=self.limit * chance_loss(similarity, allowed))
-            label = torch.where(paced.sum() > 0, paced, label)
+        label = self._paced(own.detach(), label, chance_loss(similarity.detach(), allowed))
+        if self.of_infonce is not None:  # the loss is made of what is known by now
+            return self.of_infonce(own, label)
         return self.loss(similarity, label, scale=scale, allowed=allowed)
+
+    def _paced(self, own: Tensor, label: Tensor, chance: Tensor) -> Tensor:
+        paced = label * self_paced_weight(own, limit=self.limit * chance)
+        return torch.where(paced.sum() > 0, paced, label)
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,17 @@ def test_unlabelled_pairs_neither_vote_nor_have_a_quality():
     assert (found.suggested[:30] == truth[:30]).float().mean() > 0.9
 
 
+@pytest.mark.parametrize("most", [(1, 4, 9), (9, 2), (3, 3)])
+def test_votes_of_more_neighbours_go_on_from_those_of_fewer(most):
+    draw = torch.Generator().manual_seed(2)
+    code = torch.randint(5, (30, 2), generator=draw).to(torch.int16)
+    classes = SparseClasses(code, torch.rand(30, 2, generator=draw).half())
+    index, voters = torch.randint(-1, 30, (20, 9), generator=draw), torch.rand(30, generator=draw) > 0.3
+    together = vote_shares(index, classes, voters, most, 5)
+    alone = [vote_shares(index, classes, voters, (number,), 5)[0] for number in most]
+    assert all(torch.equal(one, other) for one, other in zip(together, alone, strict=True))
+
+
 def test_the_nearest_allowed_voters_count_by_hand():
     classes, index = listed(torch.tensor([0, 1, 1, 2])), torch.tensor([[3, 0, 1, 2, -1]])
     voters = torch.tensor([True, True, True, False])

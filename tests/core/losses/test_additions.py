@@ -101,3 +101,23 @@ def test_a_large_batch_is_told_by_some_of_its_random_pairs():
 def test_where_nothing_tells_random_pairs_apart_none_is_left_out(n):
     alike = torch.full((n, n), 0.5)
     assert (unlike_matches(alike, share=0.1) == ~torch.eye(n, dtype=torch.bool)).all()
+
+
+@pytest.mark.parametrize("excluded", [0.0, 0.3, 0.95, 1.0])
+def test_the_random_pairs_that_tell_are_every_so_manyth_of_all_that_are_negatives(excluded):
+    draw = torch.Generator().manual_seed(3)
+    similarity = torch.rand(300, 300, generator=draw)
+    allowed = torch.rand(300, 300, generator=draw) >= excluded
+    negatives = allowed & ~torch.eye(300, dtype=torch.bool)
+    bound = null_quantile(similarity[negatives], 0.1)  # takes every so manyth itself
+    assert (unlike_matches(similarity, share=0.1, allowed=allowed) == (negatives & (similarity <= bound))).all()
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 5, 97])
+def test_what_is_multiplied_once_is_the_same_on_both_sides_of_the_diagonal(pairs):
+    image, text = (torch.randn(pairs, width, dtype=torch.float64, requires_grad=True) for width in (6, 4))
+    plain = (image @ image.T - text @ text.T).square().mean()
+    found = structure_loss(image, text)
+    assert_close(found, plain)
+    slopes = [torch.autograd.grad(loss, (image, text)) for loss in (found, plain)]
+    assert_close(slopes[0], slopes[1])

@@ -82,6 +82,13 @@ def test_the_similarities_stay_as_they_are(name):
     assert (similarity == before).all()
 
 
+def test_negatives_that_are_equally_hard_share_the_slope():
+    similarity = torch.tensor([[0.5, 0.4, 0.4], [0.1, 0.9, 0.4], [0.1, 0.4, 0.9]], requires_grad=True)
+    by_formula.batch_ranking_loss(similarity, margin=0.2).sum().backward()
+    # image 0 lacks .1 to both captions; caption 1 is at least .3 ahead of every image, as are the others
+    assert_close(similarity.grad, torch.tensor([[-1.0, 0.5, 0.5], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+
+
 @pytest.mark.parametrize("lead", [-2.0, -0.2, 0.0, 0.1, 0.2, 1.0, 2.0])
 def test_a_negative_that_leads_by_two_hundred_logits_is_as_exact_in_float32(lead):
     similarity = torch.tensor([[0.0, lead, -0.3], [-0.3, 0.0, 0.1], [0.2, -0.1, 0.0]], requires_grad=True)

@@ -35,6 +35,18 @@ def test_a_product_depends_on_no_other_row_and_on_no_number_of_threads():
     assert torch.equal(alone, together)
 
 
+@pytest.mark.parametrize("keys_there", [2, 50])  # fewer than are listed, and more
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_what_is_wanted_has_the_same_bits_and_the_rest_is_nothing(keys_there, share):
+    draw = torch.Generator().manual_seed(1)
+    rows, keys = torch.randn(20, 512, generator=draw), torch.randn(keys_there, 512, generator=draw)
+    index = torch.randint(keys_there, (20, 9), generator=draw)
+    wanted = torch.rand(20, 9, generator=draw) < share
+    wanted[3] = False
+    found = listed_products(rows, keys, index, wanted)
+    assert torch.equal(found, listed_products(rows, keys, index).where(wanted, -torch.inf))
+
+
 def test_keys_that_are_a_part_of_wider_rows_are_read_right():
     rows, wide = torch.randn(5, 8), torch.randn(9, 20)
     index = torch.randint(9, (5, 3))

@@ -123,3 +123,26 @@ def test_groups_of_maxima_find_what_the_definition_finds(m, k, cone, copies, ids
     groups = [[torch.randint(0, ids, (count,), generator=draw)] for count in (5, m)]
     found = nearest(queries, prepare_keys(keys, dtype=dtype), k, query_groups=groups[0], key_groups=groups[1])
     assert_found(found, plain(queries, keys, k, *groups))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("spread", [0.02, 0.3, 2.0])  # neighbours closer than halves can tell, and clusters
+def test_what_is_not_looked_at_could_not_have_been_among_the_nearest(monkeypatch, dtype, spread):
+    draw = torch.Generator().manual_seed(4)
+    centres = torch.randn(40, 64, generator=draw)
+    rows = normalize(centres[torch.arange(1200) % 40] + spread * torch.randn(1200, 64, generator=draw), dim=1)
+    photo = torch.arange(1200) // 5
+    keys = prepare_keys(rows, dtype=dtype)
+    narrow = nearest(rows[:200], keys, 6, query_groups=[photo[:200]], key_groups=[photo])
+    looked: list[int] = []
+    asked = search._Search._in_question
+
+    def everything(self, rough, hidden):
+        looked.append(int(asked(self, rough, hidden).sum()))
+        return ~hidden
+
+    monkeypatch.setattr(search._Search, "_in_question", everything)
+    wide = nearest(rows[:200], keys, 6, query_groups=[photo[:200]], key_groups=[photo])
+    assert torch.equal(narrow.index, wide.index)
+    assert torch.equal(narrow.similarity, wide.similarity)
+    assert sum(looked) < 200 * (6 + search.SPARE)

@@ -1,5 +1,6 @@
 """What is asked beside an objective: what it changes, and what it leaves alone."""
 
+from dataclasses import replace
 from math import log
 
 import pytest
@@ -54,6 +55,16 @@ def test_the_pace_has_no_gradient_of_its_own():
     (found,) = torch.autograd.grad(paced.batch_loss(similarity, label, scale=1.0), similarity)
     assert found.sum(dim=1).abs().max() < 1  # of weights that moved, the rows of a mean would not stay as small
     assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["infonce", "weighted-infonce"])
+def test_an_infonce_that_is_known_already_gives_the_same_loss_and_slopes(name):
+    objective, asked = objectives.get(name), Additions(self_paced=2.0)
+    similarity, label = similarities().double().requires_grad_(), LABEL.double()
+    ways = [with_additions(one, asked) for one in (objective, replace(objective, of_infonce=None))]
+    found = [way.batch_loss(similarity, label, scale=3.0) for way in ways]
+    assert_close(*found)
+    assert_close(*(torch.autograd.grad(loss, similarity) for loss in found))
 
 
 def test_what_compares_like_a_match_is_no_negative():

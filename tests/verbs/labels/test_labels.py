@@ -13,7 +13,9 @@ import torch
 import ncaudit
 from ncaudit import LabelsOptions, NcauditError
 from ncaudit.core.metrics.detection import auroc
+from ncaudit.judging import classes as judging
 from ncaudit.schema import labels_schema
+from ncaudit.verbs.labels import labels as labels_module
 from ncaudit.verbs.labels.labels import LabelsResult
 from tests.worlds.embeddings import lists
 
@@ -290,3 +292,17 @@ def test_classes_beyond_63_bits_are_judged_as_any_other(tmp_path: Path, kind: pa
     suggested = [v[0] if isinstance(v, list) else int(v) for v in table["suggested_label"].to_pylist() if v is not None]
     assert set(suggested) <= set(number.values())
     assert suggested
+
+
+def test_images_that_are_read_again_in_the_end_give_the_same_bytes(tmp_path, monkeypatch):
+    columns, _ = world()
+    folder = written(tmp_path / "in", columns)
+    labels(folder, tmp_path / "held")
+    read: list[int] = []
+    rows_of = labels_module._rows
+    monkeypatch.setattr(labels_module, "_rows", lambda run, side, ends: read.append(side) or rows_of(run, side, ends))
+    monkeypatch.setattr(judging, "HELD_BYTES", 0)
+    labels(folder, tmp_path / "again")
+    assert read == [0, 1, 0]
+    for name in ("a.parquet", "audit.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "held" / name).read_bytes()

@@ -7,11 +7,14 @@ import os
 import struct
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from ncaudit.shards.readers.bounds.pages import DICTIONARY, MOST_VALUES, Page
 
 CODECS = {"SNAPPY": "snappy", "GZIP": "gzip", "BROTLI": "brotli", "ZSTD": "zstd"}  # LZ4 names two formats there
+
+_LENGTH = struct.Struct("<I").unpack_from
 
 
 def longest_in(page: Page, file: int, compression: str) -> int | None:
@@ -42,12 +45,25 @@ def _unpacked(body: pa.Buffer, size: int, compression: str) -> Any:
 
 def _longest(plain: memoryview, values: int) -> int:
     """Each value stands behind its length."""
+    if (one := _of_all(plain, values)) is not None:
+        return one
     at = longest = 0
     for _ in range(values):
-        (length,) = struct.unpack_from("<I", plain, at)
+        (length,) = _LENGTH(plain, at)
         at += 4 + length
         if length > longest:
             longest = length
     if at > len(plain):
         raise ValueError("values beyond the end of the page")
     return longest
+
+
+def _of_all(plain: memoryview, values: int) -> int | None:
+    """The length of each value where all have the same, as keys have: seen at once. None where they differ."""
+    if not values or len(plain) % values or len(plain) < 4 * values:
+        return None
+    (length,) = _LENGTH(plain, 0)
+    if len(plain) != values * (4 + length):
+        return None
+    first = np.frombuffer(plain, np.uint8).reshape(values, -1)[:, :4]
+    return int(length) if bool((first == first[0]).all()) else None

@@ -35,6 +35,16 @@ def test_the_longest_value_is_found_in_the_page_as_it_lies(tmp_path, codec, vers
     assert longest(path, page, compression) == 1_200
 
 
+@pytest.mark.parametrize(
+    ("values", "most"),
+    [([b"abc", b"abd", b"abe"], 3), ([b"abcd", b"ab", b"abe"], 4), ([b"abcdefgh", b"ab", b"abcde"], 8), ([b""], 0)],
+)
+def test_values_as_long_as_each_other_or_as_long_on_average_are_told_apart(tmp_path, values, most):
+    path = tmp_path / "s.parquet"
+    pq.write_table(pa.table({"x": values}), path)
+    assert longest(path, *first_page(path)) == most
+
+
 def test_what_is_no_such_page_is_left_to_arrow(tmp_path):
     path = tmp_path / "s.parquet"
     pq.write_table(pa.table({"x": VALUES}), path, compression="zstd")
