@@ -78,7 +78,7 @@ def from_the_first(having, number=1):
 
 
 EMBED = ("embed", "images", "--model", TINY, "--workers", 0, "--batch-pairs", 6)
-TRAIN = ("train", "--embeddings", "embeddings", "--tune", "heads", "--steps", 6)
+TRAIN = ("train", "--embeddings", "embeddings", "--tune", "heads", "--epochs", 2, "--batch-pairs", 64)
 CASES = {
     "a record": (("score", "embeddings"), "/.ncaudit.json", 1),
     "a fit": (("score", "embeddings"), "/_fit/fit.json", 1),
@@ -90,7 +90,7 @@ CASES = {
     "a table of workers": ((*EMBED, "--devices", "cpu,cpu"), "/00001.parquet", 1),
     "classes": (("labels", "classes", "--label-column", "kind"), "/00001.parquet", 1),
     "a page": (("report", "scores"), "/out.html", 1),
-    "a checkpoint": (TRAIN, "/_manifest/part", 2),
+    "a checkpoint": (TRAIN, "/checkpoint.pt", 2),
 }
 
 
