@@ -22,6 +22,9 @@ class Progress(Protocol):
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
         """A new stage begins: `total` units of work in all, None for one that has no parts."""
 
+    def begins(self) -> None:
+        """Until now the stage has waited, as for processes of a cluster: that tells nothing of its speed."""
+
     def advance(self, done: int, failed: int = 0) -> None:
         """`done` more units are finished, `failed` of them without a result."""
 
@@ -41,6 +44,8 @@ class Silent:
     def job(self, name: str, stages: Mapping[str, float]) -> None: ...
 
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None: ...
+
+    def begins(self) -> None: ...
 
     def advance(self, done: int, failed: int = 0) -> None: ...
 
@@ -93,6 +98,9 @@ class _Part:
 
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
         self._listener.stage(told(self._name, name), total, unit)
+
+    def begins(self) -> None:
+        self._listener.begins()
 
     def advance(self, done: int, failed: int = 0) -> None:
         self._listener.advance(done, failed)

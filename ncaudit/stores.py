@@ -296,13 +296,25 @@ def is_passing(error: BaseException) -> bool:
 
 @contextmanager
 def reaching(path: str) -> Iterator[None]:
-    """Errors of a file that is not there or is not ours to read pass; all others are those of the place."""
+    """Errors of a file that is not there or is not ours to read pass, with its name; all others are the place's."""
     try:
         yield
-    except (NcauditError, *ABSENT):
+    except NcauditError:
+        raise
+    except ABSENT as error:
+        _name(error, path)
         raise
     except Exception as error:  # every file system has errors of its own: a time-out, a refused token, no such account
         raise unreachable(path, error) from error
+
+
+def _name(error: OSError, path: str) -> None:
+    """Say whose error it is, as those of the system do: file systems raise theirs with words alone."""
+    if error.errno is None:
+        error.strerror = first_line(error)
+        error.errno = errno.EACCES if isinstance(error, PermissionError) else errno.ENOENT
+    if error.filename is None:
+        error.filename = path
 
 
 def unreachable(path: str, error: Exception) -> NcauditError:

@@ -5,6 +5,8 @@ This file knows shards and counts. `workers.py` owns the processes that do shard
 and what a worker is told to begin with.
 """
 
+import os
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,3 +109,21 @@ def outcome_of(item: Item, work: Callable[[Item], ShardRows]) -> Outcome:
     except NcauditError as error:
         heed()  # Ctrl-C within a library may look like a damaged file
         return error
+
+
+def the_systems(error: Exception) -> tuple[int, str, str | None] | None:
+    """What ends all, as it would in one process: number, words and path of what the system, or a store, refuses.
+
+    None for what carries no number of the system's: such an error is a bug, wherever it comes from.
+    """
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    path = error.filename
+    return error.errno, str(error.strerror or error), os.fsdecode(path) if isinstance(path, (str, bytes)) else None
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong, and where: the traceback ends with the process that had it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    told = traceback.format_exception_only(error)[0].partition("\n")[0].strip()
+    return f"{told} ({os.path.basename(frame.filename)}, line {frame.lineno})"

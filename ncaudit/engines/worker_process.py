@@ -12,14 +12,13 @@ import signal
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import IO, Any
 
 from ncaudit import interruption
-from ncaudit.engines.local import ShardRows
+from ncaudit.engines.local import ShardRows, in_a_line, the_systems
 from ncaudit.errors import NcauditError
 from ncaudit.progress import Progress, Silent
 from ncaudit.shards.files.shard import Shard
@@ -48,18 +47,11 @@ def serve(set_up: SetUp) -> None:
             parent.refuse(error)
         except BrokenPipeError:
             raise
-        except OSError as error:  # a full disk or the like ends the whole run, as it would in one process
-            parent.tell("system", error.errno, error.strerror, error.filename)
-        except Exception as error:  # a bug, or a device that is lost: the others go on
-            parent.tell("lost", _in_a_line(error))
-            raise SystemExit(1) from None
-
-
-def _in_a_line(error: Exception) -> str:
-    """What went wrong, and where: the traceback ends with this process."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    told = traceback.format_exception_only(error)[0].partition("\n")[0]
-    return f"{told} ({os.path.basename(frame.filename)}, line {frame.lineno})"
+        except Exception as error:
+            if (told := the_systems(error)) is None:  # a bug, or a device that is lost: the others go on
+                parent.tell("lost", in_a_line(error))
+                raise SystemExit(1) from None
+            parent.tell("system", *told)
 
 
 def _do(shard: Shard, work: Work, parent: "_Parent") -> None:

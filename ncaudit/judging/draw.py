@@ -21,6 +21,7 @@ from ncaudit.shards.tables.scores import ScoreTable
 Numbers = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
+LABEL_UNIT = 2.0**-32  # labels are numbers of 24 bits, and there are fewer than 2**31 rows in a sum
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,24 @@ class Design:
     chosen: Places  # (sum of drawn,) among the n rows, ascending
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What is drawn, without the rows that are not: sizes and what is drawn of the H strata, and the m rows, ascending.
+
+    place: (m,), counted over all rows of all tables. stratum: (m,).
+    """
+
+    sizes: Places
+    drawn: Places
+    place: Places
+    stratum: Places
+
+    @classmethod
+    def of(cls, design: Design, rows: Drawable) -> "Drawn":
+        """Of rows that are all held."""
+        return cls(design.sizes, design.drawn, rows.place[design.chosen], design.stratum[design.chosen])
+
+
 def drawable(batch: pa.RecordBatch, path: str, first: int, seed: int) -> Drawable:
     """The ok rows of a batch that have a score."""
     ok = pc.fill_null(pc.equal(batch["status"], OK), False).to_numpy(zero_copy_only=False)
@@ -87,22 +106,42 @@ def _numbers(batch: pa.RecordBatch, name: str, path: str) -> Numbers:
 
 def designed(rows: Drawable, count: int, strata: int) -> Design:
     """Draw so many rows, more from the strata that tell more. rows: at least one."""
-    n = len(rows.score)
-    strata = max(1, min(strata, count // 2, n // 2))  # at least two verdicts of each
+    strata = strata_for(len(rows.score), count, strata)
     stratum = score_strata(rows.score, strata, tie=rows.key)
     sizes = np.bincount(stratum, minlength=strata)
-    labelled = ~np.isnan(rows.soft_label)
-    labels = np.bincount(stratum[labelled], minlength=strata)
-    sums = np.bincount(stratum[labelled], weights=rows.soft_label[labelled], minlength=strata)
-    mean_label = np.where(labels > 0, sums / np.maximum(labels, 1), np.nan)
+    mean_label = mean_labels(*summed_labels(rows.soft_label, stratum, strata))
     drawn = allocate(sizes, mean_label, count)
-    chosen = [_smallest(np.flatnonzero(stratum == h), rows.key, int(drawn[h])) for h in range(strata)]
+    chosen = [smallest(np.flatnonzero(stratum == h), rows.key, int(drawn[h])) for h in range(strata)]
     return Design(stratum, sizes, mean_label, drawn, np.sort(np.concatenate(chosen)))
 
 
-def _smallest(members: Places, key: Keys, count: int) -> Places:
-    """The members with the smallest random keys: a random part of them."""
-    return members[np.argpartition(key[members], count - 1)[:count]]
+def strata_for(rows: int, count: int, most: int) -> int:
+    """How many strata there are of so many rows, where `count` are drawn: there are at least two verdicts of each."""
+    return max(1, min(most, count // 2, rows // 2))
+
+
+def summed_labels(label: Numbers, stratum: Places, strata: int) -> tuple[Places, Places]:
+    """Of each stratum the sum of its labels, in units of LABEL_UNIT, and how many there are: (H,) each.
+
+    Whole numbers: the sums of parts are those of all, in whatever order they are added.
+    """
+    labelled = ~np.isnan(label)
+    units = np.rint(label[labelled].astype(np.float64).clip(0, 1) / LABEL_UNIT).astype(np.int64)
+    own = stratum[labelled]
+    sums = np.array([units[own == h].sum() for h in range(strata)], dtype=np.int64)
+    return sums, np.bincount(own, minlength=strata)
+
+
+def mean_labels(sums: Places, labels: Places) -> npt.NDArray[np.float64]:
+    """The mean label of each stratum; nan where there is none. As `summed_labels` gives them."""
+    return np.where(labels > 0, sums * LABEL_UNIT / np.maximum(labels, 1), np.nan)
+
+
+def smallest(members: Places, key: Keys, count: int) -> Places:
+    """The members with the smallest random keys, a random part of them; of equal keys the first. members: ascending."""
+    own = key[members]
+    near = np.flatnonzero(own <= np.partition(own, count - 1)[count - 1]) if count else np.zeros(0, np.int64)
+    return members[near[np.argsort(own[near], kind="stable")[:count]]]
 
 
 def fetched(tables: Sequence[ScoreTable], places: Places, part: Callable[[ScoreTable, Places], pa.Table]) -> pa.Table:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ncaudit.options.shared import common
-from ncaudit.options.shared.about import About, Options, Panel
+from ncaudit.options.shared.about import About, Panel
 from ncaudit.options.shared.checks import compatible, require, require_at_least, require_positive, settle_places
 from ncaudit.options.shared.effect import Unread, refuse_changed
+from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.options.shared.inputs import DataOptions
 from ncaudit.options.shared.limits import MAX_ROW_BYTES, require_row_bytes
 from ncaudit.options.shared.streams import STREAM
@@ -19,7 +20,7 @@ OF_GALLERIES = ("cards", "by", "truth", "truth_table")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions(Options):
+class ReportOptions(EngineOptions):
     """`ncaudit report`: score tables, or label tables, to one page that shows the pairs."""
 
     scores: Annotated[
@@ -103,10 +104,12 @@ class ReportOptions(Options):
             not self.judge_only or self.judge > 0, "--judge-only with --judge 0 leaves nothing",
             "leave out --judge",
         )  # fmt: skip
+        self.check_engine()
         refuse_changed(self)
 
     def unread(self) -> Iterator[Unread]:
         """What this mode does not look at."""
+        yield from self.unread_of_engine("")
         if not self.data:
             reason, fix = "says how the dataset is read, and none is named", "leave it out, or name one with --data"
             yield Unread((*OF_DATA, "workers"), reason, fix)

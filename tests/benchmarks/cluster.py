@@ -1,14 +1,14 @@
 """embed, score and filter from and to a store, on a Ray of two machines, one of which is killed: a local run's bytes?
 
-    python tests/benchmarks/cluster.py [--shards 64] [--rows 2000] [--many 10000] [--place FOLDER]
+    python tests/benchmarks/cluster.py [--shards 64] [--rows 2000] [--many 10000] [--place FOLDER] [--engine-alone]
 
 Starts a server that speaks S3, and a Ray of a head and two machines of one CPU each, all on this one; cuts the sample
 into shards; embeds, scores and filters them with the local engine in a folder, and on Ray from and to the store. While
 that embeds, a machine is taken away. Each table that Ray has left must have the bytes of the local one. Then what an
 engine costs: `--many` tasks that do nothing (0: none of this), and embedding in one process that is ready, here and
-behind Ray (starting is told apart). Nothing is left but what it prints. --place: write there in place of the store: to
-a folder, or to another store, whose address stands in the environment (AWS_ENDPOINT_URL). Exits with 1 where a byte
-differs.
+behind Ray (starting is told apart); --engine-alone measures that and nothing else. Nothing is left but what it prints.
+--place: write there in place of the store: to a folder, or to another store, whose address stands in the environment
+(AWS_ENDPOINT_URL). Exits with 1 where a byte differs.
 """
 
 import argparse
@@ -57,13 +57,13 @@ def main() -> int:
     asked = _arguments()
     with ExitStack() as stack:
         here = stack.enter_context(tempfile.TemporaryDirectory())
-        if asked.place is None:
+        if asked.place is None and not asked.engine_alone:
             stack.enter_context(closing(Server()))
         place = (asked.place or f"s3://{BUCKET}/cluster").rstrip("/")
-        for folder in (here, place):
+        for folder in (here,) if asked.engine_alone else (here, place):
             _cut(f"{folder}/data", asked.shards, asked.rows)
         cluster = stack.enter_context(of_two_machines())  # which has the store's address, too
-        alike = _compared(here, place, cluster)
+        alike = asked.engine_alone or _compared(here, place, cluster)
         if asked.many:
             _overhead(here, cluster.address, asked.many)
     return 0 if alike else 1
@@ -75,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=64)
     parser.add_argument("--rows", type=int, default=2000, help="of the sample, 2000 at most")
     parser.add_argument("--many", type=int, default=10_000, help="tasks that do nothing; 0: measure no engine")
+    parser.add_argument("--engine-alone", action="store_true", help="measure what an engine costs, and nothing else")
     return parser.parse_args()
 
 

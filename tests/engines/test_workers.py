@@ -42,6 +42,10 @@ WORKER = """
                 os.kill(os.getpid(), signal.SIGKILL)
             if kind == "bug":
                 raise RuntimeError("the device is gone\\nand more")
+            if kind == "wordless":
+                raise PermissionError("nobody knows of what")
+            if kind == "denied":
+                raise PermissionError(13, "Access Denied", "s3://pairs/a")
             if kind == "full":
                 raise OSError(28, "No space left on device", shard.path)
             if kind == "endless":
@@ -196,6 +200,15 @@ def test_a_full_disk_ends_the_run_as_it_does_in_one_process(workers, tmp_path):
     with pytest.raises(OSError, match="No space left") as caught:
         done(workers("a"), shards(tmp_path, "full", "fine"))
     assert (caught.value.errno, caught.value.filename) == (28, str(tmp_path / "flag"))
+
+
+def test_what_a_store_denies_ends_the_run_with_its_words_and_what_has_no_number_costs_its_worker(workers, tmp_path):
+    with pytest.raises(PermissionError, match="Access Denied") as caught:
+        done(workers("a"), shards(tmp_path, "denied", "fine"))
+    assert (caught.value.errno, caught.value.filename) == (13, "s3://pairs/a")
+    (_, wordless), (_, fine) = done(workers("a", "b"), shards(tmp_path, "wordless", "fine"))
+    assert "PermissionError: nobody knows of what" in str(wordless)
+    assert isinstance(fine, ShardRows)
 
 
 PARENT = """

@@ -14,13 +14,14 @@ from ncaudit.core.neighbours.self_search import nearest_in_set
 from ncaudit.engines.jobs import ThisProcess
 from ncaudit.engines.on_ray.chosen import site_of
 from ncaudit.judging import fit_sample
-from ncaudit.options import EngineKind, FilterOptions, LabelsOptions, ScoreOptions
+from ncaudit.options import EngineKind, FilterOptions, LabelsOptions, ReportOptions, ScoreOptions
 from ncaudit.progress import SILENT
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.tables.repeats import of_tables, spread
 from ncaudit.verbs.filter.filter import filter_pairs
 from ncaudit.verbs.labels.labels import labels
 from ncaudit.verbs.labels.searched import searching
+from ncaudit.verbs.report.report import report
 from ncaudit.verbs.score.counted import count_repeats
 from ncaudit.verbs.score.drawn import draw
 from ncaudit.verbs.score.score import score
@@ -105,3 +106,13 @@ def test_judged_classes_are_those_of_one_process(tables, tmp_path):
     labels(LabelsOptions(out=str(tmp_path / "there"), **asked, **RAY))
     assert of_tables_alone(tmp_path / "there") == of_tables_alone(tmp_path / "here")
     assert len(of_tables_alone(tmp_path / "here")) == SHARDS + 1
+
+
+def test_the_report_is_that_of_one_process(tables, tmp_path):
+    score(ScoreOptions(embeddings=[str(tables)], out=str(tmp_path / "scores"), device="cpu"))
+    pages = []
+    for engine in ({}, {**RAY, "actors": 1}, RAY):
+        told = report(ReportOptions(scores=[str(tmp_path / "scores")], out=str(tmp_path / "page.html"), **engine))
+        pages.append(((tmp_path / "page.html").read_bytes(), told))
+    assert pages[0] == pages[1] == pages[2]
+    assert pages[0][1].judge_pairs == 200

@@ -40,6 +40,10 @@ class Logged:
         log.line(f"stage: {name}" + ("" if total is None else f", {total:,} {unit}"))
         self._progress.stage(name, total, unit)
 
+    def begins(self) -> None:
+        """As Progress has it."""
+        self._progress.begins()
+
     def advance(self, done: int, failed: int = 0) -> None:
         """As Progress has it."""
         self._done, self._failed = self._done + done, self._failed + failed

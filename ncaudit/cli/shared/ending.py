@@ -21,6 +21,7 @@ from ncaudit.cli.shared.mistakes import mistake
 from ncaudit.engines.ranks import ToldByFirst, launched
 from ncaudit.errors import Interrupted, NcauditError, UsageError, lacks_memory
 from ncaudit.options.shared.as_command import shown
+from ncaudit.stores import is_remote
 
 GIB = 2**30
 HEADROOM_GIB = 1.0  # beside torch itself: threads, a small model and the libraries that come with it
@@ -33,6 +34,7 @@ _THE_SYSTEMS = {
     *(*_FULL, *_FILES, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO, errno.ESTALE),
     *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP),
 }
+_OF_STORES = "get the right to read it (s3:GetObject) or other credentials, then rerun: what is finished is kept"
 
 
 @contextmanager
@@ -82,7 +84,11 @@ def _the_machines(error: Exception) -> NcauditError | None:
     """What the machine refuses and the user can mend, in two lines; None for all else."""
     if lacks_memory(error):
         return _no_memory(str(error))
-    return _system_error(error) if isinstance(error, OSError) and error.errno in _THE_SYSTEMS else None
+    if not isinstance(error, OSError):
+        return None
+    if is_remote(str(error.filename)):
+        return NcauditError(f"{error.filename} cannot be read: {error.strerror}", fix=_OF_STORES)
+    return _system_error(error) if error.errno in _THE_SYSTEMS else None
 
 
 def _system_error(error: OSError) -> NcauditError:

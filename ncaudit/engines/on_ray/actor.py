@@ -7,7 +7,6 @@ set up (which place is written to, how many threads compute) belongs to the thre
 import os
 import queue
 import threading
-import traceback
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from typing import Any
 
 from ncaudit import stores
 from ncaudit.engines.jobs import Job
+from ncaudit.engines.local import in_a_line, the_systems
 from ncaudit.engines.pace import computing
 from ncaudit.errors import NcauditError
 from ncaudit.progress import Silent
@@ -107,14 +107,11 @@ def _answer(work: Any) -> Answer:
         return "rows", work()
     except NcauditError as error:
         return "refused", error
-    except OSError as error:
-        return "system", error.errno, error.strerror, error.filename
     except KeyboardInterrupt:
         return "refused", NcauditError("it was stopped", fix="rerun to resume: what is finished is kept")
     except Exception as error:  # a bug, or a device that is lost: the driver ends this process, the others go on
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        told = traceback.format_exception_only(error)[0].partition("\n")[0].strip()
-        return "bug", f"{told} ({os.path.basename(frame.filename)}, line {frame.lineno})"
+        told = the_systems(error)
+        return ("bug", in_a_line(error)) if told is None else ("system", *told)
 
 
 def _raise(error: BaseException) -> Any:

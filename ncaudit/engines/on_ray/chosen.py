@@ -15,12 +15,12 @@ from ncaudit.shards.files.shard import Shard
 
 @dataclass
 class RaySite:
-    """A cluster that is joined with the first task; its processes do one job after the other. out: the folder that is
-    written to.
+    """A cluster that is joined with the first task; its processes do one job after the other. out: the folder that they
+    write to, if they do.
     """
 
     options: EngineOptions
-    out: str
+    out: str | None
     stack: ExitStack
     elsewhere: bool = True
     _pool: Any = field(default=None, init=False)
@@ -70,8 +70,10 @@ class OnRay:
 
 
 @contextmanager
-def site_of(options: EngineOptions, out: str) -> Iterator[Site]:
-    """Where the jobs of a command are done; left when the block ends. out: the folder that is written to."""
+def site_of(options: EngineOptions, out: str | None) -> Iterator[Site]:
+    """Where the jobs of a command are done; left when the block ends. out: the folder that is written to there; None:
+    what is found is written by this process alone.
+    """
     if options.engine is not EngineKind.ray:
         yield ThisProcess()
         return

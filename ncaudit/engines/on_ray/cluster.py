@@ -39,8 +39,8 @@ class Cluster:
 
 
 @contextmanager
-def joined(address: str, inputs: Sequence[str], out: str, progress: Progress) -> Iterator[Cluster]:
-    """Within the block there is a cluster whose machines have our versions, our inputs and our output folder.
+def joined(address: str, inputs: Sequence[str], out: str | None, progress: Progress) -> Iterator[Cluster]:
+    """Within the block there is a cluster whose machines have our versions, our inputs and our output folder, if any.
 
     address: `local`, `auto` or HOST:PORT. inputs: files, one of which is enough. Raises NcauditError where that is not
     so. A cluster that this process has joined already is taken as it is, and stays joined.
@@ -135,9 +135,9 @@ def _quieten() -> None:
 
 
 @contextmanager
-def _marked(out: str) -> Iterator[str | None]:
+def _marked(out: str | None) -> Iterator[str | None]:
     """A file in the output folder that other machines can look for."""
-    if locations.is_remote(out):
+    if out is None or locations.is_remote(out):
         yield None
         return
     folder = os.path.abspath(out)
@@ -152,7 +152,7 @@ def _marked(out: str) -> Iterator[str | None]:
                     os.rmdir(folder)  # unless something is in it by now
 
 
-def _look_over(ray: Any, inputs: Sequence[str], marker: str | None, out: str) -> None:
+def _look_over(ray: Any, inputs: Sequence[str], marker: str | None, out: str | None) -> None:
     here = _facts(os.getcwd(), inputs[:1], marker)
     look = ray.remote(num_cpus=0, max_retries=0)(_facts)
     asked = {}
@@ -179,7 +179,7 @@ def _had(ray: Any, ref: Any, machine: str) -> dict[str, Any]:
     return found
 
 
-def _compare(here: dict[str, Any], there: dict[str, Any], machine: str, out: str) -> None:
+def _compare(here: dict[str, Any], there: dict[str, Any], machine: str, out: str | None) -> None:
     for name, version in there.get("versions", {}).items():
         if version != here["versions"][name]:
             what = f"{name} is {here['versions'][name]} here and {version or 'not there'} on {machine}"

@@ -70,6 +70,7 @@ class Pool:
         self._facts: Any = None
         self._asked_at = 0.0
         self._noted: set[str] = set()
+        self._handed_out = False  # whether any task of the job is
 
     def close(self) -> None:
         """End all; one in the middle of a shard has some seconds to remove what it had half written."""
@@ -101,6 +102,7 @@ class Pool:
     def each(self, tasks: Sequence[Task], job: Job, *, turn: bool = False) -> Told:
         """The same as it comes, in any order: no outcome is held."""
         self._open = {id(task) for task in tasks}
+        self._handed_out = False
         self._kills.clear()
         self._left.extend(sorted(tasks, key=lambda task: -task.rows))
         settled = self._ray.put(job)
@@ -133,6 +135,13 @@ class Pool:
                     call = process.handle.do.remote(task.item)
                     process.given[call] = task
                     self._calls[call] = ("task", process)
+                    self._begin_to_count()
+
+    def _begin_to_count(self) -> None:
+        """Starting processes and loading what they need may take minutes: the pace is that of the tasks."""
+        if not self._handed_out:
+            self._handed_out = True
+            self._progress.begins()
 
     def _may_have(self, process: _Process) -> bool:
         """A task that a process has died of is alone with its next one, so that it is clear who did it."""

@@ -1,6 +1,7 @@
 """Keeps the first rows of every gallery while all rows pass by once: bounded, and alike however the rows are cut.
 
-Knows galleries and batches of columns; nothing of files. A row's place is its number among all rows, from 0.
+Knows galleries and batches of columns; nothing of files. A row's place is its number among all rows, from 0. What was
+kept of some rows elsewhere is joined in any order, and gives what one pass over all of them would have.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,9 @@ class Row:
         return self.cells.get(name)
 
 
+Kept = tuple[float, float, Row]  # rank, tie
+
+
 @dataclass(frozen=True)
 class Found:
     """What a gallery holds: how many rows qualify, and the first of them."""
@@ -48,7 +52,7 @@ class Best:
 
     def __init__(self, most: int, columns: Sequence[str] = SHOWN) -> None:
         self._most, self._columns = most, columns
-        self._kept: list[tuple[float, float, Row]] = []
+        self._kept: list[Kept] = []
 
     def add(self, cells: Cells, at: npt.NDArray[np.int64], rank: Numbers, tie: Numbers, first: int) -> None:
         """Offer rows of a batch. at: (m,) which ones, ascending. rank, tie: (m,) theirs. first: the batch's place."""
@@ -59,8 +63,16 @@ class Best:
         order = np.lexsort((at, tie, rank))[: self._most]
         rows = cells.rows(at[order], self._columns) if len(order) else []
         entries = zip(rank[order].tolist(), tie[order].tolist(), at[order].tolist(), rows, strict=True)
-        self._kept += [(r, t, Row(first + place, row)) for r, t, place, row in entries]
-        self._kept = sorted(self._kept, key=lambda one: (one[0], one[1], one[2].place))[: self._most]
+        self.join([(r, t, Row(first + place, row)) for r, t, place, row in entries])
+
+    def join(self, kept: Sequence[Kept]) -> None:
+        """Offer rows with their ranks and ties, such as others have kept."""
+        self._kept = sorted([*self._kept, *kept], key=lambda one: (one[0], one[1], one[2].place))[: self._most]
+
+    @property
+    def kept(self) -> Sequence[Kept]:
+        """The rows with their ranks and ties, in order."""
+        return self._kept
 
     @property
     def rows(self) -> list[Row]:
@@ -69,13 +81,15 @@ class Best:
 
 
 class Collector:
-    """All galleries of one pass. most: rows kept of each. columns: kept of each row."""
+    """All galleries of one pass. most: rows kept of each. columns: kept of each row. first: the first row's place."""
 
-    def __init__(self, galleries: Sequence[Gallery], most: int, columns: Sequence[str] = SHOWN) -> None:
+    def __init__(
+        self, galleries: Sequence[Gallery], most: int, columns: Sequence[str] = SHOWN, *, first: int = 0
+    ) -> None:
         self._galleries = galleries
         self._best = {gallery.name: Best(most, columns) for gallery in galleries}
         self._count = {gallery.name: 0 for gallery in galleries}
-        self._rows = 0
+        self._rows = first
 
     def add(self, batch: pa.RecordBatch) -> None:
         """The next rows, in the order of the tables."""
@@ -87,6 +101,16 @@ class Collector:
             if len(at):
                 self._best[gallery.name].add(cells, at, gallery.rank(cells)[at], score[at], self._rows)
         self._rows += len(batch)
+
+    def part(self) -> Mapping[str, tuple[int, Sequence[Kept]]]:
+        """What was found so far, for the collector of another process: of each gallery the count, and what is kept."""
+        return {name: (self._count[name], best.kept) for name, best in self._best.items()}
+
+    def join(self, part: Mapping[str, tuple[int, Sequence[Kept]]]) -> None:
+        """Take in what another collector of these galleries has found in other rows."""
+        for name, (count, kept) in part.items():
+            self._count[name] += count
+            self._best[name].join(kept)
 
     def found(self) -> list[Found]:
         """Every gallery, in the order in which they were named."""

@@ -1,7 +1,8 @@
 """Rows that belong together, by what they share: one caption under many photos, one photo with many captions, repeats.
 
 Knows columns of score tables; nothing of files. Bounded: the largest groups are kept, by a count that every row of a
-group carries, so that what is kept does not depend on how or in which order the rows come.
+group carries (rows that carry another one are another group), so that what is kept does not depend on how or in which
+order the rows come, nor on whether some of them were looked at elsewhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from ncaudit.judging.galleries.cells import Cells, Numbers, texts
 from ncaudit.judging.galleries.collector import SHOWN, Row
 
 Key = tuple[Any, ...]
+Rank = tuple[float, Key]
 CHARACTERS = 500  # of a caption, for telling groups apart
 
 
@@ -86,13 +88,20 @@ class Groups:
     """Collects the groups of one kind. most: groups told; kept: while rows pass by; shown: rows of each."""
 
     def __init__(
-        self, grouping: Grouping, most: int, shown: int, kept: int = 1_000, columns: Sequence[str] = SHOWN
+        self,
+        grouping: Grouping,
+        most: int,
+        shown: int,
+        kept: int = 1_000,
+        columns: Sequence[str] = SHOWN,
+        *,
+        first: int = 0,
     ) -> None:
         self._grouping, self._most, self._shown, self._kept = grouping, most, shown, max(kept, most)
         self._columns = columns
-        self._groups: dict[Key, Group] = {}
-        self._count = self._first = 0
-        self._least: tuple[float, Key] | None = None  # what a group must be before, once some were left out
+        self._groups: dict[Rank, Group] = {}
+        self._count, self._first = 0, first
+        self._least: Rank | None = None  # what a group must be before, once some were left out
 
     def add(self, batch: pa.RecordBatch) -> None:
         """The next rows, in the order of the tables."""
@@ -121,27 +130,41 @@ class Groups:
         self._forget()
 
     def _group(self, key: Key, size: int) -> Group | None:
-        found = self._groups.get(key)
-        if found is None and not (self._least is not None and _rank(key, size) >= self._least):
-            found = self._groups[key] = Group(key, size)
+        rank = _rank(key, size)
+        found = self._groups.get(rank)
+        if found is None and not (self._least is not None and rank >= self._least):
+            found = self._groups[rank] = Group(key, size)
         return found
 
     def _forget(self) -> None:
         """What is left out never comes back: rows of a group rank alike."""
         if len(self._groups) <= 2 * self._kept:
             return
-        ranked = sorted(self._groups.values(), key=lambda group: _rank(group.key, group.size))
-        self._least = _rank(ranked[self._kept].key, ranked[self._kept].size)
-        self._groups = {group.key: group for group in ranked[: self._kept]}
+        ranked = sorted(self._groups)
+        self._least = ranked[self._kept]
+        self._groups = {rank: self._groups[rank] for rank in ranked[: self._kept]}
+
+    def part(self) -> tuple[int, Sequence[Group]]:
+        """What was found so far, for the groups of another process: how many rows, and the largest groups."""
+        return self._count, [self._groups[rank] for rank in sorted(self._groups)[: self._kept]]
+
+    def join(self, part: tuple[int, Sequence[Group]]) -> None:
+        """Take in what others of this kind have found in other rows."""
+        self._count += part[0]
+        for other in part[1]:
+            if (group := self._group(other.key, other.size)) is not None:
+                group.rows += other.rows
+                group.shown = sorted([*group.shown, *other.shown], key=lambda row: row.place)[: self._shown]
+        self._forget()
 
     def found(self) -> FoundGroups:
         """The largest groups, those with more flagged rows first."""
-        ranked = sorted(self._groups.values(), key=lambda group: _rank(group.key, group.size))[: self._kept]
-        told = sorted(ranked, key=lambda group: (-group.rows, *_rank(group.key, group.size)))
-        return FoundGroups(self._grouping, self._count, told[: self._most])
+        ranked = sorted(self._groups)[: self._kept]
+        told = sorted(ranked, key=lambda rank: (-self._groups[rank].rows, rank))
+        return FoundGroups(self._grouping, self._count, [self._groups[rank] for rank in told[: self._most]])
 
 
-def _rank(key: Key, size: int) -> tuple[float, Key]:
+def _rank(key: Key, size: int) -> Rank:
     return -float(size), key
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from ncaudit.errors import BadTable
-from ncaudit.shards.files.locations import open_file
+from ncaudit.shards.files.locations import is_remote, open_file
 from ncaudit.shards.files.remembered import Remembered
 
 HEAD = 4096  # bytes that are looked at
@@ -22,6 +22,8 @@ SUFFIXES = (
     ".csv.gz", ".tsv.gz", ".npy",
 )  # fmt: skip
 BINARY_SUFFIXES = (".parquet", ".arrow", ".tar", ".npy")
+PERMISSIONS = "check the path and its permissions"
+DENIED = "get the right to read it (s3:GetObject), or give other credentials"
 READABLE = "give parquet, tar, Arrow IPC, JSON lines, CSV or TSV"
 UNPACK = "unpack it, and give what is inside"
 STRANGERS = (
@@ -81,7 +83,8 @@ def format_in(path: str, file: BinaryIO) -> Format:
 def cannot_be_read(path: str, error: OSError) -> BadTable:
     """The error of a file that the system does not let us read."""
     reason = error.strerror or str(error) or type(error).__name__
-    return BadTable(f"{path} cannot be read: {reason}", fix="check the path and its permissions")
+    denied = is_remote(path) and isinstance(error, PermissionError)
+    return BadTable(f"{path} cannot be read: {reason}", fix=DENIED if denied else PERMISSIONS)
 
 
 def _look(path: str) -> Format:

@@ -132,6 +132,8 @@ def unreadable(path: str, error: Exception) -> BadTable:
     """The error of a file that parquet cannot read. Raises `error` itself when memory ran out: the file is not bad."""
     if lacks_memory(error):
         raise error
+    if isinstance(error, PermissionError):
+        return cannot_be_read(path, error)
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return BadTable(
         f"{path} cannot be read as parquet: {reason}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ncaudit.stores import denied, is_remote, reaching, spelled, system
+from ncaudit.stores import again, denied, is_remote, reaching, spelled, system
 
 # what changes with a file, where a store tells it
 NAMED_BY = ("ETag", "etag", "md5Hash", "generation", "contentHash", "blob_id")
@@ -105,13 +105,13 @@ def found_below(folder: str) -> dict[str, Entry]:
     try:
         with reaching(folder):
             files.invalidate_cache(inner)
-            found = files.find(inner, detail=True)
+            found = again(folder, lambda: files.find(inner, detail=True))
+            listed = {name: told for name, told in found.items() if told.get("type") == "file"}
+            return {spelled(folder, name): entry_of(_told(files, name, told)) for name, told in listed.items()}
     except FileNotFoundError:
         return {}
     except PermissionError as error:
         raise denied(folder, error) from error
-    listed = {name: told for name, told in found.items() if told.get("type") == "file"}
-    return {spelled(folder, name): entry_of(_told(files, name, told)) for name, told in listed.items()}
 
 
 def _told(files: Any, name: str, told: Mapping[str, Any]) -> Mapping[str, Any]:

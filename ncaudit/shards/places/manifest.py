@@ -19,6 +19,7 @@ from typing import Any
 from ncaudit import own_json
 from ncaudit.shards.places import listings
 from ncaudit.shards.places.listings import Entry, Listing
+from ncaudit.shards.places.uploads import refused
 from ncaudit.stores import again, is_remote, spelled, system
 
 FOLDER = "_manifest"
@@ -120,7 +121,10 @@ def settle(folder: str, *, by_others: bool = False) -> None:
 def _put(path: str, lines: Iterable[Facts]) -> None:
     text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
     data, (files, inner) = gzip.compress(text.encode(), 3, mtime=0), system(path)
-    again(path, lambda: files.pipe_file(inner, data))
+    try:
+        again(path, lambda: files.pipe_file(inner, data))
+    except Exception as error:  # every file system has errors of its own
+        raise refused(path, error) from error
 
 
 def _take_away(path: str) -> None:

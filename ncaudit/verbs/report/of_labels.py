@@ -6,7 +6,8 @@ Knows label tables and the parts of the page; nothing of files' places or HTML.
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy as np
 from ncaudit import own_json
 from ncaudit.core.classes.votes import PARTITIONS
 from ncaudit.counts import counted
+from ncaudit.engines.jobs import Site
 from ncaudit.errors import UsageError
 from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import Collector, Row
-from ncaudit.judging.galleries.named import find_named
 from ncaudit.judging.galleries.per_stratum import PerStratum
 from ncaudit.judging.galleries.rules import FAILED, Gallery
 from ncaudit.options import ReportOptions
@@ -25,7 +26,9 @@ from ncaudit.progress import Progress
 from ncaudit.schema import OK
 from ncaudit.shards.files.locations import dirname, join
 from ncaudit.shards.tables.scores import ScoreTable
+from ncaudit.verbs.report.found.placed import Placed, found_in_each, placed
 from ncaudit.verbs.report.found.seen import BATCH_ROWS, READ, STRATUM_ROWS
+from ncaudit.verbs.report.found.witnesses import witnesses
 from ncaudit.verbs.report.of_scores import NO_PICTURES
 from ncaudit.verbs.report.score_page import PLAIN, failed_row
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, class_name, witnesses_of
@@ -76,41 +79,80 @@ UNLABELLED = Gallery(
 GALLERIES = (WORST, SUGGESTED, UNLABELLED, FAILED)
 
 
+Part = tuple[Counter[str], Counter[str], Any, Any]
+
+
+@dataclass
+class _Seen:
+    """What one pass over label tables finds; of each of them, and then joined, in any order."""
+
+    statuses: Counter[str]
+    partitions: Counter[str]
+    galleries: Collector
+    classes: PerStratum
+
+    @classmethod
+    def nothing(cls, cards: int, first: int = 0) -> "_Seen":
+        """Before any row. first: the place of the first one that will come."""
+        classes = PerStratum("given_label", STRATUM_ROWS, columns=SHOWN, number="label_quality", first=first)
+        return cls(Counter(), Counter(), Collector(GALLERIES, cards, SHOWN, first=first), classes)
+
+    def look(self, table: ScoreTable, progress: Progress) -> None:
+        """Take all rows of the next table."""
+        columns = [name for name in SHOWN if name in table.schema.names]
+        for batch in table.batches(columns, BATCH_ROWS):
+            cells = Cells(batch)
+            for counts, name in ((self.statuses, "status"), (self.partitions, "partition")):
+                told = cells.words(name).value_counts().to_pylist()
+                counts.update({entry["values"] or "": entry["counts"] for entry in told})
+            self.galleries.add(batch)
+            self.classes.add(batch)
+            progress.advance(len(batch))
+
+    def part(self) -> Part:
+        """As it is sent."""
+        return self.statuses, self.partitions, self.galleries.part(), self.classes.part()
+
+    def join(self, part: Part) -> None:
+        """Take in what was found in another table."""
+        self.statuses.update(part[0])
+        self.partitions.update(part[1])
+        self.galleries.join(part[2])
+        self.classes.join(part[3])
+
+
+def _part_of(of: Placed, progress: Progress, *, cards: int) -> Part:
+    seen = _Seen.nothing(cards, of.first)
+    seen.look(of.table, progress)
+    return seen.part()
+
+
 class LabelReport:
     """All that is found, before and after the pictures are there."""
 
-    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> None:
+    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], site: Site, progress: Progress) -> None:
         if options.judge_only or options.truth is not None:
             flag = "--judge-only" if options.judge_only else "--truth"
             raise UsageError(f"{flag} is about pairs, and these tables hold judged classes", fix="leave it out")
         self._options, self._tables = options, tables
-        self._statuses: Counter[str] = Counter()
-        self._partitions: Counter[str] = Counter()
-        self._collector = Collector(GALLERIES, options.cards, SHOWN)
-        self._classes = PerStratum("given_label", STRATUM_ROWS, columns=SHOWN, number="label_quality")
-        self._look(progress)
-        self._named = find_named(tables, witnesses_of(self._witnessed()), SHOWN, progress)
-
-    def _look(self, progress: Progress) -> None:
-        progress.stage(READ, sum(table.rows for table in self._tables))
-        for table in self._tables:
-            columns = [name for name in SHOWN if name in table.schema.names]
-            for batch in table.batches(columns, BATCH_ROWS):
-                cells = Cells(batch)
-                for counts, name in ((self._statuses, "status"), (self._partitions, "partition")):
-                    told = cells.words(name).value_counts().to_pylist()
-                    counts.update({entry["values"] or "": entry["counts"] for entry in told})
-                self._collector.add(batch)
-                self._classes.add(batch)
-                progress.advance(len(batch))
+        site.ready(tables[0].shard, progress)
+        progress.stage(READ, sum(table.rows for table in tables))
+        self._seen = _Seen.nothing(options.cards)
+        if site.elsewhere:
+            for part in found_in_each(site, tables, partial(_part_of, cards=options.cards), progress):
+                self._seen.join(part)
+        else:
+            for of in placed(tables):
+                self._seen.look(of.table, progress)
+        self._named = witnesses(site, tables, witnesses_of(self._witnessed()), SHOWN, progress)
 
     def _witnessed(self) -> list[Row]:
-        return [row for gallery in (WORST, SUGGESTED, UNLABELLED) for row in self._collector[gallery].rows]
+        return [row for gallery in (WORST, SUGGESTED, UNLABELLED) for row in self._seen.galleries[gallery].rows]
 
     @property
     def statuses(self) -> Mapping[str, int]:
         """Rows by their status."""
-        return {status or "no status": count for status, count in self._statuses.items()}
+        return {status or "no status": count for status, count in sorted(self._seen.statuses.items())}
 
     @property
     def rate(self) -> dict[str, float | None]:
@@ -132,7 +174,7 @@ class LabelReport:
         """Ask for the pictures of all rows that are shown."""
         for row in self._witnessed():
             asked.add(row, LARGE)
-        for stratum in self._classes.found()[: MOST_CLASSES // 2]:
+        for stratum in self._seen.classes.found()[: MOST_CLASSES // 2]:
             for row in stratum.worst:
                 asked.add(row, SMALL)
         for row in self._named.values():
@@ -152,7 +194,7 @@ class LabelReport:
         )
 
     def _answer(self) -> Answer:
-        ok, rows = self._statuses[OK], sum(self._statuses.values())
+        ok, rows = self._seen.statuses[OK], sum(self._seen.statuses.values())
         headline, interval = self._headline(ok)
         facts = [("rows", f"{rows:,}"), ("judged", f"{ok:,}")]
         facts += [("failed", f"{rows - ok:,}")] if rows > ok else []
@@ -160,7 +202,7 @@ class LabelReport:
             headline=headline,
             interval=interval,
             meaning=self._meaning,
-            facts=[*facts, ("another class suggested", f"{self._collector[SUGGESTED].count:,}")],
+            facts=[*facts, ("another class suggested", f"{self._seen.galleries[SUGGESTED].count:,}")],
             verdicts=self._partition_bars(),
             next_step=LOOK if ok else "Mend what the statuses say, and embed again.",
             command=TRAIN.format(self._column, embeddings_beside(self._options.scores)) if ok else None,
@@ -188,8 +230,8 @@ class LabelReport:
         return next((f"{one}." for one in said if one), "")
 
     def _partition_bars(self) -> list[Bar]:
-        total = sum(self._partitions[word] for word in PARTITIONS)
-        each = [(word, self._partitions[word]) for word in PARTITIONS]
+        total = sum(self._seen.partitions[word] for word in PARTITIONS)
+        each = [(word, self._seen.partitions[word]) for word in PARTITIONS]
         return [Bar(word, f"{n:,} ({n / total:.0%})", n / total, word) for word, n in each] if total else []
 
     @cached_property
@@ -197,7 +239,7 @@ class LabelReport:
         return [figure for figure in (self._matrix(),) if figure is not None]
 
     def _per_class(self) -> Figure | None:
-        found = [one for one in self._classes.found() if one.labelled][:MOST_CLASSES]
+        found = [one for one in self._seen.classes.found() if one.labelled][:MOST_CLASSES]
         if not found:
             return None
         bars = [
@@ -232,12 +274,12 @@ class LabelReport:
         return [view for view in (*views, *self._by_class(maker), self._failed()) if view.count]
 
     def _gallery(self, gallery: Gallery, maker: CardMaker) -> GalleryView:
-        found = self._collector[gallery]
+        found = self._seen.galleries[gallery]
         cards = [maker.class_labelled(row) for row in found.rows]
         return GalleryView(gallery.name, gallery.title, gallery.rule, found.count, cards)
 
     def _by_class(self, maker: CardMaker) -> list[GalleryView]:
-        found = [one for one in self._classes.found() if one.labelled]
+        found = [one for one in self._seen.classes.found() if one.labelled]
         parts = []
         for one in found[: MOST_CLASSES // 2]:
             cards = [maker.class_labelled(row, SMALL, why=False) for row in one.worst]
@@ -247,7 +289,7 @@ class LabelReport:
         return [GalleryView("classes", "By class", rule, len(found), parts=parts)] if parts else []
 
     def _failed(self) -> GalleryView:
-        found = self._collector[FAILED]
+        found = self._seen.galleries[FAILED]
         statuses = sorted((one for one in self.statuses.items() if one[0] != OK), key=lambda one: (-one[1], one[0]))
         most = max([count for _, count in statuses], default=1)
         bars = [Bar(f"{w}: {PLAIN[w]}" if w in PLAIN else w, f"{n:,}", n / most, "status") for w, n in statuses]

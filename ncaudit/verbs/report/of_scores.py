@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from ncaudit.counts import counted
+from ncaudit.engines.jobs import Site
 from ncaudit.judging.galleries.collector import SHOWN
-from ncaudit.judging.galleries.named import find_named
 from ncaudit.options import ReportOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.tables.scores import ScoreTable
@@ -17,6 +17,7 @@ from ncaudit.verbs.report import score_page
 from ncaudit.verbs.report.answer import fit_beside, parts_of, together
 from ncaudit.verbs.report.found.seen import look_at
 from ncaudit.verbs.report.found.truths import truth_for
+from ncaudit.verbs.report.found.witnesses import witnesses
 from ncaudit.verbs.report.score_page import ScoreFindings
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, witnesses_of
 from ncaudit.verbs.report.shown.pictures import SMALL, Pictures
@@ -38,19 +39,19 @@ NOWHERE = "There are no pictures: the tables have no shard and row that tell whe
 class ScoreReport:
     """All that is found, before and after the pictures are there."""
 
-    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], progress: Progress) -> None:
+    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], site: Site, progress: Progress) -> None:
         self._options, self._tables = options, tables
-        seen = look_at(tables, options, truth_for(options, tables), progress)
-        parts = parts_of(tables, seen.counts.of_table)
+        seen = look_at(site, tables, options, truth_for(options, tables), progress)
+        parts = parts_of(tables, [seen.counts.of_table[number] for number in range(len(tables))])
         self._found = ScoreFindings(seen, parts, fit_beside(tables, parts), options)
         shown = [] if options.judge_only else self._found.rows_with_witnesses()
-        self._named = find_named(tables, witnesses_of(shown), SHOWN, progress)
-        self._to_judge = ToJudge(options, tables, seen.drawable)
+        self._named = witnesses(site, tables, witnesses_of(shown), SHOWN, progress)
+        self._to_judge = ToJudge(options, tables, seen.draw)
 
     @property
     def statuses(self) -> Mapping[str, int]:
         """Rows by their status."""
-        return dict(self._found.seen.counts.statuses)
+        return dict(sorted(self._found.seen.counts.statuses.items()))
 
     @property
     def rate(self) -> dict[str, float | None]:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ncaudit.engines.jobs import Site
 from ncaudit.engines.local import Accounting
+from ncaudit.engines.on_ray.chosen import require_engine, site_of
 from ncaudit.errors import BadTable, UsageError
 from ncaudit.judging.galleries.named import WITNESSES, in_data
 from ncaudit.options import STREAM, ReportOptions
 from ncaudit.options.report import NAMED
 from ncaudit.options.shared.as_command import command_of
+from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.progress import SILENT, Progress
 from ncaudit.readable import Readable
 from ncaudit.shards.claims.claims import Claim, Place, asked
@@ -31,6 +34,7 @@ from ncaudit.verbs.report.page.render import is_report, render
 from ncaudit.verbs.report.shown.cards import Asked
 from ncaudit.verbs.report.shown.pictures import PICTURES, Pictures, take_pictures
 from ncaudit.verbs.report.shown.views import Page
+from ncaudit.verbs.report.to_judge import told
 
 MIB = 1 << 20
 CLASSES = {"given_label", "label_quality"}  # what a label table has, and no score table
@@ -67,8 +71,8 @@ def report(options: ReportOptions, progress: Progress = SILENT) -> ReportResult:
     dataset is not what was scored.
     """
     ready = made_ready(options)
-    with made_by(options), ready.claim.held(_deciding(options)):
-        return _report(options, ready, progress)
+    with made_by(told(options)), ready.claim.held(_deciding(options)), site_of(options, None) as site:
+        return _report(options, ready, site, progress)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Ready:
 
 def made_ready(options: ReportOptions) -> Ready:
     """Raises NcauditError for whatever is wrong with inputs and output, as far as looks can tell."""
+    require_engine(options)
     shards = find_shards(options.scores)
     place = replace(Place.of_file("--out", options.out), proven=is_report)
     claim = asked("report", [place], inputs_of(shards), overwrite=options.overwrite)
@@ -91,21 +96,22 @@ def made_ready(options: ReportOptions) -> Ready:
 
 
 def _deciding(options: ReportOptions) -> dict[str, Any]:
-    return {"options": {field.name: str(getattr(options, field.name)) for field in fields(options)}}
+    names = {field.name for field in fields(options)} - {field.name for field in fields(EngineOptions)}
+    return {"options": {name: str(getattr(options, name)) for name in sorted(names)}}
 
 
-def _report(options: ReportOptions, ready: Ready, progress: Progress) -> ReportResult:
+def _report(options: ReportOptions, ready: Ready, site: Site, progress: Progress) -> ReportResult:
     tables, dataset = ready.tables, ready.dataset
     progress.job("report", STAGES if options.data else STAGES_WITHOUT_DATA)
     # one pass over the tables, of whichever kind they are
-    told = LabelReport(options, tables, progress) if ready.of_labels else ScoreReport(options, tables, progress)
+    found = (LabelReport if ready.of_labels else ScoreReport)(options, tables, site, progress)
     asked = Asked()
-    told.want(asked)
+    found.want(asked)
     wanted = {} if dataset is None else {place: in_data(tables, row) for place, row in asked.rows.items()}
     pictures = take_pictures(dataset, wanted, asked.sizes, options, progress)
     notes = rank_notes((table.shard.path, table.provenance) for table in tables)
     progress.stage("write the page", None)
-    page, html, notes = _fitting(options, told, pictures, _provenance(options, tables), notes)
+    page, html, notes = _fitting(options, found, pictures, _provenance(options, tables), notes)
     with atomic_file(options.out) as file:
         file.write(html)
     return ReportResult(
@@ -116,10 +122,10 @@ def _report(options: ReportOptions, ready: Ready, progress: Progress) -> ReportR
         pictures_failed=pictures.failed,
         galleries={gallery.name: gallery.count for gallery in page.galleries},
         judge_pairs=len(page.judge.pairs) if page.judge else 0,
-        of_labels=isinstance(told, LabelReport),
-        **told.rate,
-        noise_rate_told=told.rate_told,
-        accounting=Accounting(len(tables), 0, (), told.statuses),
+        of_labels=isinstance(found, LabelReport),
+        **found.rate,
+        noise_rate_told=found.rate_told,
+        accounting=Accounting(len(tables), 0, (), found.statuses),
         notes=tuple(note for note in (*notes, page.pictures_note, page.judge_note) if note),
     )
 
@@ -145,14 +151,14 @@ def _hold_classes(tables: Sequence[ScoreTable]) -> bool:
 
 def _fitting(
     options: ReportOptions,
-    told: ScoreReport | LabelReport,
+    found: ScoreReport | LabelReport,
     pictures: Pictures,
     provenance: Sequence[tuple[str, str]],
     notes: Sequence[str],
 ) -> tuple[Page, bytes, list[str]]:
     """The page, its pictures as large as they may be."""
     while True:
-        page = replace(told.page(pictures), provenance=provenance, notes=notes)
+        page = replace(found.page(pictures), provenance=provenance, notes=notes)
         html = render(page).encode("utf-8")
         if len(html) <= options.max_mib * MIB:
             return page, html, [*notes]
@@ -177,8 +183,6 @@ def _provenance(options: ReportOptions, tables: Sequence[ScoreTable]) -> list[tu
         "fit": str(said.get("fit") or ""),
         "options": ", ".join(f"{name} {value}" for name, value in options_told if value is not None),
         "labels mean": str(said.get("label_means") or ""),
-        "command": command_of(options),
+        "command": command_of(told(options)),
     }
     return [(name, value) for name, value in listed.items() if value]
-
-

@@ -6,7 +6,7 @@ Knows the draw, the tables' provenance and the judge's part of the page; nothing
 import hashlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -15,14 +15,16 @@ import numpy as np
 import pyarrow as pa
 
 from ncaudit.errors import NcauditError
-from ncaudit.judging.draw import Design, Drawable, Places, designed, fetched, keys, require_unique
+from ncaudit.judging.draw import Drawn, fetched, keys, require_unique
 from ncaudit.judging.galleries.cells import Cells
 from ncaudit.judging.galleries.collector import Row
 from ncaudit.options import ReportOptions, SampleOptions, ScorerOptions
 from ncaudit.options.shared.as_command import command_of
+from ncaudit.options.shared.engines import EngineOptions
 from ncaudit.shards.files.locations import dirname, is_dir, join, normal
 from ncaudit.shards.files.provenance import fingerprint
 from ncaudit.shards.tables.scores import ScoreTable
+from ncaudit.verbs.report.found.drawn import Draw
 from ncaudit.verbs.report.shown.cards import Asked, CardMaker, place_of
 from ncaudit.verbs.report.shown.judge_pairs import JudgePair, JudgeSample, JudgeStratum
 from ncaudit.verbs.report.shown.pictures import LARGE, Pictures
@@ -35,10 +37,10 @@ EMBEDDINGS = "embeddings"  # beside its scores in a folder of `audit`
 class ToJudge:
     """The drawn pairs. note: why there are none, where the page says so."""
 
-    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], drawable: Drawable | None) -> None:
+    def __init__(self, options: ReportOptions, tables: Sequence[ScoreTable], draw: Draw | None) -> None:
         self._options, self._tables, self.note = options, tables, ""
         try:
-            self._drawn = self._draw(drawable) if options.judge else None
+            self._drawn = self._draw(draw) if options.judge else None
         except NcauditError as error:
             if options.judge_only:
                 raise
@@ -53,42 +55,47 @@ class ToJudge:
         """What the page gets; None where nothing is drawn."""
         if self._drawn is None:
             return None
-        design, maker = self._drawn[0], CardMaker(pictures, {})
+        drawn, maker = self._drawn[0], CardMaker(pictures, {})
         return JudgeSample(
             key=self._key,
             name=EXPORTED,
             pairs=[_pair(row, stratum, maker) for row, stratum in self._rows],
-            strata=[JudgeStratum(rows=int(n), drawn=int(m)) for n, m in zip(design.sizes, design.drawn, strict=True)],
+            strata=[JudgeStratum(rows=int(n), drawn=int(m)) for n, m in zip(drawn.sizes, drawn.drawn, strict=True)],
             command=command(self._options.scores, self._tables[0].provenance),
-            again="" if self._options.judge_only else command_of(self._options),
+            again="" if self._options.judge_only else command_of(told(self._options)),
             alone=self._options.judge_only,
         )
 
-    def _draw(self, drawable: Drawable | None) -> tuple[Design, pa.Table, Places]:
-        if drawable is None or not len(drawable.score):
+    def _draw(self, draw: Draw | None) -> tuple[Drawn, pa.Table]:
+        drawn = None if draw is None else draw.drawn(self._options.judge, SampleOptions.strata)
+        if drawn is None:
             raise NcauditError("no row has a score", fix="see the status column")
-        design = designed(drawable, self._options.judge, SampleOptions.strata)
-        places = drawable.place[design.chosen]
-        pairs = fetched(self._tables, places, _seen_by_judges)
+        pairs = fetched(self._tables, drawn.place, _seen_by_judges)
         require_unique(pairs["pair_id"])
-        return design, pairs, places
+        return drawn, pairs
 
     @cached_property
     def _rows(self) -> list[tuple[Row, int]]:
         """Each with its stratum, in random order."""
         if self._drawn is None:
             return []
-        design, pairs, places = self._drawn
+        drawn, pairs = self._drawn
         order = np.argsort(keys("order", pairs["pair_id"].combine_chunks(), self._options.seed), kind="stable")
-        stratum, (batch,) = design.stratum[design.chosen], pairs.combine_chunks().to_batches()
+        (batch,) = pairs.combine_chunks().to_batches()
         rows = Cells(batch).rows(np.arange(len(batch)), COLUMNS)
-        return [(Row(int(places[i]), rows[i]), int(stratum[i])) for i in order.tolist()]
+        return [(Row(int(drawn.place[i]), rows[i]), int(drawn.stratum[i])) for i in order.tolist()]
 
     @cached_property
     def _key(self) -> str:
         """Of the tables' content and the draw: pages opened from disk share one store."""
         told = [*(fingerprint(table.shard) for table in self._tables), self._options.judge, self._options.seed]
         return f"ncaudit-judge-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
+
+
+def told(options: ReportOptions) -> ReportOptions:
+    """As the page tells them: where its tables were read changes nothing that stands on it."""
+    usual = EngineOptions
+    return replace(options, engine=usual.engine, ray_address=usual.ray_address, actors=None, gpus_per_actor=None)
 
 
 def command(scores: Sequence[str], provenance: Mapping[str, Any] | None) -> str:

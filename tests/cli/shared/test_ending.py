@@ -45,6 +45,13 @@ def test_what_the_system_refuses_names_the_path_and_what_to_do(monkeypatch, numb
     assert does in told[2]
 
 
+@pytest.mark.parametrize("kind", [PermissionError, FileNotFoundError])
+def test_what_a_store_refuses_names_the_address_and_what_to_do(monkeypatch, kind):
+    code, what, fix = ended(monkeypatch, kind(errno.EACCES, "Access Denied", "s3://pairs/a.parquet"))
+    assert (code, what) == (1, "ncaudit: s3://pairs/a.parquet cannot be read: Access Denied")
+    assert "rerun" in fix
+
+
 def test_no_room_for_what_is_written_for_a_while_names_tmpdir(monkeypatch, tmp_path):
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(ending.tempfile, "gettempdir", lambda: str(tmp_path))

@@ -35,6 +35,22 @@ def test_what_is_refused_and_what_is_a_bug_are_told_apart(hand, tmp_path):
     assert "ZeroDivisionError" in hand.do("bug")[0][1]
 
 
+def test_what_a_store_denies_keeps_its_words_and_what_has_no_number_is_a_bug(hand):
+    hand.set_up(_denied)
+    assert hand.do("s3://pairs/a")[0] == ("system", 13, "Access Denied", "s3://pairs/a")
+    kind, told = hand.do("")[0]
+    assert kind == "bug"
+    assert told.startswith("PermissionError: nobody knows of what (test_actor.py, line ")
+
+
+@contextmanager
+def _denied(progress):
+    def does(item):
+        raise PermissionError(13, "Access Denied", item) if item else PermissionError("nobody knows of what")
+
+    yield None, does
+
+
 def test_a_set_up_that_is_refused_is_told(hand):
     kind, error = hand.set_up(refused)
     assert (kind, error.fix) == ("refused", "go elsewhere")

@@ -65,3 +65,13 @@ def test_a_shard_that_kills_its_process_three_times_has_failed_with_its_name(run
 def test_a_job_that_cannot_be_set_up_ends_all(run):
     with pytest.raises(NcauditError, match="nothing can be done"):
         run("a", job=refused)
+
+
+def test_the_pace_begins_with_the_first_task_that_is_handed_out(run):
+    told = []
+    listener = type("Listener", (Silent,), {
+        "begins": lambda self: told.append("begins"), "advance": lambda self, done, failed=0: told.append(done),
+    })()  # fmt: skip
+    run("a", "b", "c", progress=listener)
+    assert told.count("begins") == 1
+    assert told[0] == "begins"

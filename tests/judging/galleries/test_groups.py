@@ -1,5 +1,7 @@
 """Rows that belong together: known groups, in a known order, whatever batches they come in."""
 
+import pickle
+
 import pyarrow as pa
 import pytest
 
@@ -61,3 +63,20 @@ def test_the_largest_groups_are_kept_whatever_comes_between(cut):
 def test_rows_without_captions_are_one_group():
     batch = pa.RecordBatch.from_pydict({"reason": ["generic_caption"] * 2, "caption_count": [12, 12]})
     assert [(group.key, group.rows) for group in found(GENERIC_CAPTIONS, batch).groups] == [(("",), 2)]
+
+
+@pytest.mark.parametrize("kept", [3, 100])
+def test_groups_that_were_found_elsewhere_are_joined_in_any_order(kept):
+    told = rows(*[("generic_caption", f"c{i % 40}", 10 + i % 7, 1, "x") for i in range(400)])
+    here, joined = found(GENERIC_CAPTIONS, told, 7, most=3, kept=kept), Groups(GENERIC_CAPTIONS, 3, 2, kept)
+    for first in (300, 0, 200, 100):
+        part = Groups(GENERIC_CAPTIONS, 3, 2, kept, first=first)
+        part.add(told.slice(first, 100))
+        joined.join(pickle.loads(pickle.dumps(part.part())))
+    assert joined.found() == here
+    assert [row.place for row in here.groups[0].shown] == sorted(row.place for row in here.groups[0].shown)
+
+
+def test_what_carries_other_counts_is_another_group():
+    batch = rows(*[("generic_caption", "photo", 12, 1, "x")] * 2, ("generic_caption", "photo", 30, 1, "x"))
+    assert [(group.size, group.rows) for group in found(GENERIC_CAPTIONS, batch).groups] == [(12, 2), (30, 1)]

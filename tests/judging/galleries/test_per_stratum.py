@@ -1,5 +1,7 @@
 """Counts, rates and worst rows of each stratum, by hand, in any batches."""
 
+import pickle
+
 import pyarrow as pa
 import pytest
 
@@ -34,8 +36,24 @@ def test_every_stratum_has_its_counts_and_its_worst_rows(cut):
 
 
 @pytest.mark.parametrize("cut", [1, 100])
-def test_strata_beyond_the_bound_are_one(cut):
-    assert {one.name: one.rows for one in found(cut, strata=1)} == {"x": 3, OTHERS: 4}
+def test_strata_beyond_the_bound_are_one_by_name_and_not_by_who_comes_first(cut):
+    assert {one.name: one.rows for one in found(cut, strata=1)} == {NAMELESS: 1, OTHERS: 6}
+    (others,) = (one for one in found(cut, strata=2) if one.name == OTHERS)  # y: b, d, g
+    assert (others.rows, others.ok, others.noise_rate) == (3, 2, 0.625)
+    assert [row.get("pair_id") for row in others.worst] == ["g", "b"]
+
+
+@pytest.mark.parametrize("strata", [1, 2, 9])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_what_was_found_elsewhere_is_joined_in_any_order(order, strata):
+    ends, joined = (0, 2, 3, 7), PerStratum("shard", 2, strata)
+    for number in order:
+        part = PerStratum("shard", 2, strata, first=ends[number])
+        part.add(BATCH.slice(ends[number], ends[number + 1] - ends[number]))
+        joined.join(pickle.loads(pickle.dumps(part.part())))
+    told = [(one.name, one.rows, one.labelled, one.mismatched, one.noisy, one.worst) for one in joined.found()]
+    here = found(3, strata=strata)
+    assert told == [(one.name, one.rows, one.labelled, one.mismatched, one.noisy, one.worst) for one in here]
 
 
 def test_a_table_without_the_column_is_one_nameless_stratum():

@@ -1,5 +1,6 @@
 """A file gets to a store whole or not at all, also where the network or the store is against it."""
 
+import errno
 import json
 import os
 import signal
@@ -7,10 +8,13 @@ import sys
 
 import pytest
 
+from ncaudit import stores
 from ncaudit.errors import NcauditError, Unwritable
 from ncaudit.shards.claims import records
+from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
-from ncaudit.shards.places import scratch, uploads
+from ncaudit.shards.places import listings, manifest, scratch, uploads
+from ncaudit.shards.readers import open_shard
 from tests.worlds import processes
 from tests.worlds.stores import CUT, Answer, wait_for
 
@@ -223,3 +227,39 @@ def test_a_damaged_record_is_no_first_one(store):
     write(b"{", RECORD)
     assert records.write_first(RECORD, {"verb": "embed"}) == {"verb": "embed"}
     assert json.loads(store.objects("out")["_run.json"]) == {"verb": "embed"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told", "fix"),
+    [
+        (Answer(403, "AccessDenied", "Access Denied"), "cannot be written: Access Denied", "s3:PutObject"),
+        (Answer(404, "NoSuchBucket", "The bucket is gone"), "cannot be written: The bucket is gone", "make the bucket"),
+        (Answer(503, "SlowDown", "Reduce your rate"), "cannot be written: Reduce your rate", "then rerun"),
+        (Answer(507, "XMinioStorageFull", "The store is full"), "cannot be written: ", "--storage-option"),
+    ],
+)
+def test_a_manifest_that_is_not_taken_any_more_ends_all_and_names_itself(proxy, monkeypatch, answer, told, fix):
+    monkeypatch.setattr(manifest, "_own", {})
+    monkeypatch.setattr("ncaudit.stores.WAITS_S", (0.0,))
+    entry = listings.Entry(3, "v")
+    manifest.tell("s3://pairs/out", "s3://pairs/out/0.parquet", entry, {})
+    proxy.fault = first_times(10**6, answer, having="_manifest/part.")
+    with pytest.raises(Unwritable) as caught:
+        manifest.tell("s3://pairs/out", "s3://pairs/out/1.parquet", entry, {})
+    assert caught.value.message.startswith("s3://pairs/out/_manifest/part.")
+    assert told in caught.value.message
+    assert fix in caught.value.fix
+
+
+def test_what_may_not_be_read_any_more_is_called_by_its_name(proxy, store):
+    store.client().put_object(Bucket="pairs", Key="in/x.json", Body=b"{}")
+    proxy.fault = lambda method, path: Answer(403, "AccessDenied", "Access Denied")
+    with pytest.raises(PermissionError) as caught:
+        stores.read("s3://pairs/in/x.json")
+    error = caught.value
+    assert (error.errno, error.filename) == (errno.EACCES, "s3://pairs/in/x.json")
+    with pytest.raises(NcauditError, match=r"^s3://pairs/in cannot be looked at: Access Denied$"):
+        listings.look("s3://pairs/in")
+    with pytest.raises(NcauditError, match=r"^s3://pairs/in/x\.parquet cannot be read: ") as denied:
+        open_shard(Shard("s3://pairs/in/x.parquet", "x.parquet"))
+    assert "s3:GetObject" in denied.value.fix

@@ -23,6 +23,9 @@ class Mute:
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
         heed()
 
+    def begins(self) -> None:
+        heed()
+
     def advance(self, done: int, failed: int = 0) -> None:
         heed()
 
@@ -50,6 +53,10 @@ class Listener(Mute):
     def stage(self, name: str, total: int | None, unit: str = "rows") -> None:
         super().stage(name, total, unit)
         self._ended(self.work.begin(name, total, unit))
+
+    def begins(self) -> None:
+        super().begins()
+        self.work.begins()
 
     def advance(self, done: int, failed: int = 0) -> None:
         super().advance(done, failed)

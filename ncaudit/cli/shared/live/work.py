@@ -61,6 +61,7 @@ class Stage:
     kept: int = 0
     failed: int = 0
     status: str = ""
+    waited_s: float = 0.0  # before its work began
     ended: float | None = None
     pace: Pace = field(init=False)
 
@@ -76,14 +77,23 @@ class Stage:
         """Done by an earlier run."""
         self.done, self.kept, self.failed = self.done + done, self.kept + done, self.failed + failed
 
+    def begins(self, now: float) -> None:
+        """Its work does, unless some of it has been done: what came before was waiting."""
+        if self.done == self.kept:
+            self.waited_s, self.pace = now - self.begun, Pace(now)
+
     def elapsed_s(self, now: float) -> float:
         return (now if self.ended is None else self.ended) - self.begun
+
+    def worked_s(self, now: float) -> float:
+        """The same without waiting: what its pace is told by."""
+        return self.elapsed_s(now) - self.waited_s
 
     def per_s(self, now: float) -> float | None:
         """Lately; of a stage that has ended, all in all."""
         if self.ended is None:
             return self.pace.per_s(now)
-        seconds, worked = self.elapsed_s(now), self.done - self.kept
+        seconds, worked = self.worked_s(now), self.done - self.kept
         return worked / seconds if seconds > 0 and worked else None
 
     def left_s(self, now: float) -> float | None:
@@ -140,6 +150,11 @@ class Work:
             self.over.append(ended)
         return ended
 
+    def begins(self) -> None:
+        """The work of the stage that runs does; it had waited."""
+        if self.stage is not None:
+            self.stage.begins(self.clock())
+
     def begun_stages(self) -> list[Stage]:
         return self.over if self.stage is None else [*self.over, self.stage]
 
@@ -184,7 +199,7 @@ class Work:
         if shares <= 0 or self._is_guess(now, stage):
             return None
         if left is None:
-            left = max(0.0, self.plan.get(stage.name, 0.0) * seconds / shares - stage.elapsed_s(now))
+            left = max(0.0, self.plan.get(stage.name, 0.0) * seconds / shares - stage.worked_s(now))
         return left + later * seconds / shares
 
     def _seen(self, now: float, left: float | None) -> tuple[float, float]:
@@ -192,10 +207,10 @@ class Work:
         seconds = shares = 0.0
         for stage in self.over:
             if (share := self.plan.get(stage.name, 0.0) * stage.worked()) > 0:
-                seconds, shares = seconds + stage.elapsed_s(now), shares + share
+                seconds, shares = seconds + stage.worked_s(now), shares + share
         if self.stage is not None and left is not None and self.plan.get(self.stage.name):
             unkept = 1 - self.stage.kept / self.stage.total if self.stage.total else 1.0
-            seconds += self.stage.elapsed_s(now) + left
+            seconds += self.stage.worked_s(now) + left
             shares += self.plan[self.stage.name] * unkept
         return seconds, shares
 
@@ -204,7 +219,8 @@ class Work:
         whole = sum(self.plan.values())
         seen = sum(self.plan.get(each.name, 0.0) * each.worked() for each in self.begun_stages())
         shown = seen / whole if whole else stage.worked()
-        return shown < SURE_SHARE and now - self.begun < SURE_S
+        waited = sum(each.waited_s for each in self.begun_stages())
+        return shown < SURE_SHARE and now - self.begun - waited < SURE_S
 
     def _later(self) -> Iterator[float]:
         """The shares of the stages that have not begun, behind the one that runs."""

@@ -4,8 +4,8 @@ Knows truth and labels; nothing of charts.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,10 @@ from ncaudit.shards.people.truth import MATCH, MISSING, TruthTable, as_truth, re
 from ncaudit.shards.people.verdicts import IS_MATCH
 from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.scores import ScoreTable
+from ncaudit.verbs.report.found.placed import Placed
 
 BINS = 10
+OF_NAMED = ("pair_id", "shard", "row", "caption", "soft_label")
 Numbers = npt.NDArray[np.float64]
 
 
@@ -40,19 +42,29 @@ class ReliabilityBin:
 
 @dataclass
 class Reliability:
-    """Sums over the rows whose truth is known, in bins of the label of equal width."""
+    """Sums over the rows whose truth is known, in bins of the label of equal width; exact, in whatever order."""
 
     rows: Numbers = field(default_factory=lambda: np.zeros(BINS))
-    promised: Numbers = field(default_factory=lambda: np.zeros(BINS))
+    promised: list[Fraction] = field(default_factory=lambda: [Fraction(0)] * BINS)
     matched: Numbers = field(default_factory=lambda: np.zeros(BINS))
 
     def add(self, label: Numbers, match: npt.NDArray[np.bool_]) -> None:
         """(n,) labels, and whether the pairs match."""
-        known = ~np.isnan(label)
+        known = np.isfinite(label)
         label, match = label[known], match[known]
         place = np.minimum((label * BINS).astype(np.int64), BINS - 1).clip(min=0)
-        for sums, weight in ((self.rows, np.ones(len(label))), (self.promised, label), (self.matched, match)):
-            sums += np.bincount(place, weight, BINS)
+        self.rows += np.bincount(place, minlength=BINS)
+        self.matched += np.bincount(place, match, BINS)
+        self._promise([Fraction(promised) for promised in np.bincount(place, label, BINS).tolist()])
+
+    def join(self, other: "Reliability") -> None:
+        """Take in the same sums over other rows."""
+        self.rows += other.rows
+        self.matched += other.matched
+        self._promise(other.promised)
+
+    def _promise(self, more: Sequence[Fraction]) -> None:
+        self.promised = [own + other for own, other in zip(self.promised, more, strict=True)]
 
     @property
     def judged(self) -> int:
@@ -68,16 +80,6 @@ class Reliability:
         promised = float(self.promised[place] / count)
         ends = wilson_interval(share, count)
         return ReliabilityBin(place / BINS, (place + 1) / BINS, int(count), promised, share, *ends)
-
-
-class TruthSource(Protocol):
-    """Where the truth comes from, asked batch by batch and once at the end."""
-
-    def add(self, batch: pa.RecordBatch, table: ScoreTable, cells: Cells, into: Reliability) -> None:
-        """The next rows."""
-
-    def settle(self, into: Reliability) -> None:
-        """There are no more."""
 
 
 @dataclass(frozen=True)
@@ -100,32 +102,50 @@ class TruthInTables:
         known = (truth != MISSING) & cells.ok
         into.add(cells.number("soft_label")[known], truth[known] == MATCH)
 
-    def settle(self, into: Reliability) -> None:
-        """Nothing is left to do."""
+
+@dataclass(frozen=True)
+class Named:
+    """Rows of a table that a file of truth may be about. numbers: (m,) counted through all tables, ascending."""
+
+    numbers: npt.NDArray[np.int64]
+    rows: pa.RecordBatch
 
 
 class TruthBeside:
-    """A file with the truth of some pairs, found by pair_id, or by shard and row."""
+    """A file with the truth of some pairs, found by pair_id, or by shard and row.
+
+    Which rows it may be about each table tells by itself; which of them it is about, all of them in their order.
+    """
 
     column = ""
 
     def __init__(self, table: TruthTable) -> None:
         self._table, self._finder = table, table.finder()
         self._labels: dict[int, float] = {}
-        self._rows, self._path = 0, ""
+        self._number: int | None = None  # of the table whose rows came last
 
-    def add(self, batch: pa.RecordBatch, table: ScoreTable, cells: Cells, into: Reliability) -> None:
-        """The next rows."""
-        if table.shard.path != self._path:
-            self._path = table.shard.path
-            self._finder.table(self._path, self._rows)
-        numbers = np.arange(self._rows, self._rows + len(batch))
-        shard, row = (batch[n] if {"shard", "row"} <= set(batch.schema.names) else None for n in ("shard", "row"))
-        caption = batch["caption"] if "caption" in batch.schema.names else None
-        found = self._finder.add(numbers, batch["pair_id"], shard, row, caption)
-        label = cells.number("soft_label")[np.asarray(found, np.int64) - self._rows]
-        self._labels.update(zip(np.asarray(found).tolist(), label.tolist(), strict=True))
-        self._rows += len(batch)
+    def apart(self) -> "TruthBeside":
+        """The same file, for the rows of one table alone."""
+        return TruthBeside(self._table)
+
+    def named(self, batch: pa.RecordBatch, first: int, of: Placed) -> Named:
+        """Those of some rows, of which the first has this number, that the file may be about."""
+        found = self.take(Named(np.arange(first, first + len(batch)), batch), of)
+        names = [name for name in OF_NAMED if name in batch.schema.names]
+        return Named(found, batch.select(names).take(pa.array(found - first)))
+
+    def take(self, some: Named, of: Placed) -> npt.NDArray[np.int64]:
+        """The next rows, all of them or those that `named` has given; the numbers of those that it may be about."""
+        batch, names = some.rows, set(some.rows.schema.names)
+        if of.number != self._number:
+            self._number = of.number
+            self._finder.table(of.table.shard.path, of.first)
+        shard, row = (batch[name] if {"shard", "row"} <= names else None for name in ("shard", "row"))
+        caption = batch["caption"] if "caption" in names else None
+        found = np.asarray(self._finder.add(some.numbers, batch["pair_id"], shard, row, caption), np.int64)
+        label = Cells(batch).number("soft_label")[np.searchsorted(some.numbers, found)]
+        self._labels.update(zip(found.tolist(), label.tolist(), strict=True))
+        return found
 
     def settle(self, into: Reliability) -> None:
         """Raises BadTable where the file knows none of the pairs."""
@@ -133,13 +153,20 @@ class TruthBeside:
         if (found.row == NOWHERE).all():
             what = f"{self._table.path} knows no pair of the score tables"
             raise BadTable(what, fix="give a file with the pair_id of these tables, as `ncaudit sample` wrote it")
-        truth = self._table.of(found, self._rows)
-        rows = np.flatnonzero(truth != MISSING)
-        label = np.array([self._labels.get(row, np.nan) for row in rows.tolist()])
-        into.add(label, truth[rows] == MATCH)
+        there = found.row != NOWHERE
+        rows, among = np.unique(found.row[there], return_inverse=True)
+        place = np.full(len(found.row), NOWHERE, dtype=np.int64)
+        place[there] = among
+        truth = self._table.of(replace(found, row=place), len(rows))
+        known = truth != MISSING
+        label = np.array([self._labels.get(row, np.nan) for row in rows[known].tolist()])
+        into.add(label, truth[known] == MATCH)
 
 
-def truth_for(options: ReportOptions, tables: Sequence[ScoreTable]) -> Any:
+TruthSource = TruthInTables | TruthBeside
+
+
+def truth_for(options: ReportOptions, tables: Sequence[ScoreTable]) -> TruthSource | None:
     """Where it is known which pairs match; None where nothing tells."""
     if options.truth is not None and options.truth_table is not None:
         return TruthBeside(read_truth(options.truth_table, options.truth))

@@ -168,3 +168,31 @@ def test_another_job_or_the_same_once_more_begins_at_nothing(clock):
         assert (work.place(), work.elapsed_s()) == ((1, 2), 0.0)
         work.begin("fit", 1, "rows")
         assert work.place() == (2, 2)
+
+
+def test_what_a_stage_waits_for_tells_nothing_of_its_pace_nor_of_what_comes_behind(clock):
+    work = begun(clock, {"count": 4.0, "write": 1.0})
+    work.begin("count", 1_000, "rows")
+    clock.now = 600.0  # a cluster that is slow to start
+    work.begins()
+    work.stage.advance(602.0, 100, 0)
+    clock.now = 602.0
+    assert work.stage.per_s(602.0) == 50
+    assert work.left_s() == pytest.approx(18 + 20 / 4)
+    work.stage.advance(620.0, 900, 0)
+    clock.now = 620.0
+    ended = work.begin("write", 1_000, "rows")
+    assert (ended.per_s(620.0), ended.elapsed_s(620.0)) == (50, 620)
+    work.stage.advance(630.0, 500, 0)
+    work.begins()  # too late to be waiting
+    assert work.stage.per_s(630.0) == 50
+
+
+def test_little_work_after_a_long_wait_is_a_guess_still(clock):
+    work = begun(clock, {"count": 1.0})
+    work.begin("count", 1_000, "rows")
+    clock.now = 600.0
+    work.begins()
+    clock.now = 601.0
+    work.stage.advance(601.0, 1, 0)
+    assert work.left_s() is None
