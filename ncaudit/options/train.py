@@ -80,7 +80,7 @@ GENTLE_TOWERS_PACE = Pace(learning_rate=1e-6, batch_pairs=128, epochs=8)  # of t
 GENTLE_HEADS_PACE = Pace(learning_rate=1e-5, batch_pairs=1_024, epochs=20)
 CLASS_PACE = Pace(learning_rate=3e-2, batch_pairs=128, epochs=40)  # of heads: sets with classes are mostly small
 CLASS_TOWERS_PACE = Pace(learning_rate=None, batch_pairs=128, epochs=8)
-NOISY_FROM = 0.5  # of the epochs
+NOISY_FROM = 0.5  # of the epochs, for the recipe bicro
 WARMUP_OF_EPOCHS = 5  # a fifth of all epochs, as the paper's 10 of 50
 # of which an objective has some or none
 OBJECTIVE_SETTINGS = (
@@ -379,7 +379,8 @@ class TrainOptions(ModelOptions, DataOptions):
     noisy_from: Annotated[
         float | None,
         About(
-            "Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do. By default 0.5.",
+            "Share of the epochs after which noisy pairs join, 0 to 1; at 1 they never do. By default 0.5 for bicro, 0 "
+            "for rematch.",
             Panel.training, rare=True, of=OF_RECIPES, metavar="SHARE",
         ),
     ] = None  # fmt: skip
@@ -601,8 +602,9 @@ class TrainOptions(ModelOptions, DataOptions):
 
     @property
     def noisy_share(self) -> float:
-        """Share of the epochs after which noisy pairs join."""
-        return NOISY_FROM if self.noisy_from is None else self.noisy_from
+        """Share of the epochs after which noisy pairs join: what was asked for, or what suits the recipe."""
+        own = 0.0 if self.recipe is TrainingRecipe.rematch else NOISY_FROM
+        return own if self.noisy_from is None else self.noisy_from
 
     @property
     def judges(self) -> bool:

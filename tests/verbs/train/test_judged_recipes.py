@@ -107,7 +107,7 @@ def same_run(first: TrainOptions, second: TrainOptions) -> None:
 
 
 def test_rematch_finds_captions_for_noisy_pictures_and_says_so(towers):
-    result = train(towers)
+    result = train(replace(towers, noisy_from=0.5))
     before, after = epochs(towers)[2], epochs(towers)[3]
     assert "rematched" not in before
     assert after["rematched"] > 0.5 * NOISY
@@ -132,10 +132,10 @@ def test_towers_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run
     same_run(options, undisturbed)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("recipe", "asked"), [*((name, {}) for name in RECIPES), ("rematch", {"noisy_from": 0.5})])
 @pytest.mark.parametrize("epoch", [2, 4])
-def test_heads_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run(heads, recipe, epoch, tmp_path):
-    options = replace(heads, recipe=recipe)
+def test_heads_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run(heads, recipe, asked, epoch, tmp_path):
+    options = replace(heads, recipe=recipe, **asked)
     undisturbed = replace(options, out=str(tmp_path / "undisturbed"))
     train(undisturbed)
     with pytest.raises(KeyboardInterrupt):
@@ -144,9 +144,9 @@ def test_heads_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run(
     same_run(options, undisturbed)
 
 
-def test_noisy_pairs_join_half_way(towers, heads):
-    assert towers.noisy_after == 2
-    assert replace(towers, noisy_from=0.0).noisy_after == 0
+def test_noisy_pairs_join_at_once_in_rematch_and_half_way_in_bicro(towers, heads):
+    assert towers.noisy_after == 0
+    assert replace(towers, noisy_from=0.5).noisy_after == 2
     assert replace(heads, recipe="bicro", label_column=None).noisy_after == 2
 
 
@@ -184,7 +184,7 @@ def test_until_they_join_no_batch_has_noisy_pairs_and_there_are_as_many_batches(
 
     monkeypatch.setattr(JudgedByTowers, "batches", watched)
     monkeypatch.setattr(decoded_pairs, "HELD_BYTES", held_bytes)
-    train(replace(towers, epochs=2))
+    train(replace(towers, epochs=2, noisy_from=0.5))
     first, second = ([pair for batch in batches[epoch] for pair in batch] for epoch in (1, 2))
     assert [len(batch) for batch in batches[1]] == [len(batch) for batch in batches[2]] == [45] * 4
     assert len(set(second)) == PAIRS

@@ -124,7 +124,8 @@ class _Turn:
         kept = own | ~torch.isin(of_edges, _keys(pairs.image_id, pairs.caption_id))
         of = [torch.isin(picture, pairs.image_id[rows]) for rows in (noisy, whole, alone)]
         of_caption = [torch.isin(caption, pairs.caption_id[rows]) for rows in (noisy, whole, captions)]
-        return cls(picture, caption, edges.take(kept), own[kept], *of, (of_caption[0], of_caption[1], of_caption[2]))
+        captions_of = of_caption[0], of_caption[1], of_caption[2]
+        return cls(picture, caption, edges.take(kept), own[kept], of[0], of[1], of[2], captions_of)
 
     def likelihood(self, scale: float) -> float:
         """Mean log of the shares that whole witnesses' own edges get; that of a picture without one is the least."""
@@ -139,8 +140,9 @@ class _Turn:
         parts = (share[self.own], share[self.of_whole[of_picture] & ~self.own], share[self.of_alone[of_picture]])
         got = self.edges.received(scale)
         sides = zip(got, ((self.of_noisy, self.of_whole, self.of_alone), self.captions_of), strict=True)
-        given = tuple(_Given(*(_numbers(each[rows]) for rows in of)) for each, of in sides)
-        return _Heard(share, *(_numbers(part) for part in parts), given)
+        given = tuple(_Given(_numbers(each[a]), _numbers(each[b]), _numbers(each[c])) for each, (a, b, c) in sides)
+        own, beside, without = (_numbers(part) for part in parts)
+        return _Heard(share, own, beside, without, given)
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,8 @@ def _share_there(heard: list[_Heard]) -> float:
     known, told = DOUBT, DOUBT * 0.5
     for side in range(len(heard[0].given)):
         given = [one.given[side] for one in heard]
-        found, error = _told_by(*(np.concatenate([getattr(g, name) for g in given]) for name in SIDES), len(heard))
+        noisy, whole, alone = (np.concatenate([getattr(each, name) for each in given]) for name in SIDES)
+        found, error = _told_by(noisy, whole, alone, len(heard))
         known, told = known + 1 / error, told + found / error
     return float(np.clip(told / known, 0, 1))
 

@@ -1,15 +1,13 @@
 """`--recipe rematch`: noisy pairs are used, their pictures with the captions that these may truly have.
 
-For the first half of the epochs noisy pairs are in no batch, not even as negatives, and a tenth of the clean ones with
-them; the others are learnt as often as makes as many steps. So there comes a matcher that is better than the one that
-training started from and knows neither: where a half has been everybody's negative for some epochs, its own other half
-is unlike it, too. With it all halves of noisy pairs are assigned to each other (`rematches`); how far that is to be
-believed is told by the tenth that waited. Then all pairs are learnt, in each epoch a noisy picture with one of the
-captions found for it, drawn by its chance and weighted with it. L2RM (CVPR 2024) rematches, too; the chances, and that
-they are told out of fold, are ours.
+All halves of noisy pairs are assigned to each other (`rematches`) by a matcher that has learnt from none of them: the
+one that training starts from, before the first epoch, or where they are to join later, the one there is by then. In
+each epoch from then on, a noisy picture is taught with one of the captions found for it, drawn by its chance and
+weighted with it. L2RM (CVPR 2024) rematches, too; the chances, and that they are told out of fold, are ours.
 
-Where that would leave fewer pairs than a batch holds, the search comes first, with the matcher that training starts
-from. Searching again can be asked for; then the tenth waits until the last search.
+Until noisy pairs join they are in no batch, not even as negatives, and a tenth of the clean ones with them, which is to
+tell chances; the others are learnt as often as makes as many steps. Where that would leave fewer than a batch holds, the
+search comes first. Searching again can be asked for; then the tenth waits until the last search.
 
 Knows pairs that are judged; nothing of what the network is, of options or files. It takes a forward pass over all pairs
 for each search, and no step more.
