@@ -11,6 +11,7 @@ from ncaudit.verbs.train.auto.choice import Choice, Compared, Reason
 from ncaudit.verbs.train.train import TrainResult
 
 NO_BETTER = "no epoch is better than the start model"
+NO_RECIPE = "not compared: --recipe rematch: a sample of noisy pairs has few of their true captions"
 
 
 def lines(result: TrainResult) -> Words:
@@ -75,6 +76,8 @@ def _choice(result: TrainResult) -> Words:
         rows = [_compared(one) for one in choice.compared if one.rank is not None]
         told.append(Table(title, ["", "rank", "AUROC", "rank beside infonce"], rows))
     told += [f"not compared: {one.objective}: {one.why_not}" for one in choice.compared if one.why_not]
+    if choice.labelled and choice.reason is Reason.better:
+        told.append(NO_RECIPE)
     return told if choice.labelled else [*told, "no labels: only objectives that ask for none were compared"]
 
 

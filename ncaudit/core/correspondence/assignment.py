@@ -59,6 +59,20 @@ class Edges:
             log = log - log_sums(log, self.caption, self.captions)[self.caption].clamp(min=0)
         return (log - log_sums(log, self.picture, self.pictures)[self.picture].clamp(min=0)).exp()
 
+    def received(self, scale: float) -> tuple[Tensor, Tensor]:
+        """What each picture gets, (pictures,), where every caption shares itself out among those that are near to it,
+        and what each caption gets, (captions,), of the pictures. 1 in the mean where there are as many of both.
+
+        >>> edges = Edges.between(torch.eye(2), torch.eye(2)[[0, 0]])
+        >>> edges.received(1.0)  # both captions are the first picture's
+        (tensor([1.4621, 0.5379]), tensor([1., 1.]))
+        """
+        log = scale * self.similarity
+        by_caption = (log - log_sums(log, self.caption, self.captions)[self.caption]).exp()
+        by_picture = (log - log_sums(log, self.picture, self.pictures)[self.picture]).exp()
+        of_picture = log.new_zeros(self.pictures).index_add(0, self.picture, by_caption)
+        return of_picture, log.new_zeros(self.captions).index_add(0, self.caption, by_picture)
+
 
 def log_sums(log: Tensor, group: Tensor, groups: int) -> Tensor:
     """The log of the sum of e^log in each group, (groups,); -inf for an empty one. log, group: (e,).

@@ -77,6 +77,7 @@ METHODS = {
         Method("--structure-weight 1", {"objective": "weighted-infonce", "structure_weight": 1.0}),
         Method("--negatives allowed", {"objective": "weighted-infonce", "negatives": "allowed"}),
         _recipe("gentle", learning_rate=None),  # its own: it finds how far it may go
+        Method("recipe rematch --noisy-from 0.5", {"recipe": "rematch", "noisy_from": 0.5}),
         _recipe("consensus"),
         _recipe("crcl"),
         _recipe("bicro", labels=False),

@@ -17,6 +17,7 @@ from ncaudit.judging import calibrated
 from ncaudit.options import TrainOptions
 from ncaudit.progress import Silent
 from ncaudit.verbs.train.data import decoded_pairs
+from ncaudit.verbs.train.lessons.judged.rematches import FEWEST
 from ncaudit.verbs.train.lessons.judged.seen_by_towers import JudgedByTowers
 from ncaudit.verbs.train.train import TrainResult, train
 from tests.worlds.embeddings import lists
@@ -110,7 +111,8 @@ def test_rematch_finds_captions_for_noisy_pictures_and_says_so(towers):
     before, after = epochs(towers)[2], epochs(towers)[3]
     assert "rematched" not in before
     assert after["rematched"] > 0.5 * NOISY
-    assert after["mean_label"] > before["mean_label"]
+    assert before["mean_label"] == 1  # of those that are learnt
+    assert (PAIRS - NOISY) / PAIRS < after["mean_label"] < 1
     assert (result.noisy_pairs, result.rematched) == (NOISY, epochs(towers)[-1]["rematched"])
     said = f"{result.rematched} of {NOISY} noisy pairs learnt captions of others, right by a chance of "
     assert said + f"{result.rematch_chance:.2f}" in " ".join(told(result))
@@ -130,10 +132,10 @@ def test_towers_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run
     same_run(options, undisturbed)
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("recipe", "asked"), [*((name, {}) for name in RECIPES), ("rematch", {"noisy_from": 0.5})])
 @pytest.mark.parametrize("epoch", [2, 4])
-def test_heads_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run(heads, recipe, epoch, tmp_path):
-    options = replace(heads, recipe=recipe)
+def test_heads_that_were_stopped_and_go_on_give_the_bytes_of_an_undisturbed_run(heads, recipe, asked, epoch, tmp_path):
+    options = replace(heads, recipe=recipe, **asked)
     undisturbed = replace(options, out=str(tmp_path / "undisturbed"))
     train(undisturbed)
     with pytest.raises(KeyboardInterrupt):
@@ -168,6 +170,29 @@ def test_streamed_pairs_are_taught_with_the_captions_that_held_ones_would_be(tow
     assert len(seen["held"]) == PAIRS
     assert seen["streamed"] == seen["held"]
     assert sum(float(label) > 0 for *_, label in seen["held"].values()) > PAIRS - NOISY / 2
+
+
+@pytest.mark.parametrize("held_bytes", [decoded_pairs.HELD_BYTES, 0])
+def test_until_they_join_no_batch_has_noisy_pairs_and_there_are_as_many_batches(towers, monkeypatch, held_bytes):
+    batches: dict[int, list[list[str]]] = {}
+    plain = JudgedByTowers.batches
+
+    def watched(self, epoch, taught, **given):
+        for batch in plain(self, epoch, taught, **given):
+            batches.setdefault(epoch, []).append(list(batch.pair_id))
+            yield batch
+
+    monkeypatch.setattr(JudgedByTowers, "batches", watched)
+    monkeypatch.setattr(decoded_pairs, "HELD_BYTES", held_bytes)
+    train(replace(towers, epochs=2, noisy_from=0.5))
+    first, second = ([pair for batch in batches[epoch] for pair in batch] for epoch in (1, 2))
+    assert [len(batch) for batch in batches[1]] == [len(batch) for batch in batches[2]] == [45] * 4
+    assert len(set(second)) == PAIRS
+    noisy = {f"0/{row}" for row in range(NOISY)}
+    assert len(noisy & set(second)) == NOISY
+    assert not noisy & set(first)
+    assert len(set(first)) == PAIRS - NOISY - FEWEST
+    assert max(first.count(pair) for pair in set(first)) <= 3
 
 
 def test_without_labels_the_start_model_audits_the_pairs(towers):

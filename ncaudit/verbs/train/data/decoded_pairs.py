@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +40,12 @@ from ncaudit.verbs.train.data.labelled_shards import (
     open_unlabelled,
 )
 from ncaudit.verbs.train.data.split import (
+    Mask,
     Sides,
     check_split,
     epoch_generator,
     held_out,
+    order_of_epoch,
     require_batch,
     val_share,
 )
@@ -56,6 +58,7 @@ DECODED_AHEAD = 2  # batches in the decoders' hands while the model learns
 
 Tokenize = Callable[[Sequence[str]], Tensor]
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3)
+Among = Callable[[Sequence[str]], Mask]  # which of the pairs of these names, in the order of the shards
 
 
 @dataclass
@@ -99,12 +102,16 @@ class HeldPairs:
             torch.from_numpy(photo), torch.from_numpy(caption), self._pair_id,
         )  # fmt: skip
 
-    def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
+    def batches(
+        self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW, among: Among | None = None
+    ) -> Iterator[Batch]:
         """The `rows` of all whole batches of one epoch, which are a pure function of (seed, epoch).
 
-        The remainder waits for another epoch.
+        The remainder waits for another epoch. among: the only pairs, where not all are to be learnt; batches are no
+        fewer, so that these pairs come again within an epoch.
         """
-        order = torch.from_numpy(epoch_generator(seed, epoch).permutation(len(self)))
+        some = None if among is None else among(self.all.pair_id)
+        order = torch.from_numpy(order_of_epoch(epoch_generator(seed, epoch), len(self), some))
         for batch in islice(torch.split(order, batch_pairs), len(self) // batch_pairs):
             yield self.all.take(batch[rows])
 
@@ -132,14 +139,16 @@ class StreamedPairs:
     def __len__(self) -> int:
         return self.pairs
 
-    def batches(self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW) -> Iterator[Batch]:
-        """The `rows` of all whole batches of one epoch, which are a pure function of (seed, epoch).
-
-        Only these rows are decoded, a little ahead.
-        """
+    def batches(
+        self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW, among: Among | None = None
+    ) -> Iterator[Batch]:
+        """As of `HeldPairs`. Only these rows are decoded, a little ahead."""
         generator = epoch_generator(seed, epoch)
         order = generator.permutation(len(self.shards)).tolist()
-        yield from self._decoded(_grouped(_shuffled(self._stream(order), generator), batch_pairs, rows))
+        passes = repeat(order, 1) if among is None else repeat(order)
+        singles = chain.from_iterable(_shuffled(self._stream(shards, among), generator) for shards in passes)
+        groups = _grouped(singles, batch_pairs, rows)
+        yield from self._decoded(islice(groups, len(self) // batch_pairs))
 
     def in_order(self, pairs: int, *, part: int = 0, parts: int = 1) -> Iterator[Batch]:
         """As of `HeldPairs`; only the pairs of these batches are decoded, and none that cannot be any more is there."""
@@ -147,10 +156,11 @@ class StreamedPairs:
         pieces = (window.part(slice(at, at + pairs)) for window in windows for at in range(0, len(window), pairs))
         yield from self._decoded(islice(pieces, part, None, parts))
 
-    def _stream(self, order: Iterable[int]) -> Iterator[LabelledPairs]:
+    def _stream(self, order: Iterable[int], among: Among | None = None) -> Iterator[LabelledPairs]:
         for index in order:
             for pairs, _ in self.shards[index].windows():
-                yield pairs.select(self.keep(pairs))
+                kept = pairs.select(self.keep(pairs))
+                yield kept if among is None else kept.select(among(kept.pair_id))
 
     def _decoded(self, groups: Iterable[LabelledPairs]) -> Iterator[Batch]:
         """Each group as a batch, the decoders some groups ahead."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from ncaudit.errors import NcauditError
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.shards.files.locations import MIB
-from ncaudit.verbs.train.data.split import epoch_generator
+from ncaudit.verbs.train.data.split import Mask, epoch_generator, order_of_epoch
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
 
 HELD_BYTES = 1024 * MIB  # of a training set that stay in memory; a larger one lies in the spool file
@@ -102,10 +102,10 @@ class EmbeddedPairs:
             yield as_batch(self.take(places))
 
     def places(
-        self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW
+        self, epoch: int, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW, among: Mask | None = None
     ) -> Iterator[npt.NDArray[np.int64]]:
-        """Where the pairs of each of these batches stand."""
-        order = epoch_generator(seed, epoch).permutation(len(self))
+        """Where the pairs of each of these batches stand. among: (n,) bool, the only ones; batches are no fewer."""
+        order = order_of_epoch(epoch_generator(seed, epoch), len(self), among)
         for first in range(0, len(self) - batch_pairs + 1, batch_pairs):
             yield np.sort(order[first : first + batch_pairs])[rows]
 

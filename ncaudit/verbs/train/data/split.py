@@ -66,6 +66,20 @@ def epoch_generator(seed: int, epoch: int, *more: int) -> np.random.Generator:
     return np.random.default_rng([seed % 2**63, epoch, *more])
 
 
+def order_of_epoch(generator: np.random.Generator, pairs: int, among: Mask | None = None) -> npt.NDArray[np.int64]:
+    """The places of n pairs in the order of an epoch, (n,). among: (n,) bool, some of which are true: only these, gone
+    through as often as it takes for as many as all pairs are.
+
+    >>> np.sort(order_of_epoch(np.random.default_rng(0), 4, np.array([True, False, False, True])))
+    array([0, 0, 3, 3])
+    """
+    if among is None:
+        return generator.permutation(pairs)
+    places = np.flatnonzero(among)
+    passes = -(-pairs // len(places))
+    return np.concatenate([generator.permutation(places) for _ in range(passes)])[:pairs]
+
+
 def require_batch(pairs: int, options: TrainOptions) -> None:
     """Raises NcauditError when there are fewer training pairs than a batch holds."""
     if pairs < options.pace.batch_pairs:

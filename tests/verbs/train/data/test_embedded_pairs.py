@@ -66,6 +66,16 @@ def test_rows_of_a_batch_are_its_own_pairs(folder):
         assert torch.equal(whole.photo, whole.caption // 2)
 
 
+def test_some_pairs_alone_come_again_until_there_are_as_many_batches(folder):
+    among = np.arange(N) % 5 == 0  # 10 of 50
+    with filled(folder) as pairs:
+        batches = list(pairs.places(1, batch_pairs=12, seed=0, among=among))
+    assert [len(batch) for batch in batches] == [12] * 4
+    seen = np.concatenate(batches)
+    assert set(seen) == set(np.flatnonzero(among))
+    assert set(np.unique(seen, return_counts=True)[1]) <= {4, 5}  # the last of five passes is cut short
+
+
 def test_held_and_spooled_batches_are_the_same(tmp_path, monkeypatch):
     seen = []
     for size in (2**30, 0):

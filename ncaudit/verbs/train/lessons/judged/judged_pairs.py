@@ -10,10 +10,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.scoring.pairs import Pairs
+from ncaudit.verbs.train.data.split import Mask
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
 
 Places = npt.NDArray[np.int64]
@@ -26,6 +27,7 @@ class Taught:
 
     caption: Places  # (n,) places among the pairs; its own unless another's takes its place
     label: Labels  # (n,) in [0, 1]
+    learnt: Mask | None = None  # (n,) the only pairs that are in batches, even as negatives; None: all
 
     @classmethod
     def as_they_are(cls, label: Labels) -> "Taught":
@@ -34,8 +36,9 @@ class Taught:
 
     @property
     def mean_label(self) -> float:
-        """Over all pairs."""
-        return float(self.label.mean(dtype=np.float64))
+        """Over all pairs that are learnt."""
+        learnt = self.label if self.learnt is None else self.label[self.learnt]
+        return float(learnt.mean(dtype=np.float64))
 
 
 class JudgedPairs(Protocol):
@@ -45,13 +48,20 @@ class JudgedPairs(Protocol):
     def label(self) -> Labels:
         """(n,) what they came with; all 1 where nothing told labels."""
 
+    @property
+    def network(self) -> nn.Module:
+        """What learns."""
+
     def seen(self) -> Pairs:
         """All pairs as the network sees them now: unit rows of one space, on the device to compute on."""
 
     def batches(
         self, epoch: int, taught: Taught, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW
     ) -> Iterator[Batch]:
-        """The batches of an epoch, in the order that the pairs have, each pair as it is to be taught."""
+        """The batches of an epoch, in the order that the pairs have, each pair as it is to be taught.
+
+        As many where only some are learnt: these come again.
+        """
 
 
 def with_captions(batch: Batch, rows: Tensor, text: Tensor, caption: Tensor) -> Batch:

@@ -8,8 +8,10 @@ places, or be nowhere. So all halves that are free are assigned to each other, e
    among the free halves: of some both halves, of others one half only. So one hears how large a share true pairs get,
    and how large those that only seem to be, with the true half there or away; the chance of a share is that of being
    true, by isotonic regression.
-2. How often a noisy pair's other half is there at all is told by the largest shares: those of witnesses with both
-   halves and with one, and where between these two the noisy pairs' lie. The chances count with that.
+2. How often a noisy pair's other half is there at all is told by what a half is given where all of the other side share
+   themselves out among those near to them: by witnesses with both halves and with one, and where between these two the
+   noisy pairs lie. (Largest shares of the assignment tell next to nothing of it: who is left over takes what is left.)
+   The chances count with that.
 3. What the pair's own label leaves is shared out: label + chances of all finds <= 1.
 
 Captions of clean pairs are left alone, though some come near: of rendered scenes, those that score as high as own
@@ -44,6 +46,7 @@ KEPT = 8  # finds of a picture
 LEAST = 0.02  # chance of a find
 CLEAN_FROM, NOISY_BELOW = 0.9, 0.5  # labels, as of verdicts
 DOUBT = 4.0  # 1 / variance of how often halves are there, before anything is known: as likely never as always
+SIDES = ("noisy", "whole", "alone")
 Numbers = npt.NDArray[np.float64]
 
 
@@ -98,6 +101,7 @@ class _Turn:
 
     edges: between their numbers; without those of pairs that are known, but for the whole witnesses.
     own: (e,) bool, of the whole witnesses' own edges. of_noisy, of_whole, of_alone: (p,) bool, whose picture it is.
+    captions_of: the same three of the captions.
     """
 
     picture: Tensor
@@ -107,6 +111,7 @@ class _Turn:
     of_noisy: Tensor
     of_whole: Tensor
     of_alone: Tensor
+    captions_of: tuple[Tensor, Tensor, Tensor]
 
     @classmethod
     def of(cls, pairs: Pairs, noisy: Tensor, part: tuple[Tensor, Tensor, Tensor]) -> "_Turn":
@@ -118,7 +123,9 @@ class _Turn:
         own = torch.isin(of_edges, _keys(pairs.image_id[whole], pairs.caption_id[whole]))
         kept = own | ~torch.isin(of_edges, _keys(pairs.image_id, pairs.caption_id))
         of = [torch.isin(picture, pairs.image_id[rows]) for rows in (noisy, whole, alone)]
-        return cls(picture, caption, edges.take(kept), own[kept], *of)
+        of_caption = [torch.isin(caption, pairs.caption_id[rows]) for rows in (noisy, whole, captions)]
+        captions_of = of_caption[0], of_caption[1], of_caption[2]
+        return cls(picture, caption, edges.take(kept), own[kept], of[0], of[1], of[2], captions_of)
 
     def likelihood(self, scale: float) -> float:
         """Mean log of the shares that whole witnesses' own edges get; that of a picture without one is the least."""
@@ -129,41 +136,56 @@ class _Turn:
     def heard(self, scale: float) -> "_Heard":
         """What the shares of this turn tell."""
         share = self.edges.shares(scale)
-        top = share.new_zeros(self.edges.pictures).scatter_reduce(0, self.edges.picture, share, "amax")
         of_picture = self.edges.picture
         parts = (share[self.own], share[self.of_whole[of_picture] & ~self.own], share[self.of_alone[of_picture]])
-        tops = (top[self.of_whole], top[self.of_alone], top[self.of_noisy])
-        return _Heard(share, *(_numbers(part) for part in (*parts, *tops)))
+        got = self.edges.received(scale)
+        sides = zip(got, ((self.of_noisy, self.of_whole, self.of_alone), self.captions_of), strict=True)
+        given = tuple(_Given(_numbers(each[a]), _numbers(each[b]), _numbers(each[c])) for each, (a, b, c) in sides)
+        own, beside, without = (_numbers(part) for part in parts)
+        return _Heard(share, own, beside, without, given)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the halves of one side are given by the other: those of noisy pairs, of whole witnesses, and left alone."""
+
+    noisy: Numbers
+    whole: Numbers
+    alone: Numbers
 
 
 @dataclass(frozen=True)
 class _Heard:
     """share: (e,) of all edges. own, beside, without: shares of witnesses' own edges, of others beside these, and where
-    the own half is away. The largest share of each picture: of whole witnesses, of pictures alone, of noisy pairs.
+    the own half is away. given: pictures, then captions.
     """
 
     share: Tensor
     own: Numbers
     beside: Numbers
     without: Numbers
-    top_whole: Numbers
-    top_alone: Numbers
-    top_noisy: Numbers
+    given: tuple[_Given, ...]
 
 
 def _share_there(heard: list[_Heard]) -> float:
     """How often noisy pairs' other halves are among the free ones, in [0, 1]; a half where that cannot be told."""
-    whole, alone, noisy = (
-        np.concatenate([getattr(one, name) for one in heard]) for name in ("top_whole", "top_alone", "top_noisy")
-    )
+    known, told = DOUBT, DOUBT * 0.5
+    for side in range(len(heard[0].given)):
+        given = [one.given[side] for one in heard]
+        noisy, whole, alone = (np.concatenate([getattr(each, name) for each in given]) for name in SIDES)
+        found, error = _told_by(noisy, whole, alone, len(heard))
+        known, told = known + 1 / error, told + found / error
+    return float(np.clip(told / known, 0, 1))
+
+
+def _told_by(noisy: Numbers, whole: Numbers, alone: Numbers, turns: int) -> tuple[float, float]:
+    """Where noisy halves lie between those left alone, 0, and whole pairs, 1; and the variance of that."""
     gap = whole.mean() - alone.mean()
     if gap <= 0:
-        return 0.5
-    found = (noisy.mean() - alone.mean()) / gap
-    turns = len(heard)  # the noisy pairs are the same in each
+        return 0.5, np.inf
+    # the noisy halves are the same in each turn
     error = (whole.var() / len(whole) + alone.var() / len(alone) + turns * noisy.var() / len(noisy)) / gap**2
-    known = 1 / max(error, 1e-12)
-    return float(np.clip((known * found + DOUBT * 0.5) / (known + DOUBT), 0, 1))
+    return float((noisy.mean() - alone.mean()) / gap), max(float(error), 1e-12)
 
 
 def _chances(turns: list[_Turn], heard: list[_Heard], there: float) -> tuple[Tensor, Tensor]:
@@ -182,7 +204,7 @@ def _chances(turns: list[_Turn], heard: list[_Heard], there: float) -> tuple[Ten
 def _curve(heard: list[_Heard], there: float) -> Curve:
     """From a share to the chance of being true, where the other half is there so often."""
     parts = {name: np.concatenate([getattr(one, name) for one in heard]) for name in ("own", "beside", "without")}
-    pictures = [sum(len(getattr(one, name)) for one in heard) for name in ("top_whole", "top_alone")]
+    pictures = [sum(len(getattr(one.given[0], name)) for one in heard) for name in ("whole", "alone")]
     weight = {"own": there / pictures[0], "beside": there / pictures[0], "without": (1 - there) / pictures[1]}
     luckiest = np.array([parts["own"].max() if len(parts["own"]) else 1.0])  # a stranger that is to come
     share = np.concatenate([*parts.values(), luckiest])

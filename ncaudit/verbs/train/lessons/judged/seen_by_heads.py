@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import nn
 
 from ncaudit.matchers.heads.projection import Heads
 from ncaudit.matchers.steps.batch import Batch
@@ -22,6 +23,11 @@ class JudgedByHeads:
         self._heads, self._pairs = heads, pairs
         self.label: Labels = pairs.take(np.arange(len(pairs)))["label"].copy()
 
+    @property
+    def network(self) -> nn.Module:
+        """The heads."""
+        return self._heads
+
     def seen(self) -> Pairs:
         """All pairs in the heads' space."""
         return joined(list(blocks_seen_by(self._heads, self._pairs, np.arange(len(self._pairs)))))
@@ -30,7 +36,8 @@ class JudgedByHeads:
         self, epoch: int, taught: Taught, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW
     ) -> Iterator[Batch]:
         """In the order that `EmbeddedPairs` has."""
-        for places in self._pairs.places(epoch, batch_pairs=batch_pairs, seed=seed, rows=rows):
+        order = self._pairs.places(epoch, batch_pairs=batch_pairs, seed=seed, rows=rows, among=taught.learnt)
+        for places in order:
             batch, whose = as_batch(self._pairs.take(places)), taught.caption[places]
             other = np.flatnonzero(whose != places)
             if len(other):

@@ -4,17 +4,18 @@ Knows encoders and decoded pairs. Memory: 8 bytes per pair and dimension while t
 streamed, 4 per token of every caption, from the first replaced one on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ncaudit.encoders.open_clip import Encoder
 from ncaudit.matchers.steps.batch import Batch
 from ncaudit.progress import Progress
 from ncaudit.scoring.pairs import Pairs
-from ncaudit.verbs.train.data.decoded_pairs import HeldPairs, Roll, StreamedPairs
+from ncaudit.verbs.train.data.decoded_pairs import Among, HeldPairs, Roll, StreamedPairs
+from ncaudit.verbs.train.data.split import Mask
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
 from ncaudit.verbs.train.lessons.judged.judged_pairs import Labels, Taught, labelled, with_captions
 from ncaudit.verbs.train.lessons.view_of_towers import ENCODE_PAIRS, rows_of_all
@@ -31,6 +32,12 @@ class JudgedByTowers:
         self.precision = encoder.dtype  # what the towers compute in; may be set before the first question
         self.label: Labels = roll.label
 
+    @property
+    def network(self) -> nn.Module:
+        """Both towers."""
+        module: nn.Module = self._encoder.model
+        return module
+
     def seen(self) -> Pairs:
         """All pairs in the towers' space; a pair that no number came out for is a row of 0, near to nobody."""
         rows = rows_of_all(self._encoder.frozen(self.precision), self._pairs, self._roll, self._progress)
@@ -42,7 +49,8 @@ class JudgedByTowers:
         self, epoch: int, taught: Taught, *, batch_pairs: int, seed: int, rows: slice = EVERY_ROW
     ) -> Iterator[Batch]:
         """In the order that the pairs have, held or streamed."""
-        for batch in self._pairs.batches(epoch, batch_pairs=batch_pairs, seed=seed, rows=rows):
+        among = None if taught.learnt is None else self._among(taught.learnt)
+        for batch in self._pairs.batches(epoch, batch_pairs=batch_pairs, seed=seed, rows=rows, among=among):
             places = self._roll.places(batch.pair_id)
             whose = taught.caption[places]
             other = np.flatnonzero(whose != places)
@@ -51,6 +59,12 @@ class JudgedByTowers:
                 text, caption = self._all_tokens()[theirs], self._captions[theirs]
                 batch = with_captions(batch, torch.from_numpy(other), text, caption)
             yield labelled(batch, taught.label[places])
+
+    def _among(self, learnt: Mask) -> Among:
+        def among(pair_id: Sequence[str]) -> Mask:
+            return learnt[self._roll.places(pair_id)]
+
+        return among
 
     def _all_tokens(self) -> Tensor:
         """(n, context) of all captions, in the order of the roll."""

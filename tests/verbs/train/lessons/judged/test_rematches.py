@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ncaudit.scoring.pairs import Pairs
-from ncaudit.verbs.train.lessons.judged.rematches import FEWEST, find
+from ncaudit.verbs.train.lessons.judged.rematches import FEWEST, _told_by, find
 
 PAIRS, NOISY, WIDTH = 600, 200, 24
 FIRST = torch.arange(PAIRS) < NOISY  # the noisy ones
@@ -109,3 +109,19 @@ def test_the_same_pairs_give_the_same_finds():
     first, second = (find(world(0, gone=False)[0], labels(), WITNESSES) for _ in range(2))
     assert (first.other == second.other).all()
     assert (first.chance == second.chance).all()
+
+
+def test_what_halves_are_given_tells_how_often_their_others_are_there():
+    noisy, whole, alone = np.array([1.5, 1.5]), np.array([2.0, 2.0]), np.array([1.0, 1.0])
+    assert _told_by(noisy, whole, alone, 1) == (0.5, 1e-12)
+    found, variance = _told_by(noisy, whole, np.array([0.5, 1.5]), 1)  # variance .25 of two: a half of it, over 1
+    assert (found, variance) == (0.5, 0.125)
+    assert _told_by(noisy, alone, whole, 1) == (0.5, np.inf)  # nothing is told where whole pairs are given less
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_halves_that_are_there_are_seen_to_be_there_even_by_a_poor_matcher(seed):
+    pairs, _ = world(seed, gone=False, spread=1.0)
+    assert find(pairs, labels(), WITNESSES).there > 0.6
+    pairs, _ = world(seed, gone=True, spread=1.0)
+    assert find(pairs, labels(), WITNESSES).there < 0.4

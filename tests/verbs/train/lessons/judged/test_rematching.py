@@ -10,7 +10,7 @@ from ncaudit.matchers.steps.batch import Batch
 from ncaudit.scoring.pairs import Pairs
 from ncaudit.verbs.train.data.training_set import EVERY_ROW
 from ncaudit.verbs.train.lessons.judged.judged_pairs import Taught
-from ncaudit.verbs.train.lessons.judged.rematches import Rematches
+from ncaudit.verbs.train.lessons.judged.rematches import FEWEST, Rematches
 from ncaudit.verbs.train.lessons.judged.rematching import Rematching, drawn
 
 PAIRS, NOISY = 600, 200
@@ -30,6 +30,7 @@ class Numbers:
         self.label = np.where(rows.numpy() < NOISY, 0.1, 1.0).astype(np.float32)
         self.taught: list[Taught] = []
         self.looked = 0
+        self.network = torch.nn.Linear(1, 1)
 
     def seen(self) -> Pairs:
         self.looked += 1
@@ -52,15 +53,39 @@ def lessons_of(pairs: Numbers, **given) -> Rematching:
     return Rematching(pairs, **{"epochs": 4, "begin_after": 2, "every": None, "labelled": True, "seed": 0, **given})
 
 
-def test_the_search_comes_first_and_noisy_pairs_join_later():
+def test_until_noisy_pairs_join_they_and_a_tenth_of_the_clean_are_in_no_batch():
     pairs = Numbers()
     lessons = lessons_of(pairs)
-    epochs(lessons, 1, 2)
-    assert pairs.looked == 1
+    epochs(lessons, 1)
+    assert pairs.looked == 0
+    epochs(lessons, 2)
+    assert pairs.looked == 1  # as soon as the second is over
     for taught in pairs.taught:
         assert (taught.caption == np.arange(PAIRS)).all()
-        assert (taught.label == pairs.label).all()
+        assert not taught.learnt[:NOISY].any()
+        assert taught.learnt[NOISY:].sum() == 400 - FEWEST  # a tenth would be too few to tell chances
+        assert taught.mean_label == 1
     assert "rematched" not in lessons.told([])
+    epochs(lessons, 3)
+    assert pairs.looked == 1
+    assert pairs.taught[2].learnt is None
+    assert "rematched" in lessons.told([])
+
+
+def test_those_that_tell_chances_are_clean_pairs_that_nothing_was_learnt_from():
+    noisy = Numbers().label < 0.5
+    plan = lessons_of(Numbers())._plan(Numbers().label, 32)
+    assert set(plan.waiting) == set(np.flatnonzero(~plan.learnt(2, noisy))) - set(np.flatnonzero(noisy))
+    assert len(plan.clean) == PAIRS - NOISY
+
+
+def test_with_too_few_clean_pairs_for_a_batch_the_search_comes_first():
+    pairs = Numbers()
+    lessons = lessons_of(pairs)
+    list(lessons.batches(1, batch_pairs=400, seed=0))  # 352 are clean and need not wait
+    assert pairs.looked == 1
+    assert pairs.taught[0].learnt is None
+    assert "rematched" in lessons.told([])
 
 
 def test_noisy_pictures_that_joined_have_other_captions_mostly_their_own():
@@ -86,16 +111,25 @@ def test_every_so_many_epochs_there_is_another_search_and_a_tenth_of_the_clean_p
     for epoch in range(1, 7):
         epochs(lessons, epoch)
         looked.append(pairs.looked)
-    assert looked == [1, 1, 1, 2, 2, 3]
-    waiting = [(taught.label[NOISY:] == 0).sum() for taught in pairs.taught]
-    assert waiting == [48, 48, 48, 48, 48, 0]  # the fewest that tell chances: a tenth of 400 would be 40
+    assert looked == [1, 1, 2, 2, 3, 3]
+    left_out = [0 if taught.learnt is None else (~taught.learnt).sum() for taught in pairs.taught]
+    assert left_out == [NOISY + FEWEST, *[FEWEST] * 4, 0]
 
 
-def test_pairs_that_never_join_are_not_searched_for():
+def test_pairs_that_never_join_are_not_searched_for_and_never_learnt():
     pairs = Numbers()
     epochs(lessons_of(pairs, begin_after=4), 1, 4)
     assert pairs.looked == 0
-    assert all((taught.label == pairs.label).all() for taught in pairs.taught)
+    assert all((taught.learnt == (np.arange(PAIRS) >= NOISY)).all() for taught in pairs.taught)
+
+
+def test_where_noisy_pairs_join_at_once_the_start_searches_and_nobody_waits():
+    pairs = Numbers()
+    lessons = lessons_of(pairs, begin_after=0)
+    epochs(lessons, 1, 2)
+    assert pairs.looked == 1
+    assert all(taught.learnt is None for taught in pairs.taught)
+    assert (pairs.taught[0].caption[:NOISY] == (np.arange(NOISY) - 1) % NOISY).mean() > 0.7
 
 
 def test_a_run_that_goes_on_teaches_what_an_undisturbed_one_does():
