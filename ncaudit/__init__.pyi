@@ -1052,6 +1052,10 @@ def report(
     judge: int = 200,
     judge_only: bool = False,
     workers: int | None = None,
+    engine: Literal['local', 'ray'] | EngineKind = 'local',
+    ray_address: str = 'auto',
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> ReportResult:
@@ -1105,6 +1109,18 @@ def report(
         workers: int or None; default None
             Processes that decode images, 0 or more; 0 decodes in the main process. By default one per
             core, or as many as `threads`, at most 16.
+        engine: EngineKind; default 'local'
+            Of a Ray cluster: Who does the shards: local, which is this machine, or ray, a Ray cluster
+            (pip install 'ncaudit[ray]').
+        ray_address: str; default 'auto'
+            Of a Ray cluster: The Ray cluster: auto, the one that this machine is part of; HOST:PORT of
+            its head; or local, which starts one on this machine alone.
+        actors: int or None; default None
+            Of a Ray cluster: Processes on the cluster at one time, 1 or more. By default one per GPU
+            that is used, else one per CPU.
+        gpus_per_actor: float or None; default None
+            Of a Ray cluster: GPUs of each process on the cluster, 0 or more; below 1 several share one.
+            By default 1 for embed where the cluster has GPUs, else 0.
         seed: int; default 0
             Seed of every random choice, a whole number: the same seed gives the same result.
         progress: True, Progress or None; default None
