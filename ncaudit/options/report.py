@@ -23,6 +23,8 @@ OF_GALLERIES = ("cards", "by", "truth", "truth_table")
 class ReportOptions(EngineOptions):
     """`ncaudit report`: score tables, or label tables, to one page that shows the pairs."""
 
+    UNASKED = ("gpus_per_actor",)
+
     scores: Annotated[
         Sequence[str],
         About(

@@ -106,6 +106,7 @@ COMPANIONS: Mapping[str, dict[str, dict[str, Any]]] = {
         **dict.fromkeys(("image_column", "caption_column", "image_root", "max_image_pixels"), PICTURES),
         **dict.fromkeys(("key", "caption_lines", "max_row_bytes", "workers"), PICTURES),
         "truth_table": {"truth": "is_match"},
+        **{name: RAY for name in ON_RAY if name != "gpus_per_actor"},
     },
     "corrupt": {
         "label_column": {"kind": "label-symmetric", "label_column": "class"},
@@ -134,7 +135,7 @@ VALUES: Mapping[str, dict[str, Any]] = {
     "labels": {"ray_address": "local"},
     "filter": {"slice": "1/2", "ray_address": "local"},
     "sample": {"out": "review.csv"},
-    "report": {"out": "page.html"},
+    "report": {"out": "page.html", "ray_address": "local"},
 }
 SPLIT_AT_COMMAS = {"devices"}  # one word for several
 

@@ -133,7 +133,7 @@ def _headline(found: ScoreFindings, told: tuple[float, float, float] | None) -> 
         return "No soft labels", f"Rows are ranked by their score alone: {why.removeprefix('no soft label: ')}.", None
     if told is None:
         share = found.seen.strata.found()
-        mean = sum(one.mismatched for one in share) / max(1, sum(one.labelled for one in share))
+        mean = float(sum(one.mismatched for one in share) / max(1, sum(one.labelled for one in share)))
         return (
             f"{mean:.1%} noise by the labels",
             "The mean of 1 − soft label; the tables tell no rate of their own.",
