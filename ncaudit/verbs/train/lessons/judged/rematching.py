@@ -6,7 +6,7 @@ each epoch from then on, a noisy picture is taught with one of the captions foun
 weighted with it. L2RM (CVPR 2024) rematches, too; the chances, and that they are told out of fold, are ours.
 
 Until noisy pairs join they are in no batch, not even as negatives, and a tenth of the clean ones with them, which is to
-tell chances; the others are learnt as often as makes as many steps. Where that would leave fewer than a batch holds, the
+tell chances; the others are learnt as often as makes as many steps. Where fewer than a batch holds would be left, the
 search comes first. Searching again can be asked for; then the tenth waits until the last search.
 
 Knows pairs that are judged; nothing of what the network is, of options or files. It takes a forward pass over all pairs
