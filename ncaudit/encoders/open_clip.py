@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy, deepcopy
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,12 @@ class ModelIdentity:
 
     def as_dict(self) -> dict[str, Any]:
         """As it goes into a table's provenance, under `model`; without heads, nothing is said of any."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        plain: dict[str, Any] = json.loads(self._written)
         return plain if self.heads else {name: value for name, value in plain.items() if name != "heads"}
+
+    @cached_property
+    def _written(self) -> str:
+        return json.dumps(asdict(self))  # asked for every shard of a run
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ModelIdentity":

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.locations import is_remote, open_file
-from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.files.remembered import MANY, Remembered
 
 HEAD = 4096  # bytes that are looked at
 PARQUET, ARROW, ARROW_STREAM, NUMPY, GZIP = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff", b"\x93NUMPY", b"\x1f\x8b"
@@ -95,7 +95,7 @@ def _look(path: str) -> Format:
         raise cannot_be_read(path, error) from error
 
 
-formats_found = Remembered(_look)
+formats_found = Remembered(_look, at_most=MANY)
 
 
 def suffix_of(name: str) -> str:

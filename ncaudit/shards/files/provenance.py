@@ -18,7 +18,7 @@ from ncaudit.schema import METADATA_KEY
 from ncaudit.shards.files import locations
 from ncaudit.shards.files.formats import cannot_be_read
 from ncaudit.shards.files.locations import MIB
-from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.files.remembered import MANY, Remembered
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.places import manifest
 from ncaudit.version import FORMATS, format_of, same_results, told_alike, written_by
@@ -80,7 +80,7 @@ def _look(path: str) -> str:
         raise cannot_be_read(path, error) from error
 
 
-fingerprints = Remembered(_look)
+fingerprints = Remembered(_look, at_most=MANY)
 
 
 def _is_parquet(file: BinaryIO, size: int) -> bool:
@@ -155,19 +155,21 @@ def provenance_at(path: str) -> Provenance | None:
     """
     if (told := manifest.known(path)) is not None:
         return told["said"]  # type: ignore[no-any-return]
-    return provenance_of(read_schema(path))
+    (encoded,) = _encoded(path)
+    return None if encoded is None else json.loads(encoded)
 
 
-def _said(path: str) -> tuple[Provenance | None]:
-    return (provenance_at(path),)
+def _encoded_in(path: str) -> tuple[bytes | None]:
+    """What a table says of itself, as it is written there and found to be sound."""
+    return ((read_schema(path).metadata or {}).get(METADATA_KEY),)
 
 
-_told = Remembered(_said)
+_encoded = Remembered(_encoded_in, at_most=MANY)
 
 
 def wrote(path: str, verb: str) -> bool:
     """Whether a parquet file says that `verb` wrote it. Raises BadTable when it cannot be read."""
-    (said,) = _told(path)
+    said = provenance_at(path)
     if said is None:
         return False
     shards = said.get("shards")  # of a table that holds the rows of several, each with its own

@@ -9,6 +9,7 @@ from ncaudit.shards.files.locations import version
 
 T = TypeVar("T")
 REMEMBERED = 4096  # files, of each kind of look at them: what a look tells takes kilobytes
+MANY = 100_000  # where it takes one or none: a run looks at all of its files before it looks at any again
 
 
 class Remembered(Generic[T]):

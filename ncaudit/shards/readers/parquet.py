@@ -113,7 +113,7 @@ def _facts_in(parquet: pq.ParquetFile) -> _Facts:
     return _Facts(parquet.schema_arrow, tuple(int(parquet.metadata.row_group(g).num_rows) for g in groups))
 
 
-_facts = Remembered(lambda path: _facts_in(open_parquet(path)))
+_facts = Remembered(lambda path: _facts_in(open_parquet(path)), at_most=32_768)
 
 
 def knows_parquet(path: str) -> bool:

@@ -483,6 +483,8 @@ def _fitting(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable],
     """The columns of the first shard that has them. Raises the first error where none has."""
     errors, fitting = list[NcauditError](), list[Columns]()
     for shard, schema in found.items():
+        if fitting and options.image_root is None:
+            break  # only whether all images are files would be asked of the others
         try:
             if isinstance(schema, BadTable):
                 raise schema

@@ -11,6 +11,7 @@ from ncaudit.shards.files.provenance import (
     attach,
     describe,
     fingerprint_of_file,
+    provenance_at,
     provenance_of,
     read_schema,
 )
@@ -146,3 +147,17 @@ def test_a_truncated_parquet_is_told_with_its_name(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(BadTable, match=r"cut\.parquet cannot be read as parquet"):
         read_schema(str(tmp_path / "cut.parquet"))
+
+
+def test_a_table_is_asked_once_where_it_is_from_until_it_changes(tmp_path, monkeypatch):
+    path, opened = str(tmp_path / "t.parquet"), []
+    read = pq.read_schema
+    monkeypatch.setattr(pq, "read_schema", lambda path: opened.append(path) or read(path))
+    for model in ("a", "b"):
+        pq.write_table(
+            pa.table({"x": [1]}).cast(attach(pa.schema({"x": pa.int64()}), {"verb": "embed", "is": model})), path
+        )
+        told = provenance_at(path)
+        told["verb"] = "changed by who asked"
+        assert provenance_at(path) == {"verb": "embed", "is": model}
+    assert opened == [path, path]
