@@ -11,13 +11,15 @@ import typer.testing
 from ncaudit.encoders.open_clip import load_encoder
 from ncaudit.options import ModelOptions, Precision
 from ncaudit.verbs.embed import model_here
+from tests.worlds import processes
 from tests.worlds.embeddings import embedding_table
 from tests.worlds.process_state import put_back
 from tests.worlds.sample import TINY
 
 Write = Callable[..., Path]
 # The tree of all commands and their flags, which a process makes once: 25 ms for each command that tests run in theirs
-typer.testing._get_command = cache(typer.testing._get_command)
+if hasattr(typer.testing, "_get_command"):  # not Typer's to promise
+    typer.testing._get_command = cache(typer.testing._get_command)
 
 
 @pytest.fixture(autouse=True)
@@ -57,5 +59,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if changing:
         raise pytest.UsageError(f"the name of a test holds an address, name its cases with ids=: {changing[0]}")
+    processes.before_any_test()
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)

@@ -33,7 +33,7 @@ LEFT = {  # what somebody leaves, and what then tells
     "threads": (lambda: torch.set_num_threads(7), torch.get_num_threads),
     "Ctrl-C": (hear, lambda: signal.getsignal(signal.SIGINT)),
     "Ctrl-C heard": (interruption.listen, lambda: (signal.getsignal(signal.SIGINT), sys.unraisablehook)),
-    "loudness": (lambda: loudness.set_loudness(quiet=True), loudness.is_quiet),
+    "loudness": (lambda: loudness.set_loudness(quiet=not loudness.is_quiet()), loudness.is_quiet),
     "options of a store": (lambda: anywhere._given.append("key=value"), lambda: list(anywhere._given)),
     "log": (lambda: logging.getLogger("ncaudit").addHandler(logging.NullHandler()), lambda: handlers("ncaudit")),
     "level": (lambda: logging.getLogger().setLevel(1), lambda: logging.getLogger().level),

@@ -21,7 +21,8 @@ from pathlib import Path
 
 PROMISED = {0, 1, 2, 3}  # exit codes; Ctrl-C and closed pipes do not happen here
 WALL_S = 60.0
-MEMORY_MIB = 2048  # with what it shares with all others, some 600
+MEMORY_MIB = 2048  # with what it shares with all others
+SHARED_MIB = 600  # of that: a process that has run thousands of tests holds more
 ADDRESS_SPACE = 8 << 30  # beyond what the imports map: the machine is safe whatever a child asks for
 
 Command = Callable[[tuple[str, ...]], int]  # takes the words after `ncaudit`, gives the exit code
@@ -53,6 +54,7 @@ class _Child:
     input: Input
     folder: Path
     began: float
+    shared_mib: int
     overdue: bool = False
 
 
@@ -63,7 +65,8 @@ def run(inputs: Iterable[Input], command: Command, *, scratch: Path, at_once: in
         while len(running) < at_once and (one := next(waiting, None)):
             number += 1
             folder = scratch / str(number)
-            running[start(one, folder, command)] = _Child(one, folder, time.monotonic())
+            began, shared = time.monotonic(), _resident_mib()
+            running[start(one, folder, command)] = _Child(one, folder, began, shared)
         if not running:
             return
         yield from _ended(running)
@@ -84,6 +87,10 @@ def start(one: Input, folder: Path, command: Command) -> int:
             os._exit(code)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     return child
+
+
+def _resident_mib() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def _inside(one: Input, folder: Path, command: Command) -> int:
@@ -123,7 +130,8 @@ def _ended(running: dict[int, _Child]) -> Iterator[Ending]:
         return
     with suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)  # workers that it left
-    yield _judged(child, os.waitstatus_to_exitcode(status), int(usage.ru_maxrss) // 1024)
+    took = int(usage.ru_maxrss) // 1024 - max(0, child.shared_mib - SHARED_MIB)
+    yield _judged(child, os.waitstatus_to_exitcode(status), took)
     shutil.rmtree(child.folder)
 
 

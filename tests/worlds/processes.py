@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fcntl import ioctl
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -30,6 +30,12 @@ LIKE_NONE = {"LANG": "C.UTF-8"}  # what Python makes of a variable that is not t
 SEARCHED = "PYTHONPATH"  # the exception, which can be given afterwards
 REPOSITORY = Path(__file__).parents[2]
 _started_with: dict[str, str] = {}
+_before_any_test: dict[str, str] = {}
+
+
+def before_any_test() -> None:
+    """The environment is as most tests find it: what theirs is compared with, whichever of them comes first."""
+    _before_any_test.update(os.environ)
 
 
 def Popen(
@@ -76,10 +82,24 @@ def _can_be_forked(words: Sequence[str], environment: Mapping[str, str]) -> bool
         return False
     if not _started_with:
         multiprocessing.set_forkserver_preload(["tests.worlds.loaded"])
-        with contextlib.chdir(REPOSITORY):  # where it finds what to load
+        begun = _before_any_test or dict(os.environ)
+        with contextlib.chdir(REPOSITORY), _environment(begun):  # where it finds what to load
             forkserver.ensure_running()
-        _started_with.update(os.environ)
+        _started_with.update(begun)
     return _at_start(environment) == _at_start(_started_with)
+
+
+@contextlib.contextmanager
+def _environment(given: Mapping[str, str]) -> Iterator[None]:
+    """The test that asks for the first process may have changed what all later ones would be compared with."""
+    own = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(own)
 
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
