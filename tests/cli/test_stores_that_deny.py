@@ -4,14 +4,13 @@ Real commands to a real store, whoever writes: this process, workers, processes 
 """
 
 import os
-import subprocess
 import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds import clusters, stores
+from tests.worlds import clusters, processes, stores
 from tests.worlds.embeddings import embedding_table
 from tests.worlds.images import drawn
 from tests.worlds.sample import TINY
@@ -59,7 +58,7 @@ def given(tmp_path_factory):
 
 def ncaudit(environment, *words):
     command = [sys.executable, "-m", "ncaudit", *map(str, words)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return processes.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def from_the_first(having, number=1):
