@@ -47,7 +47,10 @@ def test_it_ends_as_its_program_does(how, begin):
 def test_it_is_forked_where_nothing_is_asked_that_is_read_at_the_start():
     loaded = "import sys; print('torch' in sys.modules)"
     assert run(loaded).stdout == "True\n"
-    assert run(loaded, env={**os.environ, "PYTHONPATH": "elsewhere", "MINE": "1"}).stdout == "True\n"
+    assert (
+        run(loaded, env={**os.environ, "PYTHONPATH": "elsewhere", "PYTHONBREAKPOINT": "x.y", "MINE": "1"}).stdout
+        == "True\n"
+    )
     for name, value in (("PYTHONHASHSEED", "7"), ("OMP_NUM_THREADS", "9"), ("HF_HUB_OFFLINE", "1")):
         assert run(loaded, env={**os.environ, name: value}).stdout == "False\n"
 

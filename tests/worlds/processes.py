@@ -27,7 +27,8 @@ from typing import Any
 
 READ_AT_START = ("PYTHON", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "LC_", "LANG", "LD_", "HF_")
 LIKE_NONE = {"LANG": "C.UTF-8"}  # what Python makes of a variable that is not there
-SEARCHED = "PYTHONPATH"  # the exception, which can be given afterwards
+SEARCHED = "PYTHONPATH"
+GIVEN_AFTERWARDS = (SEARCHED, "PYTHONBREAKPOINT")  # the exceptions; Ray leaves the second where it was used
 REPOSITORY = Path(__file__).parents[2]
 _started_with: dict[str, str] = {}
 _before_any_test: dict[str, str] = {}
@@ -104,7 +105,9 @@ def _environment(given: Mapping[str, str]) -> Iterator[None]:
 
 def _at_start(environment: Mapping[str, str]) -> dict[str, str]:
     known = {**LIKE_NONE, **environment}
-    return {name: value for name, value in known.items() if name.startswith(READ_AT_START) and name != SEARCHED}
+    return {
+        name: value for name, value in known.items() if name.startswith(READ_AT_START) and name not in GIVEN_AFTERWARDS
+    }
 
 
 class _Forked(subprocess.Popen):  # type: ignore[type-arg]
