@@ -9,30 +9,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds import processes, stores
+from tests.worlds import processes
 from tests.worlds.embeddings import embedding_table
 from tests.worlds.stores import Answer, wait_for
 
 pytestmark = pytest.mark.slow
 OUT = "s3://pairs/scores"
-
-
-@pytest.fixture(scope="module")
-def server():
-    with stores.served() as store:
-        yield store
-
-
-@pytest.fixture
-def store(server):
-    stores.fresh_bucket(server)
-    return server
-
-
-@pytest.fixture
-def proxy(store):
-    with stores.proxied(store.url) as before:
-        yield before
 
 
 @pytest.fixture(scope="module")

@@ -21,24 +21,6 @@ DENIED = Answer(403, "AccessDenied", "Access Denied")
 
 
 @pytest.fixture(scope="module")
-def server():
-    with stores.served() as store:
-        yield store
-
-
-@pytest.fixture
-def store(server):
-    stores.fresh_bucket(server)
-    return server
-
-
-@pytest.fixture
-def proxy(store):
-    with stores.proxied(store.url) as before:
-        yield before
-
-
-@pytest.fixture(scope="module")
 def given(tmp_path_factory):
     """A folder of each kind of input."""
     folder = tmp_path_factory.mktemp("given")

@@ -203,9 +203,7 @@ def _batches(file: ShardFile, wanted: set[str], rows: int, lacking: Lacking) -> 
             yield batch
 
 
-def _near(
-    file: ShardFile, columns: Columns, places: Numbers, lacking: Lacking
-) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _near(file: ShardFile, columns: Columns, places: Numbers, lacking: Lacking) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The batches of the pieces that hold one of these rows, each with the place of its first."""
     first, sizes = 0, file.piece_rows
     for piece in range(file.pieces):

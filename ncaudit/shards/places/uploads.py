@@ -220,9 +220,8 @@ def refused(path: str, error: Exception) -> NcauditError:
     if lacks_credentials(error):
         return Unwritable(f"{path} cannot be written: there are no credentials for it", fix=KEYS)
     if isinstance(error, PermissionError):
-        return Unwritable(
-            what, fix="get the right to put objects there (s3:PutObject) or other credentials, or give another place"
-        )
+        fix = "get the right to put objects there (s3:PutObject) or other credentials and rerun, or give another place"
+        return Unwritable(what, fix=fix)
     if isinstance(error, FileNotFoundError):
         return Unwritable(what, fix="make the bucket, or check its name")
     if is_passing(error):

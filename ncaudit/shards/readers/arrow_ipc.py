@@ -35,10 +35,11 @@ class ArrowShard:
             self._is_file = bytes(self._source.read(len(ARROW))) == ARROW
             self._messages = FileMessages(path, self._source, max_row_bytes) if self._is_file else None
             self._file = pa.ipc.open_file(self._source) if self._is_file else None
-            self._schema = self._file.schema if self._file else _stream(path, max_row_bytes).schema
+            self._schema = self._file.schema if self._file else _schema_of_stream(path, max_row_bytes)
             self._opened: tuple[list[int], Any] = ([], None)
             _ = self._schema.names, str(self._schema)  # names that are no text are told here
         if not self._is_file:
+            self._source.close()
             self._refuse_cut()
 
     @property
@@ -95,7 +96,8 @@ class ArrowShard:
                 self._messages.refuse_bomb(piece)
                 yield reader.get_batch(piece)
         elif pieces is None or 0 in pieces:
-            yield from _stream(self._path, self._max_row_bytes, places)
+            with _stream(self._path, self._max_row_bytes, places) as batches:
+                yield from batches
 
     def _reader(self, places: list[int]) -> Any:
         """It reads dictionaries anew when it is made, so the last one is kept for the next piece."""
@@ -125,9 +127,16 @@ def _only(places: list[int]) -> pa.ipc.IpcReadOptions:
     return pa.ipc.IpcReadOptions(included_fields=places)
 
 
-def _stream(path: str, max_row_bytes: int, places: list[int] | None = None) -> Any:
-    messages = StreamMessages(path, locations.open_file(path), max_row_bytes)
-    return pa.ipc.open_stream(messages, options=_only(places or []))
+@contextmanager
+def _stream(path: str, max_row_bytes: int, places: list[int] | None = None) -> Iterator[Any]:
+    """Its reader, with the columns at these places; the file is closed behind it."""
+    with locations.open_file(path) as file:
+        yield pa.ipc.open_stream(StreamMessages(path, file, max_row_bytes), options=_only(places or []))
+
+
+def _schema_of_stream(path: str, max_row_bytes: int) -> pa.Schema:
+    with _stream(path, max_row_bytes) as reader:
+        return reader.schema
 
 
 def _source(path: str) -> Any:
@@ -135,8 +144,8 @@ def _source(path: str) -> Any:
 
 
 def _count(path: str, max_row_bytes: int) -> int:
-    with _telling(path):
-        return sum(len(batch) for batch in _stream(path, max_row_bytes, [0]))
+    with _telling(path), _stream(path, max_row_bytes, [0]) as batches:
+        return sum(len(batch) for batch in batches)
 
 
 _rows_of_streams = Remembered(_count)

@@ -107,7 +107,8 @@ def test_an_option_that_this_mode_does_not_read_is_no_mistake_at_its_default(giv
         ("[trane]\n", "there is no command for the table [trane] (line 1)", "write [train]"),
         ("[x]\n", "there is no command for the table [x] (line 1)", "give one of: audit, inspect"),
         (
-            "score = 3\n", "ncaudit, before a command, has no option score (line 1)",
+            "score = 3\n",
+            "ncaudit, before a command, has no option score (line 1)",
             "give one of: log, quiet, scratch, verbose",
         ),
         ("quit = true\n", "ncaudit, before a command, has no option quit (line 1)", "write quiet"),

@@ -1,5 +1,7 @@
 """Arrow files and streams, compressed or not, local or remote, are the tables that were written to them."""
 
+import os
+
 import fsspec
 import pyarrow as pa
 import pytest
@@ -65,3 +67,11 @@ def test_a_stream_cut_between_batches_is_told(tmp_path):
         writer.close()
     with pytest.raises(BadTable, match="no end mark"):
         open_shard(Shard.of_file(str(tmp_path / "cut.arrow")))
+
+
+def test_a_stream_that_was_read_is_open_no_longer(tmp_path):
+    path = write(tmp_path / "x.arrow", pa.ipc.new_stream)
+    shard = open_shard(Shard.of_file(path))
+    assert (shard.rows, len(list(shard.batches(100)))) == (100, 4)
+    open_files = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
+    assert path not in [os.readlink(f"/proc/self/fd/{fd}") for fd in open_files]
