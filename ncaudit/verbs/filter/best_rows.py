@@ -203,25 +203,5 @@ class _Strata:
         return self._numbers[value]
 
 
-def ordered(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Floats as unsigned whole numbers of the same size in the same order; both zeros are one.
-
-    >>> ordered(np.array([-np.inf, -1, -0.0, 0, 2])).argsort().tolist(), int(np.diff(ordered(np.array([-0.0, 0])))[0])
-    ([0, 1, 2, 3, 4], 0)
-    """
-    bits = np.uint64 if values.dtype == np.float64 else np.uint32
-    top = bits(1 << (63 if bits is np.uint64 else 31))
-    raw = (values + values.dtype.type(0)).view(bits)
-    keys: npt.NDArray[Any] = np.where(raw & top, ~raw, raw | top)
-    return keys
-
-
-def unordered(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
-    """The float32 values that `ordered` made these of."""
-    top = np.uint32(1 << 31)
-    values: npt.NDArray[np.float32] = np.where(keys & top, keys & ~top, ~keys).view(np.float32)
-    return values
-
-
 def _joined(parts: list[Any], kind: Any) -> npt.NDArray[Any]:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=kind)

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
+from ncaudit.core.statistics.digits import ordered, unordered
 from ncaudit.errors import BadTable
 from ncaudit.options import FilterOptions
 from ncaudit.schema import OK
 from ncaudit.shards.tables.checks import require_column, require_plain
 from ncaudit.shards.tables.score_input import ScoreInput
-from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, Place, ordered, unordered
+from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, Place
 from ncaudit.verbs.filter.where import Condition, parse
 
 KEPT, KEPT_WORD = 0, ""  # the code of a row that is kept; every other code is the place of a reason
