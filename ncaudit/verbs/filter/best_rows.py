@@ -37,8 +37,8 @@ class Cut:
 class BestRows:
     """Collects keys, finds the cut of each stratum, then tells for each row whether it is above it.
 
-    Takes 8 bytes of memory per row that is ranked, 12 with strata, two to four times that for a moment: the one thing
-    in `filter` that grows with the number of rows. Rows with equal keys are kept in the order of their pair_ids (by
+    Takes 8 bytes of memory per row that is ranked, 12 with strata, two to four times that for a moment; none where
+    somebody else finds the cuts (see `selected`). Rows with equal keys are kept in the order of their pair_ids (by
     code point), those with equal pair_ids in that of tables and rows.
     """
 

@@ -87,6 +87,7 @@ from ncaudit.version import written_by
 
 HERE = ThisProcess()
 RANK, WRITE = "rank", "write what is kept"  # stages
+RANKED_IN_MEMORY = 1 << 24  # rows: 8 bytes of each; of more, tables are read several times, and no row's rank is held
 NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
 # facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
@@ -362,10 +363,11 @@ def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
     """The first look at all rows, that a ranking rule needs."""
     for scores in tables:
         scores.spool()
-    if ranks_there := site.elsewhere and run.chooser.keeps_share:
+    many = len(_files(tables)) == len(tables) and (_known_rows(tables) or 0) > RANKED_IN_MEMORY
+    if site.elsewhere:
         site.ready(_files(tables)[0].shard, run.progress)
     run.progress.stage(RANK, _known_rows(tables))
-    if ranks_there:
+    if site.elsewhere or many:
         prepare(site, run.chooser, _files(tables), run.progress)
     else:
         run.chooser.prepare(tables, run.progress.advance)
