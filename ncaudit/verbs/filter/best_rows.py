@@ -148,12 +148,20 @@ class BestRows:
 
     def break_ties(self) -> None:
         """Keep the first pair_ids at each cut."""
-        rows: dict[int, list[int]] = {}
-        for number in self._tied:
-            for _, table, row in self._first_of(number):
-                rows.setdefault(table, []).append(row)
-        self._chosen = {table: np.array(sorted(found), dtype=np.int64) for table, found in rows.items()}
+        self.choose([(table, row) for number in self._tied for _, table, row in self._first_of(number)])
         self._tied = {}
+
+    @property
+    def chosen(self) -> list[list[int]]:
+        """The rows, (table, row) each, that are kept of those at cuts which not all of their rows pass."""
+        return [[table, row] for table, rows in self._chosen.items() for row in rows.tolist()]
+
+    def choose(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Keep these of the rows at such cuts."""
+        found: dict[int, list[int]] = {}
+        for table, row in rows:
+            found.setdefault(table, []).append(row)
+        self._chosen = {table: np.array(sorted(rows), dtype=np.int64) for table, rows in found.items()}
 
     def _first_of(self, number: int) -> list[Place]:
         self._tied[number] = sorted(self._tied[number])[: self._cuts[number].tied]

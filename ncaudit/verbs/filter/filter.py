@@ -70,6 +70,7 @@ from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedSc
 from ncaudit.shards.tables.told_rates import LABELS, any_there, no_labels, rank_notes, why_no_labels
 from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
 from ncaudit.verbs.filter.selected import prepare
+from ncaudit.verbs.filter.shared_cuts import SharedCuts
 from ncaudit.verbs.outputs import (
     accounted,
     expected_of,
@@ -139,11 +140,9 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     held = ready.claim.held(_deciding(run, list(matched), tables))
     pace = computing(options.threads)
     with made_by(of_all_parts(options)), pace, held, site_of(options, options.out) as site:
-        looked_first(ready, site)
+        looked_first(ready, site, keep=True)
         own = {shard: matched[shard] for shard in options.own(list(matched))}
         run.notes += options.told_of(len(own), len(matched))
-        if options.slice and run.chooser.looks_twice:
-            run.notes.append("each part ranks the rows of all tables, and so reads them all")
         if options.engine is EngineKind.ray:
             ready.claim.begin_all()
         accounts = _write_one(run, tables) if options.one_output else _write_shards(run, own, _files(tables), site)
@@ -181,13 +180,15 @@ def made_ready(options: FilterOptions, progress: Progress) -> Ready:
     return Ready(run, tables, matched, claim)
 
 
-def looked_first(ready: Ready, site: Site = HERE) -> None:
-    """What must be known of all tables before any of them is decided. Raises BadTable where they have no labels."""
+def looked_first(ready: Ready, site: Site = HERE, *, keep: bool = False) -> None:
+    """What must be known of all tables before any of them is decided. keep: a part keeps it for the others. Raises
+    BadTable where the tables have no labels.
+    """
     run, tables = ready.run, ready.tables
     run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
     run.notes += _told(tables, run)
     if run.chooser.looks_twice:
-        _prepare(run, tables, site)
+        _prepare(run, tables, site, keep=keep)
 
 
 def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> Claim:
@@ -359,8 +360,20 @@ def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     return without_outputs(found, "filter", options.out, options.dropped)
 
 
-def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
-    """The first look at all rows, that a ranking rule needs."""
+def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site, *, keep: bool) -> None:
+    """The first look at all rows, that a ranking rule needs; a part of an array job goes by what another has found."""
+    options = run.options
+    shards = [scores.shard for scores in _files(tables)]
+    shared = SharedCuts(options.out, _settings(options), shards) if options.slice else None
+    if shared is None or not shared.take(run.chooser.best):
+        _rank(run, tables, site)
+        if shared is not None and keep:
+            shared.keep(run.chooser.best)
+            run.notes.append("this part read all tables to rank their rows; those that begin from now on go by that")
+    _tell_of_empty(run)
+
+
+def _rank(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
     for scores in tables:
         scores.spool()
     many = len(_files(tables)) == len(tables) and (_known_rows(tables) or 0) > RANKED_IN_MEMORY
@@ -371,6 +384,9 @@ def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
         prepare(site, run.chooser, _files(tables), run.progress)
     else:
         run.chooser.prepare(tables, run.progress.advance)
+
+
+def _tell_of_empty(run: Run) -> None:
     cuts = run.chooser.cuts
     empty = [value for value, cut in cuts.items() if not cut.kept]
     if empty and run.options.keep_share_by:
