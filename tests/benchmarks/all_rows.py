@@ -1,4 +1,4 @@
-"""What rests on all rows (the fit's sample, repeats of photos and captions, verdicts, kept rows): what the command holds.
+"""What rests on all rows (the fit's sample, repeats of photos and captions, verdicts, kept rows): what a command holds.
 
     python tests/benchmarks/all_rows.py                          # 10, 40 and 160 shards of 10,000 rows
     python tests/benchmarks/all_rows.py --shards 100 1000 --rows 10000
@@ -224,7 +224,8 @@ def tell_of_others(one: dict[str, Any], *, first: bool) -> None:
     """The same of what is not drawn and counted."""
     if first:
         print("".join(f"{name:>13}" for name in one))
-    print("".join(f"{value:13,.1f}" if isinstance(value, float) else f"{value:13,}" for value in one.values()), flush=True)
+    words = (f"{value:13,.1f}" if isinstance(value, float) else f"{value:13,}" for value in one.values())
+    print("".join(words), flush=True)
 
 
 if __name__ == "__main__":

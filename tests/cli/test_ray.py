@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -107,6 +108,30 @@ def test_verdicts_are_heard_though_a_process_and_then_the_command_are_killed_in_
     assert again.returncode == 0, said
     assert tables(out) == tables(tmp_path / "here")
     assert not aside.exists()
+
+
+def test_judged_classes_are_written_though_a_process_and_then_the_command_are_killed(cluster, tmp_path):
+    (tmp_path / "given").mkdir()
+    for number in range(12):
+        table = embedding_table(150, seed=number)
+        kind = pa.array([("ant", "bee", "cat")[row % 3] for row in range(len(table))])
+        pq.write_table(table.append_column("kind", kind), tmp_path / f"given/{number:02}.parquet")
+    asked = ["--label-column", "kind", "--device", "cpu"]
+    assert run("labels", tmp_path / "given", "--out", tmp_path / "here", *asked).exit_code == 0
+    out = tmp_path / "out"
+    line = ["labels", tmp_path / "given", "--out", out, *asked, "--engine", "ray", "--ray-address", cluster.address]
+    first = started(tmp_path, *line)
+    until(1, out, first)
+    for hand in clusters.hands(tmp_path)[:1]:  # all may be written before it is found
+        os.kill(hand, signal.SIGKILL)
+    until(4, out, first)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    again = started(tmp_path, *line)
+    _, said = again.communicate()
+    assert again.returncode == 0, said
+    assert tables(out) == tables(tmp_path / "here")
+    assert (out / "audit.json").read_bytes() == (tmp_path / "here/audit.json").read_bytes()
 
 
 def test_a_cluster_that_nobody_answers_at_is_told_in_two_lines(data, tmp_path):
