@@ -135,10 +135,12 @@ def _looked(
 
 
 def _named(judges: Sequence[Asked], names: Names, item: tuple[int, EmbeddingTable], progress: Progress) -> Told:
-    telling = Telling(judges)
+    telling, ok = Telling(judges), 0
     for named in names(item[1]):
         telling.add(named)
+        ok += len(named.place)
         progress.advance(len(named.place))
+    progress.advance(item[1].rows - ok, item[1].rows - ok)
     return telling.told(item[0], {})
 
 
