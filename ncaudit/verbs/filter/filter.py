@@ -68,9 +68,9 @@ from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
 from ncaudit.shards.tables.told_rates import LABELS, any_there, no_labels, rank_notes, why_no_labels
-from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
+from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers, ranking_of
 from ncaudit.verbs.filter.selected import prepare
-from ncaudit.verbs.filter.shared_cuts import SharedCuts
+from ncaudit.verbs.filter.shared_cuts import CUTS, SharedCuts, is_ours
 from ncaudit.verbs.outputs import (
     accounted,
     expected_of,
@@ -200,7 +200,8 @@ def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[S
         if options.one_output and folder != STREAM:
             places.append(Place.of_file(flag, folder))
         else:
-            places += place_of(flag, folder, [*names, *sorted(sizes)], proven=_beside_own)
+            shared = [CUTS] if flag == "--out" and options.slice and ranking_of(options) else []
+            places += place_of(flag, folder, [*names, *sorted(sizes), *shared], proven=_beside_own)
     _refuse_one_place_twice(places)
     inputs = [file for shard in shards for file in {*shard.files, told_by(shard.path)}]
     return asked("filter", places, [*inputs, *inputs_of(t.shard for t in _files(tables))], overwrite=options.overwrite)
@@ -222,6 +223,8 @@ def _writes_tar(options: FilterOptions, shard: Shard) -> bool:
 def _beside_own(path: str) -> bool:
     """Whether the tables beside a file that says nothing of itself say that `filter` wrote it with them."""
     folder, name = dirname(path), basename(path)
+    if name == CUTS:
+        return is_ours(path)
     tables = [name for name in names_in(folder) if name.endswith(TABLE_SUFFIX)] if name == SIZES else []
     beside = [join(folder, table) for table in tables] or [table_beside(path)]
     return any(says_of_itself(table, "filter") for table in beside)
@@ -275,6 +278,7 @@ class Run:
     label_sum: float = 0.0
     labelled: int = 0
     unjoined: int = 0  # rows of the score tables that the dataset lacks
+    cuts_known: bool = False  # another part has found where the kept rows end
     several: Counter[str] = field(default_factory=Counter)  # of shards with lists of captions: pairs, and rows
     notes: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)  # written by this run or an earlier one
@@ -365,7 +369,8 @@ def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site, *, keep: bool) 
     options = run.options
     shards = [scores.shard for scores in _files(tables)]
     shared = SharedCuts(options.out, _settings(options), shards) if options.slice else None
-    if shared is None or not shared.take(run.chooser.best):
+    run.cuts_known = shared is not None and shared.take(run.chooser.best)
+    if not run.cuts_known:
         _rank(run, tables, site)
         if shared is not None and keep:
             shared.keep(run.chooser.best)

@@ -1,7 +1,7 @@
 """Where the kept rows end, kept for other parts of an array job: one of them ranks all rows, and all go by that.
 
 Knows cuts and one small file beside the tables; nothing of how a cut is found. A file of other rules or tables says
-nothing, and one that is somebody else's stays.
+nothing.
 """
 
 import json
@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 from ncaudit import own_json
-from ncaudit.shards.files.locations import join, lexists
+from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.verbs.filter.best_rows import BestRows, Cut
@@ -48,11 +48,15 @@ class SharedCuts:
     def keep(self, best: BestRows) -> None:
         """Tell the other parts. What JSON cannot hold, or only at length, is not told."""
         told = {"of": self._of, "strata": [_told(*one) for one in best.cuts.items()], "ties": best.chosen}
-        theirs = lexists(self._path) and own_json.known(self._path, SHAPE) is None
-        if theirs or len(best.chosen) > MOST_TIES or not own_json.fits(told, SHAPE):
+        if len(best.chosen) > MOST_TIES or not own_json.fits(told, SHAPE):
             return
-        with atomic_file(self._path, asked=False) as file:
+        with atomic_file(self._path) as file:
             file.write(json.dumps(told, sort_keys=True).encode())
+
+
+def is_ours(path: str) -> bool:
+    """Whether a file of that name is one of these."""
+    return own_json.known(path, SHAPE) is not None
 
 
 def _told(value: Any, cut: Cut) -> dict[str, Any]:

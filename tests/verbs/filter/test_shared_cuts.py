@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ncaudit.errors import NcauditError
 from ncaudit.options import FilterOptions
 from ncaudit.verbs.filter.filter import filter_pairs
 from ncaudit.verbs.filter.keep_rules import Chooser
@@ -83,15 +84,15 @@ def test_what_a_part_would_do_goes_by_the_cuts_and_keeps_none(given, tmp_path, r
 
 
 @pytest.mark.parametrize("text", ["{}", "not json", json.dumps({"of": "x", "strata": [{"value": []}], "ties": []})])
-def test_a_file_of_that_name_that_is_not_ours_stays_and_every_part_ranks(given, tmp_path, ranked, text):
-    keep(tmp_path, "whole", keep_share=0.5)
+def test_a_file_of_that_name_that_is_not_ours_is_not_written_over_unasked(given, tmp_path, ranked, text):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / CUTS).write_text(text)
-    for number in range(2):
-        keep(tmp_path, "parts", slice=f"{number}/2", keep_share=0.5)
+    with pytest.raises(NcauditError, match=CUTS):
+        keep(tmp_path, "parts", slice="0/2", keep_share=0.5)
     assert (tmp_path / "parts" / CUTS).read_text() == text
-    assert len(ranked) == 3
-    assert tables(tmp_path / "parts") == tables(tmp_path / "whole")
+    keep(tmp_path, "parts", slice="0/2", keep_share=0.5, overwrite=True)
+    keep(tmp_path, "parts", slice="1/2", keep_share=0.5)
+    assert len(ranked) == 1
 
 
 def test_strata_that_json_knows_no_value_for_are_right_all_the_same(given, tmp_path):
