@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.worlds import stores
+from tests.worlds import clusters, stores
 from tests.worlds.clusters import of_two_machines
 from tests.worlds.commands import run
 from tests.worlds.embeddings import embedding_table
@@ -68,6 +69,69 @@ def test_a_machine_and_then_the_command_are_killed_and_the_same_command_ends_in_
     assert tables(out) == tables(here)
     assert run("status", out, "--verify").exit_code == 0
     assert not list(out.glob("*.partial"))
+
+
+def started(folder, *line):
+    """The command, from this folder: by it its processes on the cluster are known."""
+    words = [sys.executable, "-m", "ncaudit", *map(str, line)]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    return subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+
+def test_verdicts_are_heard_though_a_process_and_then_the_command_are_killed_in_the_middle(cluster, tmp_path):
+    for number in range(8):
+        (tmp_path / "given").mkdir(exist_ok=True)
+        pq.write_table(embedding_table(700, seed=number), tmp_path / f"given/{number}.parquet")
+    judged = "".join(
+        f"{number}/{row},{'yes' if row > 170 else 'no'}\n" for number in range(8) for row in (20, 300, 600)
+    )
+    (tmp_path / "any.csv").write_text(f"pair_id,is_match\n{judged}")
+    asked = ["--verdicts", tmp_path / "any.csv", "--scorer", "bicro", "--no-check", "--device", "cpu"]
+    assert run("score", tmp_path / "given", "--out", tmp_path / "here", *asked).exit_code == 0
+    out, aside = tmp_path / "out", tmp_path / "out/_fit/judging"
+    line = ["score", tmp_path / "given", "--out", out, *asked, "--engine", "ray", "--ray-address", cluster.address]
+    first = started(tmp_path, *line)
+
+    def laid(count):
+        while len(list(aside.glob("table-*.bin"))) < count and first.poll() is None:
+            time.sleep(0.01)
+
+    laid(1)
+    os.kill(clusters.hands(tmp_path)[0], signal.SIGKILL)
+    laid(4)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert list(aside.glob("table-*.bin"))
+    assert not tables(out)
+    again = started(tmp_path, *line)
+    _, said = again.communicate()
+    assert again.returncode == 0, said
+    assert tables(out) == tables(tmp_path / "here")
+    assert not aside.exists()
+
+
+def test_judged_classes_are_written_though_a_process_and_then_the_command_are_killed(cluster, tmp_path):
+    (tmp_path / "given").mkdir()
+    for number in range(12):
+        table = embedding_table(150, seed=number)
+        kind = pa.array([("ant", "bee", "cat")[row % 3] for row in range(len(table))])
+        pq.write_table(table.append_column("kind", kind), tmp_path / f"given/{number:02}.parquet")
+    asked = ["--label-column", "kind", "--device", "cpu"]
+    assert run("labels", tmp_path / "given", "--out", tmp_path / "here", *asked).exit_code == 0
+    out = tmp_path / "out"
+    line = ["labels", tmp_path / "given", "--out", out, *asked, "--engine", "ray", "--ray-address", cluster.address]
+    first = started(tmp_path, *line)
+    until(1, out, first)
+    for hand in clusters.hands(tmp_path)[:1]:  # all may be written before it is found
+        os.kill(hand, signal.SIGKILL)
+    until(4, out, first)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    again = started(tmp_path, *line)
+    _, said = again.communicate()
+    assert again.returncode == 0, said
+    assert tables(out) == tables(tmp_path / "here")
+    assert (out / "audit.json").read_bytes() == (tmp_path / "here/audit.json").read_bytes()
 
 
 def test_a_cluster_that_nobody_answers_at_is_told_in_two_lines(data, tmp_path):

@@ -94,10 +94,27 @@ def test_scores_and_their_fit_are_those_of_one_process(tables, tmp_path):
         assert (tmp_path / "there/_fit" / name).read_bytes() == (tmp_path / "here/_fit" / name).read_bytes()
     assert (there.fit_id, there.noise_rate, there.notes) == (here.fit_id, here.noise_rate, here.notes)
     assert sorted(os.listdir(tmp_path / "there/_fit")) == ["fit.json", "fit.safetensors", "repeats.bin"]
-    chosen = {"scores": [str(tmp_path / "here")], "keep_share": 0.3, "keep_share_by": "shard"}
-    kept = filter_pairs(FilterOptions(out=str(tmp_path / "kept-here"), **chosen))
-    assert filter_pairs(FilterOptions(out=str(tmp_path / "kept-there"), **chosen, **RAY)).kept == kept.kept
-    assert of_tables_alone(tmp_path / "kept-there") == of_tables_alone(tmp_path / "kept-here")
+    for number, rule in enumerate(({"keep_share": 0.3, "keep_share_by": "shard"}, {"kept_precision": 0.9})):
+        kept_here, kept_there = (tmp_path / f"{place}-{number}" for place in ("kept-here", "kept-there"))
+        chosen = {"scores": [str(tmp_path / "here")], **rule}
+        kept = filter_pairs(FilterOptions(out=str(kept_here), **chosen)).kept
+        assert filter_pairs(FilterOptions(out=str(kept_there), **chosen, **RAY)).kept == kept > 0
+        assert of_tables_alone(kept_there) == of_tables_alone(kept_here)
+
+
+@pytest.mark.parametrize("strata", [True, False])
+def test_scores_after_verdicts_are_those_of_one_process(tables, tmp_path, strata):
+    """With strata the tables of judged pairs are scored; without them all rows are, and laid aside meanwhile."""
+    rows = [(f"{number}/{row}", row > 30, row // 60, 360) for number in range(SHARDS) for row in range(5, 120, 9)]
+    names = ["pair_id", "is_match", "stratum", "stratum_rows"]
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    pq.write_table(pa.table(columns).select(names if strata else names[:2]), tmp_path / "v.parquet")
+    asked = {"embeddings": [str(tables)], "device": "cpu", "check": False, "verdicts": str(tmp_path / "v.parquet")}
+    here = score(ScoreOptions(out=str(tmp_path / "here"), **asked))
+    there = score(ScoreOptions(out=str(tmp_path / "there"), **asked, **RAY))
+    assert of_tables_alone(tmp_path / "there") == of_tables_alone(tmp_path / "here")
+    assert (there.fit_facts, there.judged_pairs) == (here.fit_facts, len(rows))
+    assert sorted(os.listdir(tmp_path / "there/_fit")) == ["fit.json", "fit.safetensors", "repeats.bin"]
 
 
 def test_judged_classes_are_those_of_one_process(tables, tmp_path):

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import pytest
@@ -50,6 +50,18 @@ def alone() -> Iterator[object]:
             yield ray
         finally:
             ray.shutdown()
+
+
+def hands(folder: str) -> list[int]:
+    """The processes of clusters of this machine that work for a command which was started in this folder (Linux)."""
+    found = []
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(OSError):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                name = file.read()
+            if name.startswith(b"ray::Hand") and os.path.samefile(f"/proc/{pid}/cwd", folder):
+                found.append(int(pid))
+    return found
 
 
 @contextmanager

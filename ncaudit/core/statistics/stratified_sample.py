@@ -111,19 +111,28 @@ def merge_unjudged(stratum: npt.ArrayLike, stratum_rows: npt.ArrayLike) -> tuple
     return joined[place], np.bincount(joined, weights=rows, minlength=len(known)).astype(np.int64)
 
 
-def score_edges(score: Numbers, strata: int = 10) -> tuple[Numbers, Counts]:
+def edge_ranks(rows: int, strata: int = 10) -> Counts:
+    """The ranks, from 0, of the scores that `score_edges` looks at: the lowest, and where strata would end."""
+    return np.arange(strata, dtype=np.int64) * rows // strata
+
+
+def score_edges(score: Numbers, strata: int = 10, *, times: Counts | None = None) -> tuple[Numbers, Counts]:
     """Where the scores of all rows are cut into strata of about equal numbers of rows, equal scores staying together.
 
-    score: (n,), n at least 1, no nan. Returns the inner edges (H - 1,), ascending, each the lowest score of the stratum
-    above it, and the rows of each stratum (H,), none empty; H is at most `strata`, fewer where scores tie.
+    score: (n,), n at least 1, no nan. times: (n,) rows that have each score; None: one. Returns the inner edges
+    (H - 1,), ascending, each the lowest score of the stratum above it, and the rows of each stratum (H,), none empty; H
+    is at most `strata`, fewer where scores tie. Any score that is at none of `edge_ranks` may be another between the
+    same two that are.
 
     >>> score_edges(np.array([0.1, 0.2, 0.2, 0.4]), 2)
     (array([0.2]), array([1, 3]))
     """
-    ascending = np.sort(score)
-    cuts = ascending[np.arange(1, strata) * len(score) // strata]
-    edges = np.unique(cuts[cuts > ascending[0]])
-    starts = np.concatenate([[0], np.searchsorted(ascending, edges), [len(score)]])
+    order = np.argsort(score, kind="stable")
+    ascending, held = score[order], np.ones(len(score), np.int64) if times is None else times[order]
+    ends = held.cumsum()
+    found = ascending[np.searchsorted(ends, edge_ranks(int(ends[-1]), strata), side="right")]
+    edges = np.unique(found[found > ascending[0]])
+    starts = np.concatenate([[0], (ends - held)[np.searchsorted(ascending, edges)], [ends[-1]]])
     return edges, np.diff(starts).astype(np.int64)
 
 

@@ -18,7 +18,7 @@ from ncaudit.errors import BadTable
 from ncaudit.shards.dataset.keys import Keys, key_text
 from ncaudit.shards.people.changed_ids import may_have_become
 from ncaudit.shards.people.filled_in import FilledIn
-from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places
+from ncaudit.shards.tables.key_index import NOWHERE, KeyIndex, Places, turns
 
 PLACE: Final = ("shard", "row")
 TELLING: Final = (*PLACE, "caption_index", "caption")  # what a file may say of a pair beside its name
@@ -80,8 +80,30 @@ class Candidate:
     caption: str
 
 
+class Likely:
+    """Which rows of one table a file may be about: all that `PairFinder` needs of it, wherever the table is read.
+
+    Of a name that more than two of its rows have, only two are told of: one says already that it names no single pair.
+    """
+
+    def __init__(self, wanted: Asked) -> None:
+        self._names = KeyIndex(list(wanted.pair_id))
+        self._places = None if wanted.place is None else KeyIndex(list(wanted.place))
+        self._met = np.zeros(len(wanted), dtype=np.int64)  # rows that have each name
+
+    def among(self, ids: Keys, shard: Keys, row: Keys) -> Places:
+        """The next rows of the table: which of them these are, ascending."""
+        found = self._names.places(key_text(ids))
+        at = np.flatnonzero(found != NOWHERE)
+        few = at[self._met[found[at]] + turns(found[at]) < 2]
+        np.add.at(self._met, found[at], 1)
+        if self._places is None:
+            return few
+        return np.union1d(few, np.flatnonzero(self._places.places(_words(shard, row)) != NOWHERE))
+
+
 class PairFinder:
-    """Takes all rows of the tables, in order, and then tells which of them the file's rows are about.
+    """Takes all rows of the tables, in order, or those that are `Likely`, and then tells which the file is about.
 
     Rows of the file that share a name, or a place, are looked up as the first of them.
     """
@@ -93,7 +115,7 @@ class PairFinder:
         self._name_of, self._place_of = _firsts(self._names), _firsts(self._places or self._names)
         self._by_name = np.full(len(wanted), NOWHERE, dtype=np.int64)
         self._agreed = np.zeros(len(wanted), dtype=bool)  # name and place tell of one row
-        self._twice: dict[int, int] = {}  # of a name: another row that has it
+        self._twice: dict[int, int] = {}  # of a name: the next row that has it
         self._there: dict[int, list[Candidate]] = defaultdict(list)  # of a place: rows of another name
         self._tables: list[tuple[int, str]] = []
 
@@ -110,8 +132,7 @@ class PairFinder:
         by_name = self._named(rows, keys)
         if self._places is None or shard is None or row is None:
             return by_name
-        words = pc.binary_join_element_wise(key_text(shard), key_text(row), pa.scalar(BETWEEN, pa.large_string()))
-        return np.union1d(by_name, self._placed(rows, keys, self._places.places(words), caption))
+        return np.union1d(by_name, self._placed(rows, keys, self._places.places(_words(shard, row)), caption))
 
     def _named(self, rows: Places, keys: pa.Array) -> Places:
         found = self._names.places(keys)
@@ -121,7 +142,8 @@ class PairFinder:
         again[once[self._by_name[entries] == NOWHERE]] = False
         new = at[~again]
         self._by_name[found[new]] = rows[new]
-        self._twice |= dict(zip(found[at[again]].tolist(), rows[at[again]].tolist(), strict=True))
+        for entry, row in zip(found[at[again]].tolist(), rows[at[again]].tolist(), strict=True):
+            self._twice.setdefault(entry, row)
         return rows[at]
 
     def _placed(self, rows: Places, keys: pa.Array, found: Places, caption: pa.Array | None) -> Places:
@@ -201,6 +223,11 @@ class PairFinder:
     def _whereabouts(self, number: int) -> tuple[str, int]:
         first, path = next(one for one in reversed(self._tables) if one[0] <= number)
         return path, number - first
+
+
+def _words(shard: Keys, row: Keys) -> pa.Array:
+    """Shard and row in one word each."""
+    return pc.binary_join_element_wise(key_text(shard), key_text(row), pa.scalar(BETWEEN, pa.large_string()))
 
 
 def _firsts(index: KeyIndex) -> Places:

@@ -57,7 +57,7 @@ class KeyIndex:
         """
         first, own = self.places(wanted), self.places(self.keys)
         order = np.argsort(own, kind="stable")  # rows of one key beside each other
-        at = np.searchsorted(own[order], first) + _turns(first)
+        at = np.searchsorted(own[order], first) + turns(first)
         there = (first != NOWHERE) & (at < len(own))
         there[there] = own[order[at[there]]] == first[there]
         places = np.full(len(first), NOWHERE, dtype=np.int64)
@@ -123,17 +123,17 @@ class OnceEach:
         self.found[rows] = True
 
 
-def _turns(numbers: Places) -> Places:
+def turns(numbers: Places) -> Places:
     """How often each number was there before it.
 
-    >>> _turns(np.array([7, 3, 7, 7]))
+    >>> turns(np.array([7, 3, 7, 7]))
     array([0, 0, 1, 2])
     """
     order = np.argsort(numbers, kind="stable")
     inorder = numbers[order]
-    turns = np.empty(len(numbers), dtype=np.int64)
-    turns[order] = np.arange(len(numbers)) - np.searchsorted(inorder, inorder)
-    return turns
+    found = np.empty(len(numbers), dtype=np.int64)
+    found[order] = np.arange(len(numbers)) - np.searchsorted(inorder, inorder)
+    return found
 
 
 def _listed(keys: pa.Array) -> list[str | None]:

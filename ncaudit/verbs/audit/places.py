@@ -25,7 +25,7 @@ from ncaudit.verbs.labels.labels import claimed as claimed_labels
 from ncaudit.verbs.outputs import inputs_of, tables_of
 from ncaudit.verbs.report.page.render import is_report
 from ncaudit.verbs.score.claims import places as score_places
-from ncaudit.verbs.score.judged_scores import read_judges
+from ncaudit.verbs.score.judged.judged_scores import read_judges
 
 Places = Mapping[str, Sequence[Place]]  # by the verb that writes there
 

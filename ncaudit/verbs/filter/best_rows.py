@@ -37,8 +37,8 @@ class Cut:
 class BestRows:
     """Collects keys, finds the cut of each stratum, then tells for each row whether it is above it.
 
-    Takes 8 bytes of memory per row that is ranked, 12 with strata, two to four times that for a moment: the one thing
-    in `filter` that grows with the number of rows. Rows with equal keys are kept in the order of their pair_ids (by
+    Takes 8 bytes of memory per row that is ranked, 12 with strata, two to four times that for a moment; none where
+    somebody else finds the cuts (see `selected`). Rows with equal keys are kept in the order of their pair_ids (by
     code point), those with equal pair_ids in that of tables and rows.
     """
 
@@ -148,12 +148,20 @@ class BestRows:
 
     def break_ties(self) -> None:
         """Keep the first pair_ids at each cut."""
-        rows: dict[int, list[int]] = {}
-        for number in self._tied:
-            for _, table, row in self._first_of(number):
-                rows.setdefault(table, []).append(row)
-        self._chosen = {table: np.array(sorted(found), dtype=np.int64) for table, found in rows.items()}
+        self.choose([(table, row) for number in self._tied for _, table, row in self._first_of(number)])
         self._tied = {}
+
+    @property
+    def chosen(self) -> list[list[int]]:
+        """The rows, (table, row) each, that are kept of those at cuts which not all of their rows pass."""
+        return [[table, row] for table, rows in self._chosen.items() for row in rows.tolist()]
+
+    def choose(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Keep these of the rows at such cuts."""
+        found: dict[int, list[int]] = {}
+        for table, row in rows:
+            found.setdefault(table, []).append(row)
+        self._chosen = {table: np.array(sorted(rows), dtype=np.int64) for table, rows in found.items()}
 
     def _first_of(self, number: int) -> list[Place]:
         self._tied[number] = sorted(self._tied[number])[: self._cuts[number].tied]
@@ -201,26 +209,6 @@ class _Strata:
             self._numbers[value] = len(self.values)
             self.values.append(value)
         return self._numbers[value]
-
-
-def ordered(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Floats as unsigned whole numbers of the same size in the same order; both zeros are one.
-
-    >>> ordered(np.array([-np.inf, -1, -0.0, 0, 2])).argsort().tolist(), int(np.diff(ordered(np.array([-0.0, 0])))[0])
-    ([0, 1, 2, 3, 4], 0)
-    """
-    bits = np.uint64 if values.dtype == np.float64 else np.uint32
-    top = bits(1 << (63 if bits is np.uint64 else 31))
-    raw = (values + values.dtype.type(0)).view(bits)
-    keys: npt.NDArray[Any] = np.where(raw & top, ~raw, raw | top)
-    return keys
-
-
-def unordered(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
-    """The float32 values that `ordered` made these of."""
-    top = np.uint32(1 << 31)
-    values: npt.NDArray[np.float32] = np.where(keys & top, keys & ~top, ~keys).view(np.float32)
-    return values
 
 
 def _joined(parts: list[Any], kind: Any) -> npt.NDArray[Any]:

@@ -68,8 +68,9 @@ from ncaudit.shards.tables.key_index import NOWHERE
 from ncaudit.shards.tables.made_from import match_by_name
 from ncaudit.shards.tables.score_input import FileScores, ScoreInput, StreamedScores
 from ncaudit.shards.tables.told_rates import LABELS, any_there, no_labels, rank_notes, why_no_labels
-from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers
+from ncaudit.verbs.filter.keep_rules import KEPT, KEPT_WORD, Chooser, Codes, numbers, ranking_of
 from ncaudit.verbs.filter.selected import prepare
+from ncaudit.verbs.filter.shared_cuts import CUTS, SharedCuts, is_ours
 from ncaudit.verbs.outputs import (
     accounted,
     expected_of,
@@ -87,6 +88,7 @@ from ncaudit.version import written_by
 
 HERE = ThisProcess()
 RANK, WRITE = "rank", "write what is kept"  # stages
+RANKED_IN_MEMORY = 1 << 24  # rows: 8 bytes of each; of more, tables are read several times, and no row's rank is held
 NO_TABLE = "filter the score tables instead (without --data) and join them by pair_id, or write the dataset as parquet"
 REASON = pa.field("drop_reason", pa.string())  # `reason` is why a pair is noisy, and stays
 # facts of the scores that hold for some of the rows as for all of them; `source` is what they were made from, and
@@ -138,11 +140,9 @@ def filter_pairs(options: FilterOptions, progress: Progress = SILENT) -> FilterR
     held = ready.claim.held(_deciding(run, list(matched), tables))
     pace = computing(options.threads)
     with made_by(of_all_parts(options)), pace, held, site_of(options, options.out) as site:
-        looked_first(ready, site)
+        looked_first(ready, site, keep=True)
         own = {shard: matched[shard] for shard in options.own(list(matched))}
         run.notes += options.told_of(len(own), len(matched))
-        if options.slice and run.chooser.looks_twice:
-            run.notes.append("each part ranks the rows of all tables, and so reads them all")
         if options.engine is EngineKind.ray:
             ready.claim.begin_all()
         accounts = _write_one(run, tables) if options.one_output else _write_shards(run, own, _files(tables), site)
@@ -180,13 +180,15 @@ def made_ready(options: FilterOptions, progress: Progress) -> Ready:
     return Ready(run, tables, matched, claim)
 
 
-def looked_first(ready: Ready, site: Site = HERE) -> None:
-    """What must be known of all tables before any of them is decided. Raises BadTable where they have no labels."""
+def looked_first(ready: Ready, site: Site = HERE, *, keep: bool = False) -> None:
+    """What must be known of all tables before any of them is decided. keep: a part keeps it for the others. Raises
+    BadTable where the tables have no labels.
+    """
     run, tables = ready.run, ready.tables
     run.notes += notes_on_departed([scores.shard for scores in _files(tables)])
     run.notes += _told(tables, run)
     if run.chooser.looks_twice:
-        _prepare(run, tables, site)
+        _prepare(run, tables, site, keep=keep)
 
 
 def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[ScoreInput]) -> Claim:
@@ -198,7 +200,8 @@ def _claimed(options: FilterOptions, shards: Sequence[Shard], tables: Sequence[S
         if options.one_output and folder != STREAM:
             places.append(Place.of_file(flag, folder))
         else:
-            places += place_of(flag, folder, [*names, *sorted(sizes)], proven=_beside_own)
+            shared = [CUTS] if flag == "--out" and options.slice and ranking_of(options) else []
+            places += place_of(flag, folder, [*names, *sorted(sizes), *shared], proven=_beside_own)
     _refuse_one_place_twice(places)
     inputs = [file for shard in shards for file in {*shard.files, told_by(shard.path)}]
     return asked("filter", places, [*inputs, *inputs_of(t.shard for t in _files(tables))], overwrite=options.overwrite)
@@ -220,6 +223,8 @@ def _writes_tar(options: FilterOptions, shard: Shard) -> bool:
 def _beside_own(path: str) -> bool:
     """Whether the tables beside a file that says nothing of itself say that `filter` wrote it with them."""
     folder, name = dirname(path), basename(path)
+    if name == CUTS:
+        return is_ours(path)
     tables = [name for name in names_in(folder) if name.endswith(TABLE_SUFFIX)] if name == SIZES else []
     beside = [join(folder, table) for table in tables] or [table_beside(path)]
     return any(says_of_itself(table, "filter") for table in beside)
@@ -273,6 +278,7 @@ class Run:
     label_sum: float = 0.0
     labelled: int = 0
     unjoined: int = 0  # rows of the score tables that the dataset lacks
+    cuts_known: bool = False  # another part has found where the kept rows end
     several: Counter[str] = field(default_factory=Counter)  # of shards with lists of captions: pairs, and rows
     notes: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)  # written by this run or an earlier one
@@ -358,17 +364,34 @@ def _inputs(sources: Sequence[str], options: FilterOptions) -> list[Shard]:
     return without_outputs(found, "filter", options.out, options.dropped)
 
 
-def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
-    """The first look at all rows, that a ranking rule needs."""
+def _prepare(run: Run, tables: Sequence[ScoreInput], site: Site, *, keep: bool) -> None:
+    """The first look at all rows, that a ranking rule needs; a part of an array job goes by what another has found."""
+    options = run.options
+    shards = [scores.shard for scores in _files(tables)]
+    shared = SharedCuts(options.out, _settings(options), shards) if options.slice else None
+    run.cuts_known = shared is not None and shared.take(run.chooser.best)
+    if not run.cuts_known:
+        _rank(run, tables, site)
+        if shared is not None and keep:
+            shared.keep(run.chooser.best)
+            run.notes.append("this part read all tables to rank their rows; those that begin from now on go by that")
+    _tell_of_empty(run)
+
+
+def _rank(run: Run, tables: Sequence[ScoreInput], site: Site) -> None:
     for scores in tables:
         scores.spool()
-    if ranks_there := site.elsewhere and run.chooser.keeps_share:
+    many = len(_files(tables)) == len(tables) and (_known_rows(tables) or 0) > RANKED_IN_MEMORY
+    if site.elsewhere:
         site.ready(_files(tables)[0].shard, run.progress)
     run.progress.stage(RANK, _known_rows(tables))
-    if ranks_there:
+    if site.elsewhere or many:
         prepare(site, run.chooser, _files(tables), run.progress)
     else:
         run.chooser.prepare(tables, run.progress.advance)
+
+
+def _tell_of_empty(run: Run) -> None:
     cuts = run.chooser.cuts
     empty = [value for value, cut in cuts.items() if not cut.kept]
     if empty and run.options.keep_share_by:

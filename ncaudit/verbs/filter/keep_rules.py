@@ -15,19 +15,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as t
 
+from ncaudit.core.statistics.digits import ordered, unordered
 from ncaudit.errors import BadTable
 from ncaudit.options import FilterOptions
 from ncaudit.schema import OK
 from ncaudit.shards.tables.checks import require_column, require_plain
 from ncaudit.shards.tables.score_input import ScoreInput
-from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, Place, ordered, unordered
+from ncaudit.verbs.filter.best_rows import BestRows, Cut, Flags, Keys, Place
 from ncaudit.verbs.filter.where import Condition, parse
 
 KEPT, KEPT_WORD = 0, ""  # the code of a row that is kept; every other code is the place of a reason
 LABEL_STEP = 5e-8  # half of float32's step below 1: ten labels of .9 have a mean of .9
 LABELS = {"soft_label", "verdict"}
 ASKS_FOR_NONE = re.compile(rf"\b({'|'.join(sorted(LABELS))})\W+is\s+null\b", re.IGNORECASE)
+STEPS = 1 << 40  # of a label, from 0 to 1: those of float32 from 2**-16 up are whole ones
+MOST_LABEL = 4.0  # no soft label is as large: a million of them add up without leaving int64
+MOST_SURPLUS = 1 << 62
 Codes = npt.NDArray[np.int16]
+Surplus = npt.NDArray[np.int64]
 
 
 class Reasons:
@@ -157,15 +162,23 @@ class KeptPrecision:
 
     def count(self, descending: Keys) -> int:
         """As many as have the mean; it falls from row to row."""
-        reached, total, step = 0, 0.0, 1 << 20
+        reached, total, step = 0, 0, 1 << 20
         for first in range(0, len(descending), step):  # in pieces: no second array of the size of the first
-            part = descending[first : first + step] >> np.uint64(32)
-            sums = total + np.cumsum(unordered(part.astype(np.uint32)), dtype=np.float64)
-            enough = sums >= (self.precision - LABEL_STEP) * np.arange(first + 1, first + 1 + len(part))
-            if enough.any():
-                reached = first + int(np.flatnonzero(enough)[-1]) + 1
-            total = float(sums[-1])
+            sums = np.cumsum(self.surplus(descending[first : first + step]))
+            enough = np.flatnonzero(sums >= -min(total, MOST_SURPLUS))
+            if not len(enough):
+                break
+            reached = first + int(enough[-1]) + 1
+            total += int(sums[-1])
         return reached
+
+    def surplus(self, keys: Keys) -> Surplus:
+        """(n,) how far each label is above the mean that is asked for, in whole steps: whoever adds them up, and in
+        whatever order, gets the same sum.
+        """
+        label = unordered((keys >> np.uint64(32)).astype(np.uint32)).astype(np.float64)
+        least = round((self.precision - LABEL_STEP) * STEPS)
+        return np.rint(np.clip(label, -MOST_LABEL, MOST_LABEL) * STEPS).astype(np.int64) - least
 
 
 def ranking_of(options: FilterOptions) -> Ranking | None:
@@ -229,14 +242,10 @@ class Chooser:
             self.best.break_ties()
 
     @property
-    def keeps_share(self) -> bool:
-        """Whether the ranking rule keeps a share, of however many rows there are."""
-        return isinstance(self._ranking, KeepShare)
-
-    def share_of(self, rows: int) -> int:
-        """How many of so many rows it keeps."""
-        assert isinstance(self._ranking, KeepShare)
-        return self._ranking.of(rows)
+    def ranking(self) -> KeepShare | KeptPrecision:
+        """The rule that ranks, where one does."""
+        assert isinstance(self._ranking, (KeepShare, KeptPrecision))
+        return self._ranking
 
     def rankable(self, scores: ScoreInput) -> Iterator[tuple[Keys, pa.RecordBatch, int]]:
         """The keys of a table's rows that can be ranked, and these rows; and how many rows there were."""

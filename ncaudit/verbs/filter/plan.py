@@ -13,6 +13,7 @@ from ncaudit.shards.claims.claims import Place
 from ncaudit.shards.files.shard import Shard
 from ncaudit.verbs.filter.filter import Ready, decided_shard, looked_first, made_ready, outputs
 from ncaudit.verbs.filter.keep_rules import KEPT_WORD
+from ncaudit.verbs.filter.shared_cuts import CUTS
 from ncaudit.verbs.planning import AGAIN, FITS, Fate, Shards, plan_of_one, plan_of_shards, reading, refuse_streams
 
 FORMS = {
@@ -63,11 +64,13 @@ def _of_shards(ready: Ready) -> Plan:
 
 
 def _fate(ready: Ready, shards: Shards) -> Fate:
-    """Of a shard's table, of what goes beside it, and of what tells the sizes of all tars."""
+    """Of a shard's table, of what goes beside it, of what tells the sizes of all tars, and of what parts share."""
     fates = {name: shards.of(shard) for shard in ready.matched for name in outputs(ready.run.options, shard)}
     everything = FITS if set(fates.values()) <= {FITS} else AGAIN
 
     def fate(place: Place, name: str) -> str:
+        if name == CUTS:
+            return FITS if ready.run.cuts_known else AGAIN
         return fates.get(name, everything)
 
     return fate

@@ -1,9 +1,11 @@
-"""Where the best share of all rows ends, found by whoever does the shards: no key of a row is held by anybody.
+"""Where the best of all rows end, found by whoever does the shards: no key of a row is held by anybody.
 
-Knows sites, and keys as whole numbers; nothing of what a key is made of. A cut is found digit by digit: each table
-tells how many of its keys have which first digits, then, of the keys that begin as the cut does, which come next. So
-this process holds a count for each value of a digit that is there, and stratum; once FEW keys are left, all their
-digits are taken as one. Rows at a cut that not all of them pass are told apart by their names, as in one process.
+Knows sites, and keys as whole numbers, labels in their upper halves; nothing of what else a key is made of. A cut is
+found digit by digit: each table tells how many of its keys have which first digits, then, of the keys that begin as the
+cut does, which come next. So this process holds a count for each value of a digit that is there, and stratum; once FEW
+keys are left, all their digits are taken as one. Where a mean label says how many are kept, digits of labels tell that
+first, with what their labels add up to. Rows at a cut that not all of them pass are told apart by their names, as in
+one process.
 """
 
 from collections import Counter
@@ -18,9 +20,9 @@ from ncaudit.engines.jobs import Site, Task, finding, found_by
 from ncaudit.progress import SILENT, Progress
 from ncaudit.shards.tables.score_input import FileScores
 from ncaudit.verbs.filter.best_rows import BestRows, Cut, Keys, Place
-from ncaudit.verbs.filter.keep_rules import Chooser
+from ncaudit.verbs.filter.keep_rules import Chooser, KeepShare, KeptPrecision
 
-KEY_BITS, DIGIT_BITS = 64, 16
+KEY_BITS, DIGIT_BITS, LABEL_SHIFT = 64, 16, 32
 FEW = 1 << 18  # keys whose remaining digits may be counted as one
 Strata = Mapping[Any, Counter[int]]  # by the stratum's value: keys by their digit
 
@@ -68,12 +70,13 @@ class _Told:
 
 
 def prepare(site: Site, chooser: Chooser, tables: Sequence[FileScores], progress: Progress) -> None:
-    """As `Chooser.prepare` has it, and the very same cuts. Of rules that keep a share."""
-    best, count = chooser.best, chooser.share_of
+    """As `Chooser.prepare` has it, and the very same cuts."""
+    best = chooser.best
     digit = Digit(KEY_BITS - DIGIT_BITS, DIGIT_BITS)
     strata = _gathered(site, chooser, tables, digit, progress)
     sizes = {value: sum(digits.values()) for value, digits in strata.items()}
-    found = {value: Found(of, count(of), count(of)) for value, of in sizes.items()}
+    kept = _kept(site, chooser, tables, sizes)
+    found = {value: Found(of, kept[value], kept[value]) for value, of in sizes.items()}
     while True:
         open_ones = {value: one for value, one in found.items() if one.kept}
         for value, one in open_ones.items():
@@ -90,6 +93,62 @@ def prepare(site: Site, chooser: Chooser, tables: Sequence[FileScores], progress
         for places in _each(site, tables, partial(_ties, chooser), SILENT):
             best.add_places(places)
         best.break_ties()
+
+
+def _kept(site: Site, chooser: Chooser, tables: Sequence[FileScores], sizes: Mapping[Any, int]) -> Mapping[Any, int]:
+    """How many rows of each stratum the rule keeps. A mean is that of all: then there is one stratum."""
+    rule = chooser.ranking
+    if isinstance(rule, KeepShare):
+        return {value: rule.of(rows) for value, rows in sizes.items()}
+    return dict.fromkeys(sizes, _with_mean(site, chooser, tables))
+
+
+def _with_mean(site: Site, chooser: Chooser, tables: Sequence[FileScores]) -> int:
+    """How many rows, best label first, have together the mean that is asked for: digit by digit of the labels.
+
+    What labels are above it in all rises from row to row, then falls: the last row is where it would fall below 0.
+    """
+    rows = surplus = begins = 0
+    for shift in range(KEY_BITS - DIGIT_BITS, LABEL_SHIFT - 1, -DIGIT_BITS):
+        above = None if shift + DIGIT_BITS == KEY_BITS else {None: begins}
+        told = _Labels()
+        for one in _each(site, tables, partial(_labels, chooser, Digit(shift, DIGIT_BITS, above)), SILENT):
+            told.add(one)
+        for digit in sorted(told.rows, reverse=True):
+            if surplus + told.surplus[digit] < 0:
+                break
+            rows, surplus = rows + told.rows[digit], surplus + told.surplus[digit]
+        else:
+            return rows
+        begins = begins << DIGIT_BITS | digit
+    lacks = -told.surplus[digit] // told.rows[digit]  # of these rows each: they have one label
+    return rows + surplus // lacks
+
+
+@dataclass
+class _Labels:
+    """Some rows by a digit of their labels: how many, and how far their labels together are above a mean."""
+
+    rows: Counter[int] = field(default_factory=Counter)
+    surplus: Counter[int] = field(default_factory=Counter)
+
+    def add(self, other: "_Labels") -> None:
+        """Take over what another has counted."""
+        self.rows.update(other.rows)
+        self.surplus.update(other.surplus)
+
+
+def _labels(chooser: Chooser, digit: Digit, item: tuple[int, FileScores], progress: Progress) -> _Labels:
+    rule, told, strata = chooser.ranking, _Labels(), chooser.best.without_rows()
+    assert isinstance(rule, KeptPrecision)
+    for keys, batch, _ in chooser.rankable(item[1]):
+        keys, _ = _beginning(keys, strata.numbers(batch), strata, digit)
+        values, place, rows = np.unique(_digit(keys, digit), return_inverse=True, return_counts=True)
+        surplus = np.zeros(len(values), dtype=np.int64)
+        np.add.at(surplus, place, rule.surplus(keys))
+        told.rows.update(dict(zip(values.tolist(), rows.tolist(), strict=True)))
+        told.surplus.update(dict(zip(values.tolist(), surplus.tolist(), strict=True)))
+    return told
 
 
 def _gathered(
@@ -117,7 +176,7 @@ def _digits(chooser: Chooser, digit: Digit, item: tuple[int, FileScores], progre
     for keys, batch, rows in chooser.rankable(scores):
         stratum = strata.numbers(batch)
         keys, stratum = _beginning(keys, stratum, strata, digit)
-        some = keys >> np.uint64(digit.shift) & np.uint64((1 << digit.bits) - 1)
+        some = _digit(keys, digit)
         for place in np.unique(stratum).tolist():
             values, counts = np.unique(some[stratum == place], return_counts=True)
             of = told.strata.setdefault(strata.value(place), Counter())
@@ -125,6 +184,11 @@ def _digits(chooser: Chooser, digit: Digit, item: tuple[int, FileScores], progre
         if digit.begins is None:
             progress.advance(rows)
     return told
+
+
+def _digit(keys: Keys, digit: Digit) -> Keys:
+    found: Keys = keys >> np.uint64(digit.shift) & np.uint64((1 << digit.bits) - 1)
+    return found
 
 
 def _beginning(keys: Keys, stratum: Any, strata: BestRows, digit: Digit) -> tuple[Keys, Any]:

@@ -36,6 +36,12 @@ class LabelColumns:
     suggested: Numbers
     why: Numbers
 
+    def part(self, rows: slice) -> "LabelColumns":
+        """Some of these rows."""
+        winner, share = ((both[0][rows], both[1][rows]) for both in (self.winner, self.share))
+        others = self.partition[rows], self.quality[rows], self.suggested[rows], self.why[rows]
+        return LabelColumns(others[0], winner, share, *others[1:])
+
 
 def label_batch(
     known: dict[str, Any],

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from hashlib import blake2b
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
@@ -25,7 +26,7 @@ from ncaudit.core.device import pick_device
 from ncaudit.core.neighbours.self_search import one_by_one
 from ncaudit.counts import counted
 from ncaudit.engines.jobs import Site, Task, ThisProcess, finding, found_by
-from ncaudit.engines.local import Accounting, ShardRows, outcomes
+from ncaudit.engines.local import Accounting, Outcome, ShardRows
 from ncaudit.engines.on_ray.chosen import require_engine, site_of
 from ncaudit.engines.pace import computing
 from ncaudit.errors import BadTable
@@ -43,12 +44,13 @@ from ncaudit.shards.files.locations import basename, join, lexists
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance, attach, describe, fingerprint
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
-from ncaudit.shards.files.writer import atomic_file, atomic_table
+from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
 from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings, with_common_nulls
-from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_batch, label_tally_of
+from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_tally_of
 from ncaudit.verbs.labels.searched import searching
+from ncaudit.verbs.labels.written import Answers, Form, ToWrite, label_rows, writing
 from ncaudit.verbs.outputs import (
     accounted,
     expected_of,
@@ -129,7 +131,7 @@ def _labels(options: LabelsOptions, notes: Sequence[str], progress: Progress) ->
     with claim.held({"digest": run.digest}), site_of(options, options.out) as run.site:
         notes = [*notes, *settle_left_overs(claim, shards, prune=options.prune), *notes_on_departed(shards)]
         _ = run.facts  # what is wrong with the classes is wrong with all shards: told once
-        accounts = _write(run)
+        accounts = _write(run, claim)
         return _result(run, accounts, notes, monotonic() - begun)
 
 
@@ -182,16 +184,17 @@ class _Found:
     audit: LabelAudit
     names: tuple[Class, ...]
     pair_ids: pa.Array
-    first: Mapping[Shard, int]  # of each table's ok rows
+    rows: Mapping[Shard, slice]  # the ok ones of each table
 
-    def columns(self, rows: slice) -> LabelColumns:
-        """What is told of some of the ok rows."""
+    def answers(self, table: EmbeddingTable) -> Answers:
+        """What is told of a table's ok rows."""
         told = self.audit
-        winner, share = ([one[rows].numpy() for one in both] for both in (told.winner, told.share))
-        return LabelColumns(
-            told.partition[rows].numpy(), (winner[0], winner[1]), (share[0], share[1]),
-            told.quality[rows].numpy(), told.suggested[rows].numpy(), told.why[rows].numpy(),
+        winner, share = ([one.numpy() for one in both] for both in (told.winner, told.share))
+        every = LabelColumns(
+            told.partition.numpy(), (winner[0], winner[1]), (share[0], share[1]),
+            told.quality.numpy(), told.suggested.numpy(), told.why.numpy(),
         )  # fmt: skip
+        return Answers.of(every.part(self.rows[table.shard]), self.pair_ids)
 
 
 class Run:
@@ -258,17 +261,14 @@ class Run:
             noise_rate=facts["noise_rate"],
         )
 
+    @property
+    def form(self) -> Form:
+        """What all tables share."""
+        return Form(self.found.names, self.schema)
+
     def batches(self, table: EmbeddingTable) -> Iterator[pa.RecordBatch]:
         """The rows of a label table."""
-        done = self.found.first[table.shard]
-        for batch in table.batches():
-            ok = int(batch.ok.sum())
-            known = {"pair_id": batch.pair_id, "shard": batch.shard, "row": batch.row, "status": batch.status}
-            known["given_label"] = batch.carried.column(0)
-            columns = self.found.columns(slice(done, done + ok))
-            done += ok
-            yield label_batch(known, batch.ok, columns, self.found.names, self.found.pair_ids, self.schema)
-            self.progress.advance(len(batch), len(batch) - ok)
+        return label_rows(table, self.found.answers(table), self.form, self.progress)
 
 
 def _earlier(folder: str, digest: str, progress: Progress) -> dict[str, Any] | None:
@@ -325,9 +325,8 @@ def _judged(run: Run) -> _Found:
     )
     progress.stage("write the tables", rows)
     names = pa.chunked_array([ids for one in read for ids in one.ids], pa.string()).combine_chunks()
-    return _Found(
-        judged, classes.names, names, {table.shard: start for table, start in zip(tables, ends, strict=False)}
-    )
+    own = {table.shard: slice(*both) for table, both in zip(tables, pairwise(ends), strict=True)}
+    return _Found(judged, classes.names, names, own)
 
 
 def _tasks(tables: Sequence[EmbeddingTable]) -> list[Task]:
@@ -455,11 +454,9 @@ def _notes(found: _Found, options: LabelsOptions) -> Iterator[str]:
         yield f"neighbours were searched approximately: {told.recall:.1%} of the true ones were found"
 
 
-def _write(run: Run) -> Accounting:
+def _write(run: Run, claim: Claim) -> Accounting:
     if run.folder is not None:
-        by_shard = {table.shard: table for table in run.tables}
-        tried = outcomes(list(by_shard), lambda shard: _write_shard(run, by_shard[shard]))
-        return accounted(run.folder, output_of, tried, alone=True)
+        return _write_shards(run, run.folder, claim)
     schema = attach(run.schema, {"shards": [run.provenance(table) for table in run.tables]})
     options = run.options
     with one_table(options.out, schema, options.format, csv_safe=options.csv_safe) as writer:
@@ -469,19 +466,43 @@ def _write(run: Run) -> Accounting:
     return Accounting(len(run.tables), 0, (), dict(run.tally.statuses))
 
 
-def _write_shard(run: Run, table: EmbeddingTable) -> ShardRows:
-    path, provenance = table.shard.output(run.options.out), run.provenance(table)
-    tally = None if run.options.redo else run.earlier.told_by(path, provenance, label_tally_of)
-    finished = tally is not None
-    if finished:
-        run.progress.kept(table.rows)
-    if tally is None:
-        tally = LabelTally()
-        with atomic_table(path, attach(run.schema, provenance)) as writer:
-            for batch in run.batches(table):
-                writer.write(tally.counted(batch))
-    run.tally.add(tally)
-    return ShardRows(tally.statuses, resumed=finished)
+def _write_shards(run: Run, folder: str, claim: Claim) -> Accounting:
+    """A table for each shard: those of an earlier run stay."""
+    earlier = {table.shard: _finished(run, table) for table in run.tables}
+    became: dict[Shard, Outcome] = {
+        shard: ShardRows(tally.statuses, resumed=True, more=tally) for shard, tally in earlier.items() if tally
+    }
+    left = [table for table in run.tables if table.shard not in became]
+    _ = run.found if left else None  # all that follows is writing
+    for table in run.tables:
+        if table.shard in became:
+            run.progress.kept(table.rows)
+    if left and run.site.elsewhere:
+        claim.begin_all()
+    if left:
+        became |= _written(run, folder, left)
+    for outcome in became.values():
+        if isinstance(outcome, ShardRows):
+            run.tally.add(outcome.more)
+    return accounted(folder, output_of, [(table.shard, became[table.shard]) for table in run.tables], alone=True)
+
+
+def _finished(run: Run, table: EmbeddingTable) -> LabelTally | None:
+    """The tally of what an earlier run has left, where it still holds."""
+    if run.options.redo:
+        return None
+    return run.earlier.told_by(table.shard.output(run.options.out), run.provenance(table), label_tally_of)
+
+
+def _written(run: Run, folder: str, tables: Sequence[EmbeddingTable]) -> dict[Shard, Outcome]:
+    tasks = [Task(table.shard, _to_write(run, table), table.rows) for table in tables]
+    engine = run.site.engine(writing(folder, run.form))
+    return {task.shard: outcome for task, outcome in engine.run(tasks, run.progress)}
+
+
+def _to_write(run: Run, table: EmbeddingTable) -> ToWrite:
+    path = table.shard.output(run.options.out)
+    return ToWrite(path, run.provenance(table), table, run.found.answers(table))
 
 
 def _result(run: Run, accounts: Accounting, notes: Sequence[str], seconds: float) -> LabelsResult:

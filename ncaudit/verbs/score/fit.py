@@ -8,7 +8,7 @@ from typing import Any
 from ncaudit.core.device import pick_device
 from ncaudit.engines.jobs import Site
 from ncaudit.errors import BadTable, NcauditError
-from ncaudit.judging import calibrated, choice, fit_sample, power
+from ncaudit.judging import calibrated, choice, power
 from ncaudit.judging.fit_sample import Sample
 from ncaudit.judging.saved_fits import SavedFit, has_fit, load_fit, save_fit
 from ncaudit.options import AUTO_SCORER, ScoreOptions
@@ -18,12 +18,11 @@ from ncaudit.scoring.fits import Applier
 from ncaudit.scoring.pairs import rooted
 from ncaudit.shards.files.locations import join
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.people.verdicts import Verdicts
 from ncaudit.shards.tables.embeddings import EmbeddingTable
 from ncaudit.verbs.outputs import is_folder
 from ncaudit.verbs.score import stages
 from ncaudit.verbs.score.drawn import draw
-from ncaudit.verbs.score.judged_scores import JudgedScores
+from ncaudit.verbs.score.judged.heard import ASIDE, Heard
 from ncaudit.verbs.score.rates import Rates
 from ncaudit.version import FORMATS, same_results
 
@@ -135,43 +134,22 @@ def _sample(options: ScoreOptions, tables: Sequence[EmbeddingTable], progress: P
 
 
 def judged(
-    options: ScoreOptions,
-    tables: Sequence[EmbeddingTable],
-    rates: Rates,
-    progress: Progress,
-    judges: Sequence[Verdicts],
+    options: ScoreOptions, tables: Sequence[EmbeddingTable], rates: Rates, progress: Progress, site: Site, heard: Heard
 ) -> Rates:
-    """What labels the rows after people's verdicts, if there are any: these speak for all rows at once."""
-    if not judges:
-        return rates
+    """What labels the rows after people's verdicts: these speak for all rows at once."""
     saved = rates.base if len(rates.groups) > 1 else rates.groups[0].saved
-    return rates.all_with(_judged(options, tables, saved, progress, judges))
-
-
-def _judged(
-    options: ScoreOptions,
-    tables: Sequence[EmbeddingTable],
-    saved: SavedFit,
-    progress: Progress,
-    judges: Sequence[Verdicts],
-) -> SavedFit:
     if "noise_rate" not in saved.fit.facts:
         raise NcauditError(
             "there is no calibration that verdicts could correct: " + str(saved.fit.facts["label_means"]),
             fix="leave out --verdicts, or give more pairs or those of another model",
         )
-    progress.stage(stages.JUDGED, sum(table.rows for table in tables))
-    scores = JudgedScores(judges)
-    apply, device = applier_of(options, saved), pick_device(options.device)
-    for table in tables:
-        scores.table(table.shard.path)
-        for batch in table.batches():
-            pairs = fit_sample.as_pairs(batch).to(device)
-            scores.add(batch, apply(pairs).score.double().cpu().numpy() if len(pairs) else None)
-            progress.advance(len(batch))
-    found = scores.found()
+    site.ready(tables[0].shard, progress)
+    progress.stage(stages.JUDGED, sum(tables[number].rows for number in heard.numbers))
+    folder = join(options.out, FIT_FOLDER, ASIDE) if site.elsewhere else None
+    found = heard.scored(site, saved, options.device, folder, progress)
     fit = calibrated.judged(saved.fit, found.score, found.mismatched, found.weight, found.rate)
-    return replace(saved, fit=replace(fit, facts={**fit.facts, "judging": found.judging.facts()}))
+    facts = {**fit.facts, "judging": found.judging.facts()}
+    return rates.all_with(replace(saved, fit=replace(fit, facts=facts)))
 
 
 def applier_of(options: ScoreOptions, saved: SavedFit) -> Applier:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ncaudit import scorers
 from ncaudit.counts import counted
+from ncaudit.engines.jobs import ThisProcess
 from ncaudit.judging import choice
 from ncaudit.judging.saved_fits import SavedFit, holds_fit
 from ncaudit.matchers.heads.projected_tables import training_notes
@@ -41,6 +42,7 @@ def plan_score(options: ScoreOptions, progress: Progress = SILENT) -> Plan:
     scorers.refuse_unread(choice.meant(options.scorer), options)
     refuse_streams(options.embeddings)
     ready = made_ready(options, progress)
+    ready.heard(ThisProcess(), progress)
     tables, saved = ready.tables, fit_that_is_there(options, ready.tables, progress)
     told: dict[str, Any] = {"reads": tuple(_reads(ready))}
     told["notes"] = [*notes_on_departed([table.shard for table in tables]), *training_notes(tables)]

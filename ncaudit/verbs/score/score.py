@@ -83,7 +83,8 @@ from ncaudit.verbs.score import stages
 from ncaudit.verbs.score.claims import claimed, deciding, keep_fit
 from ncaudit.verbs.score.counted import shared_names
 from ncaudit.verbs.score.fit import applier_of, judged
-from ncaudit.verbs.score.judged_scores import read_judges, require_known
+from ncaudit.verbs.score.judged.heard import Heard
+from ncaudit.verbs.score.judged.judged_scores import read_judges
 from ncaudit.verbs.score.parts import counted_of, rates_for, repeats_for, repeats_path
 from ncaudit.verbs.score.rates import Rated, Rates, keep_rates
 from ncaudit.verbs.score.reasons import Family
@@ -168,13 +169,21 @@ class Ready:
         """What a shard of `shards` is scored by."""
         return self.dataset.table_of(shard) if self.dataset else self._by_shard[shard]
 
+    def heard(self, site: Site, progress: Progress) -> Heard | None:
+        """The judges, who are told before any work what is wrong with their pairs; None where nobody judged."""
+        if not self.judges:
+            return None
+        site.ready(self.tables[0].shard, progress)
+        progress.stage(stages.LOOK_UP, sum(table.rows for table in self.tables))
+        return Heard.of(site, self.judges, self.tables, progress)
+
     @cached_property
     def _by_shard(self) -> Mapping[Shard, EmbeddingTable]:
         return {table.shard: table for table in self.tables}
 
 
 def made_ready(options: ScoreOptions, progress: Progress) -> Ready:
-    """Raises NcauditError for whatever is wrong with inputs and outputs; what verdicts and joined tables lack, too."""
+    """Raises NcauditError for whatever is wrong with inputs and outputs; what joined tables lack, too."""
     require_engine(options)
     judges = read_judges(options.verdicts, options.max_row_bytes) if options.verdicts else []
     other = open_join(options.join, str(options.join_key), options.max_row_bytes) if options.join else None
@@ -182,8 +191,6 @@ def made_ready(options: ScoreOptions, progress: Progress) -> Ready:
     join = other.beside(tables, options.columns) if other else None
     if join is not None:
         join.refuse_repeats(tables)
-    if judges:
-        require_known(judges, tables, progress)
     dataset = _dataset(options, tables) if options.data else None
     shards = [*dataset.shards] if dataset else [table.shard for table in tables]
     claim = claimed(options, shards, tables)
@@ -197,11 +204,12 @@ def _score(options: ScoreOptions, notes: Sequence[str], progress: Progress) -> S
     ready = made_ready(options, progress)
     tables, dataset, claim = ready.tables, ready.dataset, ready.claim
     with claim.held(deciding(options, tables)), site_of(options, options.out) as site:
-        notes = [*notes, *settle_left_overs(claim, ready.shards, prune=options.prune), *_of_gone_shards(tables)]
         progress.job("score", stages.before_fit(options, tables))
+        heard = ready.heard(site, progress)
+        notes = [*notes, *settle_left_overs(claim, ready.shards, prune=options.prune), *_of_gone_shards(tables)]
         rated = rates_for(options, tables, progress, site)
         progress.job("score", stages.with_fit(options, tables))
-        rates = judged(options, tables, rated, progress, ready.judges)
+        rates = judged(options, tables, rated, progress, site, heard) if heard else rated
         if options.suggest:
             require_calibration(rates.first.saved.fit)
         if options.save_fit:

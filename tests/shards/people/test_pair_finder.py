@@ -94,3 +94,25 @@ def test_a_name_of_several_rows_is_refused_with_both_wherever_they_lie(tmp_path,
     with pytest.raises(BadTable, match="pair_id b names several rows, row 1 of t0 and row 0 of t1: "):
         found(tmp_path, "pair_id,is_match\nb,yes\n", [one, numbered("b", shard="x")], batch=batch)
     assert found(tmp_path, "pair_id,is_match\nc,yes\n", [one], batch=batch) == ([3], 0)  # nothing is said of a
+
+
+def test_the_rows_that_a_file_may_be_about_are_all_that_must_be_taken(tmp_path):
+    """Names, places, names that are changed, and one that several rows have, of which two are told."""
+    from ncaudit.shards.people.pair_finder import Likely, PairFinder
+
+    names = ["000336", "a", "b", "c", "c", "c", "c", "d", "e"]
+    rows = numbered(*names)
+    path = tmp_path / "v.csv"
+    path.write_text(HEAD + f"336,yes,{SHARD},0\nb,no,,\nc,yes,,\nx,no,{SHARD},7\n", encoding="utf-8")
+    wanted = read_verdicts(str(path)).pairs
+    likely, finder, taken = Likely(wanted), PairFinder(wanted), []
+    finder.table("t", 0)
+    for start in range(0, len(rows), 4):
+        ids, shards, numbers, captions = map(list, zip(*rows[start : start + 4], strict=True))
+        at = likely.among(ids, shards, pa.array(numbers))
+        taken += (start + at).tolist()
+        some = [[column[place] for place in at] for column in (ids, shards, numbers, captions)]
+        finder.add(start + at, some[0], some[1], pa.array(some[2]), pa.array(some[3], pa.string()))
+    assert taken == [0, 2, 3, 4, 7]
+    with pytest.raises(BadTable, match="pair_id c names several rows, row 3 of t and row 4"):
+        finder.found()

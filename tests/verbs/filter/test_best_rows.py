@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from ncaudit.verbs.filter import best_rows
-from ncaudit.verbs.filter.best_rows import BestRows, ordered, unordered
+from ncaudit.verbs.filter.best_rows import BestRows
 
 
 def chosen(tables, count, column=None):
@@ -68,15 +68,6 @@ def test_they_are_those_that_sorting_puts_first(seed, monkeypatch):
         own = sorted(row[1:] for row in rows if row[0] == lang)
         expected |= {(n, row) for *_, n, row in own[: int(share * len(own))]}
     assert chosen(tables, lambda keys: int(share * len(keys)), "lang") == expected
-
-
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_floats_keep_their_order_as_whole_numbers(kind):
-    draw = np.random.default_rng(0)
-    values = np.concatenate([draw.normal(size=500), [np.inf, -np.inf, 0, 1e-40, -1e-40]]).astype(kind)
-    assert (np.argsort(ordered(values), kind="stable") == np.argsort(values, kind="stable")).all()
-    if kind is np.float32:
-        assert (unordered(ordered(values)) == values).all()
 
 
 @pytest.mark.parametrize(

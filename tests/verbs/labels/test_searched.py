@@ -53,7 +53,7 @@ def test_classes_judged_elsewhere_are_the_bytes_of_those_judged_here(tmp_path, m
     assert [(tmp_path / "there" / name).read_bytes() for name in names] == [
         (tmp_path / "here" / name).read_bytes() for name in names
     ]
-    assert site.jobs == [2, 2, 2]  # classes, images, captions of both tables
+    assert site.jobs == [2, 2, 2, 2]  # classes, images, captions of both tables, and the writing of their answers
 
 
 def test_a_table_without_any_row_to_search_is_done_elsewhere_too(tmp_path, monkeypatch):

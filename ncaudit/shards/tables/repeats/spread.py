@@ -76,14 +76,7 @@ class Spread:
 
     def clear(self) -> None:
         """Take away all that was written here, and the folder where nothing else is in it."""
-        names = locations.names_in(self.folder)
-        for name in names:
-            if name.endswith(".bin"):
-                locations.remove(locations.join(self.folder, name))
-        if not locations.is_remote(self.folder):
-            sweep(partials_among(self.folder, names))
-            with suppress(OSError):  # something of somebody else's is in it, or it is gone
-                os.rmdir(self.folder)
+        clear(self.folder)
 
     def _parted(self, rows: Ids) -> tuple[Ids, Ids]:
         """The rows by their part, and where each part begins and the last ends: (2**bits + 1,)."""
@@ -92,3 +85,15 @@ class Spread:
         part = (rows[:, 0] >> (64 - self.bits)) + (1 << (self.bits - 1))  # hashes: every part gets its share
         order = np.argsort(part, kind="stable")
         return rows[order], np.searchsorted(part[order], np.arange(self.parts + 1))
+
+
+def clear(folder: str) -> None:
+    """Take away all numbers that were written to a folder, and the folder where nothing else is in it."""
+    names = locations.names_in(folder)
+    for name in names:
+        if name.endswith(".bin"):
+            locations.remove(locations.join(folder, name))
+    if not locations.is_remote(folder):
+        sweep(partials_among(folder, names))
+        with suppress(OSError):  # something of somebody else's is in it, or it is gone
+            os.rmdir(folder)

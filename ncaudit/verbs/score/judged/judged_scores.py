@@ -1,6 +1,6 @@
-"""People's verdicts joined with the scores of the pairs they judged. Knows no files and no scorers."""
+"""People's verdicts joined with the scores of the pairs they judged. Knows no files, no scorers and no sites."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,19 +9,18 @@ import numpy.typing as npt
 
 from ncaudit.core.statistics.judges import NOT_JUDGED, Agreement, agreement
 from ncaudit.core.statistics.null_rate import NoiseRate
-from ncaudit.core.statistics.stratified_sample import merge_unjudged, post_stratify, score_edges, stratified_rate
+from ncaudit.core.statistics.stratified_sample import merge_unjudged, post_stratify, stratified_rate
 from ncaudit.counts import counted
 from ncaudit.errors import BadTable
-from ncaudit.progress import Progress
-from ncaudit.shards.people.pair_finder import Found, PairFinder
+from ncaudit.shards.people.pair_finder import Found
 from ncaudit.shards.people.verdicts import Verdicts, both_said, read_verdicts, whole
 from ncaudit.shards.people.words import HOW_TO_SAY
-from ncaudit.shards.tables.embeddings import EmbeddingBatch, EmbeddingTable, Named
 from ncaudit.shards.tables.key_index import NOWHERE
-from ncaudit.verbs.score import stages
+from ncaudit.verbs.score.judged.likely_rows import Looked
 
 Numbers = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+Edges = tuple[npt.NDArray[np.floating[Any]], Places]
 
 
 @dataclass(frozen=True)
@@ -58,73 +57,21 @@ def read_judges(paths: Sequence[str], max_row_bytes: int) -> list[Verdicts]:
     return judges
 
 
-def require_known(judges: Sequence[Verdicts], tables: Sequence[EmbeddingTable], progress: Progress) -> None:
-    """Tells before any work what `JudgedScores` would tell after the fit: no embedding is read.
-
-    Raises BadTable when a judged pair is none of these tables, or its name is that of several.
-    """
-    progress.stage(stages.LOOK_UP, sum(table.rows for table in tables))
-    try:
-        _look_up(judges, tables, EmbeddingTable.named, progress)
-    except BadTable:  # unless it is about rows whose embedding turns out to be none
-        _look_up(judges, tables, _usable, progress)
-
-
-def _look_up(
-    judges: Sequence[Verdicts],
-    tables: Sequence[EmbeddingTable],
-    rows_of: Callable[[EmbeddingTable], Iterator[Named]],
-    progress: Progress,
-) -> None:
-    finders, first, first_id = [PairFinder(judge.pairs) for judge in judges], 0, "none"
-    for table in tables:
-        for finder in finders:
-            finder.table(table.shard.path, first)
-        for named in rows_of(table):
-            first_id = next(iter(named.pair_id.to_pylist()), "none") if first_id == "none" else first_id
-            for finder in finders:
-                finder.add(first + named.place, named.pair_id, named.shard, named.row, named.caption)
-            progress.advance(len(named.place))
-        first += table.rows
-    for judge, finder in zip(judges, finders, strict=True):
-        _require_all(judge, finder.found().row == NOWHERE, first_id)
-
-
-def _usable(table: EmbeddingTable) -> Iterator[Named]:
-    """The rows that have embeddings."""
-    first = 0
-    for batch in table.batches():
-        yield batch.named(first)
-        first += len(batch)
+def require_known(judges: Sequence[Verdicts], looked: Looked) -> None:
+    """Raises BadTable when a judged pair is none of the tables', or its name is that of several."""
+    for judge, found in zip(judges, looked.found(), strict=True):
+        _require_all(judge, found.row == NOWHERE, looked.first_id)
 
 
 class JudgedScores:
-    """Collects the scores of judged pairs while all rows pass by; 4 bytes per row are kept for the strata."""
+    """The scores of the judged pairs among those of all rows that people may have judged."""
 
-    def __init__(self, judges: Sequence[Verdicts]) -> None:
-        self._judges = judges
-        self._finders = [PairFinder(judge.pairs) for judge in judges]
-        self._scores: dict[int, float] = {}  # of rows that may be judged, by their number among all rows
-        self._all: list[npt.NDArray[np.float32]] = []
-        self._rows, self._first_id = 0, "none"
-
-    def table(self, path: str) -> None:
-        """What follows are rows of this table."""
-        for finder in self._finders:
-            finder.table(path, self._rows)
-
-    def add(self, batch: EmbeddingBatch, score: Numbers | None) -> None:
-        """The next rows of the table. score: (n_ok,) of the ok ones; None where there are none."""
-        named = batch.named(self._rows)
-        self._first_id = self._first_id if self._rows else next(iter(batch.pair_id), "none")
-        self._rows += len(batch)
-        if score is None:
-            return
-        for finder in self._finders:
-            found = finder.add(named.place, named.pair_id, named.shard, named.row, named.caption)
-            at = np.searchsorted(named.place, found)
-            self._scores.update(zip(found.tolist(), score[at].tolist(), strict=True))
-        self._all.append(score.astype(np.float32))
+    def __init__(self, judges: Sequence[Verdicts], looked: Looked, edges: Callable[[], Edges] | None) -> None:
+        """edges: gives where all rows' scores are cut into strata; None: each file tells those of its own pairs."""
+        self._judges, self._looked, self._edges = judges, looked, edges
+        starts = looked.starts
+        tables = looked.told.items()
+        self._scores = {starts[n] + row: score for n, told in tables for row, score in told.score.items()}
 
     def found(self) -> Judged:
         """All judged pairs with their weights.
@@ -132,10 +79,10 @@ class JudgedScores:
         Raises BadTable when a judged pair has no score in these tables or is none of its own, a judge contradicts
         himself, or no pair is left that is not disputed.
         """
-        found = [finder.found() for finder in self._finders]
+        found = self._looked.found()
         for judge, places in zip(self._judges, found, strict=True):
             strange = [row == NOWHERE or np.isnan(self._scores[row]) for row in places.row.tolist()]
-            _require_all(judge, np.array(strange, dtype=bool), self._first_id)
+            _require_all(judge, np.array(strange, dtype=bool), self._looked.first_id)
         said = self._said(found)
         rows = np.array(sorted(said), dtype=np.int64)
         codes = np.array([said[row] for row in rows.tolist()], dtype=np.int8)
@@ -176,9 +123,9 @@ class JudgedScores:
 
     def _strata(self, rows: Places, score: Numbers, found: Sequence[Found]) -> tuple[Places, Places]:
         """The strata the pairs were drawn from; verdicts from elsewhere are stratified afterwards, by their score."""
+        if self._edges is not None:
+            return post_stratify(score, *self._edges())
         drawn = [judge.drawn for judge in self._judges if judge.drawn is not None]
-        if len(drawn) < len(self._judges):
-            return post_stratify(score, *score_edges(np.concatenate(self._all).astype(np.float64)))
         of_row: dict[int, int] = {}
         for judge, places in zip(self._judges, found, strict=True):
             assert judge.stratum is not None
