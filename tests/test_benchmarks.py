@@ -5,10 +5,12 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from ncaudit.errors import NcauditError
 from tests.worlds import processes
 
 SCRIPTS = Path(__file__).parent / "benchmarks"
@@ -187,6 +189,21 @@ def test_a_row_that_this_checkout_cannot_do_is_left_out_with_the_reason(learnt):
     for why, options in lacking.items():
         assert methods.Method("row", options).why_not(given) == why
     assert methods.METHODS["drop"].why_not(given) is None
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("oracle", 6), ("oracle, twice the epochs", 12)])
+def test_a_row_that_takes_twice_the_epochs_is_given_them(learnt, monkeypatch, tmp_path, name, epochs):
+    measure, given = learnt("measure"), []
+
+    def trained(out, **options):
+        given.append(options["epochs"])
+        raise NcauditError("enough was seen", fix="go on")
+
+    monkeypatch.setattr(measure, "trained", trained)
+    noisy = SimpleNamespace(options=lambda **which: {"data": ["d"], "scores": ["s"], "epochs": 6})
+    with pytest.raises(NcauditError, match="enough was seen"):
+        measure._measured(cell(learnt).draw, name, noisy, tmp_path)
+    assert given == [epochs]
 
 
 def test_tables_tell_differences_and_what_was_asked(learnt):

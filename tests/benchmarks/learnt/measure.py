@@ -137,6 +137,7 @@ def _measured(draw: Draw, name: str, noisy: Any, folder: Path) -> dict[str, Any]
     if name == START:
         return {"last": noisy.start().packed(), "facts": noisy.facts}
     options = {**noisy.options(labels=method.labels, clean=method.clean), "seed": draw.seed, "threads": 1}
+    options["epochs"] *= method.times
     if why := method.why_not({**options, "out": str(out)}):
         return {"why": why}
     run = trained(out, **{**options, **method.options})

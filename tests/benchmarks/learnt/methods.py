@@ -25,6 +25,7 @@ class Method:
     labels: bool = True
     clean: bool = False
     control: bool = False  # knows what users do not, or is there to be beaten: never the best
+    times: int = 1  # as many epochs as the others have
 
     def why_not(self, given: dict[str, Any]) -> str | None:
         """Why this checkout cannot do it with these files; None where it can."""
@@ -83,6 +84,7 @@ METHODS = {
         _recipe("bicro", labels=False),
         _recipe("bicro", labels=False, objective="weighted-infonce"),
         Method("--relabel-every 2", {"objective": "weighted-infonce", "relabel_every": 2}),
+        Method("oracle, twice the epochs", {"objective": "drop", "label_column": TRUTH}, control=True, times=2),
         Method("labels permuted", {"objective": "weighted-infonce", "label_column": "permuted"}, control=True),
     )
 }
