@@ -78,6 +78,8 @@ METHODS = {
         Method("--negatives allowed", {"objective": "weighted-infonce", "negatives": "allowed"}),
         _recipe("gentle", learning_rate=None),  # its own: it finds how far it may go
         Method("recipe rematch --noisy-from 0.5", {"recipe": "rematch", "noisy_from": 0.5}),
+        _recipe("rematch", objective="rince"),
+        Method("oracle, rince", {"objective": "rince", "label_column": TRUTH}, control=True),
         _recipe("consensus"),
         _recipe("crcl"),
         _recipe("bicro", labels=False),
