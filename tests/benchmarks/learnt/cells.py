@@ -14,6 +14,7 @@ WORLDS = (RENDERED, PHOTOS)
 FIRST, CONFIRM, REST = "first", "confirm", "grid"
 PHASES = (FIRST, CONFIRM, REST)
 SHOWN = ("random", 0.4)  # where all rows are compared
+NONE = ("random", 0.0)  # what a method costs where there is no noise
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,12 @@ def draws(form: Form, world: str, phase: str) -> Iterator[tuple[Draw, tuple[str,
     elif phase == CONFIRM:
         yield from _draws(form, world, [(kind, rate)], form.confirming, CONFIRMED)
     else:
-        every = [(k, r) for k in form.kinds for r in form.rates if (k, r) != SHOWN]
-        yield from _draws(form, world, every, form.grid, GRID)
+        yield from _draws(form, world, [each for each in noises(form) if each != SHOWN], form.grid, GRID)
+
+
+def noises(form: Form) -> list[tuple[str, float]]:
+    """Every kind and rate, and none."""
+    return [NONE, *((kind, rate) for kind in form.kinds for rate in form.rates)]
 
 
 def _draws(

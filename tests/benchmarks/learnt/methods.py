@@ -14,6 +14,7 @@ from ncaudit.options import TrainingRecipe, TrainOptions
 START, PLAIN, SOFT, ORACLE, FULL, AUTO = "start", "plain", "soft labels", "oracle", "full", "auto"
 BEST = "best"  # stands for the row that has won
 TRUTH = "is_match"
+BY_TRUTH = ("rince", "sce", "crcl")  # objectives that are given the truth, too: what is the loss's, what the labels'
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,10 @@ METHODS = {
         Method("--negatives allowed", {"objective": "weighted-infonce", "negatives": "allowed"}),
         _recipe("gentle", learning_rate=None),  # its own: it finds how far it may go
         Method("recipe rematch --noisy-from 0.5", {"recipe": "rematch", "noisy_from": 0.5}),
+        _recipe("rematch", objective="rince"),
+        _recipe("rematch", objective="sce"),
+        _recipe("rematch", objective="crcl"),
+        *(Method(f"oracle, {name}", {"objective": name, "label_column": TRUTH}, control=True) for name in BY_TRUTH),
         _recipe("consensus"),
         _recipe("crcl"),
         _recipe("bicro", labels=False),

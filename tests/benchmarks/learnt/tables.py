@@ -8,7 +8,7 @@ from statistics import mean
 
 import numpy as np
 
-from learnt.cells import PHOTOS, RENDERED, SHOWN, Form
+from learnt.cells import NONE, PHOTOS, RENDERED, SHOWN, Form, noises
 from learnt.methods import AUTO, CONFIRMED, FULL, METHODS, ORACLE, PLAIN, SOFT, START
 from learnt.paired import Difference, difference
 from learnt.winner import Lines, by_seed, winner
@@ -71,12 +71,12 @@ def _rows(lines: Lines, world: str, names: Sequence[str], seeds: Sequence[int]) 
 def _grid(lines: Lines, form: Form, world: str, best: str | None) -> Iterator[str]:
     names = [name for name in dict.fromkeys((START, PLAIN, SOFT, best, AUTO, ORACLE)) if name]
     titles = ("noise", "mismatched", *names, "best - oracle", "best - plain")
-    if not any(_of_noise(lines, form, world, (k, r), name) for k in form.kinds for r in form.rates for name in names):
+    if not any(_of_noise(lines, form, world, noise, name) for noise in noises(form) for name in names):
         yield NOTHING
         return
     yield f"| {' | '.join(titles)} |"
     yield f"|{'---|' * len(titles)}"
-    for noise in ((kind, rate) for kind in form.kinds for rate in form.rates):
+    for noise in noises(form):
         found = {name: _of_noise(lines, form, world, noise, name) for name in names}
         if any(found.values()):
             top = best if best and found.get(best) else SOFT
@@ -97,7 +97,7 @@ def _asked(lines: Lines, form: Form, world: str, best: str | None) -> Iterator[s
     apart = difference(at[best or ""], at[ORACLE]) if best else None
     target = "+1.0 and two standard errors" if world == RENDERED else "0 or more"
     yield f"- best - oracle at 40 %: {_told(apart) or 'not known'}; asked {target}"
-    within = [_near_the_best(lines, form, world, (k, r), best) for k in form.kinds for r in form.rates]
+    within = [_near_the_best(lines, form, world, noise, best) for noise in noises(form) if noise != NONE]
     known = [each for each in within if each is not None]
     yield f"- auto within {WITHIN:g} point of the best fixed row: {sum(known)} of {len(known)} cells; asked 10 of 12"
 
