@@ -97,6 +97,12 @@ def read_images(
         files.forget()
 
 
+def read_image_cells(shard: Shard, columns: Columns, *, rows: int = IMAGE_ROWS) -> Iterator[pa.Array]:
+    """The image column of all rows as it is, some rows at a time; a cell that is larger than allowed is null."""
+    for batch in _batches(open_shard(shard, choosing=True), {columns.image}, rows, {}):
+        yield batch.column(0)
+
+
 def rows_at(
     shard: Shard,
     columns: Columns,
@@ -203,9 +209,7 @@ def _batches(file: ShardFile, wanted: set[str], rows: int, lacking: Lacking) -> 
             yield batch
 
 
-def _near(
-    file: ShardFile, columns: Columns, places: Numbers, lacking: Lacking
-) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _near(file: ShardFile, columns: Columns, places: Numbers, lacking: Lacking) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The batches of the pieces that hold one of these rows, each with the place of its first."""
     first, sizes = 0, file.piece_rows
     for piece in range(file.pieces):
