@@ -90,3 +90,15 @@ def test_no_value_whatever_raises_anything_but_damage(value):
         assert own_json.fits(own_json.parsed(json.dumps(value), RATE), RATE)
     except ValueError:
         assert not own_json.fits(value, RATE)
+
+
+@pytest.mark.parametrize("encode", [str, str.encode])
+def test_it_is_deep_by_its_levels_and_not_by_its_brackets(encode):
+    def nested(levels):
+        return encode("[" * levels + "]" * levels)
+
+    assert own_json.parsed(nested(own_json.DEEPEST), own_json.Any)
+    with pytest.raises(ValueError, match="too deeply"):
+        own_json.parsed(nested(own_json.DEEPEST + 1), own_json.Any)
+    many = json.dumps(["[" * 200, *([[]] * 200)])
+    assert own_json.parsed(encode(many), own_json.Any) == json.loads(many)

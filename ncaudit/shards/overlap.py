@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 BEHIND_BYTES = 32 << 20  # that wait to be written
+TOGETHER = 64 << 10  # bytes handed over at once, at least: a page of parquet comes as its header, and then itself
 
 
 class _Line(Generic[T]):
@@ -111,19 +112,22 @@ def written_behind(file: Any, most: int = BEHIND_BYTES) -> Iterator["FileBehind"
     An error of the writing is raised by the next write, or at the end of the block. Where the block ends by an error,
     what waits is not written.
     """
-    line: _Line[bytes] = _Line(most)
+    line: _Line[list[bytes]] = _Line(most)
 
     def write() -> None:
         try:
-            for data in line.take():
-                file.write(data)
+            for several in line.take():
+                for data in several:
+                    file.write(data)
         finally:
             line.drop()
 
     with ThreadPoolExecutor(1, "ncaudit-behind") as thread:
         written = thread.submit(write)
         try:
-            yield FileBehind(line, written, file.tell())
+            handed = FileBehind(line, written, file.tell(), min(TOGETHER, most // 8))
+            yield handed
+            handed.hand_over()
             line.end()
             written.result()
         finally:
@@ -131,19 +135,29 @@ def written_behind(file: Any, most: int = BEHIND_BYTES) -> Iterator["FileBehind"
 
 
 class FileBehind:
-    """What arrow takes for a file to write to, from its present place on."""
+    """What arrow takes for a file to write to, from its present place on. together: bytes handed over at once."""
 
     closed = False
 
-    def __init__(self, line: _Line[bytes], written: Future[None], place: int) -> None:
-        self._line, self._written, self._place = line, written, place
+    def __init__(self, line: _Line[list[bytes]], written: Future[None], place: int, together: int) -> None:
+        self._line, self._written, self._place, self._together = line, written, place, together
+        self._held: list[bytes] = []
+        self._weight = 0
 
     def write(self, data: Any) -> int:
         """Raises what went wrong with what was written before."""
-        if not self._line.put(bytes(data), len(data)):
-            self._written.result()
+        self._held.append(bytes(data))
+        self._weight += len(data)
         self._place += len(data)
+        if self._weight >= self._together:
+            self.hand_over()
         return len(data)
+
+    def hand_over(self) -> None:
+        """What was held until there is more of it. Raises as `write` does."""
+        held, weight, self._held, self._weight = self._held, self._weight, [], 0
+        if held and not self._line.put(held, weight):
+            self._written.result()
 
     def tell(self) -> int:
         """As if all were written."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ncaudit.shards import overlap
 from ncaudit.shards.overlap import ahead, behind, written_behind
 
 
@@ -180,3 +181,18 @@ def test_what_waits_is_not_written_once_the_block_has_failed():
     with pytest.raises(ValueError, match="on the way"):
         run()
     assert disk.getvalue() in (b"", b"first")
+
+
+def test_small_writes_are_handed_over_together_and_large_ones_at_once(monkeypatch):
+    handed, put = [], overlap._Line.put
+    monkeypatch.setattr(
+        overlap._Line, "put", lambda self, item, weight: handed.append(weight) or put(self, item, weight)
+    )
+    disk = Disk()
+    with written_behind(disk) as file:
+        for _ in range(1_000):
+            file.write(b"xy")
+        file.write(b"z" * overlap.TOGETHER)
+        file.write(b"end")
+    assert disk.getvalue() == b"xy" * 1_000 + b"z" * overlap.TOGETHER + b"end"
+    assert handed == [2_000 + overlap.TOGETHER, 3]

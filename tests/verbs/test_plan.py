@@ -322,3 +322,15 @@ def test_pictures_are_planned_by_their_folder(here):
     Path("pictures/.ncaudit.json").write_text('{"verb": "filter"}')
     with pytest.raises(NcauditError, match="is where `filter` writes"):
         planned(ShowOptions(scores=["scores"], data=["data"], images="pictures", worst=5))
+
+
+def test_each_file_is_opened_once_to_tell_that_all_is_finished(here, monkeypatch):
+    opened, opens = [], pq.ParquetFile.__init__
+    run(PLAIN["embed"])
+    for folder in ("data", "out"):  # other files than those that this process knows
+        shutil.copytree(folder, "copied")
+        shutil.rmtree(folder)
+        os.rename("copied", folder)
+    monkeypatch.setattr(pq.ParquetFile, "__init__", lambda self, *a, **k: opened.append(1) or opens(self, *a, **k))
+    assert planned(PLAIN["embed"]).finished == 3
+    assert len(opened) == 3 + 3  # shards, and their tables

@@ -5,9 +5,7 @@ Knows the user's shards; images pass through and leave a hash, nothing of how ca
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ncaudit.errors import BadTable
-from ncaudit.hashing import hash_values
 from ncaudit.options import DataOptions
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import Columns, find_columns, refuse_unread_root
-from ncaudit.shards.dataset.rows import read_column, read_images, text
-from ncaudit.shards.files.locations import MIB
+from ncaudit.shards.dataset.photo_ids import photo_ids
+from ncaudit.shards.dataset.rows import read_column, text
 from ncaudit.shards.files.shard import Shard
-from ncaudit.shards.overlap import ahead
 from ncaudit.shards.readers import open_shard
 
-WINDOW_ROWS, WINDOW_BYTES = 1_024, 32 * MIB  # of images at a time: one is hashed while the next is read
 Ints = npt.NDArray[np.int64]
 
 
@@ -39,16 +34,17 @@ class CaptionRows:
     captions: pa.Array  # (n,) large_string, or large_list of it where a row has several captions
     usable: npt.NDArray[np.bool_]  # (n,): there is a caption, and it is not blank
     caption_id: Ints  # (n,): same caption but for case and outer blanks, same number
-    photo_id: Ints  # (n,): same image bytes, same number; a missing image is like no other
+    photo_id: Ints  # (n,): as `photo_ids`
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def names(self, rows: Ints) -> list[str]:
+    def names(self, rows: Ints) -> pa.StringArray:
         """`<stem>/<row>` of each of these rows."""
         shard = np.searchsorted(self.starts, rows, side="right") - 1
-        places = (rows - self.starts[shard]).tolist()
-        return [f"{self.shards[s].stem}/{place}" for s, place in zip(shard.tolist(), places, strict=True)]
+        stems = pa.array([shard.stem for shard in self.shards], pa.string())
+        places = pa.array(rows - self.starts[shard]).cast(pa.string())
+        return pc.binary_join_element_wise(stems.take(pa.array(shard)), places, "/")
 
     def words(self, rows: Ints) -> list[str]:
         """The captions of these rows as one text each."""
@@ -79,14 +75,14 @@ def read_captions(shards: Sequence[Shard], options: DataOptions, progress: Progr
     parts = [_captions(shard, own) for shard, own in zip(shards, columns, strict=True)]
     captions = pa.concat_arrays(parts)
     known = _known_words(captions)
-    photos = [_photo_ids(s, own, options.image_root, progress) for s, own in zip(shards, columns, strict=True)]
+    photos = [photo_ids(s, own, options.image_root, progress) for s, own in zip(shards, columns, strict=True)]
     return CaptionRows(
         shards=tuple(shards),
         columns=tuple(own.caption for own in columns),
         starts=np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64),
         captions=captions,
         usable=pc.not_equal(known, "").to_numpy(zero_copy_only=False),
-        caption_id=hash_values(known),
+        caption_id=known.dictionary_encode().indices.to_numpy().astype(np.int64),
         photo_id=np.concatenate(photos),
     )
 
@@ -129,19 +125,3 @@ def _known_words(captions: pa.Array) -> pa.Array:
         words = [[(word or "").strip().lower() for word in each or ()] for each in lists]
         return pa.array([json.dumps(each) if any(each) else "" for each in words], pa.large_string())
     return pc.utf8_lower(pc.utf8_trim_whitespace(captions)).fill_null("")
-
-
-def _photo_ids(shard: Shard, columns: Columns, image_root: str | None, progress: Progress) -> Ints:
-    ids: list[int] = []
-    windows = read_images(shard, columns, rows=WINDOW_ROWS, image_root=image_root, window_bytes=WINDOW_BYTES)
-    with closing(ahead(windows)) as read:
-        for images in read:
-            own = (f"{shard.name}/{row} has none".encode() for row in range(len(ids), len(ids) + len(images)))
-            ids += [_photo_id(none if image is None else image) for image, none in zip(images, own, strict=True)]
-            progress.advance(len(images))
-    return np.array(ids, dtype=np.int64)
-
-
-def _photo_id(image: bytes) -> int:
-    """Compared with others of this run and never stored: the hash that costs least where the processor knows it."""
-    return int.from_bytes(sha256(image).digest()[:8], "little", signed=True)

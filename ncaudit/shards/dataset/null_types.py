@@ -55,6 +55,11 @@ def has_null(kind: pa.DataType) -> bool:
     return bool(t.is_null(kind)) or any(has_null(kind.field(i).type) for i in range(kind.num_fields))
 
 
+def leaves_open(schema: pa.Schema) -> bool:
+    """Whether any column of a shard leaves open what its values are."""
+    return any(has_null(_shown(field)) for field in schema)
+
+
 def types_of_nulls(schema: pa.Schema, types: Types) -> dict[str, pa.DataType]:
     """The columns of a shard that `types` makes something else of than they would be alone."""
     open_ones = [field.with_type(_shown(field)) for field in schema if has_null(_shown(field))]

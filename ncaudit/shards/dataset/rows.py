@@ -97,6 +97,12 @@ def read_images(
         files.forget()
 
 
+def read_image_cells(shard: Shard, columns: Columns, *, rows: int = IMAGE_ROWS) -> Iterator[pa.Array]:
+    """The image column of all rows as it is, some rows at a time; a cell that is larger than allowed is null."""
+    for batch in _batches(open_shard(shard, choosing=True), {columns.image}, rows, {}):
+        yield batch.column(0)
+
+
 def rows_at(
     shard: Shard,
     columns: Columns,

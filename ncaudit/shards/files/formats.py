@@ -21,6 +21,7 @@ SUFFIXES = (
     ".parquet", ".tar", ".tar.gz", ".tgz", ".arrow", ".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".csv", ".tsv",
     ".csv.gz", ".tsv.gz", ".npy",
 )  # fmt: skip
+LONGEST_FIRST = tuple(sorted(SUFFIXES, key=len, reverse=True))
 BINARY_SUFFIXES = (".parquet", ".arrow", ".tar", ".npy")
 PERMISSIONS = "check the path and its permissions"
 DENIED = "get the right to read it (s3:GetObject), or give other credentials"
@@ -105,7 +106,9 @@ def suffix_of(name: str) -> str:
     ('.tar.gz', '.PARQUET', '')
     """
     lower = name.lower()
-    longest = max((len(suffix) for suffix in SUFFIXES if lower.endswith(suffix)), default=0)
+    if not lower.endswith(SUFFIXES):
+        return ""
+    longest = next(len(suffix) for suffix in LONGEST_FIRST if lower.endswith(suffix))
     return name[len(name) - longest :]
 
 

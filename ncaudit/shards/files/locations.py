@@ -11,6 +11,7 @@ import glob
 import io
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ from ncaudit.stores import LOG_IN as LOG_IN
 from ncaudit.stores import is_remote as is_remote
 
 MIB = 1 << 20
+PLAIN = re.compile(r"(?:[^/.][^/]*/)*[^/.][^/]*")  # names of which none is empty or begins with a dot
 
 
 def absolute(path: str) -> str:
@@ -85,6 +87,22 @@ def normal(path: str) -> str:
     return absolute(path) if is_remote(path) else os.path.normpath(path.removeprefix(LOCAL))
 
 
+def reals(paths: Iterable[str]) -> dict[str, str]:
+    """`real` of each, the links of a folder followed once for all that lies in it."""
+    folders: dict[str, str] = {}
+    found = {}
+    for path in paths:
+        at = absolute(path)
+        folder, name = os.path.split(at)
+        if is_remote(path) or not name or os.path.islink(at):
+            found[path] = real(path)
+            continue
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        found[path] = os.path.join(folders[folder], name)
+    return found
+
+
 def plain(path: str) -> str:
     """A path of this machine without file://; an address as it is."""
     return os.path.abspath(path.removeprefix(LOCAL)) if path.startswith(LOCAL) else path
@@ -116,6 +134,9 @@ def relative(path: str, folder: str) -> str:
     """
     if is_remote(path):
         return posixpath.relpath("/" + path.split("://", 1)[1], "/" + folder.split("://", 1)[1])
+    rest = path[len(folder) + 1 :]
+    if os.sep == "/" and path.startswith(f"{folder}/") and PLAIN.fullmatch(rest):
+        return rest  # as nearly all are: the system's own words would cost ten times that
     return os.path.relpath(path, folder).replace(os.sep, "/")
 
 

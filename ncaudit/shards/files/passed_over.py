@@ -61,7 +61,7 @@ def each_once(found: Mapping[str, str]) -> list[str]:
     found: each with the folder that it was found below.
     """
     bases = {base: locations.real(base) for base in set(found.values())}
-    real = {file: locations.real(file) for file in found}
+    real = locations.reals(found)
     unlinked = {file: locations.join(bases[base], locations.relative(file, base)) for file, base in found.items()}
     own = {real[file] for file in found if real[file] == unlinked[file]}
     first = {real[file]: file for file in sorted(found, reverse=True)}  # of links, as folders go by their first

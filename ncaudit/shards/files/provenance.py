@@ -155,26 +155,38 @@ def provenance_at(path: str) -> Provenance | None:
     """
     if (told := manifest.known(path)) is not None:
         return told["said"]  # type: ignore[no-any-return]
-    (encoded,) = _encoded(path)
+    encoded = _own_words(path)[0]
     return None if encoded is None else json.loads(encoded)
 
 
-def _encoded_in(path: str) -> tuple[bytes | None]:
-    """What a table says of itself, as it is written there and found to be sound."""
-    return ((read_schema(path).metadata or {}).get(METADATA_KEY),)
+def _in_own_words(path: str, schema: pa.Schema) -> tuple[bytes | None, tuple[str, ...]]:
+    """What a table says of itself, as it is written there and found to be sound; and which verbs it says wrote it."""
+    said = said_in(path, schema)
+    return (schema.metadata or {}).get(METADATA_KEY), () if said is None else _verbs_in(said)
 
 
-_encoded = Remembered(_encoded_in, at_most=MANY)
+_own_words = Remembered(lambda path: _in_own_words(path, read_schema(path)), at_most=MANY)
+
+
+def learn_said(path: str, schema: pa.Schema, seen: str | None) -> None:
+    """Remember what a table says of itself, by somebody who has it open. seen: its version from before that.
+
+    Raises BadTable where that is damaged.
+    """
+    _own_words.learn(path, _in_own_words(path, schema), seen)
 
 
 def wrote(path: str, verb: str) -> bool:
     """Whether a parquet file says that `verb` wrote it. Raises BadTable when it cannot be read."""
-    said = provenance_at(path)
-    if said is None:
-        return False
+    told = manifest.known(path)
+    return (_own_words(path)[1] if told is None else _verbs_in(told["said"] or {})) == (verb,)
+
+
+def _verbs_in(said: Provenance) -> tuple[str, ...]:
+    """The verbs that wrote a table, by what it says of itself."""
     shards = said.get("shards")  # of a table that holds the rows of several, each with its own
     verbs = {said.get("verb")} if "verb" in said else {one.get("verb") for one in shards or ()}
-    return verbs == {verb}
+    return tuple(sorted(map(str, verbs)))
 
 
 def made_from_same(found: Provenance | None, expected: Provenance) -> bool:

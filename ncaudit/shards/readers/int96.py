@@ -45,8 +45,18 @@ class Int96:
 
 def int96_columns(parquet: pq.ParquetFile) -> list[str]:
     """The columns that hold such timestamps, at whatever depth."""
+    if not any(map(_has_times, parquet.schema_arrow.types)):
+        return []  # leaf by leaf that takes as long as opening the file
     leaves = [parquet.schema.column(i) for i in range(len(parquet.schema))]
     return sorted({_column_of(leaf.path, parquet.schema_arrow) for leaf in leaves if leaf.physical_type == INT96})
+
+
+def _has_times(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_times(kind.storage_type)
+    if t.is_dictionary(kind):
+        return _has_times(kind.value_type)
+    return bool(t.is_timestamp(kind)) or any(_has_times(kind.field(i).type) for i in range(kind.num_fields))
 
 
 def look_at_int96(opens: Opens, columns: list[str]) -> Int96:

@@ -12,19 +12,21 @@ import pyarrow.parquet as pq
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.locations import is_remote
 from ncaudit.shards.files.provenance import MADE_ANEW
-from ncaudit.shards.readers.parquet import ParquetShard, open_parquet, telling
+from ncaudit.shards.readers.parquet import OpenParquet, ParquetShard, open_parquet, telling
 
 ROWS = 65_536
 SHORT = 32  # characters: of longer words some writers keep the beginning alone, which several may share
 
 
-def word_counts(path: str, column: str) -> dict[str, int]:
+def word_counts(path: str, column: str, file: OpenParquet | None = None) -> dict[str, int]:
     """By word how many rows have it. Raises BadTable where the table has no such column of text, or is none.
+
+    file: the table, where somebody has it open.
 
     From afar only row groups that hold several words, or that do not say so, are read: most hold one. Of a file that
     is here all are, which costs little, and shows where a disk has lost what the footer tells of.
     """
-    file = open_parquet(path)
+    file = open_parquet(path) if file is None else file
     schema = file.schema_arrow
     if schema.names.count(column) != 1 or schema.field(column).type != pa.string():
         raise BadTable(f"{path} is damaged: its column {column} is not as ncaudit wrote it", fix=MADE_ANEW)
@@ -45,6 +47,9 @@ def word_counts(path: str, column: str) -> dict[str, int]:
 
 def _read_alike(file: pq.ParquetFile, column: str, groups: Sequence[int]) -> None:
     """Pages of row groups that hold one word, which are small: for whether they can be read."""
+    if len(groups) == 1:  # of which arrow makes less ado than of a stream
+        file.read_row_group(groups[0], columns=[column], use_threads=False)
+        return
     for _ in file.iter_batches(ROWS, columns=[column], row_groups=groups, use_threads=False) if groups else ():
         pass
 

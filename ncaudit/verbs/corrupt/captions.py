@@ -253,22 +253,28 @@ def _with_changes(own: pa.Array, changes: Sequence[Change | None]) -> pa.Array:
 
 
 def _truth(rows: CaptionRows, plan: _Plan, here: Ints) -> list[pa.Array]:
-    names = pa.array(rows.names(plan.source[here]), pa.string())
-    told = [pa.array(~plan.mismatched[here]), names, plan.noise_types(here)]
+    told = [pa.array(~plan.mismatched[here]), rows.names(plan.source[here]), plan.noise_types(here)]
     return told if plan.words is None else [*told, *_told_changes(rows, plan.changes(here))]
 
 
 def _told_changes(rows: CaptionRows, changes: Sequence[Change | None]) -> list[pa.Array]:
-    lent = [None if one is None or one.lent_by is None else rows.names(np.array([one.lent_by]))[0] for one in changes]
-    told = [[one and one.put_in for one in changes], [one and one.replaced for one in changes], lent]
+    told = [[one and one.put_in for one in changes], [one and one.replaced for one in changes]]
     right = pa.array([1.0 if one is None else one.right for one in changes], pa.float32())
-    return [*(pa.array(column, pa.string()) for column in told), right]
+    return [*(pa.array(column, pa.string()) for column in told), _lenders(rows, changes), right]
+
+
+def _lenders(rows: CaptionRows, changes: Sequence[Change | None]) -> pa.Array:
+    """The names of the rows that have lent something, where one has."""
+    lent = [None if one is None else one.lent_by for one in changes]
+    names = rows.names(np.array([row for row in lent if row is not None], dtype=np.int64))
+    there = pa.array([row is not None for row in lent], pa.bool_())
+    return pc.replace_with_mask(pa.nulls(len(lent), pa.string()), there, names)
 
 
 def _write_index(path: str, rows: CaptionRows, plan: _Plan, provenance: Provenance) -> None:
     """Every pair whose caption was moved or changed, whose it is now, and whether that makes it a mismatch."""
     moved = plan.words.rows if plan.words else np.flatnonzero(plan.source != np.arange(len(rows)))
     schema = attach(pa.schema([PAIR_ID, *plan.truth[1:]]), provenance)
-    columns = [pa.array(rows.names(moved), pa.string()), *_truth(rows, plan, moved)[1:]]
+    columns = [rows.names(moved), *_truth(rows, plan, moved)[1:]]
     with atomic_table(path, schema) as writer:
         writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))

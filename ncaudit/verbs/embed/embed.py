@@ -38,7 +38,7 @@ from ncaudit.shards.claims.records import EMBED_RECORD, read_record
 from ncaudit.shards.columns import Columns, carriable, find_columns, not_carried, refuse_unread_root
 from ncaudit.shards.dataset.keys import PairNames
 from ncaudit.shards.dataset.null_types import Types, as_text, from_text, settled_types
-from ncaudit.shards.files.locations import exists, is_at_or_below, is_dir, is_remote, join, real
+from ncaudit.shards.files.locations import exists, is_at_or_below, is_dir, is_remote, join, real, reals
 from ncaudit.shards.files.provenance import EarlierOutputs, Provenance
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.files.sources import find_shards
@@ -137,6 +137,8 @@ def made_ready(options: EmbedOptions, progress: Progress) -> Ready:
     _refuse_overlap(options, shards)
     look = _looked_at(options, shards, progress)
     files = files_of(options, [shard.name for shard in shards])
+    if isinstance(files, TableFiles):
+        files.look_at(options.own(shards))
     claim = _claimed(options, files, shards)
     claim.expects = {files.last(shard): look.rows.get(shard) for shard in shards}
     return Ready(options, shards, look, files, claim)
@@ -144,12 +146,17 @@ def made_ready(options: EmbedOptions, progress: Progress) -> Ready:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at every shard told. rows, schemas: of the shards that can be read."""
+    """What one look at every shard told. rows, schema_of: of the shards that can be read."""
 
     rows: Mapping[Shard, int]
-    schemas: Sequence[pa.Schema]
+    schema_of: Mapping[Shard, pa.Schema]
     key: str | None  # the column that names the pairs; None: shard and row
     columns: Columns  # of the first shard that fits
+
+    @property
+    def schemas(self) -> list[pa.Schema]:
+        """In the order of the shards."""
+        return list(self.schema_of.values())
 
     def types(self, options: EmbedOptions, record: Mapping[str, Any]) -> Types:
         """Of all columns that are carried: what an earlier run has settled stays."""
@@ -240,7 +247,7 @@ def finished_with(
     ready: Ready, identity: ModelIdentity, types: Types, batch: int, progress: Progress
 ) -> frozenset[Shard]:
     """The shards that nothing needs to be done for with this model."""
-    made_from = _made_from(ready.options, ready.look.key, types, identity)
+    made_from = _made_from(ready.options, ready.look, types, identity)
     return _finished(ready.files, ready.own, EarlierOutputs(progress.note), made_from, batch)
 
 
@@ -331,9 +338,12 @@ def _resumed(files: Files, progress: Progress, shard: Shard) -> ShardRows:
 
 
 def _made_from(
-    options: EmbedOptions, key: str | None, types: Types, identity: ModelIdentity
+    options: EmbedOptions, look: Look, types: Types, identity: ModelIdentity
 ) -> Callable[[Shard, int], Provenance]:
-    return lambda shard, batch_pairs: table_provenance(shard, options, key, types, identity, batch_pairs)
+    def made_from(shard: Shard, batch_pairs: int) -> Provenance:
+        return table_provenance(shard, options, look.key, types, identity, batch_pairs, look.schema_of.get(shard))
+
+    return made_from
 
 
 def _finished(
@@ -476,7 +486,8 @@ def _looked_at(options: EmbedOptions, shards: Sequence[Shard], progress: Progres
     _refuse_emptiness(shards, counts)
     names.refuse_repeats()
     fitting = _fitting(options, found, names.column)
-    return Look(counts, [schema for schema in found.values() if isinstance(schema, pa.Schema)], names.column, fitting)
+    readable = {shard: schema for shard, schema in found.items() if isinstance(schema, pa.Schema)}
+    return Look(counts, readable, names.column, fitting)
 
 
 def _fitting(options: EmbedOptions, found: Mapping[Shard, pa.Schema | BadTable], key: str | None) -> Columns:
@@ -508,8 +519,8 @@ def _refuse_overlap(options: EmbedOptions, shards: Sequence[Shard]) -> None:
     """Inputs and outputs must not meet: a table would be overwritten, or read as data by the next run."""
     if options.out == STREAM:
         return
-    out = real(options.out)
-    inside = [s for s in shards if is_at_or_below(real(s.path), out)]
+    out, at = real(options.out), reals(s.path for s in shards)
+    inside = [s for s in shards if is_at_or_below(at[s.path], out)]
     if inside:
         raise NcauditError(f"{inside[0].path} is an input and lies in --out {options.out}", fix="give another --out")
     for source in options.sources:

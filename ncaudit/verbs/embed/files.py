@@ -4,7 +4,7 @@ Knows layouts and provenance; nothing of models or of how rows are made.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,15 +12,15 @@ import pyarrow as pa
 
 from ncaudit import own_json
 from ncaudit.counts import counted
-from ncaudit.errors import NcauditError
+from ncaudit.errors import BadTable, NcauditError
 from ncaudit.options import TABLE_SUFFIX, EmbedOptions, Layout
 from ncaudit.schema import EMBEDDING_COLUMNS, OK
 from ncaudit.shards.claims.claims import Place, says_of_itself
 from ncaudit.shards.claims.records import EMBED_RECORD
 from ncaudit.shards.columns import PATHS, Columns, ImageKind, is_text
 from ncaudit.shards.files import locations
-from ncaudit.shards.files.provenance import Provenance, attach, provenance_at
-from ncaudit.shards.files.remembered import Remembered
+from ncaudit.shards.files.provenance import Provenance, attach, learn_said, provenance_at
+from ncaudit.shards.files.remembered import Remembered, version_now
 from ncaudit.shards.files.shard import ClipRetrievalFiles, Shard
 from ncaudit.shards.files.writer import TableWriter, atomic_table
 from ncaudit.shards.places import manifest
@@ -77,6 +77,15 @@ class TableFiles:
     def open(self, shard: Shard, provenance: Provenance, schema: pa.Schema) -> AbstractContextManager[TableWriter]:
         """The shard's table, made from what `provenance` says."""
         return atomic_table(shard.output(self.out), attach(schema, provenance))
+
+    def look_at(self, shards: Sequence[Shard]) -> None:
+        """Open each table that is there once, for all that will be asked of it.
+
+        What a store has is told by its manifest. What is wrong with a table is told when it is asked for.
+        """
+        for shard in () if locations.is_remote(self.out) else shards:
+            if locations.is_file(path := shard.output(self.out)):
+                _look(path)
 
     def made_from(self, shard: Shard) -> Provenance | None:
         """As `Files` has it."""
@@ -197,6 +206,16 @@ def _statuses(path: str) -> dict[str, int]:
     if own_json.fits(told, {...: int}):
         return dict(told)
     return _counted(path)
+
+
+def _look(path: str) -> None:
+    if _counted.known(path) is not None:
+        return
+    seen = version_now(path)
+    with suppress(BadTable):
+        file = open_parquet(path)
+        learn_said(path, file.schema_arrow, seen)
+        _counted.learn(path, word_counts(path, "status", file), seen)
 
 
 # asked twice of every finished shard, and small

@@ -21,7 +21,7 @@ from ncaudit.matchers.heads.headed_encoder import encoder_options, heads_of, wit
 from ncaudit.options import EmbedOptions, Layout
 from ncaudit.progress import Progress
 from ncaudit.shards.columns import carriable, find_columns
-from ncaudit.shards.dataset.null_types import Types, types_of_nulls
+from ncaudit.shards.dataset.null_types import Types, leaves_open, types_of_nulls
 from ncaudit.shards.files.provenance import Provenance, describe
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
@@ -114,9 +114,13 @@ class ModelHere:
 
 
 def table_provenance(
-    shard: Shard, options: EmbedOptions, key: str | None, types: Types, identity: ModelIdentity, batch_pairs: int
-) -> Provenance:
-    """Everything that decides on a table's bytes: no workers, no device, no absolute path."""
+    shard: Shard, options: EmbedOptions, key: str | None, types: Types, identity: ModelIdentity, batch_pairs: int,
+    schema: pa.Schema | None = None,
+) -> Provenance:  # fmt: skip
+    """Everything that decides on a table's bytes: no workers, no device, no absolute path.
+
+    schema: of the shard, where somebody has looked already.
+    """
     said: dict[str, Any] = {
         "batch_pairs": batch_pairs,
         "caption_column": options.caption_column,
@@ -132,18 +136,21 @@ def table_provenance(
         said["caption_lines"] = True
     if options.layout is not Layout.parquet:  # not told where it is as ever, so that tables stay as they were
         said["layout"] = str(options.layout)
-    if given := _types_given(shard, options, types):  # nor where no column of the shard is null throughout
+    if given := _types_given(shard, options, types, schema):  # nor where no column of the shard is null throughout
         said["types"] = given
     return describe("embed", shard, options=said, model=identity.as_dict())
 
 
-def _types_given(shard: Shard, options: EmbedOptions, types: Types) -> dict[str, str]:
+def _types_given(shard: Shard, options: EmbedOptions, types: Types, schema: pa.Schema | None) -> dict[str, str]:
     """The types that columns of this shard have from others."""
     try:
-        schema = carriable(open_shard(shard, choosing=True).schema, options.columns)
+        schema = open_shard(shard, choosing=True).schema if schema is None else schema
     except BadTable:  # told when it is this shard's turn
         return {}
-    return {name: str(kind) for name, kind in sorted(types_of_nulls(schema, types).items())}
+    if not leaves_open(schema):
+        return {}
+    open_ones = types_of_nulls(carriable(schema, options.columns), types)
+    return {name: str(kind) for name, kind in sorted(open_ones.items())}
 
 
 def _load(options: EmbedOptions) -> Encoder:

@@ -1,5 +1,7 @@
 """A file behind an address is opened, sized and listed like a local one, and what cannot be reached is told."""
 
+import os
+
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -129,3 +131,23 @@ def test_an_empty_file_has_no_bytes_also_where_no_range_of_it_can_be_asked_for(m
     with pytest.raises(NcauditError, match="InvalidRange"):
         locations.read_many(["memory://locations.bin"], 3)
     fsspec.filesystem("memory").rm("/locations.bin")
+
+
+def test_links_are_followed_alike_for_one_and_for_many(tmp_path):
+    (tmp_path / "A").mkdir()
+    for name in ("x", "y"):
+        (tmp_path / "A" / name).touch()
+    (tmp_path / "B").symlink_to(tmp_path / "A")
+    (tmp_path / "A/link").symlink_to(tmp_path / "A/x")
+    (tmp_path / "A/nowhere").symlink_to(tmp_path / "gone")
+    names = ["A/x", "A/y", "B/x", "A/link", "B/link", "A/nowhere", "A/absent", "B/../A/x", "B", "."]
+    paths = [str(tmp_path / name) for name in names] + ["memory://b//A/x", "/", f"file://{tmp_path}/B/y"]
+    assert locations.reals(paths) == {path: locations.real(path) for path in paths}
+
+
+@pytest.mark.parametrize(
+    "path", ["/a/b/x", "/a/x.tar.gz", "/a/.b/x", "/a/../x", "/a//x", "/a/b/./x", "/a", "/ab/x", "/a/…"]
+)
+@pytest.mark.parametrize("folder", ["/a", "/", "/a/b"])
+def test_a_relative_path_is_the_systems_own(path, folder):
+    assert locations.relative(path, folder) == os.path.relpath(path, folder)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ncaudit.errors import BadTable
 from ncaudit.shards.files.shard import Shard
 from ncaudit.shards.readers import open_shard
-from ncaudit.shards.readers.int96 import _compared
+from ncaudit.shards.readers.int96 import _compared, int96_columns
+from ncaudit.shards.readers.parquet import open_parquet
 from ncaudit.shards.rewriting.rewrite import rewrite_shard
 
 MICROS = pa.timestamp("us")
@@ -115,3 +116,14 @@ def test_seconds_that_microseconds_do_not_reach_are_told_with_their_row():
     rows = np.array([4, 5])
     wrapped, beyond = _compared((pa.array(seconds), rows), (pa.array(nanos), rows))
     assert (wrapped, beyond.tolist()) == (True, [5])
+
+
+def test_they_are_found_at_any_depth(tmp_path):
+    moments = pa.array([dt.datetime(2021, 5, 1)], MICROS)
+    nested = pa.array([[{"at": dt.datetime(2021, 5, 1)}]], pa.list_(pa.struct([("at", MICROS)])))
+    shard = int96(
+        tmp_path / "x.parquet", {"n": [1], "inside": nested, "coded": moments.dictionary_encode(), "top": moments}
+    )
+    assert int96_columns(open_parquet(shard.path)) == ["coded", "inside", "top"]
+    shard = int96(tmp_path / "none.parquet", {"n": [1], "text": [["a"]]})
+    assert int96_columns(open_parquet(shard.path)) == []
