@@ -157,7 +157,7 @@ class CellSearch:
         return self.rows.index_select(0, asked).float().to(self.dtype)
 
     def _candidates(self, asked: Tensor, queries: Tensor, cell: Tensor) -> Tensor:
-        """The roughly best that these cells, (q, p) int32, nearest first, hold for each row: (q, width), -1 for none."""
+        """The roughly best of these cells, (q, p) int32, nearest first, for each row: (q, width), -1 for none."""
         asking = _Asking(queries, [of[asked] for of in self.ids], cell)
         best, start = Shortlist.empty(len(asked), self.width, asked.device), 0
         for end in _looks(cell.shape[1]):
