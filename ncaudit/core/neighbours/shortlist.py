@@ -85,9 +85,9 @@ def above(values: Tensor, least: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return row, column, order[row, column]
     # numpy compares whole vectors, and skips what is false eight at a time: a tenth of the time
     at = np.flatnonzero(order.numpy() > least.numpy()[:, None])
-    row = at // max(1, values.shape[1])
-    column = at - row * values.shape[1]
-    return torch.from_numpy(row), torch.from_numpy(column), order.flatten().index_select(0, torch.from_numpy(at))
+    rows = at // max(1, values.shape[1])
+    columns = at - rows * values.shape[1]
+    return torch.from_numpy(rows), torch.from_numpy(columns), order.flatten().index_select(0, torch.from_numpy(at))
 
 
 def _order(values: Tensor, least: Tensor) -> Tensor:
