@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ncaudit.core.device import matmul_dtype
-from ncaudit.core.neighbours.search import best_first
 from ncaudit.core.neighbours.top import top_columns
 from ncaudit.core.parallel import in_parallel
 
@@ -95,7 +94,7 @@ def nearest_cells(rows: Tensor, centres: Tensor, count: int) -> Tensor:
         part, out = both
         product = part.float().to(dtype) @ rough  # from float16 straight to bfloat16 takes twice as long
         column = top_columns(product, count)
-        out.copy_(column if count == 1 else best_first(product.gather(1, column).float(), column, count).index)
+        out.copy_(column if count == 1 else column.gather(1, product.gather(1, column).argsort(1, descending=True)))
 
     in_parallel(fill, zip(torch.split(rows, BLOCK), torch.split(found, BLOCK), strict=True))
     return found

@@ -12,7 +12,7 @@ ranked by their float32 similarities in the end.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,19 +20,20 @@ from torch import Tensor
 
 from ncaudit.core.neighbours.cells import BLOCK, Cells, make_cells, nearest_cells, product_dtype
 from ncaudit.core.neighbours.search import SPARE, TIE, Nearest, best_first, nearest, prepare_keys
-from ncaudit.core.neighbours.shortlist import MOST_ROWS, NOBODY, Shortlist, above, packed
-from ncaudit.core.neighbours.top import sorted_ascending
+from ncaudit.core.neighbours.top import top_columns
 from ncaudit.core.parallel import in_parallel
 
 EXACT_UP_TO = 50_000  # rows; twice as many take four times as long
 RECALL = 0.95  # of the true neighbours, at least
 MARGIN = 0.01  # the recall of the measured rows and that of all rows differ by less
 MEASURED_ROWS = 512
-ROWS = MOST_ROWS  # asked about in one round
-FIRST_LOOK, LOOKS_GROW = 2, 6  # cells of which everything is kept, and how many times as many have been visited next
-RANK_ENTRIES = 2**18  # numbers of the candidates' embeddings held at once: what fits a core's own memory
+ENTRIES = 2**27  # rough similarities kept of one round
+ROWS, LEAST_ROWS = 2**16, 2**12  # asked about in one round
+PICK_ENTRIES = 2**20  # rough similarities looked through at once: what fits a core's own memory
+HIDDEN_ENTRIES = 2**22  # pairs of rows whose groups are compared at once
+RANK_ENTRIES = 2**20  # numbers of the candidates' embeddings held at once, likewise
 EXACT_KEYS = 2**16  # rows that the measured ones are compared with at once
-QUERY_STEP, KEY_STEP = 64, 16  # sizes of products are multiples: for each new size a kernel is made, for 5 ms
+QUERY_STEP, KEY_STEP = 16, 64  # sizes of products are multiples: for each new size a kernel is made, for 5 ms
 MORE_CELLS = 1.25
 
 
@@ -63,7 +64,7 @@ def nearest_in_set(
     *,
     exact_up_to: int = EXACT_UP_TO,
     seed: int = 0,
-    block: int = 1_024,
+    block: int = 512,
     by: Rounds = one_by_one,
     numbers: torch.dtype = torch.int64,
 ) -> NearestInSet:
@@ -115,9 +116,8 @@ def _by_cells(search: "CellSearch", seed: int, by: Rounds) -> NearestInSet:
 class CellSearch:
     """Rows in cells, and one k: each row asked about is compared with the rows of its nearest cells.
 
-    A round takes some rows and does one cell after the other, with all of the rows that visit it. Of the nearest few
-    cells everything is kept; of the others what is more similar than a row's `width`-th best until then, which few
-    are. So nothing as large as the products is ever held, or looked through again.
+    A round takes some rows and some of their nearest cells. All that is found in it is kept, as wide as the largest
+    cell for each of the cells that a row visits, and looked through at the end of the round.
     """
 
     def __init__(
@@ -126,21 +126,37 @@ class CellSearch:
         self.rows, self.cells, self.k, self.ids, self.block, self.numbers = rows, cells, k, ids, block, numbers
         self.dtype = product_dtype(rows)
         self.mean = cells.centres.mean(dim=0)  # near 0 half precision has its finest steps, and it moves no rank
+        self.starts = torch.tensor(cells.starts, device=rows.device)
+        self.cell_width = max(1, -(-int(cells.sizes.max()) // KEY_STEP)) * KEY_STEP
         self.width = k + SPARE
+        self.room = torch.empty(0, dtype=self.dtype, device=rows.device)  # for what is found in one round
 
     def of(self, asked: Tensor, probes: int, by: Rounds = one_by_one) -> Nearest:
         """The best that the `probes` nearest cells hold for these rows, (q,) int64."""
         similarity = self.rows.new_full((len(asked), self.k), -torch.inf, dtype=torch.float32)
         index = torch.full_like(similarity, -1, dtype=self.numbers)
         # by their cells, so that the rows of a round visit the same ones
-        places = torch.split(self.cells.home[asked].sort(stable=True).indices, min(ROWS, MOST_ROWS))
+        order = self.cells.home[asked].sort(stable=True).indices
+        places = torch.split(order, max(LEAST_ROWS, min(ROWS, ENTRIES // (probes * self.cell_width))))
         found = by(self, [asked[some] for some in places], probes)
         for some, best in zip(places, found, strict=True):
             similarity[some], index[some] = best.similarity, best.index.to(self.numbers)
         return Nearest(similarity, index)
 
     def best(self, asked: Tensor, probes: int) -> Nearest:
-        """The same for the rows of one round, MOST_ROWS at most."""
+        """The same for the rows of one round."""
+        visits = len(asked) * self._visits(len(asked), probes)
+        size = visits + QUERY_STEP * min(len(self.cells), visits)
+        if len(self.room) < size:
+            self.room = self.room.new_empty(size, self.cell_width)
+        return self._best(asked, probes, self.room)
+
+    def _visits(self, rows: int, probes: int) -> int:
+        """How many of the cells of each of so many rows one round visits."""
+        return min(probes, max(1, ENTRIES // (rows * self.cell_width)))
+
+    def _best(self, asked: Tensor, probes: int, room: Tensor) -> Nearest:
+        """The best for some rows. room: for what is found in one round."""
         queries = torch.cat(in_parallel(self._queries, torch.split(asked, BLOCK)))
         cell = torch.empty(len(asked), probes, dtype=torch.int32, device=asked.device)
 
@@ -148,7 +164,14 @@ class CellSearch:
             both[1].copy_(nearest_cells(self.rows.index_select(0, both[0]), self.cells.centres, probes))
 
         in_parallel(fill, zip(torch.split(asked, BLOCK), torch.split(cell, BLOCK), strict=True))
-        found = self._candidates(asked, queries, cell)
+        value, found = queries.new_empty(len(asked), 0), asked.new_empty(len(asked), 0)
+        for part in torch.split(cell, self._visits(len(asked), probes), dim=1):
+            more, rows = self._round(asked, queries, part.contiguous(), room)
+            value, found = torch.cat([value, more], dim=1), torch.cat([found, rows], dim=1)
+            if value.shape[1] > self.width:
+                value, column = value.topk(self.width, dim=1, sorted=False)
+                found = found.gather(1, column)
+        found = found.masked_fill(value == -torch.inf, -1)
         parts = zip(torch.split(asked, BLOCK), torch.split(found, BLOCK), strict=True)
         best = in_parallel(lambda both: best_first(self._exactly(*both), both[1], self.k), parts)
         return Nearest(torch.cat([part.similarity for part in best]), torch.cat([part.index for part in best]))
@@ -156,47 +179,73 @@ class CellSearch:
     def _queries(self, asked: Tensor) -> Tensor:
         return self.rows.index_select(0, asked).float().to(self.dtype)
 
-    def _candidates(self, asked: Tensor, queries: Tensor, cell: Tensor) -> Tensor:
-        """The roughly best of these cells, (q, p) int32, nearest first, for each row: (q, width), -1 for none."""
-        asking = _Asking(queries, [of[asked] for of in self.ids], cell)
-        best, start = Shortlist.empty(len(asked), self.width, asked.device), 0
-        for end in _looks(cell.shape[1]):
-            best = best.joined(self._visited(asking, start, end, best.least))
-            start = end
-        return best.index
+    def _round(self, asked: Tensor, queries: Tensor, cell: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
+        """The best candidates that these cells, (q, p) int32, hold for each row: rough similarities, row numbers."""
+        place = self._compared(queries, cell, room)
+        rows = max(1, PICK_ENTRIES // (cell.shape[1] * self.cell_width))
+        parts = zip(*(torch.split(one, rows) for one in (asked, cell, place)), strict=True)
 
-    def _visited(self, asking: "_Asking", start: int, end: int, least: Tensor) -> list[Tensor]:
-        """What is above `least` in the cells `start` to `end` of each row: packed as in a `Shortlist`."""
-        some = asking.cell[:, start:end]
-        numbered = some.flatten().long() * 2**32 + torch.arange(some.numel(), device=some.device)
-        visit = sorted_ascending(numbered[None])[0]
-        query = (visit & (2**32 - 1)) // (end - start)
-        ends = torch.bincount(some.flatten(), minlength=len(self.cells)).cumsum(0).tolist()
+        def pick(part: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+            some, cells, places = part
+            return self._picked(some, cells, room.index_select(0, places.flatten()).view(len(some), -1))
 
-        def look(span: tuple[int, tuple[int, int]]) -> Tensor:
-            number, (first, last) = span
-            return self._cell(number, asking, query[first:last], least)
+        picked = in_parallel(pick, parts)
+        return torch.cat([value for value, _ in picked]), torch.cat([found for _, found in picked])
 
-        spans = enumerate(zip([0, *ends], ends, strict=False))
-        return in_parallel(look, [(number, (first, last)) for number, (first, last) in spans if first < last])
+    def _compared(self, queries: Tensor, cell: Tensor, room: Tensor) -> Tensor:
+        """Fills the room, cell by cell. Returns where in it each query's rows of its cells are, (q, p) int64."""
+        visited, visit = cell.flatten().sort(stable=True)
+        held = torch.bincount(visited, minlength=len(self.cells))
+        wide = (held + QUERY_STEP - 1) // QUERY_STEP * QUERY_STEP
+        ends, first = wide.cumsum(0), held.cumsum(0) - held
+        at = torch.arange(len(visit), device=visit.device) + (ends - wide - first)[visited]
+        query = torch.zeros(int(ends[-1]), dtype=torch.int64, device=visit.device)  # beyond `held`, any
+        query[at] = visit // cell.shape[1]
 
-    def _cell(self, number: int, asking: "_Asking", query: Tensor, least: Tensor) -> Tensor:
-        """What one cell holds above `least` for some rows."""
+        def compare(visit: tuple[int, tuple[int, int]]) -> None:
+            number, (start, end) = visit
+            self._compare(number, queries, query[start:end], room[start:end])
+
+        spans = enumerate(zip([0, *ends.tolist()], ends.tolist(), strict=False))
+        in_parallel(compare, ((number, (start, end)) for number, (start, end) in spans if start < end))
+        place = torch.empty_like(visit)
+        place[visit] = at
+        return place.view(cell.shape)
+
+    def _compare(self, number: int, queries: Tensor, query: Tensor, out: Tensor) -> None:
+        """Rough similarities of some queries to the rows of one cell, into (q, width)."""
         members = self.cells.members[self.cells.starts[number] : self.cells.starts[number + 1]]
-        keys = asking.queries.new_zeros(-(-len(members) // KEY_STEP) * KEY_STEP, asking.queries.shape[1])
+        keys = queries.new_zeros(-(-len(members) // KEY_STEP) * KEY_STEP, queries.shape[1])
         keys[: len(members)] = self.rows.index_select(0, members).float() - self.mean
-        groups, found = [of[members] for of in self.ids], []
-        for some in torch.split(query, self.block):
-            asked = some.new_zeros(-(-len(some) // QUERY_STEP) * QUERY_STEP)  # beyond `some`, any
-            asked[: len(some)] = some
-            product = torch.mm(asking.queries.index_select(0, asked), keys.T)[: len(some)]
-            product[:, len(members) :] = -torch.inf
-            row, column, value = above(product, least[some])
-            row = some[row]
-            found.append(packed(row, value, members[column]))
-            for own, of in zip(asking.groups, groups, strict=True):
-                found[-1][own[row] == of[column]] = NOBODY
-        return torch.cat(found)
+        for rows, part in zip(torch.split(query, self.block), torch.split(out, self.block), strict=True):
+            torch.mm(queries.index_select(0, rows), keys.T, out=part[:, : len(keys)])
+        out[:, len(members) :] = -torch.inf
+
+    def _picked(self, asked: Tensor, cell: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """The best of what was found for some rows, (q, p * cell width), without those that share a group with them."""
+        column = top_columns(value, min(self.width, value.shape[1]))
+        found = self._members(cell, column)
+        hidden = self._shared(asked[:, None], found)
+        many = (hidden.sum(dim=1) > SPARE // 2).nonzero()[:, 0]
+        for some in torch.split(many, max(1, HIDDEN_ENTRIES // value.shape[1])):
+            every = torch.arange(value.shape[1], device=value.device).expand(len(some), -1)
+            shared = self._shared(asked[some, None], self._members(cell[some], every))
+            column[some] = top_columns(value[some].masked_fill(shared, -torch.inf), column.shape[1])
+            found[some] = self._members(cell[some], column[some])
+            hidden[some] = shared.gather(1, column[some])
+        return value.gather(1, column).masked_fill(hidden, -torch.inf), found
+
+    def _members(self, cell: Tensor, column: Tensor) -> Tensor:
+        """The rows that columns stand for, (q, m); any row where a column stands for none."""
+        number = cell.gather(1, column // self.cell_width).long()
+        place = self.starts[number] + column % self.cell_width
+        return self.cells.members[place.clamp(max=len(self.cells.members) - 1)]
+
+    def _shared(self, query: Tensor, other: Tensor) -> Tensor:
+        shared = query == other
+        for ids in self.ids[1:]:
+            shared |= ids[query] == ids[other]
+        return shared
 
     def _exactly(self, asked: Tensor, found: Tensor) -> Tensor:
         """The similarities in float32 of these candidates, (q, width); -inf for none, which is -1."""
@@ -207,28 +256,6 @@ class CellSearch:
             keys = self.rows.index_select(0, other.clamp(min=0).flatten()).float()
             out.copy_(torch.einsum("qcd,qd->qc", keys.view(*other.shape, -1), own))
         return value.masked_fill(found < 0, -torch.inf)
-
-
-@dataclass(frozen=True)
-class _Asking:
-    """The rows of one round: rough copies, (q, d); their groups' ids, (q,) each; their cells, (q, p), nearest first."""
-
-    queries: Tensor
-    groups: list[Tensor]
-    cell: Tensor
-
-
-def _looks(probes: int) -> Iterator[int]:
-    """How many of its cells a row has visited after each look.
-
-    >>> list(_looks(20))
-    [2, 12, 20]
-    """
-    end = FIRST_LOOK
-    while end < probes:
-        yield end
-        end *= LOOKS_GROW
-    yield probes
 
 
 def _exact(rows: Tensor, asked: Tensor, k: int, ids: list[Tensor]) -> Nearest:

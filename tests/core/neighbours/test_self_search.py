@@ -79,7 +79,9 @@ def test_clusters_are_found_with_less_work_than_no_structure() -> None:
     assert clustered.compared < 0.5 * plain.compared
 
 
-def test_groups_are_never_returned_and_do_not_hide_other_rows() -> None:
+@pytest.mark.parametrize("at_once", [50, 2**22])
+def test_groups_are_never_returned_and_do_not_hide_other_rows(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(self_search, "HIDDEN_ENTRIES", at_once)
     near = normalize(_rows(1) + 0.1 * _rows(30, seed=2), dim=1)
     rows = torch.cat([_rows(1).expand(400, -1), near, _clusters(1570)])
     photo = torch.cat([torch.zeros(400, dtype=torch.int64), torch.arange(1, 1601)])
@@ -115,7 +117,7 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     assert first.recall == again.recall
 
 
-CUTS = {"ROWS": 100, "RANK_ENTRIES": 9_000, "FIRST_LOOK": 5, "LOOKS_GROW": 3}
+CUTS = {"ENTRIES": 2**15, "ROWS": 100, "LEAST_ROWS": 30, "PICK_ENTRIES": 5_000, "RANK_ENTRIES": 9_000}
 
 
 def test_the_work_may_be_cut_anyhow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ def rows():
 
 def test_every_round_finds_the_same_wherever_it_is_done(rows, monkeypatch):
     monkeypatch.setattr(self_search, "ROWS", 1_000)
+    monkeypatch.setattr(self_search, "LEAST_ROWS", 500)
     photo, site = torch.arange(ROWS) // 2, Elsewhere()
     here = nearest_in_set(rows, 7, [photo], exact_up_to=100)
     there = nearest_in_set(rows, 7, [photo], exact_up_to=100, by=searching(site, Shard("/a", "a"), "cpu"))
