@@ -17,7 +17,8 @@ from ncaudit.matchers.heads.behind import difference, learnt_from_note, model_be
 from ncaudit.matchers.heads.projection import HEAD_DESCRIPTION, SavedHeads, load_heads
 from ncaudit.shards.files.locations import is_file, join
 from ncaudit.shards.files.provenance import fingerprint
-from ncaudit.shards.tables.embeddings import BATCH_ROWS, EmbeddingBatch, EmbeddingTable, Identities
+from ncaudit.shards.tables.contents import Matrix
+from ncaudit.shards.tables.embeddings import BATCH_ROWS, IMAGE, EmbeddingBatch, EmbeddingTable, Identities
 
 Mask = npt.NDArray[np.bool_]
 
@@ -38,6 +39,11 @@ class ProjectedTable(EmbeddingTable):
         """
         for batch in self.source.batches(rows):
             yield self._projected(batch)
+
+    def side(self, name: str, ok: Mask, rows: int = BATCH_ROWS) -> Iterator[Matrix]:
+        """Those of `batches`: what the heads make of some rows may depend on which others they come with."""
+        for batch in self.batches(rows):
+            yield batch.image if name == IMAGE else batch.text
 
     def identities(self, rows: int = 65_536) -> Iterator[tuple[Identities, Identities]]:
         """Those of the table: heads make no photo another one."""

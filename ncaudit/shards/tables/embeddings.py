@@ -56,6 +56,21 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Told:
+    """Some rows of one embedding table, in its order, without their embeddings: (n,) each, as in `EmbeddingBatch`."""
+
+    pair_id: list[str]
+    shard: list[str]
+    row: npt.NDArray[np.int64]
+    status: list[str]
+    ok: npt.NDArray[np.bool_]
+    carried: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return len(self.pair_id)
+
+
+@dataclass(frozen=True)
 class EmbeddingBatch:
     """Some rows of one embedding table, in its order. The arrays at the bottom hold the ok rows only."""
 
@@ -110,6 +125,31 @@ class EmbeddingTable:
             yield self._checked(batch, first)
             first += len(batch)
 
+    def side(self, name: str, ok: npt.NDArray[np.bool_], rows: int = BATCH_ROWS) -> Iterator[Matrix]:
+        """The unit rows of one side, IMAGE or TEXT, in the batches of `batches`; the other side is not read again.
+
+        ok: (all rows,), as `batches` has told them.
+        """
+        dims, first = self.image_dims if name == IMAGE else self.text_dims, 0
+        for batch in read_batches(self.shard, {name}, rows):
+            yield self._unit_rows(batch[name], ok[first : first + len(batch)], name, dims)[0]
+            first += len(batch)
+
+    def told(self, ok: npt.NDArray[np.bool_], rows: int = BATCH_ROWS) -> Iterator[Told]:
+        """What `batches` says of all rows but for their embeddings, which are not read again. ok: as for `side`."""
+        first = 0
+        for batch in read_batches(self.shard, {*ALWAYS_THERE, *self.carried_from}, rows):
+            fine = ok[first : first + len(batch)]
+            yield Told(
+                pair_id=self._pair_ids(batch, first),
+                shard=self._shards(batch),
+                row=self._row_numbers(batch, first),
+                status=self._statuses(self._told_statuses(batch), fine),
+                ok=fine,
+                carried=self._carried(batch),
+            )
+            first += len(batch)
+
     def embeddings_differ(self, content: str, *, among: bool) -> bool:
         """Whether rows are not all alike in the embeddings of a content, beyond rounding. among: those that have it."""
         (name, side), first = SIDES[content], None
@@ -138,7 +178,7 @@ class EmbeddingTable:
         """What the rows are called whose status is ok, numbered from 0; no embedding is read, and some may be none."""
         first = 0
         for batch in read_batches(self.shard, {*ALWAYS_THERE, "caption"}, rows):
-            shard = [name or self.shard.name for name in strings(batch, "shard") or [None] * len(batch)]
+            shard = self._shards(batch)
             ids, row = self._pair_ids(batch, first), self._row_numbers(batch, first)
             yield _named(first, self._told_ok(batch), ids, shard, row, caption_texts(batch))
             first += len(batch)
@@ -228,9 +268,9 @@ class EmbeddingTable:
         image_id = content_ids(naming, "image_hash", ok, image)
         return EmbeddingBatch(
             pair_id=self._pair_ids(batch, first),
-            shard=[name or self.shard.name for name in strings(batch, "shard") or [None] * len(batch)],
+            shard=self._shards(batch),
             row=self._row_numbers(batch, first),
-            status=[_final_status(status, fine) for status, fine in zip(told, ok.tolist(), strict=True)],
+            status=self._statuses(told, ok),
             ok=ok,
             carried=self._carried(batch),
             caption=caption_texts(batch),
@@ -276,6 +316,12 @@ class EmbeddingTable:
                 fix="give every row its pair_id, or remove the column: then <file>/<row> is used",
             )
         return ids
+
+    def _shards(self, batch: pa.RecordBatch) -> list[str]:
+        return [name or self.shard.name for name in strings(batch, "shard") or [None] * len(batch)]
+
+    def _statuses(self, told: Sequence[str], ok: npt.NDArray[np.bool_]) -> list[str]:
+        return [_final_status(status, fine) for status, fine in zip(told, ok.tolist(), strict=True)]
 
     def _row_numbers(self, batch: pa.RecordBatch, first: int) -> npt.NDArray[np.int64]:
         made = np.arange(first, first + len(batch), dtype=np.int64)

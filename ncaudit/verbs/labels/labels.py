@@ -24,6 +24,7 @@ from ncaudit.core.classes.posterior import FEWEST_PAIRS
 from ncaudit.core.classes.sparse import SparseClasses
 from ncaudit.core.device import pick_device
 from ncaudit.core.neighbours.self_search import one_by_one
+from ncaudit.core.parallel import in_parallel
 from ncaudit.counts import counted
 from ncaudit.engines.jobs import Site, Task, ThisProcess, finding, found_by
 from ncaudit.engines.local import Accounting, Outcome, ShardRows
@@ -47,7 +48,14 @@ from ncaudit.shards.files.sources import find_shards
 from ncaudit.shards.files.writer import atomic_file
 from ncaudit.shards.readers import open_shard
 from ncaudit.shards.streams.standard_input import received
-from ncaudit.shards.tables.embeddings import EmbeddingTable, check_tables_agree, open_embeddings, with_common_nulls
+from ncaudit.shards.tables.embeddings import (
+    IMAGE,
+    TEXT,
+    EmbeddingTable,
+    check_tables_agree,
+    open_embeddings,
+    with_common_nulls,
+)
 from ncaudit.verbs.labels.label_rows import LabelColumns, LabelTally, label_tally_of
 from ncaudit.verbs.labels.searched import searching
 from ncaudit.verbs.labels.written import Answers, Form, ToWrite, label_rows, writing
@@ -83,6 +91,7 @@ MEANING = (
     " the pair's own class; null for unlabelled pairs"
 )
 UNJUDGED = f"no label_quality: fewer than {FEWEST_PAIRS} labelled pairs"
+Mask = npt.NDArray[np.bool_]
 TOLD_MATRIX = 50  # classes up to which the summary holds the whole matrix
 
 
@@ -185,6 +194,7 @@ class _Found:
     names: tuple[Class, ...]
     pair_ids: pa.Array
     rows: Mapping[Shard, slice]  # the ok ones of each table
+    ok: Mapping[Shard, Mask]  # which of each table's rows these are
 
     def answers(self, table: EmbeddingTable) -> Answers:
         """What is told of a table's ok rows."""
@@ -194,7 +204,7 @@ class _Found:
             told.partition.numpy(), (winner[0], winner[1]), (share[0], share[1]),
             told.quality.numpy(), told.suggested.numpy(), told.why.numpy(),
         )  # fmt: skip
-        return Answers.of(every.part(self.rows[table.shard]), self.pair_ids)
+        return Answers.of(every.part(self.rows[table.shard]), self.ok[table.shard], self.pair_ids)
 
 
 class Run:
@@ -304,6 +314,7 @@ def _judged(run: Run) -> _Found:
     progress.stage("read the classes", rows)
     found = dict(found_by(run.site.engine(finding(_read)), _tasks(tables), progress))
     read = [found.pop(number) for number in range(len(tables))]
+    ok = [one.ok for one in read]
     ends = np.cumsum([0, *(len(one.photos) for one in read)]).tolist()
     if not ends[-1]:
         raise BadTable("no row has a usable pair of embeddings", fix="see the status column of the embedding tables")
@@ -312,7 +323,7 @@ def _judged(run: Run) -> _Found:
     given = _sparse([classes.read(column) for _, column in columns])
     progress.stage("judge", STEPS, "steps")
     judged = audit(
-        lambda modality: _rows(run, modality, ends),
+        lambda modality: _rows(run, modality, ok, ends),
         given,
         len(classes),
         torch.from_numpy(np.concatenate([one.photos for one in read])),
@@ -325,13 +336,14 @@ def _judged(run: Run) -> _Found:
     )
     progress.stage("write the tables", rows)
     names = pa.chunked_array([ids for one in read for ids in one.ids], pa.string()).combine_chunks()
-    own = {table.shard: slice(*both) for table, both in zip(tables, pairwise(ends), strict=True)}
-    return _Found(judged, classes.names, names, own)
+    shards = [table.shard for table in tables]
+    own = {shard: slice(*both) for shard, both in zip(shards, pairwise(ends), strict=True)}
+    return _Found(judged, classes.names, names, own, dict(zip(shards, ok, strict=True)))
 
 
-def _tasks(tables: Sequence[EmbeddingTable]) -> list[Task]:
-    each: list[tuple[int, Any]] = list(enumerate(tables))
-    return [Task(table.shard, (number, table), table.rows) for number, table in each]
+def _tasks(tables: Sequence[EmbeddingTable], *more: Sequence[Mask]) -> list[Task]:
+    each = zip(tables, *more, strict=True)
+    return [Task(one[0].shard, (number, *one), one[0].rows) for number, one in enumerate(each)]
 
 
 @dataclass(frozen=True)
@@ -341,17 +353,19 @@ class _Read:
     columns: Sequence[pa.Array]
     ids: Sequence[pa.Array]
     photos: npt.NDArray[np.int64]
+    ok: Mask  # of all of the table's rows
 
 
 def _read(item: tuple[int, EmbeddingTable], progress: Progress) -> tuple[int, _Read]:
-    columns, ids, photos = [], [], [np.empty(0, dtype=np.int64)]
+    columns, ids, photos, usable = [], [], [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.bool_)]
     for batch in item[1].batches():
         ok = pa.array(batch.ok)
         columns.append(batch.carried.column(0).filter(ok))
         ids.append(pa.array(batch.pair_id, pa.string()).filter(ok))
         photos.append(batch.image_id)
+        usable.append(batch.ok)
         progress.advance(len(batch), len(batch) - int(batch.ok.sum()))
-    return item[0], _Read(columns, ids, np.concatenate(photos))
+    return item[0], _Read(columns, ids, np.concatenate(photos), np.concatenate(usable))
 
 
 def _sparse(parts: Sequence[ClassLabels]) -> SparseClasses:
@@ -366,37 +380,40 @@ def _sparse(parts: Sequence[ClassLabels]) -> SparseClasses:
     return SparseClasses(torch.from_numpy(code), torch.from_numpy(weight))
 
 
-def _rows(run: Run, modality: int, ends: Sequence[int]) -> Tensor:
+def _rows(run: Run, modality: int, ok: Sequence[Mask], ends: Sequence[int]) -> Tensor:
     """The unit rows of one modality, (n, d) float16. ends: where each table's rows begin, and the last ones end."""
     dims = max(table.text_dims if modality else table.image_dims for table in run.tables)
     rows = torch.empty(ends[-1], dims, dtype=torch.float16)
     held = rows.numpy()
+
+    def fill(one: tuple[EmbeddingTable, Mask, int]) -> None:
+        table, usable, start = one
+        for part in _embeddings(table, usable, modality):
+            held[start : start + len(part)] = part
+            start += len(part)
+
     if not run.site.elsewhere:
-        for table, start in zip(run.tables, ends, strict=False):
-            for part in _embeddings(table, modality):
-                held[start : start + len(part)] = part
-                start += len(part)
+        in_parallel(fill, zip(run.tables, ok, ends, strict=False))
         return rows
     engine = run.site.engine(finding(partial(_embedded, modality)))
-    for number, part in found_by(engine, _tasks(run.tables), SILENT):
+    for number, part in found_by(engine, _tasks(run.tables, ok), SILENT):
         if len(part):
             held[ends[number] : ends[number + 1]] = part
     return rows
 
 
-def _embeddings(table: EmbeddingTable, modality: int) -> Iterator[npt.NDArray[np.float16]]:
-    for batch in table.batches():
-        part = batch.text if modality else batch.image
+def _embeddings(table: EmbeddingTable, ok: Mask, modality: int) -> Iterator[npt.NDArray[np.float16]]:
+    for part in table.side(TEXT if modality else IMAGE, ok):
         if len(part):
             yield torch.from_numpy(part).half().numpy()
 
 
 def _embedded(
-    modality: int, item: tuple[int, EmbeddingTable], progress: Progress
+    modality: int, item: tuple[int, EmbeddingTable, Mask], progress: Progress
 ) -> tuple[int, npt.NDArray[np.float16]]:
-    number, table = item
+    number, table, ok = item
     nothing = np.empty((0, table.text_dims if modality else table.image_dims), dtype=np.float16)
-    return number, np.concatenate([nothing, *_embeddings(table, modality)])
+    return number, np.concatenate([nothing, *_embeddings(table, ok, modality)])
 
 
 def _facts(found: _Found, options: LabelsOptions) -> dict[str, Any]:

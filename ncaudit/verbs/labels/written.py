@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from ncaudit.engines.jobs import Does, Job
@@ -34,18 +35,20 @@ class Form:
 
 @dataclass(frozen=True)
 class Answers:
-    """On the ok rows of one table. pair_ids: what the pairs are called that `columns.why` numbers."""
+    """On the rows of one table that are `ok`. pair_ids: what the pairs are called that `columns.why` numbers."""
 
     columns: LabelColumns
+    ok: npt.NDArray[np.bool_]  # of all of its rows
     pair_ids: pa.Array
 
     @classmethod
-    def of(cls, columns: LabelColumns, every: pa.Array) -> "Answers":
+    def of(cls, columns: LabelColumns, ok: npt.NDArray[np.bool_], every: pa.Array) -> "Answers":
         """columns: `why` numbers all pairs of the run, which are called `every`; of these, only the named are kept."""
         number, place = np.unique(columns.why, return_inverse=True)
         none = int(np.searchsorted(number, 0))  # -1 comes before all, if it is there
         why = (place - none).reshape(columns.why.shape)
-        return cls(replace(columns, why=np.maximum(why, -1)), every.take(pa.array(number[none:].astype(np.int64))))
+        named = every.take(pa.array(number[none:].astype(np.int64)))
+        return cls(replace(columns, why=np.maximum(why, -1)), ok, named)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class ToWrite:
 def label_rows(table: EmbeddingTable, answers: Answers, form: Form, progress: Progress) -> Iterator[pa.RecordBatch]:
     """The rows of a label table, in the order of the embeddings."""
     done = 0
-    for batch in table.batches():
+    for batch in table.told(answers.ok):
         ok = int(batch.ok.sum())
         known = {"pair_id": batch.pair_id, "shard": batch.shard, "row": batch.row, "status": batch.status}
         known["given_label"] = batch.carried.column(0)

@@ -375,3 +375,21 @@ def test_one_caption_with_one_embedding_is_one_caption(tmp_path):
     table = table.set_column(table.schema.get_field_index("text_embedding"), "text_embedding", same)
     table = table.set_column(table.schema.get_field_index("caption"), "caption", pa.array(["a dog"] * 40))
     assert same_photos_and_captions(table, tmp_path / "t.parquet")[1] == 1
+
+
+@pytest.mark.parametrize("rows", [2, 4096])
+def test_one_side_alone_and_no_side_at_all_say_what_the_whole_table_says(tmp_path, rows):
+    image = [E4[0], None, [np.nan, 1, 0, 0], 3 * E4[1], E4[2], E4[3]]
+    text = [E4[1], E4[2], E4[3], E4[0], [0, 0, 0, 0], E4[2]]
+    words = {"status": ["success", "success", "success", "success", "success", "failed"], "caption": list("abcdef")}
+    table = open_embeddings(foreign(tmp_path / "t.parquet", image, text, **words))
+    whole = list(table.batches(rows))
+    ok = np.concatenate([batch.ok for batch in whole])
+    assert ok.tolist() == [True, False, False, True, False, False]
+    for name, side in (("image_embedding", "image"), ("text_embedding", "text")):
+        for alone, batch in zip(table.side(name, ok, rows), whole, strict=True):
+            np.testing.assert_array_equal(alone, getattr(batch, side))
+    for told, batch in zip(table.told(ok, rows), whole, strict=True):
+        assert (told.pair_id, told.shard, told.status) == (batch.pair_id, batch.shard, batch.status)
+        assert (told.row.tolist(), told.ok.tolist()) == (batch.row.tolist(), batch.ok.tolist())
+        assert told.carried.equals(batch.carried)

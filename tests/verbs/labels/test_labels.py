@@ -300,7 +300,7 @@ def test_images_that_are_read_again_in_the_end_give_the_same_bytes(tmp_path, mon
     labels(folder, tmp_path / "held")
     read: list[int] = []
     rows_of = labels_module._rows
-    monkeypatch.setattr(labels_module, "_rows", lambda run, side, ends: read.append(side) or rows_of(run, side, ends))
+    monkeypatch.setattr(labels_module, "_rows", lambda run, side, *more: read.append(side) or rows_of(run, side, *more))
     monkeypatch.setattr(judging, "HELD_BYTES", 0)
     labels(folder, tmp_path / "again")
     assert read == [0, 1, 0]

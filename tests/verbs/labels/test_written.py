@@ -29,7 +29,7 @@ def columns(why):
 @given(st.lists(st.lists(st.integers(-1, 49), min_size=3, max_size=3), max_size=20))
 def test_the_pairs_that_speak_against_a_class_keep_their_names_and_no_other_name_is_sent(rows):
     why = np.array(rows, np.int64).reshape(-1, 3)
-    answers = Answers.of(columns(why), NAMES)
+    answers = Answers.of(columns(why), np.ones(len(why), bool), NAMES)
     told = [
         [None if place < 0 else answers.pair_ids[int(place)].as_py() for place in row] for row in answers.columns.why
     ]
