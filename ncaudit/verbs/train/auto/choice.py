@@ -21,7 +21,8 @@ from ncaudit.verbs.train.auto.trials import Course, Fold, Sampled, Standing, fol
 
 PLAIN = "infonce"
 UNLABELLED = (PLAIN, "rince", "sce", "rcl")  # ask for no label
-LABELLED = (PLAIN, "weighted-infonce", "drop", "soft-infonce")
+LABELLED = (PLAIN, "weighted-infonce", "drop", "rince", "sce")
+ONCE = ("soft-infonce",)  # was compared by earlier versions, whose runs go on
 ERRORS = 2.0  # standard errors that another has to be above plain InfoNCE
 SIGNAL = 3.0  # standard errors above one half, below which nothing was learnt that could be judged
 FEWEST_JUDGED, FEWEST_LEARNT = 100, 100  # pairs of a fold
@@ -77,10 +78,10 @@ SHAPE: own_json.Shape = {
 
 
 def recorded(told: Any) -> Choice | None:
-    """The choice that a run's record tells; None where it tells none that this version could have made."""
+    """The choice that a run's record tells; None where it tells none that could have been made."""
     if not own_json.fits(told, SHAPE):
         return None
-    if told["reason"] not in list(Reason) or told["objective"] not in candidates(told["labelled"]):
+    if told["reason"] not in list(Reason) or told["objective"] not in (*candidates(told["labelled"]), *ONCE):
         return None
     compared = tuple(Compared(**{name: each[name] for name in _COMPARED}) for each in told["compared"])
     return Choice(**{**{name: told[name] for name in SHAPE}, "reason": Reason(told["reason"]), "compared": compared})
@@ -131,7 +132,7 @@ def _reasons(objective: Objective, parts: Sequence[Fold]) -> Iterator[str]:
         left = int(objective.trains_on(label).sum())
         if left < min(FEWEST_LEARNT, len(label)):
             yield f"it leaves {left:,} of {len(label):,} pairs to learn from"
-        elif objective.name in LABELLED[1:3] and not np.any(label > 0):
+        elif objective.name in LABELLED[1:] and not np.any(label > 0):
             yield "every label is 0"
 
 
