@@ -25,7 +25,9 @@ from ncaudit.verbs.train.class_validation import class_maps
 from ncaudit.verbs.train.data.training_set import TrainingSet, vanished
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 
-RANK_STRIDE = 2**32  # between the seeds of ranks: no epoch of one has the numbers of another
+# Between the seeds of ranks: no epoch of one has the numbers of another, also where a generator takes 32 bits of a seed.
+# Multiples of 2^32 over the golden ratio lie far apart, however many there are
+RANK_STRIDE = 0x9E3779B1
 PAIRS_NAMED = 3  # of a batch that ends the run
 ENCODE_PAIRS = 256  # of the validation pairs at once
 JOB, START = "train", "validate the start"

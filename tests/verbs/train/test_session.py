@@ -225,7 +225,6 @@ def test_chance_is_another_in_every_epoch_and_the_same_in_every_run(drawn):
     assert drawn(0) == first
 
 
-@pytest.mark.xfail(reason="torch's generator on the CPU takes the lower 32 bits of a seed: there, all ranks drop alike")
 def test_chance_is_another_on_every_rank(drawn):
     assert not set(drawn(0)) & set(drawn(1))
 
