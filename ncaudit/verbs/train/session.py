@@ -25,7 +25,7 @@ from ncaudit.verbs.train.class_validation import class_maps
 from ncaudit.verbs.train.data.training_set import TrainingSet, vanished
 from ncaudit.verbs.train.lessons.lessons import AsGiven, Lessons
 
-# Between the seeds of ranks: no epoch of one has the numbers of another, also where a generator takes 32 bits of a seed.
+# Between the seeds of ranks: no epoch of one has the numbers of another, also where a generator takes 32 bits of it.
 # Multiples of 2^32 over the golden ratio lie far apart, however many there are
 RANK_STRIDE = 0x9E3779B1
 PAIRS_NAMED = 3  # of a batch that ends the run
