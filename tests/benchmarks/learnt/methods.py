@@ -94,4 +94,4 @@ METHODS = {
     )
 }
 GRID = (START, PLAIN, ORACLE, SOFT, BEST, AUTO)  # of every kind and rate
-CONFIRMED = (START, PLAIN, ORACLE, FULL, SOFT, BEST, AUTO)
+CONFIRMED = (START, PLAIN, ORACLE, FULL, SOFT, "sce", "oracle, sce", BEST, AUTO)

@@ -37,6 +37,7 @@ def _world(lines: Lines, form: Form, world: str) -> Iterator[str]:
     noise = f"{SHOWN[1]:.0%} {SHOWN[0]} mismatches"
     yield f"\n**{noise}, fresh seeds {_few(quoted)}** (best of the others: {best or 'not known'})\n"
     rows = [name if name != "best" else best for name in CONFIRMED]
+    rows += [name for name in METHODS if set(quoted) <= _seen(lines, world, name, "last", quoted).keys()]
     yield from _rows(lines, world, list(dict.fromkeys(name for name in rows if name)), quoted)
     yield f"\n**All rows, seeds {_few(first)}**, on which the best was chosen: not to be quoted\n"
     yield from _rows(lines, world, list(METHODS), first)
@@ -97,9 +98,17 @@ def _asked(lines: Lines, form: Form, world: str, best: str | None) -> Iterator[s
     apart = difference(at[best or ""], at[ORACLE]) if best else None
     target = "+1.0 and two standard errors" if world == RENDERED else "0 or more"
     yield f"- best - oracle at 40 %: {_told(apart) or 'not known'}; asked {target}"
+    alike = _told(_above_its_oracle(lines, form, world, best))
+    yield f"- best - an oracle that learns by the same loss: {alike or 'not known'}"
     within = [_near_the_best(lines, form, world, noise, best) for noise in noises(form) if noise != NONE]
     known = [each for each in within if each is not None]
     yield f"- auto within {WITHIN:g} point of the best fixed row: {sum(known)} of {len(known)} cells; asked 10 of 12"
+
+
+def _above_its_oracle(lines: Lines, form: Form, world: str, best: str | None) -> Difference | None:
+    """What the best row has of labels and recipe alone: this oracle has the same loss. None: it was not measured."""
+    by_truth = f"oracle, {METHODS[best].options.get('objective')}" if best else ""
+    return difference(*(_seen(lines, world, name, "last", form.confirming) for name in (best or "", by_truth)))
 
 
 def _near_the_best(lines: Lines, form: Form, world: str, noise: tuple[str, float], best: str | None) -> bool | None:
